@@ -1,0 +1,14 @@
+"""Adapter of rule aggregate_metrics: rows of all categories in, the summary with averages out."""
+
+from variad.aggregation import average_rows, summarise
+from variad.aggregation_records import read_rows
+from variad.running import job
+from variad.summary import write_markdown
+from variad.tables import read_table, write_table
+
+with job(snakemake):
+    rows = [row for path in snakemake.input.draws for row in read_rows(path)]
+    published = read_table(snakemake.input.published, "published_auroc")
+    table = summarise(rows + average_rows(rows, snakemake.params.groups), published)
+    write_table(snakemake.output.summary, table, "summary")
+    write_markdown(snakemake.output.page, table, snakemake.params.caption)

@@ -1,0 +1,15 @@
+"""Adapter of rule build_gallery: the categories' pages and the summary in, the overview out."""
+
+from pathlib import Path
+
+from variad.report.overview import build_overview
+from variad.running import job
+from variad.tables import read_table
+
+with job(snakemake):
+    build_overview(
+        snakemake.output.index,
+        pages=[Path(page).parent for page in snakemake.input.pages],
+        summary=read_table(snakemake.input.summary, "summary"),
+        figure=snakemake.input.figure,
+    )

@@ -1,0 +1,24 @@
+"""Adapter of rule build_gallery_page: everything looked at in one category in, a folder of HTML out."""
+
+from pathlib import Path
+
+from variad.contents import filling
+from variad.report.gallery import build_page
+from variad.report.page_data import PageSources
+from variad.running import job
+
+with job(snakemake), filling(snakemake.output.page) as folder:
+    given = snakemake.input
+    build_page(
+        folder,
+        PageSources(
+            dataset=snakemake.wildcards.dataset,
+            category=snakemake.wildcards.category,
+            images=Path(given.images),
+            manifest=Path(given.manifest),
+            shots=Path(given.shots),
+            prompts=[Path(path) for path in given.get("prompts", [])],
+            added=[Path(path) for path in given.get("added", [])],
+            scores=[Path(path) for path in given.get("scores", [])],
+        ),
+    )

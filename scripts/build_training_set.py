@@ -1,0 +1,30 @@
+"""Adapter of rule build_training_set: shots in, added images out."""
+
+from variad.generation.added import no_images, write_added
+from variad.generation.recipes import PromptFiles, build_generated
+from variad.generation.requests import requests
+from variad.generation.training_set import augment, duplicate
+from variad.records import image_side, read_images, read_shots
+from variad.running import job
+
+with job(snakemake) as at:
+    given, recipe = snakemake.input, snakemake.params.recipe
+    names = snakemake.wildcards
+    shots = read_shots(given.shots, names.scenario)
+    key = (names.dataset, names.category, names.scenario, names.training_set)
+    per_shot = 0 if recipe["method"] == "none" else recipe["images_per_shot"][names.scenario]
+    wanted = requests(shots, per_shot, snakemake.params.seed, key)
+    parents = read_images(given.images, [request.parent for request in wanted])
+    if not wanted:
+        added = no_images(image_side(given.images))
+    elif recipe["method"] == "duplicate":
+        added = duplicate(parents, wanted)
+    elif recipe["method"] == "augment":
+        added = augment(parents, wanted, recipe["strategy"])
+    else:
+        prompts = PromptFiles(given.get("prompt"), given.get("texts"), given.get("encoder"))
+        added = build_generated(
+            parents, wanted, recipe, snakemake.params.vqgan, snakemake.params.encoder, prompts, at.device
+        )
+    at.log.info("%d images added, %d of them accepted", len(added.images), added.accepted.sum())
+    write_added(snakemake.output.images, added, recipe)

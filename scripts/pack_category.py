@@ -1,0 +1,20 @@
+"""Adapter of rule pack_category: the images of a manifest as 8-bit RGB at one size, in one file."""
+
+from variad.datasets import open_dataset
+from variad.datasets.packing import pack_category
+from variad.running import job
+from variad.tables import read_table
+
+with job(snakemake) as at:
+    root = snakemake.input.root or snakemake.params.path
+    dataset = open_dataset(snakemake.params.adapter, root, **snakemake.params.settings)
+    manifest = read_table(snakemake.input.manifest, "manifest")
+    pack_category(
+        manifest,
+        dataset.root,
+        snakemake.output.images,
+        image_size=snakemake.params.image_size,
+        dataset=snakemake.wildcards.dataset,
+        category=snakemake.wildcards.category,
+    )
+    at.log.info("%d images at %d px", len(manifest), snakemake.params.image_size)

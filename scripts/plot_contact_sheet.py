@@ -1,0 +1,16 @@
+"""Adapter of rule plot_contact_sheet: added images in, one picture of them out."""
+
+from variad.report.contact_sheet import draw_contact_sheet
+from variad.running import job
+from variad.tables import read_table
+
+with job(snakemake):
+    names = snakemake.wildcards
+    shots = read_table(snakemake.input.shots, "shots")
+    draw_contact_sheet(
+        snakemake.output.sheet,
+        title=f"{names.dataset} / {names.category}, {names.scenario}, {names.training_set}",
+        images=snakemake.input.images,
+        added=snakemake.input.added,
+        shots=shots[shots["scenario"] == names.scenario],
+    )

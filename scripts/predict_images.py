@@ -1,0 +1,57 @@
+"""Adapter of rule predict_images: a model and unlabelled images in; ranking, threshold and heat maps out."""
+
+from pathlib import Path
+
+import numpy as np
+
+from variad.contents import filling
+from variad.detectors import create_detector, detector_class
+from variad.detectors.prediction import ranked
+from variad.detectors.scoring import TestSet, full_size_maps, score_images, write_map
+from variad.detectors.threshold import held_out_scores
+from variad.detectors.training import CellFiles, accepted_rows, training_input
+from variad.errors import UserError
+from variad.generation.added import read_added
+from variad.records import image_side, read_shots
+from variad.report.predictions import draw_predictions
+from variad.running import job
+from variad.seeding import torch_generator
+from variad.tables import read_table, write_table
+
+RUN = 0
+
+with job(snakemake) as at, filling(snakemake.output.heatmaps) as folder:
+    given, params, names = snakemake.input, snakemake.params, snakemake.wildcards
+    entry, extractor = params.detector, params.extractor
+    manifest = read_table(given.manifest, "manifest")
+    rows = manifest[manifest["split"] == "unlabelled"]
+    if rows.empty:
+        raise UserError(f"{given.manifest}: expected images in a folder 'unlabelled' to predict, found none.")
+    resolution = extractor["resolution"] or image_side(given.images)
+    test = TestSet(rows, given.images, given.features, extractor["layers"], resolution, extractor["crop"])
+    model = Path(given.models).with_name(f"run_{RUN}.safetensors")
+    detector = detector_class(entry["method"]).load(model, at.device)
+    scored = score_images(detector, test)
+
+    files = CellFiles(
+        given.images, given.features, given.added, given.get("added_features") or None, extractor["layers"]
+    )
+    shots = read_shots(given.shots, names.scenario)[RUN]
+    added = read_added(given.added)
+    parents = shots + [added.parent[row] for row in accepted_rows(files, RUN)]
+    normal = held_out_scores(
+        lambda: create_detector(entry["method"], entry["settings"], at.device),
+        training_input(files, RUN, shots, detector.uses_images),
+        parents,
+        len(shots),
+        torch_generator(params.seed, names.dataset, names.category, "threshold"),
+    )
+    threshold = float(np.quantile(normal, params.quantile))
+    at.log.info("threshold %.6g: quantile %g of %d held-out normal scores", threshold, params.quantile, len(normal))
+
+    maps = dict(full_size_maps(scored, test))
+    for name, anomaly_map in maps.items():
+        write_map(folder / f"{name}.tiff", anomaly_map)
+    predictions = ranked(test.image_ids, scored.scores, threshold)
+    draw_predictions(folder, given.images, maps, predictions)
+    write_table(snakemake.output.predictions, predictions, "predictions")

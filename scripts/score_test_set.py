@@ -1,0 +1,34 @@
+"""Adapter of rule score_test_set: models and test images in; scores, pixel metrics and maps out."""
+
+from pathlib import Path
+
+from variad.contents import filling
+from variad.detectors import detector_class
+from variad.detectors.scoring import TestSet, pixel_metrics_table, score_run, score_table
+from variad.metrics.pixel_records import write_pixel_histograms
+from variad.records import image_side, read_masks
+from variad.running import job
+from variad.tables import read_table, write_table
+
+with job(snakemake) as at, filling(snakemake.output.maps) as maps:
+    given, out, extractor = snakemake.input, snakemake.output, snakemake.params.extractor
+    manifest = read_table(given.manifest, "manifest")
+    test = TestSet(
+        manifest[manifest["split"] == "test"],
+        given.images,
+        given.features,
+        extractor["layers"],
+        extractor["resolution"] or image_side(given.images),
+        extractor["crop"],
+    )
+    masks = read_masks(given.images, test.image_ids)
+    scores, metrics, histograms = {}, {}, {}
+    for run in range(snakemake.params.runs):
+        model = Path(given.models).with_name(f"run_{run}.safetensors")
+        detector = detector_class(snakemake.params.method).load(model, at.device)
+        kept = maps / f"run_{run}" / snakemake.wildcards.category if run in snakemake.params.keep_map_runs else None
+        scores[run], metrics[run], histograms[run] = score_run(detector, test, masks, kept)
+        at.log.info("run %d: scored %d images", run, len(test.image_ids))
+    write_table(out.scores, score_table(test, scores), "scores")
+    write_table(out.pixel_metrics, pixel_metrics_table(metrics), "pixel_metrics")
+    write_pixel_histograms(out.pixel_histograms, {run: found for run, found in histograms.items() if found})

@@ -1,0 +1,20 @@
+"""Adapter of rule train_detector: features of a training set in, one model a run out."""
+
+from variad.contents import filling
+from variad.detectors import create_detector
+from variad.detectors.training import CellFiles, training_input
+from variad.records import read_shots
+from variad.running import job
+from variad.seeding import torch_generator
+
+with job(snakemake) as at, filling(snakemake.output.models) as folder:
+    given, entry, names = snakemake.input, snakemake.params.detector, snakemake.wildcards
+    added_features = given.get("added_features") or None
+    files = CellFiles(given.images, given.features, given.added, added_features, snakemake.params.layers)
+    for run, shots in read_shots(given.shots, names.scenario).items():
+        detector = create_detector(entry["method"], entry["settings"], at.device)
+        training = training_input(files, run, shots, detector.uses_images)
+        key = (names.dataset, names.category, names.scenario, names.training_set, names.detector, run)
+        detector.fit(training, torch_generator(snakemake.params.seed, *key))
+        detector.save(folder / f"run_{run}.safetensors")
+        at.log.info("run %d: fitted on %d images", run, len(next(iter(training.features.values()))))

@@ -1,0 +1,117 @@
+import h5py
+import numpy as np
+import pytest
+from PIL import Image
+from variad.datasets.folder import Folder
+from variad.datasets.manifest import index_category
+from variad.datasets.packing import pack_category, percentiles
+from variad.errors import UserError
+from variad.images import resize_square
+
+GENERATOR = np.random.default_rng(0)
+
+
+def save(path, values):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(values).save(path)
+    return values
+
+
+def noise(*shape, high=256, dtype=np.uint8):
+    return GENERATOR.integers(0, high, shape).astype(dtype)
+
+
+def packed(root, path, size=16):
+    manifest = index_category(Folder(root), "part")
+    pack_category(manifest, root, path, size, "set", "part")
+    return manifest
+
+
+def test_8_bit_images_masks_and_names(tmp_path):
+    root, path = tmp_path / "Größe 1", tmp_path / "images.h5"
+    grey = save(root / "part/train/good/ä b.png", noise(16, 16))
+    colour = save(root / "part/train/good/c.png", noise(40, 20, 3))
+    rgba = save(root / "part/test/bad/x.png", noise(16, 16, 4))
+    mask = save(root / "part/ground_truth/bad/x_mask.png", np.eye(16, dtype=np.uint8))
+    manifest = packed(root, path)
+    with h5py.File(path) as file:
+        assert list(file["image_id"].asstr()[:]) == list(manifest["image_id"])
+        assert list(manifest["image_id"]) == ["train/good/c", "train/good/ä b", "test/bad/x"]
+        assert file["images"].shape == (3, 16, 16, 3)
+        assert file["images"].dtype == np.uint8
+        np.testing.assert_array_equal(file["images"][0], resize_square(colour, 16))
+        np.testing.assert_array_equal(file["images"][1], np.stack([grey] * 3, axis=2))
+        np.testing.assert_array_equal(file["images"][2], rgba[..., :3])
+        np.testing.assert_array_equal(file["masks/test/bad/x"][:], mask * 255)
+        assert dict(file.attrs) == {"image_size": 16, "dataset": "set", "category": "part"}
+
+
+def test_16_bit_images_are_scaled_by_the_training_normals(tmp_path):
+    root, path = tmp_path, tmp_path / "images.h5"
+    train = [save(root / f"part/train/good/{k}.png", noise(16, 16, high=4096, dtype=np.uint16)) for k in range(3)]
+    test = save(root / "part/test/bad/x.png", noise(16, 16, high=65536, dtype=np.uint16))
+    eight = save(root / "part/train/good/8bit.png", noise(16, 16))
+    packed(root, path)
+    low, high = np.percentile(np.stack(train), (0.1, 99.9), method="inverted_cdf")
+    with h5py.File(path) as file:
+        assert (file.attrs["percentile_low"], file.attrs["percentile_high"]) == (low, high)
+        for row, raw in ((0, train[0]), (4, test)):
+            expected = np.clip(np.rint((raw.astype(float) - low) / (high - low) * 255), 0, 255)
+            difference = file["images"][row, ..., 0].astype(float) - expected
+            assert np.abs(difference).max() <= 1  # float32 may round a half to the other side
+            assert (difference != 0).mean() < 0.01
+        np.testing.assert_array_equal(file["images"][3, ..., 1], eight)
+
+
+def test_16_bit_images_take_the_full_range_if_no_training_normal_has_16_bits(tmp_path):
+    save(tmp_path / "part/train/good/1.png", noise(16, 16))
+    grey = noise(16, 16)
+    save(tmp_path / "part/test/bad/x.png", grey.astype(np.uint16) * 257)
+    packed(tmp_path, tmp_path / "images.h5")
+    with h5py.File(tmp_path / "images.h5") as file:
+        assert (file.attrs["percentile_low"], file.attrs["percentile_high"]) == (0, 65535)
+        np.testing.assert_array_equal(file["images"][1, ..., 0], grey)
+
+
+def test_percentiles_over_several_images_are_exact():
+    images = [noise(30, 20, high=3000, dtype=np.uint16), noise(7, 9, 3, high=65536, dtype=np.uint16)]
+    values = np.concatenate([image.ravel() for image in images])
+    assert percentiles(images) == tuple(np.percentile(values, (0.1, 99.9), method="inverted_cdf"))
+
+
+def test_masks_keep_the_original_size(tmp_path):
+    save(tmp_path / "part/train/good/1.png", noise(9, 9))
+    save(tmp_path / "part/test/bad/1.png", noise(50, 30))
+    mask = save(tmp_path / "part/ground_truth/bad/1.png", (noise(50, 30) > 128).astype(np.uint8) * 7)
+    packed(tmp_path, tmp_path / "images.h5", size=8)
+    with h5py.File(tmp_path / "images.h5") as file:
+        np.testing.assert_array_equal(file["masks/test/bad/1"][:], np.where(mask > 0, 255, 0))
+
+
+def test_packing_twice_gives_the_same_bytes(tmp_path):
+    for k in range(3):
+        save(tmp_path / f"part/train/good/{k}.png", noise(20, 20, 3))
+    packed(tmp_path, tmp_path / "1.h5")
+    packed(tmp_path, tmp_path / "2.h5")
+    assert (tmp_path / "1.h5").read_bytes() == (tmp_path / "2.h5").read_bytes()
+
+
+def test_truncated_image_leaves_no_file(tmp_path):
+    save(tmp_path / "part/train/good/1.png", noise(64, 64, 3))
+    broken = tmp_path / "part/train/good/2.png"
+    save(broken, noise(64, 64, 3))
+    broken.write_bytes(broken.read_bytes()[:5000])
+    (tmp_path / "out").mkdir()
+    with pytest.raises(UserError, match=r"2\.png: expected a readable image, found: image file is truncated"):
+        packed(tmp_path, tmp_path / "out/images.h5")
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_mask_replaced_by_one_of_another_size_since_it_was_indexed(tmp_path):
+    save(tmp_path / "part/train/good/1.png", noise(9, 9))
+    save(tmp_path / "part/test/bad/1.png", noise(9, 9))
+    save(tmp_path / "part/ground_truth/bad/1.png", noise(9, 9))
+    manifest = index_category(Folder(tmp_path), "part")
+    save(tmp_path / "part/ground_truth/bad/1.png", noise(5, 9))
+    with pytest.raises(UserError, match=r"9 x 9 px \(height x width\), found 5 x 9"):
+        pack_category(manifest, tmp_path, tmp_path / "images.h5", 8, "set", "part")

@@ -1,0 +1,63 @@
+"""Thresholds from training normals that the scoring detector did not see."""
+
+import numpy as np
+import pytest
+import torch
+
+from variad.detectors.base import DetectorInput, Scored
+from variad.detectors.prediction import ranked
+from variad.detectors.threshold import held_out_scores
+from variad.errors import UserError
+
+
+class Recorder:
+    """Scores an image by its value and remembers what it was fitted on."""
+
+    uses_images = False
+
+    def __init__(self, log):
+        self.log = log
+
+    def fit(self, training, generator):
+        self.seen = set(training.features["value"].ravel().tolist())
+
+    def score(self, images):
+        values = images.features["value"].ravel()
+        self.log.append((self.seen, set(values.tolist())))
+        return Scored(values.astype(np.float32), np.zeros((len(values), 1, 1), np.float32))
+
+
+def run(parents, originals):
+    log = []
+    values = np.arange(len(parents), dtype=np.float32).reshape(-1, 1, 1, 1)
+    scores = held_out_scores(
+        lambda: Recorder(log), DetectorInput({"value": values}), parents, originals, torch.Generator()
+    )
+    return scores, log
+
+
+def test_no_relative_of_a_scored_image_is_trained_on():
+    parents = ["a", "b", "c", "d", "e", "f", "a", "b", "b", "f"]
+    scores, log = run(parents, 6)
+    assert sorted(scores.tolist()) == [0, 1, 2, 3, 4, 5]  # every shot once, no added image
+    for seen, held in log:
+        assert not {parents[int(row)] for row in seen} & {parents[int(row)] for row in held}
+
+
+def test_a_single_shot_stays_and_its_images_are_held_out_in_halves():
+    scores, log = run(["a"] * 5, 1)
+    assert sorted(scores.tolist()) == [1, 2, 3, 4]
+    for seen, held in log:
+        assert 0 in seen and not seen & held
+
+
+def test_one_image_gives_no_threshold():
+    with pytest.raises(UserError, match="at least two training images, found one"):
+        run(["a"], 1)
+
+
+def test_ranking_is_by_score_then_name():
+    table = ranked(["b", "a", "c"], np.array([1, 1, 2], np.float32), 1.5)
+    assert list(table["image_id"]) == ["c", "a", "b"]
+    assert list(table["rank"]) == [1, 2, 3]
+    assert list(table["anomalous"]) == [True, False, False]

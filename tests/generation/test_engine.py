@@ -1,0 +1,105 @@
+"""The generator's invariants."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+
+from variad.features import to_tensor
+from variad.generation.engine import generate, to_uint8
+from variad.generation.guidance import decode
+
+from .conftest import TinyEncoder
+
+SEEDS = [11, 12, 13, 14, 15]
+
+
+def test_without_noise_and_text_it_reconstructs(parents, vqgan, settings):
+    generated = generate(parents, SEEDS, settings(view="none", noise_scale=0.0), vqgan)
+    with torch.no_grad():
+        expected = decode(vqgan, vqgan.encode(to_tensor(parents) * 2 - 1))
+    np.testing.assert_array_equal(generated.images, to_uint8(expected))
+    assert np.isnan(generated.similarity).all()
+    assert generated.trace == {}
+
+
+def test_residual_form_without_noise_gives_the_view_back(parents, vqgan, settings):
+    generated = generate(parents, SEEDS, settings(view="none", noise_scale=0.0, output="residual"), vqgan)
+    np.testing.assert_array_equal(generated.images, parents)
+    np.testing.assert_array_equal(generated.distance, 0)
+
+
+def test_form_mu_is_free_of_noise(parents, vqgan, settings):
+    one = generate(parents, SEEDS, settings(form="mu", view="none"), vqgan)
+    other = generate(parents, [1, 2, 3, 4, 5], settings(form="mu", view="none"), vqgan)
+    np.testing.assert_array_equal(one.images, other.images)
+
+
+@pytest.mark.parametrize("sigma", ["codebook", "views"])
+def test_more_noise_goes_farther_from_the_parent(parents, vqgan, settings, sigma):
+    small, large = (
+        generate(parents, SEEDS, settings(noise_scale=scale, sigma=sigma, output="residual"), vqgan).distance.mean()
+        for scale in (0.1, 1.0)
+    )
+    assert large > 2 * small > 0
+
+
+def test_an_image_does_not_depend_on_its_batch(parents, double_vqgan, texts, settings, monkeypatch):
+    monkeypatch.setattr("variad.generation.engine.to_tensor", lambda images: to_tensor(images).double())
+    guided = settings(guidance=1.0, iterations=4)
+    whole, single = (
+        generate(
+            parents, SEEDS, dataclasses.replace(guided, batch_size=size), double_vqgan, TinyEncoder(torch.float64),
+            texts.double(),
+        )
+        for size in (5, 1)
+    )  # fmt: skip
+    np.testing.assert_array_equal(whole.images, single.images)
+    np.testing.assert_allclose(whole.trace["loss"], single.trace["loss"], rtol=1e-10)
+    alone = generate(
+        parents[3:4], SEEDS[3:4], guided, double_vqgan, TinyEncoder(torch.float64), texts[3:4].double()
+    )
+    np.testing.assert_array_equal(alone.images, whole.images[3:4])
+
+
+def test_guidance_raises_the_similarity(parents, vqgan, encoder, texts, settings):
+    guided = generate(parents, SEEDS, settings(guidance=1.0, anchor=0.0, iterations=20), vqgan, encoder, texts)
+    similarity = guided.trace["similarity"]
+    assert similarity.shape == (5, 21)
+    assert (similarity[:, -1] > similarity[:, 0] + 0.02).all()
+
+
+def test_zero_guidance_leaves_the_text_out(parents, vqgan, encoder, texts, settings):
+    plain = generate(parents, SEEDS, settings(), vqgan)
+    unguided = generate(parents, SEEDS, settings(guidance=0.0, iterations=20), vqgan, encoder, texts)
+    np.testing.assert_array_equal(plain.images, unguided.images)
+
+
+def test_a_strong_anchor_holds_the_latent(parents, vqgan, encoder, texts, settings):
+    start = generate(parents, SEEDS, settings(), vqgan).images.astype(float)
+    loose, tight = (
+        generate(parents, SEEDS, settings(guidance=1.0, anchor=anchor, iterations=20), vqgan, encoder, texts)
+        for anchor in (0.0, 1e4)
+    )
+    assert np.abs(tight.images - start).mean() < np.abs(loose.images - start).mean()
+
+
+def test_steps_begin_with_the_start_and_end_with_the_result(parents, vqgan, encoder, texts, settings):
+    guided = generate(parents, SEEDS, settings(guidance=1.0, iterations=8, batch_size=2), vqgan, encoder, texts)
+    assert guided.steps_iteration.tolist() == [0, 2, 4, 6, 8]
+    assert guided.steps.shape == (5, 5, 32, 32, 3)
+    np.testing.assert_array_equal(guided.steps[:, -1], guided.images)
+    np.testing.assert_array_equal(guided.steps[:, 0], generate(parents, SEEDS, settings(), vqgan).images)
+
+
+def test_acceptance_limits_reject(parents, vqgan, encoder, texts, settings):
+    everything = generate(parents, SEEDS, settings(), vqgan)
+    limit = float(np.median(everything.distance))
+    some = generate(parents, SEEDS, settings(max_distance=limit), vqgan)
+    np.testing.assert_array_equal(some.accepted, everything.distance <= limit)
+    assert 0 < some.accepted.sum() < 5
+    none = generate(
+        parents, SEEDS, settings(guidance=1.0, iterations=1, min_similarity_gain=2.0), vqgan, encoder, texts
+    )
+    assert not none.accepted.any()

@@ -1,0 +1,147 @@
+"""Latents, cutouts, distances, requests and strategies, each against values by hand."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from variad.errors import UserError
+from variad.generation.acceptance import accepted, distance_to_view
+from variad.generation.cutouts import cutouts
+from variad.generation.guidance import spherical_distance
+from variad.generation.latent import clamp_to_codebook, perturb_latent, spread_of_codes, spread_of_views
+from variad.generation.requests import requests
+from variad.generation.strategies import strategy
+from variad.generation.views import geometric
+
+
+def generators(count, seed=0):
+    return [torch.Generator().manual_seed(seed + index) for index in range(count)]
+
+
+def test_latent_of_each_published_form():
+    mean, spread, noise = torch.tensor([1.0]), torch.tensor([2.0]), torch.tensor([-3.0])
+    assert perturb_latent(mean, spread, noise, "mu", 0.5) == 1
+    assert perturb_latent(mean, spread, noise, "mu_sigma", 0.5) == 2
+    assert perturb_latent(mean, spread, noise, "mu_sigma_epsilon", 0.5) == -2
+
+
+def test_spread_of_codes_is_that_of_the_vectors_that_are_used(vqgan):
+    views = torch.rand(3, 3, 32, 32, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    latents = vqgan.encode(views).permute(0, 2, 3, 1).reshape(-1, 4)
+    used = vqgan.codebook[torch.cdist(latents, vqgan.codebook).argmin(dim=1)]
+    torch.testing.assert_close(spread_of_codes(vqgan, views).flatten(), used.std(dim=0))
+
+
+def test_spread_of_equal_views_is_zero(vqgan):
+    views = torch.rand(1, 3, 32, 32).expand(4, -1, -1, -1)
+    torch.testing.assert_close(spread_of_views(vqgan, views), torch.zeros(4, 16, 16))
+
+
+def test_latent_is_clamped_to_the_range_of_the_codebook():
+    codebook = torch.tensor([[0.0, -1.0], [2.0, 1.0]])
+    latent = torch.tensor([-5.0, 5.0]).view(1, 2, 1, 1)
+    assert clamp_to_codebook(latent, codebook).flatten().tolist() == [0, 1]
+
+
+def test_spherical_distance_is_half_the_squared_angle():
+    for angle in (0.3, 1.0, math.pi / 2):
+        vector = torch.tensor([[math.cos(angle), math.sin(angle)]])
+        assert spherical_distance(torch.tensor([[1.0, 0.0]]), vector).item() == pytest.approx(angle**2 / 2, rel=1e-5)
+
+
+def test_first_cutout_is_the_whole_image_and_all_lie_within():
+    ramp = torch.linspace(0, 1, 64).expand(3, 64, 64)[None].repeat(2, 1, 1, 1)
+    crops = cutouts(ramp, 6, 64, generators(2))
+    assert crops.shape == (12, 3, 64, 64)
+    torch.testing.assert_close(crops[0], ramp[0])
+    torch.testing.assert_close(crops[6], ramp[1])
+    width = crops[..., -1].mean(dim=(1, 2)) - crops[..., 0].mean(dim=(1, 2))
+    assert (width > 0.48).all() and (width <= 1.0001).all()
+
+
+def test_cutouts_of_an_image_do_not_depend_on_the_batch():
+    images = torch.rand(3, 3, 32, 32)
+    together = cutouts(images, 4, 16, generators(3))
+    alone = cutouts(images[2:], 4, 16, generators(3)[2:])
+    torch.testing.assert_close(together[8:], alone)
+
+
+def test_views_keep_straight_flips_exact(monkeypatch):
+    monkeypatch.setattr("variad.generation.views.MAX_ROTATION", 0.0)
+    images = torch.rand(8, 3, 16, 16)
+    views = geometric(images, generators(8))
+    kinds = set()
+    for image, view in zip(images, views, strict=True):
+        flips = {(): image, (2,): image.flip(2), (1,): image.flip(1), (1, 2): image.flip(1, 2)}
+        kind = [dims for dims, flipped in flips.items() if torch.allclose(flipped, view, atol=1e-4)]
+        assert len(kind) == 1
+        kinds.add(kind[0])
+    assert len(kinds) > 1
+
+
+def test_view_of_an_asymmetric_image_is_rotated_not_sheared():
+    image = torch.zeros(1, 3, 65, 65)
+    image[..., 32, 12] = image[..., 12, 32] = 1  # two points at a right angle from the centre
+    for generator in generators(6):
+        view = geometric(image, [generator])[0, 0]
+        points = (view > 0.3).nonzero().float() - 32
+        lengths = points.norm(dim=1)
+        assert ((lengths - 20).abs() < 1.5).all()
+
+
+def test_distance_and_acceptance_by_hand():
+    images = torch.stack([torch.zeros(3, 2, 2), torch.full((3, 2, 2), 0.5)])
+    distance = distance_to_view(images, torch.zeros(2, 3, 2, 2)).numpy()
+    assert distance.tolist() == [0, 0.5]
+    gain = np.array([np.nan, -0.1], np.float32)
+    assert accepted(gain, distance, None, None).tolist() == [True, True]
+    assert accepted(gain, distance, 0.0, None).tolist() == [True, False]
+    assert accepted(gain, distance, None, 0.4).tolist() == [True, False]
+
+
+def test_requests_spread_evenly_and_have_their_own_seeds():
+    made = requests({0: ["a", "b"], 1: ["c", "d"]}, 1.5, 0, ("elpv", "mono", "few_shot", "generated"))
+    assert [(request.run, request.parent) for request in made] == [
+        (0, "a"), (0, "b"), (0, "a"), (1, "c"), (1, "d"), (1, "c"),
+    ]  # fmt: skip
+    assert len({request.seed for request in made}) == 6
+    other = requests({0: ["a", "b"]}, 1.5, 0, ("elpv", "poly", "few_shot", "generated"))
+    assert {request.seed for request in other}.isdisjoint(request.seed for request in made)
+
+
+def test_requests_of_a_fraction_take_the_first_shots():
+    names = [str(index) for index in range(100)]
+    assert [request.parent for request in requests({0: names}, 0.05, 0, ())] == names[:5]
+
+
+@pytest.mark.parametrize("name", ["noise", "sharpen", "strategy1", "strategy2", "autoaugment", "randaugment", "mixed"])
+def test_strategies_change_images_repeatably_and_one_by_one(name):
+    images = torch.rand(4, 3, 48, 48, generator=torch.Generator().manual_seed(9))
+    changed = strategy(name)(images, generators(4))
+    assert changed.shape == images.shape
+    assert 0 <= changed.min() and changed.max() <= 1
+    assert not torch.allclose(changed, images, atol=1e-3)
+    torch.testing.assert_close(strategy(name)(images[1:2], generators(4)[1:2]), changed[1:2])
+
+
+def test_noise_has_the_stated_spread(monkeypatch):
+    monkeypatch.setattr("variad.generation.strategies.geometric", lambda images, _: images)
+    grey = torch.full((20, 3, 64, 64), 0.5)
+    spread = strategy("noise")(grey, generators(20)).std(dim=(1, 2, 3))
+    assert (spread > 0.019).all() and (spread < 0.051).all() and spread.std() > 0.003
+
+
+def test_sharpening_steepens_edges_and_keeps_flat_parts(monkeypatch):
+    monkeypatch.setattr("variad.generation.strategies.geometric", lambda images, _: images)
+    step = torch.full((1, 3, 8, 8), 0.4)
+    step[..., 4:] = 0.6
+    sharp = strategy("sharpen")(step, generators(1))[0, 0, 4]
+    assert sharp[3] < 0.4 - 0.02 and sharp[4] > 0.6 + 0.02
+    assert sharp[1].item() == pytest.approx(0.4, abs=1e-6)
+
+
+def test_unknown_strategy():
+    with pytest.raises(UserError, match="expected one of none, geometric, noise, .*found 'cutmix'"):
+        strategy("cutmix")

@@ -1,0 +1,226 @@
+"""The VQGAN: latents, codes and images; loading our weights and official checkpoints."""
+
+import json
+import subprocess
+import sys
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from taming.modules.diffusionmodules.model import AttnBlock
+
+from variad.errors import UserError
+from variad.files import sha256
+from variad.models.open_images import textiles
+from variad.models.vqgan import VQGAN, VQGANConfig, _FrugalAttention, load_vqgan, nearest_codes
+from variad.models.vqgan_quality import measure
+from variad.models.weights import save_weights
+
+TINY = VQGANConfig(
+    embed_dim=4, n_embed=16, z_channels=4, ch=32, ch_mult=(1, 1, 2), num_res_blocks=1, attn_resolutions=(),
+    resolution=16, norm_groups=4,
+)  # fmt: skip
+OFFICIAL = replace(TINY, norm_groups=32, attn_resolutions=(4,))
+
+
+@pytest.fixture
+def model() -> VQGAN:
+    torch.manual_seed(0)
+    return VQGAN(TINY).eval()
+
+
+def images(*shape: int) -> torch.Tensor:
+    return torch.rand(shape, generator=torch.Generator().manual_seed(1)) * 2 - 1
+
+
+def test_latent_and_image_sizes_follow_the_factor(model: VQGAN) -> None:
+    assert model.factor == 4
+    latent = model.encode(images(2, 3, 20, 28))
+    assert latent.shape == (2, 4, 5, 7)
+    assert model.decode(latent).shape == (2, 3, 20, 28)
+
+
+def test_encode_is_before_quantisation(model: VQGAN) -> None:
+    given = images(1, 3, 16, 16)
+    assert torch.equal(model.encode(given), model.quant_conv(model.encoder(given)))
+
+
+def test_a_side_that_the_factor_does_not_divide_is_named(model: VQGAN) -> None:
+    with pytest.raises(UserError, match=r"factor 4, found 16 x 18"):
+        model.encode(images(1, 3, 16, 18))
+
+
+def test_quantise_by_hand() -> None:
+    codebook = torch.tensor([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0], [1.0, 0.0]])
+    latent = torch.tensor([[0.9, 0.1], [-3.0, -1.0], [0.2, 0.8], [0.4, 0.4]]).T.reshape(1, 2, 2, 2)
+    # The second code wins over its double; (.4, .4) is nearest to the origin.
+    assert nearest_codes(latent, codebook).tolist() == [[[1, 0], [2, 0]]]
+
+
+def test_quantised_latent_is_the_codes_vector(model: VQGAN) -> None:
+    latent = torch.randn(2, 4, 3, 5, generator=torch.Generator().manual_seed(2))
+    quantised, indices = model.quantise(latent)
+    assert indices.shape == (2, 3, 5)
+    torch.testing.assert_close(quantised[1, :, 2, 4], model.codebook[indices[1, 2, 4]])
+    assert torch.equal(model.quantise(quantised)[1], indices)
+
+
+def test_quantise_equals_tamings_quantiser_and_the_exact_search(monkeypatch: pytest.MonkeyPatch, model: VQGAN) -> None:
+    latent = torch.randn(3, 4, 9, 7, generator=torch.Generator().manual_seed(3)) * 0.05
+    _, _, (_, _, reference) = model.quantize(latent)
+    monkeypatch.setattr("variad.models.vqgan.QUANTISE_ROWS", 10)  # the last piece is shorter
+    indices = model.quantise(latent)[1]
+    assert torch.equal(indices.flatten(), reference)
+    rows, codes = latent.double().permute(0, 2, 3, 1).reshape(-1, 4), model.codebook.double()
+    assert torch.equal(indices.flatten(), (rows[:, None] - codes).square().sum(2).argmin(1))
+
+
+def test_quantise_is_exact_far_from_the_origin() -> None:
+    generator = torch.Generator().manual_seed(4)
+    codebook = 500 + torch.randn(64, 8, generator=generator)
+    latent = 500 + torch.randn(1, 8, 16, 16, generator=generator)
+    rows = latent.double().permute(0, 2, 3, 1).reshape(-1, 8)
+    exact = (rows[:, None] - codebook.double()).square().sum(2).argmin(1)
+    assert torch.equal(nearest_codes(latent, codebook).flatten(), exact)
+
+
+def test_gradients_pass_straight_through(model: VQGAN) -> None:
+    latent = torch.randn(1, 4, 3, 3, generator=torch.Generator().manual_seed(5), requires_grad=True)
+    weight = torch.randn(1, 4, 3, 3, generator=torch.Generator().manual_seed(6))
+    (model.quantise(latent)[0] * weight).sum().backward()
+    assert torch.equal(latent.grad, weight)
+
+
+def test_keys_are_those_of_tamings_checkpoints() -> None:
+    keys = set(VQGAN(OFFICIAL).state_dict())
+    assert {"quantize.embedding.weight", "quant_conv.weight", "post_quant_conv.bias"} <= keys
+    assert {"encoder.mid.attn_1.q.weight", "encoder.down.2.attn.0.k.bias", "decoder.up.0.block.1.norm1.weight"} <= keys
+    assert {key.split(".")[0] for key in keys} == {"encoder", "decoder", "quant_conv", "post_quant_conv", "quantize"}
+
+
+def test_group_count_reaches_every_norm_and_must_divide_the_channels(model: VQGAN) -> None:
+    norms = [module for module in model.modules() if isinstance(module, torch.nn.GroupNorm)]
+    assert len(norms) > 10 and {norm.num_groups for norm in norms} == {4}
+    with pytest.raises(UserError, match="norm_groups: expected a divisor of ch = 32, found 3"):
+        replace(TINY, norm_groups=3)
+    with pytest.raises(UserError, match=r"ch: expected a multiple of 32, .* found 40"):
+        replace(TINY, ch=40, norm_groups=4)
+
+
+def test_frugal_attention_equals_tamings() -> None:
+    torch.manual_seed(0)
+    reference, frugal = AttnBlock(32), _FrugalAttention(32)
+    frugal.load_state_dict(reference.state_dict())
+    given = images(2, 32, 5, 3)
+    torch.testing.assert_close(frugal(given), reference(given), atol=1e-6, rtol=1e-5)
+
+
+def test_without_attention_the_image_depends_on_its_surroundings_only_through_norms() -> None:
+    torch.manual_seed(0)
+    model = VQGAN(replace(TINY, mid_attention=False)).eval()
+    assert not [name for name in model.state_dict() if "attn" in name]
+    for module in model.modules():
+        if isinstance(module, torch.nn.GroupNorm):
+            module.forward = lambda x: x  # type: ignore[method-assign]
+    given = images(1, 3, 96, 96)
+    changed = given.clone()
+    changed[..., :4, :4] += 1
+    difference = (model.encode(changed) - model.encode(given)).abs()
+    assert difference[..., :2, :2].max() > 0 and difference[..., 12:, 12:].max() == 0
+
+
+def test_our_weights_come_back_frozen_and_in_float32(tmp_path: Path, model: VQGAN) -> None:
+    path = tmp_path / "model.safetensors"
+    save_weights(path, model.state_dict(), asdict(TINY))
+    loaded = load_vqgan(path)
+    assert loaded.config == TINY and not loaded.training
+    assert not any(parameter.requires_grad for parameter in loaded.parameters())
+    assert {parameter.dtype for parameter in loaded.parameters()} == {torch.float32}
+    given = images(1, 3, 16, 16)
+    torch.testing.assert_close(loaded.encode(given), model.encode(given), atol=2e-2, rtol=0)
+
+
+def official(folder: Path, change: dict[str, torch.Tensor] | None = None, drop: tuple[str, ...] = ()) -> Path:
+    """A checkpoint and a config in the form of the official ones, tiny."""
+    torch.manual_seed(7)
+    state = VQGAN(OFFICIAL).state_dict()
+    state["loss.discriminator.main.0.weight"] = torch.zeros(3)
+    state.update(change or {})
+    for key in drop:
+        del state[key]
+    torch.save({"state_dict": state, "global_step": 5}, folder / "last.ckpt")
+    network = {
+        "double_z": False, "z_channels": 4, "resolution": 16, "in_channels": 3, "out_ch": 3, "ch": 32,
+        "ch_mult": [1, 1, 2], "num_res_blocks": 1, "attn_resolutions": [4], "dropout": 0.0,
+    }  # fmt: skip
+    params = {"embed_dim": 4, "n_embed": 16, "ddconfig": network, "lossconfig": {"target": "some.Loss"}}
+    (folder / "model.yaml").write_text(yaml.safe_dump({"model": {"target": "some.VQModel", "params": params}}))
+    return folder / "last.ckpt"
+
+
+def test_official_checkpoint_loads_by_the_same_code(tmp_path: Path) -> None:
+    path = official(tmp_path)
+    loaded = load_vqgan(path, config_path=tmp_path / "model.yaml")
+    torch.manual_seed(7)
+    assert loaded.config == OFFICIAL
+    given = images(1, 3, 16, 16)
+    assert torch.equal(loaded.encode(given), VQGAN(OFFICIAL).eval().encode(given))
+
+
+def test_wrong_keys_are_named(tmp_path: Path) -> None:
+    path = official(tmp_path, {"encoder.extra": torch.zeros(1)}, drop=("quant_conv.bias", "decoder.conv_in.bias"))
+    with pytest.raises(UserError) as caught:
+        load_vqgan(path, config_path=tmp_path / "model.yaml")
+    keys = "decoder.conv_in.bias (missing), encoder.extra (unknown), quant_conv.bias (missing)"
+    assert str(caught.value) == f"{path}: expected the weights of VQGAN, found wrong keys: {keys}."
+
+
+def test_wrong_shape_is_named(tmp_path: Path) -> None:
+    path = official(tmp_path, {"quantize.embedding.weight": torch.zeros(15, 4)})
+    with pytest.raises(UserError, match=r"quantize.embedding.weight: expected shape \[16, 4\], found \[15, 4\]"):
+        load_vqgan(path, config_path=tmp_path / "model.yaml")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("model: {params: {embed_dim: 4, n_embed: 16}}", "expected model.params: embed_dim.*ddconfig"),
+        ("model: {params: {embed_dim: 4, n_embed: 16, ddconfig: {depth: 3}}}", "expected the config of a VQGAN"),
+        ("[", "expected model.params"),
+    ],
+)
+def test_bad_official_config_is_one_sentence(tmp_path: Path, text: str, message: str) -> None:
+    path = official(tmp_path)
+    (tmp_path / "model.yaml").write_text(text)
+    with pytest.raises(UserError, match=message):
+        load_vqgan(path, config_path=tmp_path / "model.yaml")
+
+
+def test_official_checkpoint_needs_its_config(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="expected a config file beside"):
+        load_vqgan(official(tmp_path))
+
+
+def test_model_imports_no_slow_package() -> None:
+    code = (
+        "import sys; sys.path.insert(0, sys.argv[1]); import variad.models.vqgan;"
+        "print([name for name in ('torchvision', 'timm', 'kornia', 'skimage', 'matplotlib', 'sklearn', 'pandas',"
+        "'pytorch_lightning') if name in sys.modules])"
+    )
+    library = str(Path(__file__).parents[2] / "workflow" / "lib")
+    found = subprocess.run([sys.executable, "-c", code, library], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "[]"
+
+
+def test_shipped_weights_are_those_of_their_card_and_measurement() -> None:
+    folder = Path(__file__).parents[2] / "resources" / "vqgan_small"
+    report = json.loads((folder / "quality.json").read_text("utf-8"))
+    found = sha256(folder / "model.safetensors")
+    assert report["sha256"] == found and found in (folder / "README.md").read_text("utf-8")
+    model = load_vqgan(folder / "model.safetensors", sha256=found)
+    assert model.factor == 4 and model.config.in_channels == 3
+    # The last ones of the held-out textiles: a few of the hundred that the card measures, so only roughly its value.
+    quality = measure(model, textiles(True)[97:100])
+    assert quality.psnr == pytest.approx(report["quality"]["held_out_textiles"]["psnr"], abs=1.5)

@@ -1,0 +1,90 @@
+"""The contact sheet shows the right pictures in the right places."""
+
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+from PIL import Image
+
+from variad.errors import UserError
+from variad.report import drawing
+from variad.report.contact_sheet import GAP, HEAD, TILE, choose_rows, draw_contact_sheet
+from variad.tables import read_table
+
+from .synthetic_study import Study, build_category
+
+
+def draw(study: Study, training_set: str) -> np.ndarray:
+    target = study.root / f"{training_set}.png"
+    shots = read_table(study.folder / "shots.csv", "shots")
+    added = study.folder / "one_shot" / training_set / "added.h5"
+    draw_contact_sheet(target, "Löt ß", study.folder / "images.h5", added, shots)
+    with Image.open(target) as sheet:
+        return np.asarray(sheet).astype(int)
+
+
+def tile(sheet: np.ndarray, row: int, column: int) -> np.ndarray:
+    top, left = HEAD + row * (TILE + GAP), GAP + column * (TILE + GAP)
+    return sheet[top : top + TILE, left : left + TILE]
+
+
+def test_choose_rows_prefers_kept_steps_and_spaces_evenly() -> None:
+    accepted = np.ones(100, bool)
+    assert choose_rows(accepted, [], count=3) == [0, 50, 99]
+    assert choose_rows(accepted, [9, 3, 6], count=2) == [3, 9]
+    assert choose_rows(accepted, [4], count=12) == [4]
+
+
+def test_choose_rows_shows_a_rejected_image_if_there_is_one() -> None:
+    accepted = np.ones(100, bool)
+    accepted[37] = False
+    assert choose_rows(accepted, [], count=4) == [0, 33, 37, 66]
+
+
+def test_guided_sheet_shows_parent_steps_result_and_verdict(tmp_path: Path) -> None:
+    study = build_category(Study(tmp_path))
+    sheet = draw(study, "generated")
+    with h5py.File(study.folder / "one_shot" / "generated" / "added.h5") as file:
+        accepted = file["accepted"][:]
+    # Kept steps are those of images 0, 2, 4 ...: run 0's parent has grey 20, run 1's grey 30; added ones are inverted.
+    for row, index in enumerate(range(0, 12, 2)):
+        grey = 20 if index < 6 else 30
+        assert (tile(sheet, row, 0) == grey).all()
+        assert all((tile(sheet, row, column) == 255 - grey).all() for column in (1, 2, 3, 4))
+        frame = sheet[HEAD + row * (TILE + GAP) + 5, GAP + 4 * (TILE + GAP) - 2]
+        assert tuple(frame) == (drawing.ACCEPTED if accepted[index] else drawing.REJECTED)
+
+
+def test_unguided_sheet_has_no_steps(tmp_path: Path) -> None:
+    sheet = draw(build_category(Study(tmp_path)), "duplicated")
+    assert (tile(sheet, 0, 0) == 20).all()
+    assert (tile(sheet, 0, 1) == 235).all()
+
+
+def test_original_shows_the_shots_of_every_run(tmp_path: Path) -> None:
+    sheet = draw(build_category(Study(tmp_path, runs=3)), "original")
+    assert [int(tile(sheet, row, 0).mean()) for row in range(3)] == [20, 30, 40]
+
+
+def test_a_parent_that_is_no_image_is_told(tmp_path: Path) -> None:
+    study = build_category(Study(tmp_path))
+    with h5py.File(study.folder / "images.h5", "a") as file:
+        file["image_id"][0] = "train/good/other"
+    with pytest.raises(UserError, match="expected image 'train/good/<script>"):
+        draw(study, "generated")
+    assert not (study.root / "generated.png").exists()
+
+
+def test_the_font_draws_umlauts() -> None:
+    missing = bytes(drawing.font(20).getmask("\U000fffff"))
+    assert all(bytes(drawing.font(20).getmask(letter)) != missing for letter in "äöüßéŁ–“…✓✗")
+
+
+def test_wrap_keeps_words_and_ends_in_an_ellipsis() -> None:
+    lines = drawing.wrap("one two three four five six seven", 100, 15, 2)
+    assert len(lines) == 2
+    assert lines[0] == "one two"
+    assert lines[1].endswith("…")
+    assert all(drawing.font(15).getlength(line) <= 100 for line in lines)
+    assert drawing.wrap("x" * 100, 50, 15, 1)[0].endswith("…")

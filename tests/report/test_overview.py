@@ -1,0 +1,76 @@
+"""The overview links every category and holds every row of the summary."""
+
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from urllib.parse import unquote
+
+import pandas as pd
+
+from variad.report.gallery import build_page
+from variad.report.overview import build_overview, summary_rows
+
+from .synthetic_study import Study, build_category, summary_frame
+
+
+class Links(HTMLParser):
+    """Collects addresses of links and pictures."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.found += [value for key, value in attrs if key in ("href", "src") and value]
+
+
+def overview(tmp_path: Path, summary: pd.DataFrame, categories: tuple[str, ...]) -> Path:
+    pages = []
+    for category in categories:
+        study = build_category(Study(tmp_path, category=category))
+        pages.append(tmp_path / "gallery" / study.dataset / category)
+        build_page(pages[-1], study.sources())
+    figure = tmp_path / "gains.svg"
+    figure.write_text("<svg xmlns='http://www.w3.org/2000/svg'/>", "utf-8")
+    build_overview(tmp_path / "gallery" / "index.html", pages, summary, figure)
+    return tmp_path / "gallery" / "index.html"
+
+
+def test_links_lead_to_files_whatever_the_names(tmp_path: Path) -> None:
+    names = ("mono", "Löt & <b> #1 100%41", "a\"b'c")
+    index = overview(tmp_path, summary_frame(), names)
+    links = Links()
+    links.feed(index.read_text("utf-8"))
+    local = [link for link in links.found if not link.startswith("data:")]
+    # A link and a picture a card, and a link in each of the twelve rows of "mono" (the others are not in the summary).
+    assert len(local) == 2 * len(names) + 12
+    assert all((index.parent / unquote(link)).is_file() for link in local)
+
+
+def test_every_row_of_the_summary_is_there_with_its_numbers() -> None:
+    summary = summary_frame()
+    rows = summary_rows(summary)
+    assert len(rows) == len(summary)
+    # poly, one_shot, image_auroc, generated: mean 83, gain 1.2, interval 0.2 to 3.2.
+    row = next(r for r in rows if all(f'"{w}"' in r for w in ("poly", "one_shot", "image_auroc", "generated")))
+    text = re.sub(r"<[^>]*>", " ", row)
+    assert "83.00" in text
+    assert "+1.20" in text
+    assert "[+0.20, +3.20]" in text
+    assert 'class="interval up"' in row
+
+
+def test_only_the_best_training_set_is_bold() -> None:
+    rows = summary_rows(summary_frame())
+    assert {'data-training-set="generated_tuned"' in row for row in rows if "<strong>" in row} == {True}
+    assert sum("<strong>" in row for row in rows) == 9
+
+
+def test_names_in_the_table_are_escaped() -> None:
+    summary = summary_frame().assign(category='<img src=x onerror="alert(1)">')
+    assert not any("<img" in row for row in summary_rows(summary))
+
+
+def test_a_study_without_results_has_an_empty_table(tmp_path: Path) -> None:
+    index = overview(tmp_path, summary_frame().iloc[:0], ("mono",))
+    assert "<tbody>\n\n      </tbody>" in index.read_text("utf-8")

@@ -1,0 +1,29 @@
+"""Which library files a script depends on."""
+
+from variad.code_inputs import LIBRARY, library_files
+
+
+def names(script):
+    return {path.relative_to(LIBRARY).as_posix() for path in library_files(script)}
+
+
+def test_imports_are_followed_and_nothing_else(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text("from variad.tables import read_table\nimport numpy\n")
+    assert names(script) == {"__init__.py", "tables.py", "errors.py", "files.py"}
+
+
+def test_imports_inside_functions_count(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text("def f():\n    import variad.seeding\n")
+    assert names(script) == {"__init__.py", "seeding.py"}
+
+
+def test_modules_imported_from_a_package_count(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text("from variad.generation import views\n")
+    assert names(script) == {"__init__.py", "generation/__init__.py", "generation/views.py"}
+
+
+def test_evaluation_does_not_depend_on_generation():
+    assert not {name for name in names("scripts/evaluate_cell.py") if name.startswith("generation")}

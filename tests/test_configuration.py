@@ -1,0 +1,87 @@
+"""Completing and checking a config."""
+
+import copy
+
+import pytest
+import yaml
+
+from variad.configuration import load_yaml, merged, resolve
+from variad.errors import UserError
+
+DEFAULT = "config/config.yaml"
+
+
+@pytest.fixture(scope="module")
+def default():
+    return load_yaml(DEFAULT)
+
+
+def test_a_section_replaces_the_whole_section_and_others_stay(default):
+    mine = {"adapter": "folder", "path": "photos", "categories": {"lid": {"class_name": "lid"}}}
+    config = resolve({"datasets": {"mine": mine}}, DEFAULT)
+    assert list(config["datasets"]) == ["mine"]
+    assert config["scenarios"] == default["scenarios"]
+
+
+def test_defaults_of_the_schema_fill_what_is_missing():
+    recipe = resolve({}, DEFAULT)["training_sets"]["generated"]
+    assert recipe["learning_rate"] == 0.05
+    assert recipe["sigma"] == "codebook"
+    config = resolve({"training_sets": {**load_yaml(DEFAULT)["training_sets"], "x": {"method": "duplicate"}}}, DEFAULT)
+    assert config["training_sets"]["x"]["images_per_shot"] == {"one_shot": 8, "few_shot": 4, "full_shot": 1}
+
+
+def test_the_given_config_is_not_changed():
+    given = {"run": {"gpu": 0}}
+    before = copy.deepcopy(given)
+    assert resolve(given, DEFAULT)["run"]["seed"] == 0
+    assert given == before
+
+
+def test_the_default_keeps_the_paper_recipe_of_generated():
+    recipe = resolve({}, DEFAULT)["training_sets"]["generated"]
+    fixed = {"form": "mu_sigma_epsilon", "iterations": 20, "learning_rate": 0.05, "output": "decoded"}
+    assert {key: recipe[key] for key in fixed} == fixed
+    assert recipe["guidance"] > 0
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"sead": 1}, r"\(top level\): expected only the keys .*found 'sead'"),
+        ({"run": {"sead": 1}}, r"config key run: expected only the keys caption, gpu, seed, found 'sead'"),
+        ({"scenarios": {"one_shot": {"shots": -1, "runs": 5}}}, r"scenarios.one_shot.shots: .*at least 1, found -1"),
+        ({"scenarios": {"one_shot": {"shots": 1}}}, r"scenarios.one_shot: expected 'runs' is a required property"),
+        ({"image_size": "big"}, r"config key image_size: expected a value of type integer, found 'big'"),
+        ({"datasets": {}}, r"config key datasets: .*entries|non-empty"),
+        (
+            {"detectors": {"p": {"method": "patchcore", "extractor": "vgg"}}},
+            r"detectors.p.extractor: expected one of extractors \(lite0\), found 'vgg'",
+        ),
+        (
+            {"study": {"scenarios": ["one_shot"], "training_sets": ["generated"], "detectors": ["patchcore"]}},
+            r"study.training_sets: expected 'original' among them",
+        ),
+        (
+            {"prompts": {"encoder": "clip", "word_source": "wordlist"}},
+            r"prompts.encoder: expected one of encoders \(conse\), found 'clip'",
+        ),
+    ],
+)
+def test_mistakes_are_named(given, message):
+    with pytest.raises(UserError, match=message):
+        resolve(given, DEFAULT)
+
+
+def test_files_that_are_no_mapping(tmp_path):
+    with pytest.raises(UserError, match="expected a YAML file"):
+        load_yaml(tmp_path / "absent.yaml")
+    path = tmp_path / "list.yaml"
+    path.write_text(yaml.safe_dump([1]))
+    with pytest.raises(UserError, match="expected a YAML mapping, found list"):
+        load_yaml(path)
+
+
+def test_merged_replaces_keys_only():
+    assert merged({"a": 1, "b": 2}, {"b": 3}) == {"a": 1, "b": 3}
+    assert merged({"a": 1}, None) == {"a": 1}

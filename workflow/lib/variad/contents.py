@@ -1,0 +1,46 @@
+"""Folders with many files as one output: a list of their contents that stands only while all of them are there.
+
+Snakemake tracks files that it can name before anything runs. What a folder of models or maps will hold is known only
+afterwards, so a rule declares ``contents.txt`` in it, written last, as its output.
+"""
+
+import shutil
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from variad.files import writing
+
+NAME = "contents.txt"
+
+
+@contextmanager
+def filling(contents: str | Path) -> Iterator[Path]:
+    """Give the emptied folder of a ``contents.txt`` to fill, and write the list when the block ends without an error."""
+    folder = Path(contents).parent
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    yield folder
+    names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    with writing(contents) as temporary:
+        temporary.write_text("".join(f"{name}\n" for name in names), "utf-8")
+
+
+def retract_incomplete(folders: Iterable[str | Path]) -> list[Path]:
+    """Delete every ``contents.txt`` that lists a file that is gone, so that the folder is made anew.
+
+    Args:
+        folders: to look through, with all that lies below them.
+
+    Returns:
+        The lists that were deleted.
+    """
+    lists = [path for folder in folders for path in Path(folder).rglob(NAME)]
+    stale = [path for path in lists if any(not (path.parent / name).is_file() for name in _names(path))]
+    for path in stale:
+        path.unlink()
+    return stale
+
+
+def _names(contents: Path) -> list[str]:
+    return contents.read_text("utf-8").splitlines()

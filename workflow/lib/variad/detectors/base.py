@@ -1,0 +1,51 @@
+"""What every detector is: fit on a training set, score images, save, load."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple, Protocol, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from variad.features import FeatureMaps
+from variad.records import Images
+
+
+@dataclass(frozen=True)
+class DetectorInput:
+    """N images as a detector sees them.
+
+    Attributes:
+        features: per layer of the detector's extractor, float32 ``[N, h, w, C]``.
+        images: uint8 RGB ``[N, S, S, 3]``; None for a method whose ``uses_images`` is False.
+    """
+
+    features: FeatureMaps
+    images: Images | None = None
+
+
+class Scored(NamedTuple):
+    """Image scores ``[N]`` and patch-level anomaly maps ``[N, h, w]``, float32; higher is more anomalous."""
+
+    scores: NDArray[np.float32]
+    maps: NDArray[np.float32]
+
+
+class Detector(Protocol):
+    """A detector; its constructor takes the settings of its config entry, and ``device``."""
+
+    uses_images: bool
+
+    def fit(self, training: DetectorInput, generator: torch.Generator) -> None:
+        """Learn from normal images; ``generator`` draws every random number."""
+
+    def score(self, images: DetectorInput) -> Scored:
+        """Score images; a score depends on its own image alone, not on the others in the call."""
+
+    def save(self, path: Path) -> None:
+        """Write the fitted model as safetensors."""
+
+    @classmethod
+    def load(cls, path: Path, device: str = "cpu") -> Self:
+        """Read a model that ``save`` wrote."""

@@ -1,0 +1,117 @@
+"""Scoring the test images of a category with one fitted detector, and keeping its maps."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import tifffile
+import torch
+from numpy.typing import NDArray
+
+from variad.detectors.anomaly_map import resize_map, upsample_maps
+from variad.detectors.base import Detector, DetectorInput, Scored
+from variad.detectors.training import real_features
+from variad.files import writing
+from variad.metrics.pixel import evaluate_maps
+from variad.metrics.pixel_records import PixelHistograms
+from variad.records import read_images
+
+AnomalyMap = NDArray[np.float32]
+Masks = Mapping[str, NDArray[np.bool_]]
+_BATCH = 32
+
+
+@dataclass(frozen=True)
+class TestSet:
+    """Images to be scored: their rows of the manifest, and where their pixels and features lie.
+
+    Attributes:
+        layers: of the detector's extractor; resolution, crop: how it prepares images, pixels.
+    """
+
+    __test__ = False  # not a pytest class
+
+    rows: pd.DataFrame
+    images: str | Path
+    features: str | Path
+    layers: Sequence[str]
+    resolution: int
+    crop: int | None
+
+    @property
+    def image_ids(self) -> list[str]:
+        """Names of the images, in the manifest's order."""
+        return list(self.rows["image_id"])
+
+    @property
+    def sizes(self) -> list[tuple[int, int]]:
+        """Original ``(height, width)`` of each image."""
+        return [(int(h), int(w)) for h, w in zip(self.rows["height"], self.rows["width"], strict=True)]
+
+
+def score_images(detector: Detector, test: TestSet) -> Scored:
+    """Score every image, in batches of features; only scores and patch maps stay in memory."""
+    names = test.image_ids
+    parts = []
+    for start in range(0, len(names), _BATCH):
+        batch = names[start : start + _BATCH]
+        images = read_images(test.images, batch) if detector.uses_images else None
+        parts.append(detector.score(DetectorInput(real_features(test.features, test.layers, batch), images)))
+    if not parts:
+        return Scored(np.empty(0, np.float32), np.empty((0, 1, 1), np.float32))
+    return Scored(np.concatenate([part.scores for part in parts]), np.concatenate([part.maps for part in parts]))
+
+
+def full_size_maps(scored: Scored, test: TestSet) -> Iterator[tuple[str, AnomalyMap]]:
+    """(image_id, anomaly map at the image's own size), one at a time, float32."""
+    for name, patch_map, (height, width) in zip(test.image_ids, scored.maps, test.sizes, strict=True):
+        smooth = upsample_maps(torch.from_numpy(patch_map)[None], test.crop or test.resolution)[0]
+        yield name, resize_map(smooth, height, width, test.resolution, test.crop).numpy()
+
+
+def score_run(
+    detector: Detector, test: TestSet, masks: Masks, kept: Path | None
+) -> tuple[NDArray[np.float32], dict[str, float], PixelHistograms | None]:
+    """Image scores, pixel metrics (none without masks) and their histograms; maps go to the folder ``kept``."""
+    scored = score_images(detector, test)
+    if not masks and kept is None:
+        return scored.scores, {}, None
+    maps = full_size_maps(scored, test)
+    if kept is not None:
+        maps = _keeping(maps, kept)
+    if not masks:
+        for _ in maps:
+            pass
+        return scored.scores, {}, None
+    labels = dict(zip(test.image_ids, test.rows["label"].astype(int), strict=True))
+    return scored.scores, *evaluate_maps(maps, labels, masks)
+
+
+def _keeping(maps: Iterator[tuple[str, AnomalyMap]], folder: Path) -> Iterator[tuple[str, AnomalyMap]]:
+    for name, anomaly_map in maps:
+        write_map(folder / f"{name}.tiff", anomaly_map)
+        yield name, anomaly_map
+
+
+def write_map(path: str | Path, anomaly_map: AnomalyMap) -> None:
+    """Write one map as a float32 TIFF that the evaluator of MVTec AD reads."""
+    with writing(path) as temporary:
+        tifffile.imwrite(temporary, anomaly_map.astype(np.float32), compression="zlib", compressionargs={"level": 1})
+
+
+def score_table(test: TestSet, scores: Mapping[int, NDArray[np.float32]]) -> pd.DataFrame:
+    """Table ``scores`` of all runs."""
+    labels = test.rows["label"].to_numpy()
+    parts = [
+        pd.DataFrame({"run": run, "image_id": test.image_ids, "label": labels, "score": values})
+        for run, values in scores.items()
+    ]
+    return pd.concat(parts, ignore_index=True)
+
+
+def pixel_metrics_table(metrics: Mapping[int, Mapping[str, float]]) -> pd.DataFrame:
+    """Table ``pixel_metrics`` of all runs; no rows where there is no mask."""
+    rows = [(run, name, value) for run, values in metrics.items() for name, value in values.items()]
+    return pd.DataFrame(rows, columns=["run", "metric", "value"])

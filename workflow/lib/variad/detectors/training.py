@@ -1,0 +1,57 @@
+"""Gathering what a detector trains on: the shots of a run and its accepted added images."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from variad.detectors.base import DetectorInput
+from variad.features import FeatureMaps, feature_ids, read_features
+from variad.generation.added import read_added, read_usage
+from variad.records import Images, read_images
+
+
+@dataclass(frozen=True)
+class CellFiles:
+    """Where the inputs of one cell lie; ``added_features`` is None for a recipe that adds nothing."""
+
+    images: str | Path
+    features: str | Path
+    added: str | Path
+    added_features: str | Path | None
+    layers: Sequence[str]
+
+
+def training_input(files: CellFiles, run: int, shots: Sequence[str], with_images: bool) -> DetectorInput:
+    """Shots first, then the accepted added images of the run."""
+    rows = accepted_rows(files, run)
+    parts = [real_features(files.features, files.layers, shots)]
+    if files.added_features is not None and len(rows):
+        parts.append(read_features(files.added_features, files.layers, rows))
+    images = _images(files, shots, rows) if with_images else None
+    return DetectorInput(concatenated(parts), images)
+
+
+def accepted_rows(files: CellFiles, run: int) -> list[int]:
+    """Rows of ``added.h5`` that belong to a run and were accepted."""
+    runs, accepted = read_usage(files.added)
+    return [int(row) for row in np.flatnonzero((runs == run) & accepted)]
+
+
+def real_features(path: str | Path, layers: Sequence[str], image_ids: Sequence[str]) -> FeatureMaps:
+    """Features of real images by image_id, in the order asked for."""
+    row = {name: index for index, name in enumerate(feature_ids(path))}
+    return read_features(path, layers, [row[name] for name in image_ids])
+
+
+def concatenated(parts: Sequence[FeatureMaps]) -> FeatureMaps:
+    """Feature maps of several sets of images, one after another."""
+    return {layer: np.concatenate([part[layer] for part in parts]) for layer in parts[0]}
+
+
+def _images(files: CellFiles, shots: Sequence[str], rows: Sequence[int]) -> Images:
+    real = read_images(files.images, shots)
+    added: NDArray[np.uint8] = read_added(files.added).images[list(rows)]
+    return np.concatenate([real, added])

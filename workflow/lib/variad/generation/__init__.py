@@ -1,0 +1,1 @@
+"""Varied, text-guided images from a few normal ones: the first document's generator and its controls."""

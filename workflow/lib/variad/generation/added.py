@@ -1,0 +1,96 @@
+"""The images that a recipe adds to the shots, and their file ``added.h5``."""
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from variad.files import writing
+from variad.records import Images
+
+
+@dataclass
+class AddedImages:
+    """M added images; every array has length M unless it says otherwise.
+
+    Attributes:
+        images: uint8 RGB ``[M, S, S, 3]``.
+        run: run that the image belongs to.
+        parent: image_id of the shot that it was made from.
+        prompt: text that guided it; empty if none did.
+        seed: seed of all its random numbers.
+        similarity: cosine with the prompt after the last step; NaN if not guided.
+        distance: root mean square difference from the parent's view, in units of the full range (0 to 1).
+        accepted: only accepted images are trained on.
+        trace: per step, ``loss`` and ``similarity``, ``[M, iterations + 1]``; empty if not guided.
+        steps: uint8 ``[K, T, S, S, 3]``: K of the images at T iterations, for looking at.
+        steps_index, steps_iteration: which images, ``[K]``, and which iterations, ``[T]``.
+    """
+
+    images: Images
+    run: NDArray[np.int64]
+    parent: list[str]
+    prompt: list[str]
+    seed: NDArray[np.uint64]
+    similarity: NDArray[np.float32]
+    distance: NDArray[np.float32]
+    accepted: NDArray[np.bool_]
+    trace: dict[str, NDArray[np.float32]] = field(default_factory=dict)
+    steps: Images | None = None
+    steps_index: NDArray[np.int64] | None = None
+    steps_iteration: NDArray[np.int64] | None = None
+
+
+def no_images(size: int) -> AddedImages:
+    """An empty set of images with side ``size``."""
+    none = np.empty(0)
+    return AddedImages(
+        np.empty((0, size, size, 3), np.uint8), none.astype(np.int64), [], [], none.astype(np.uint64),
+        none.astype(np.float32), none.astype(np.float32), none.astype(bool),
+    )  # fmt: skip
+
+
+def write_added(path: str | Path, added: AddedImages, recipe: dict[str, Any]) -> None:
+    """Write ``added.h5``; see ``docs/data_contracts.md``."""
+    with writing(path) as temporary, h5py.File(temporary, "w") as file:
+        file.attrs["recipe"] = json.dumps(recipe, sort_keys=True)
+        chunk = (1, *added.images.shape[1:]) if len(added.images) else None
+        file.create_dataset("images", data=added.images, chunks=chunk)
+        for name in ("run", "seed", "similarity", "distance", "accepted"):
+            file[name] = getattr(added, name)
+        for name in ("parent", "prompt"):
+            file.create_dataset(name, data=getattr(added, name), dtype=h5py.string_dtype())
+        for name, values in added.trace.items():
+            file[f"trace/{name}"] = values
+        if added.steps is not None:
+            for name in ("steps", "steps_index", "steps_iteration"):
+                file[name] = getattr(added, name)
+
+
+def read_added(path: str | Path) -> AddedImages:
+    """Read ``added.h5``, without steps and trace."""
+    with h5py.File(path) as file:
+        return AddedImages(
+            images=file["images"][:],
+            run=file["run"][:],
+            parent=_texts(file["parent"]),
+            prompt=_texts(file["prompt"]),
+            seed=file["seed"][:],
+            similarity=file["similarity"][:],
+            distance=file["distance"][:],
+            accepted=file["accepted"][:],
+        )
+
+
+def read_usage(path: str | Path) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Run and acceptance of every added image, without reading the images."""
+    with h5py.File(path) as file:
+        return file["run"][:], file["accepted"][:]
+
+
+def _texts(column: h5py.Dataset) -> list[str]:
+    return [str(text) for text in column.asstr()[:]]

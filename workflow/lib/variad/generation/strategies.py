@@ -1,0 +1,101 @@
+"""Classical augmentation strategies: the first document's (tables 17, 18) and two simple controls of ours.
+
+Every strategy takes images ``[B, 3, H, W]`` in [0, 1] and one generator an image, and keeps shape and range.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from variad.errors import UserError
+from variad.generation.views import geometric
+
+Generators = Sequence[torch.Generator]
+Strategy = Callable[[Tensor, Generators], Tensor]
+
+
+def strategy(name: str) -> Strategy:
+    """The strategy of that name.
+
+    Raises:
+        UserError: there is none.
+    """
+    if name in _OWN:
+        return _OWN[name]
+    if name in _TORCHVISION:
+        return lambda images, generators: _with_torchvision(name, images, generators)
+    raise UserError(f"strategy: expected one of {', '.join([*_OWN, *_TORCHVISION])}, found {name!r}.")
+
+
+def _unchanged(images: Tensor, generators: Generators) -> Tensor:
+    return images
+
+
+def _noise(images: Tensor, generators: Generators) -> Tensor:
+    """Geometric view and pixel noise of standard deviation .02 to .05 [ours]."""
+    images = geometric(images, generators)
+    noisy = []
+    for image, generator in zip(images, generators, strict=True):
+        sigma = 0.02 + 0.03 * torch.rand((), generator=generator)
+        noisy.append(image + sigma.to(image) * torch.randn(image.shape, generator=generator).to(image))
+    return torch.stack(noisy).clamp(0, 1)
+
+
+def _sharpen(images: Tensor, generators: Generators) -> Tensor:
+    """Geometric view and an unsharp mask of amount 0.5 to 2 over 3 x 3 pixels [ours]."""
+    images = geometric(images, generators)
+    kernel = torch.ones(3, 1, 3, 3, device=images.device, dtype=images.dtype) / 9
+    smooth = functional.conv2d(functional.pad(images, (1, 1, 1, 1), mode="reflect"), kernel, groups=3)
+    amount = torch.stack([0.5 + 1.5 * torch.rand((), generator=generator) for generator in generators])
+    return (images + amount.to(images)[:, None, None, None] * (images - smooth)).clamp(0, 1)
+
+
+_OWN: dict[str, Strategy] = {"none": _unchanged, "geometric": geometric, "noise": _noise, "sharpen": _sharpen}
+_TORCHVISION = ("strategy1", "strategy2", "autoaugment", "randaugment", "mixed")
+
+
+def _with_torchvision(name: str, images: Tensor, generators: Generators) -> Tensor:
+    transform = _torchvision_transform(name, images.shape[-1])
+    changed = []
+    for image, generator in zip(images, generators, strict=True):
+        # torchvision draws from the global generator only
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(int(torch.randint(2**62, (), generator=generator)))
+            changed.append(transform((image * 255).round().to(torch.uint8)).to(images) / 255)
+    return torch.stack(changed)
+
+
+def _torchvision_transform(name: str, size: int) -> Any:
+    # six seconds to import, so only for those who use it
+    from torchvision.transforms import v2
+
+    crop = v2.Compose([v2.RandomCrop(round(0.875 * size)), v2.Resize((size, size), antialias=True)])
+    jitter = v2.ColorJitter(brightness=0.2, contrast=0.2, saturation=0.2, hue=0.02)
+    rotation = v2.RandomRotation(10, interpolation=v2.InterpolationMode.BILINEAR)
+    transforms = {
+        "strategy1": v2.Compose([crop, jitter]),
+        "strategy2": v2.Compose([rotation, v2.RandomAutocontrast(p=0.5)]),
+        "autoaugment": v2.AutoAugment(),
+        "randaugment": v2.RandAugment(),
+        "mixed": v2.RandomChoice(
+            [
+                v2.GaussianBlur(3, sigma=(0.1, 1.0)),
+                _median,
+                rotation,
+                v2.RandomAdjustSharpness(2, p=1.0),
+                v2.RandomAutocontrast(p=1.0),
+                jitter,
+            ]
+        ),
+    }
+    return transforms[name]
+
+
+def _median(image: Tensor) -> Tensor:
+    """Noise reduction: the median of 3 x 3 pixels."""
+    padded = functional.pad(image[None].float(), (1, 1, 1, 1), mode="reflect")[0]
+    windows = padded.unfold(1, 3, 1).unfold(2, 3, 1).flatten(3)
+    return windows.median(dim=3).values.to(image.dtype)

@@ -1,0 +1,122 @@
+"""Pixel metrics of anomaly maps, all pixels of all images pooled and compared exactly, in float32.
+
+Masks may be boolean or 0 and 255. Maps may differ in size. Memory: three times the pooled pixels in float32.
+"""
+
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from variad.metrics.pixel_pool import BINS, PixelPool, histogram, split_by_mask
+from variad.metrics.pixel_records import PixelHistograms
+from variad.metrics.ranking import Ranking
+
+Array = NDArray[Any]
+
+FPR_LIMIT = 0.3  # the limit of MVTec's evaluator
+
+_log = logging.getLogger(__name__)
+
+
+def evaluate_maps(
+    maps: Iterable[tuple[str, Array]], labels: Mapping[str, int], masks: Mapping[str, Array], bins: int = BINS
+) -> tuple[dict[str, float], PixelHistograms | None]:
+    """Pixel metrics of one run and the histograms that their bootstrap needs; maps are taken one at a time.
+
+    Args:
+        maps: (image_id, anomaly map ``[height, width]``) of each test image.
+        labels: 0 or 1 of each image_id.
+        masks: mask of an image_id, at its map's size. A normal image without one counts as free of defects; an
+            anomalous image without one is left out, which the log counts.
+
+    Returns:
+        ``pixel_auroc, pixel_ap, pixel_f1_max, aupro``, each 0 to 1; both are empty when no anomalous image has a mask.
+
+    Raises:
+        UserError: a mask and its map differ in size.
+    """
+    pool, without_mask = PixelPool(), 0
+    usable = any(label == 1 and image_id in masks for image_id, label in labels.items())
+    for image_id, anomaly_map in maps:
+        if labels[image_id] == 1 and image_id not in masks:
+            without_mask += 1
+        elif usable:
+            mask = np.asarray(masks[image_id]) if image_id in masks else np.zeros(anomaly_map.shape, dtype=bool)
+            pool.add(image_id, anomaly_map, mask)
+    if without_mask:
+        _log.info("%d anomalous images have no mask and do not enter pixel metrics", without_mask)
+    if not usable or not pool.has_both_classes():
+        return {}, None
+    return _metrics(*pool.rankings()), pool.histograms(bins)
+
+
+def pixel_auroc(maps: Sequence[Array], masks: Sequence[Array]) -> float:
+    """Area under the ROC curve of all pixels; maps and masks are lists of ``[height, width]``.
+
+    Raises:
+        ValueError: there is no pixel inside or none outside the masks, or a map is not finite. So for all below.
+        UserError: a mask and its map differ in size. So for all below.
+    """
+    return float(_pool(maps, masks).rankings()[0].auroc())
+
+
+def pixel_average_precision(maps: Sequence[Array], masks: Sequence[Array]) -> float:
+    """Average precision of all pixels."""
+    return float(_pool(maps, masks).rankings()[0].average_precision())
+
+
+def pixel_f1_max(maps: Sequence[Array], masks: Sequence[Array]) -> float:
+    """Highest F1 of all pixels over all thresholds."""
+    return float(_pool(maps, masks).rankings()[0].f1_max())
+
+
+def aupro(maps: Sequence[Array], masks: Sequence[Array], fpr_limit: float = FPR_LIMIT) -> float:
+    """Area under the per-region overlap curve up to a false positive rate, divided by that rate.
+
+    Source: Bergmann et al., "The MVTec Anomaly Detection Dataset", IJCV 2021, section on metrics.
+    """
+    return _area_under_overlap(_pool(maps, masks).rankings()[1], fpr_limit)
+
+
+def pixel_histograms(anomaly_map: Array, mask: Array, edges: Array) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Pixels of one image inside and outside its mask, by bin: ``[E + 1]`` each for edges ``[E]``."""
+    inside, values = split_by_mask("map", anomaly_map, mask)
+    return histogram(np.sort(values[inside]), edges), histogram(np.sort(values[~inside]), edges)
+
+
+def _metrics(pixels: Ranking, regions: Ranking) -> dict[str, float]:
+    return {
+        "pixel_auroc": float(pixels.auroc()),
+        "pixel_ap": float(pixels.average_precision()),
+        "pixel_f1_max": float(pixels.f1_max()),
+        "aupro": _area_under_overlap(regions, FPR_LIMIT),
+    }
+
+
+def _area_under_overlap(regions: Ranking, limit: float) -> float:
+    if not 0 < limit <= 1:
+        raise ValueError(f"expected a limit of the false positive rate above 0 and up to 1, found {limit}.")
+    overlap = np.cumsum(regions.positives)
+    overlap /= overlap[-1]
+    before = np.concatenate([[0.0], overlap[:-1]])
+    # Two points a score: before its pixels count, and after. Between scores the curve is level.
+    rate = np.stack([regions.above, regions.above + regions.tied], axis=1).ravel() / regions.negatives
+    height = np.stack([before, overlap], axis=1).ravel()
+    rate, height = np.concatenate([[0.0], rate, [1.0]]), np.concatenate([[0.0], height, [1.0]])
+    inside = int(np.searchsorted(rate, limit, side="right"))
+    x, y = rate[:inside], height[:inside]
+    if inside < rate.size:
+        end = np.interp(limit, rate[inside - 1 : inside + 1], height[inside - 1 : inside + 1])
+        x, y = np.append(x, limit), np.append(y, end)
+    # Rounding may carry a perfect map past one.
+    return min(1.0, float(np.sum(np.diff(x) * (y[1:] + y[:-1]) / 2) / limit))
+
+
+def _pool(maps: Sequence[Array], masks: Sequence[Array]) -> PixelPool:
+    pool = PixelPool()
+    for index, (anomaly_map, mask) in enumerate(zip(maps, masks, strict=True)):
+        pool.add(str(index), anomaly_map, mask)
+    return pool

@@ -1,0 +1,1 @@
+"""Networks that carry weights: the VQGAN and its training, and how weights are stored."""

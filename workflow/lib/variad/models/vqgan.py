@@ -1,0 +1,214 @@
+"""The VQGAN: images to a latent, the latent to codes of a codebook, and back.
+
+Built from taming-transformers' ``Encoder``, ``Decoder`` and ``VectorQuantizer2`` under the names of its checkpoints, so
+that the official weights and the small ones of this project load by the same code. Source: Esser et al., Taming
+Transformers (CVPR 2021), section 3.1.
+"""
+
+import contextlib
+import io
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from taming.modules.diffusionmodules.model import AttnBlock, Decoder, Encoder
+from taming.modules.vqvae.quantize import VectorQuantizer2
+from torch import Tensor, nn
+
+from variad.errors import UserError
+from variad.models.weights import fill, load_checkpoint, load_weights
+
+# Rows of one distance table: 4,096 x 16,384 codes are 256 MiB of float32, 4,096 x 768 are 12 MiB.
+QUANTISE_ROWS = 4096
+TAMING_GROUPS = 32
+
+
+@dataclass(frozen=True)
+class VQGANConfig:
+    """Shape of a VQGAN, in taming's terms.
+
+    Attributes:
+        resolution: image side in pixels for which ``attn_resolutions`` are counted; other sides work as well.
+        norm_groups: groups of every GroupNorm. 32 is taming's; with 32 channels that is instance normalisation, which
+            loses brightness, so narrow models take 4.
+        mid_attention: whether the two attention blocks at the lowest resolution exist. Without them the network is
+            fully convolutional, and its cost grows linearly with the number of pixels.
+    """
+
+    embed_dim: int
+    n_embed: int
+    z_channels: int
+    ch: int
+    ch_mult: tuple[int, ...]
+    num_res_blocks: int
+    attn_resolutions: tuple[int, ...]
+    resolution: int
+    in_channels: int = 3
+    out_ch: int = 3
+    dropout: float = 0.0
+    double_z: bool = False
+    norm_groups: int = 32
+    mid_attention: bool = True
+
+    def __post_init__(self) -> None:
+        # JSON and YAML have lists; equal configs have to compare equal.
+        object.__setattr__(self, "ch_mult", tuple(self.ch_mult))
+        object.__setattr__(self, "attn_resolutions", tuple(self.attn_resolutions))
+        if self.ch % TAMING_GROUPS:
+            raise UserError(f"ch: expected a multiple of {TAMING_GROUPS}, as taming's layers need, found {self.ch}.")
+        if self.norm_groups < 1 or self.ch % self.norm_groups:
+            raise UserError(f"norm_groups: expected a divisor of ch = {self.ch}, found {self.norm_groups}.")
+
+
+class VQGAN(nn.Module):
+    """Encoder, codebook and decoder; images are in [-1, 1] and their sides divisible by ``factor``."""
+
+    def __init__(self, config: VQGANConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.factor = 2 ** (len(config.ch_mult) - 1)
+        layers = asdict(config)
+        with contextlib.redirect_stdout(io.StringIO()):  # taming prints the shape of its latent
+            self.encoder = _adapted(Encoder(**layers), config)
+            self.decoder = _adapted(Decoder(**layers), config)
+        latent = config.z_channels * (2 if config.double_z else 1)
+        self.quantize = VectorQuantizer2(config.n_embed, config.embed_dim, beta=0.25)
+        self.quant_conv = nn.Conv2d(latent, config.embed_dim, 1)
+        self.post_quant_conv = nn.Conv2d(config.embed_dim, config.z_channels, 1)
+
+    @property
+    def codebook(self) -> Tensor:
+        """The code vectors, ``[n_embed, embed_dim]``."""
+        weight: Tensor = self.quantize.embedding.weight
+        return weight
+
+    def encode(self, images: Tensor) -> Tensor:
+        """The pre-quantised latent ``quant_conv(encoder(images))``.
+
+        Args:
+            images: ``[B, 3, H, W]`` in [-1, 1]; H and W divisible by ``factor``.
+
+        Returns:
+            ``[B, embed_dim, H / factor, W / factor]``. (taming's own ``encode`` returns the quantised latent.)
+
+        Raises:
+            UserError: a side is not divisible by ``factor``.
+        """
+        if images.shape[-1] % self.factor or images.shape[-2] % self.factor:
+            found = f"{images.shape[-2]} x {images.shape[-1]}"
+            raise UserError(f"image size: expected sides divisible by the VQGAN's factor {self.factor}, found {found}.")
+        latent: Tensor = self.quant_conv(self.encoder(images))
+        return latent
+
+    def quantise(self, latent: Tensor) -> tuple[Tensor, Tensor]:
+        """Replace each position by its nearest code; gradients pass straight through.
+
+        Args:
+            latent: ``[B, C, h, w]``.
+
+        Returns:
+            The quantised latent ``[B, C, h, w]`` (its gradient with respect to ``latent`` is the identity) and the
+            indices of the codes ``[B, h, w]``, int64. Equal distances go to the lower index.
+        """
+        indices = nearest_codes(latent, self.codebook)
+        codes = nn.functional.embedding(indices, self.codebook).permute(0, 3, 1, 2).to(latent.dtype)
+        return latent + (codes - latent).detach(), indices
+
+    def decode(self, latent: Tensor) -> Tensor:
+        """Images of a latent ``[B, C, h, w]``: ``[B, 3, h * factor, w * factor]``, about [-1, 1], not clamped."""
+        images: Tensor = self.decoder(self.post_quant_conv(latent))
+        return images
+
+
+@torch.no_grad()
+def nearest_codes(latent: Tensor, codebook: Tensor) -> Tensor:
+    """Index of the nearest code, by Euclidean distance in float32, of each position of ``[B, C, h, w]``: ``[B, h, w]``.
+
+    The distance table of all positions would be ``B * h * w * n_embed`` numbers, so it is made in pieces.
+    """
+    rows = latent.detach().float().permute(0, 2, 3, 1).reshape(-1, latent.shape[1])
+    codes = codebook.detach().float()
+    # Expanding the square cancels badly where codes lie far from the origin; their centre costs nothing to remove.
+    centre = codes.mean(0)
+    codes, half_norms = codes - centre, (codes - centre).square().sum(1) / 2
+    with torch.autocast(latent.device.type, enabled=False):
+        pieces = (part - centre for part in rows.split(QUANTISE_ROWS))
+        found = [torch.addmm(half_norms, piece, codes.T, alpha=-1).argmin(1) for piece in pieces]
+    return torch.cat(found).view(latent.shape[0], *latent.shape[2:])
+
+
+class _FrugalAttention(AttnBlock):  # type: ignore[misc]
+    """taming's attention with the same weights, without the ``[h * w, h * w]`` table in memory."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        normed = self.norm(x)
+        tokens = [layer(normed).flatten(2).transpose(1, 2) for layer in (self.q, self.k, self.v)]
+        mixed = nn.functional.scaled_dot_product_attention(*(part.unsqueeze(1) for part in tokens)).squeeze(1)
+        return x + self.proj_out(mixed.transpose(1, 2).reshape(x.shape))  # type: ignore[no-any-return]
+
+
+def _adapted(network: Any, config: VQGANConfig) -> Any:
+    """taming's encoder or decoder with this config's norms and attention."""
+    if not config.mid_attention:
+        network.mid.attn_1 = nn.Identity()
+    _replace(network, AttnBlock, lambda block: _FrugalAttention(block.in_channels))
+    _replace(network, nn.GroupNorm, lambda norm: nn.GroupNorm(config.norm_groups, norm.num_channels, eps=norm.eps))
+    return network
+
+
+def _replace(network: nn.Module, kind: type, make: Callable[[Any], nn.Module]) -> None:
+    for module in list(network.modules()):
+        for name, child in list(module.named_children()):
+            if type(child) is kind:
+                setattr(module, name, make(child))
+
+
+def load_vqgan(path: str | Path, *, config_path: str | Path | None = None, sha256: str | None = None) -> VQGAN:
+    """A frozen VQGAN in evaluation mode, float32, on the CPU.
+
+    Args:
+        path: safetensors of this project, or an official taming checkpoint (``.ckpt``).
+        config_path: the ``model.yaml`` beside an official checkpoint; safetensors carry their own config.
+        sha256: the file's expected hash.
+
+    Raises:
+        UserError: a file is missing, has another hash, or does not fit its config.
+    """
+    if Path(path).suffix == ".safetensors":
+        state, stored = load_weights(path, sha256)
+        config = _config_from(stored, path)
+    else:
+        if config_path is None:
+            raise UserError(f"{path}: expected a config file beside an official checkpoint, found none.")
+        config = taming_config(config_path)
+        checkpoint = load_checkpoint(path, sha256)
+        state = {name: tensor for name, tensor in checkpoint.items() if not name.startswith("loss.")}
+    model = VQGAN(config)
+    fill(model, state, path)
+    return model.eval().requires_grad_(False)
+
+
+def taming_config(path: str | Path) -> VQGANConfig:
+    """The config of an official ``model.yaml``: ``model.params`` with ``embed_dim``, ``n_embed`` and ``ddconfig``.
+
+    Raises:
+        UserError: the file is missing, is not YAML, or lacks one of these.
+    """
+    try:
+        params = yaml.safe_load(Path(path).read_text("utf-8"))["model"]["params"]
+        values = {"embed_dim": params["embed_dim"], "n_embed": params["n_embed"], **params["ddconfig"]}
+    except OSError as error:
+        raise UserError(f"{path}: expected a VQGAN's config, found: {error.strerror}.") from error
+    except (yaml.YAMLError, KeyError, TypeError) as error:
+        raise UserError(f"{path}: expected model.params: embed_dim, n_embed, ddconfig, found: {error}.") from error
+    return _config_from(values, path)
+
+
+def _config_from(values: dict[str, Any], source: str | Path) -> VQGANConfig:
+    try:
+        return VQGANConfig(**values)
+    except TypeError as error:
+        raise UserError(f"{source}: expected the config of a VQGAN, found: {error}.") from error

@@ -1,0 +1,236 @@
+"""Training a small VQGAN on openly licensed images.
+
+There is no discriminator and no perceptual network, so the weights owe nothing to a network that a detector may use.
+"""
+
+import logging
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from tqdm import tqdm
+
+from variad.errors import UserError
+from variad.files import writing
+from variad.models.codebook import MovingCodebook
+from variad.models.reconstruction_loss import reconstruction_loss
+from variad.models.training_crops import TrainingCrops
+from variad.models.vqgan import VQGAN, VQGANConfig
+from variad.models.weights import save_weights
+from variad.seeding import torch_generator, torch_seed
+
+log = logging.getLogger("variad")
+
+CODES = "quantize.embedding.weight"
+SMALL = VQGANConfig(
+    embed_dim=8,
+    n_embed=768,
+    z_channels=8,
+    ch=32,
+    ch_mult=(1, 1, 2),
+    num_res_blocks=1,
+    attn_resolutions=(),
+    resolution=96,
+    norm_groups=4,
+    mid_attention=False,
+)
+
+
+@dataclass(frozen=True)
+class Training:
+    """Settings of one training; the defaults made the weights that ship.
+
+    Attributes:
+        steps, batch, crop: optimiser steps, crops in a step, side of a crop in pixels (divisible by the factor).
+        learning_rate, warm_up: AdamW's peak rate, reached after ``warm_up`` steps, then a cosine to zero.
+        unquantised: first steps without codebook; after them k-means puts the codes among the latents.
+        noise, power: in these steps noise of this standard deviation is added to the latent, and ``power`` times its
+            mean square to the loss. Each channel then grows as far as the reconstruction needs it, so that Euclidean
+            distance in the latent, which is all that the codebook sees, means something.
+        decay: of the codebook's moving averages.
+        weight_average: decay of the averaged weights, which are the ones that are kept.
+        grey: share of crops turned grey.
+        drawn, drawn_side: number of pictures that are drawn, and their side in pixels.
+        every: steps between snapshots, and between lines in the log.
+        seed: decides the initial weights and every crop.
+    """
+
+    steps: int = 6000
+    batch: int = 8
+    crop: int = 96
+    learning_rate: float = 1e-3
+    warm_up: int = 100
+    unquantised: int = 400
+    noise: float = 0.25
+    power: float = 0.01
+    decay: float = 0.97
+    weight_average: float = 0.998
+    grey: float = 0.65
+    drawn: int = 240
+    drawn_side: int = 256
+    every: int = 250
+    seed: int = 0
+
+
+def training_from(values: Mapping[str, Any], source: str) -> tuple[VQGANConfig, Training]:
+    """Network and settings from keys of ``Training`` and, below ``network``, of ``VQGANConfig``; others keep defaults.
+
+    Raises:
+        UserError: names ``source`` and an unknown key.
+    """
+    given = dict(values)
+    network = given.pop("network", None) or {}
+    try:
+        return replace(SMALL, **network), Training(**given)
+    except TypeError as error:
+        raise UserError(f"{source}: expected settings of train_vqgan, found: {error}.") from error
+
+
+class Trainer:
+    """The state of a training: weights, their average, optimiser, codebook statistics and the next step."""
+
+    def __init__(self, config: VQGANConfig, settings: Training) -> None:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(torch_seed(settings.seed, "vqgan", "weights"))
+            self.model = VQGAN(config)
+        self.model.quantize.requires_grad_(False)  # moving averages, not gradients, move the codes
+        self.model.to(memory_format=torch.channels_last)
+        self.settings = settings
+        self.average = {name: tensor.clone() for name, tensor in self.model.state_dict().items()}
+        trained = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
+        self.optimiser = torch.optim.AdamW(trained, settings.learning_rate, betas=(0.9, 0.99), weight_decay=1e-4)
+        self.codebook = MovingCodebook(self.model.codebook.data, settings.decay)
+        self.next_step = 0
+
+    def step(self, images: Tensor) -> dict[str, float]:
+        """One optimiser step on images in [-1, 1]; returns its loss, the latent's penalty and PSNR (decibels)."""
+        images = images.to(memory_format=torch.channels_last)
+        with torch.autocast("cpu", torch.bfloat16):
+            latent = self.model.encode(images)
+        latent = latent.float()
+        quantised = self.next_step >= self.settings.unquantised
+        entry, penalty = self._quantised(latent) if quantised else self._noisy(latent)
+        with torch.autocast("cpu", torch.bfloat16):
+            found = self.model.decode(entry)
+        reconstruction = reconstruction_loss(found.float(), images)
+        self._descend(reconstruction + penalty)
+        if quantised:
+            self._follow(_rows(latent.detach()))
+        self._update_average()
+        self.next_step += 1
+        error = functional.mse_loss(found.detach().float(), images).item()
+        return {"loss": reconstruction.item(), "penalty": penalty.item(), "psnr": 10 * math.log10(4 / error)}
+
+    def start_codebook(self, batches: list[Tensor]) -> None:
+        """Put the codes at the k-means centres of the latents of ``batches``."""
+        with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+            latents = [_rows(self.model.encode(images).float()) for images in batches]
+        self.codebook.start(torch.cat(latents), torch_generator(self.settings.seed, "vqgan", "k-means"))
+        self.average[CODES].copy_(self.codebook.codes)
+
+    def _quantised(self, latent: Tensor) -> tuple[Tensor, Tensor]:
+        """The codes of a latent, and the penalty for being far from them."""
+        codes = self.model.quantise(latent)[0]
+        return codes, 0.5 * functional.mse_loss(latent, codes.detach())
+
+    def _noisy(self, latent: Tensor) -> tuple[Tensor, Tensor]:
+        """A latent with noise, and the penalty for its power."""
+        generator = torch_generator(self.settings.seed, "vqgan", "noise", self.next_step)
+        noise = torch.randn(latent.shape, generator=generator)
+        return latent + self.settings.noise * noise, self.settings.power * latent.square().mean()
+
+    def _descend(self, loss: Tensor) -> None:
+        for group in self.optimiser.param_groups:
+            group["lr"] = self._learning_rate()
+        self.optimiser.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+        self.optimiser.step()
+
+    def _follow(self, latents: Tensor) -> None:
+        self.codebook.update(latents)
+        step = self.next_step
+        # Near the end the codes have to settle.
+        if step % 20 == 0 and step < 0.85 * self.settings.steps:
+            least = 0.03 * len(latents) / len(self.codebook.codes)
+            dead = self.codebook.restart(latents, torch_generator(self.settings.seed, "vqgan", "restart", step), least)
+            self.average[CODES][dead] = self.codebook.codes[dead]
+
+    def _learning_rate(self) -> float:
+        s, step = self.settings, self.next_step
+        if step < s.warm_up:
+            return s.learning_rate * (step + 1) / s.warm_up
+        return s.learning_rate * 0.5 * (1 + math.cos(math.pi * (step - s.warm_up) / max(1, s.steps - s.warm_up)))
+
+    @torch.no_grad()
+    def _update_average(self) -> None:
+        # Shorter memory at first, so that the initial weights are forgotten.
+        keep = min(self.settings.weight_average, (1 + self.next_step) / (10 + self.next_step))
+        for name, tensor in self.model.state_dict().items():
+            self.average[name].lerp_(tensor, 1 - keep)
+
+    def save(self, path: Path) -> None:
+        """Write all that a killed training needs to go on."""
+        state = {
+            "step": self.next_step,
+            "settings": str(self.settings),
+            "config": str(self.model.config),
+            "model": self.model.state_dict(),
+            "average": self.average,
+            "optimiser": self.optimiser.state_dict(),
+            "counts": self.codebook.counts,
+            "sums": self.codebook.sums,
+        }
+        with writing(path) as temporary:
+            torch.save(state, temporary)
+
+    def resume(self, path: Path) -> None:
+        """Go on from a file of ``save``.
+
+        Raises:
+            UserError: the file belongs to other settings.
+        """
+        state = torch.load(path, weights_only=True)
+        if (state["settings"], state["config"]) != (str(self.settings), str(self.model.config)):
+            raise UserError(f"{path}: expected a training with the same settings, found {state['settings']}.")
+        self.model.load_state_dict(state["model"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.average = state["average"]
+        self.codebook.counts, self.codebook.sums = state["counts"], state["sums"]
+        self.next_step = state["step"]
+
+
+def train_vqgan(path: str | Path, config: VQGANConfig = SMALL, settings: Training | None = None) -> None:
+    """Train a VQGAN and write its averaged weights as half-precision safetensors to ``path``.
+
+    While it runs, a snapshot of the averaged weights lies beside ``path`` (``.snapshot.safetensors``), and so does its
+    state (``.state.pt``), from which a killed training goes on. Equal settings, thread count and version of torch give
+    equal bytes on one machine, whether it was killed in between or not.
+    """
+    settings = settings or Training()
+    path, trainer = Path(path), Trainer(config, settings)
+    state, snapshot = path.with_suffix(".state.pt"), path.with_suffix(".snapshot.safetensors")
+    if state.is_file():
+        trainer.resume(state)
+    crops = TrainingCrops(settings.seed, settings.crop, settings.grey, settings.drawn, settings.drawn_side)
+    for step in tqdm(range(trainer.next_step, settings.steps), desc="train_vqgan", disable=None):
+        if step == settings.unquantised:
+            trainer.start_codebook([crops.batch(settings.batch, -1 - place) for place in range(16)])
+        losses = trainer.step(crops.batch(settings.batch, step))
+        if (step + 1) % settings.every == 0:
+            log.info("step %d of %d: %s", step + 1, settings.steps, {k: round(v, 4) for k, v in losses.items()})
+            trainer.save(state)
+            save_weights(snapshot, trainer.average, asdict(config))
+    save_weights(path, trainer.average, asdict(config))
+    state.unlink(missing_ok=True)
+    snapshot.unlink(missing_ok=True)
+
+
+def _rows(latent: Tensor) -> Tensor:
+    """``[B, C, h, w]`` to ``[B * h * w, C]``."""
+    return latent.permute(0, 2, 3, 1).reshape(-1, latent.shape[1])

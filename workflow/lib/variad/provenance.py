@@ -1,0 +1,97 @@
+"""What a table was made from: configuration, seed, versions, and hashes of weights, data and tables."""
+
+import json
+import platform
+import subprocess
+from collections.abc import Mapping, Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from variad.errors import UserError
+from variad.files import sha256, writing
+
+PACKAGES = (
+    "elpv-dataset",
+    "faiss-cpu",
+    "h5py",
+    "kornia",
+    "nltk",
+    "numpy",
+    "open_clip_torch",
+    "pandas",
+    "pillow",
+    "safetensors",
+    "scikit-image",
+    "scipy",
+    "snakemake",
+    "taming-transformers-rom1504",
+    "timm",
+    "tokenizers",
+    "torch",
+    "torchvision",
+    "transformers",
+)
+
+
+def describe(
+    config: Mapping[str, Any],
+    files: Mapping[str, Sequence[str]],
+    packages: Sequence[str] = PACKAGES,
+    repository: Path | None = None,
+) -> dict[str, Any]:
+    """Everything that a number can be traced to. Only ``machine`` tells where it ran; the rest depends on inputs alone.
+
+    Args:
+        config: the resolved configuration; its ``run.seed`` is the root seed.
+        files: paths by kind (``weights``, ``manifests``, ``tables``); each is hashed.
+        packages: distributions whose versions are recorded, null if not installed in this job's environment.
+        repository: folder whose git commit is recorded; the current one when not given.
+
+    Raises:
+        UserError: a file is missing.
+    """
+    return {
+        "config": dict(config),
+        "root_seed": config.get("run", {}).get("seed"),
+        "files": {kind: {str(path): _hash(path) for path in sorted(paths)} for kind, paths in sorted(files.items())},
+        "packages": {name: _version(name) for name in sorted(packages)},
+        "git": git_state(repository or Path.cwd()),
+        "machine": {"python": platform.python_version(), "platform": platform.platform()},
+    }
+
+
+def write_provenance(path: str | Path, record: Mapping[str, Any]) -> None:
+    """Write a record as JSON with sorted keys."""
+    with writing(path) as temporary:
+        text = json.dumps(record, indent=2, sort_keys=True, ensure_ascii=False, default=str)
+        temporary.write_text(text + "\n", encoding="utf-8", newline="\n")
+
+
+def git_state(folder: Path) -> dict[str, Any] | None:
+    """The commit of a checkout and whether tracked files changed since; None without a repository or git."""
+    commit = _git(folder, "rev-parse", "--verify", "HEAD")
+    if not commit:
+        return None
+    return {"commit": commit, "changed": bool(_git(folder, "status", "--porcelain", "--untracked-files=no"))}
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    try:
+        answer = subprocess.run(["git", "-C", str(folder), *arguments], capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        return ""
+    return answer.stdout.strip() if answer.returncode == 0 else ""
+
+
+def _hash(path: str) -> str:
+    if not Path(path).is_file():
+        raise UserError(f"{path}: expected a file to record the hash of, found none.")
+    return sha256(path)
+
+
+def _version(name: str) -> str | None:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None

@@ -1,0 +1,60 @@
+"use strict";
+
+// One object for every shot, added image and scored image, and the card that shows it.
+
+const shots = data.shots.flatMap((entry) =>
+  entry.image.map((image, place) => ({ kind: "shot", scenario: entry.scenario, run: entry.run, image, place })));
+
+const added = data.sets.flatMap((set, number) => set.run.map((run, index) => ({
+  kind: "added", set, number, index, run, scenario: set.scenario, trainingSet: set.training_set,
+  parent: set.parent[index], prompt: set.prompt[index], seed: set.seed[index],
+  similarity: set.similarity[index], distance: set.distance[index], accepted: set.accepted[index],
+})));
+
+const tests = data.cells.flatMap((cell, number) => {
+  const order = cell.score.map((_, index) => index).sort((a, b) => cell.score[b] - cell.score[a]);
+  const rank = [];
+  order.forEach((index, place) => { rank[index] = place + 1; });
+  return cell.image.map((image, index) => ({
+    kind: "test", cell, number, index, image, run: cell.run, scenario: cell.scenario, trainingSet: cell.training_set,
+    detector: cell.detector, label: cell.label[index], score: cell.score[index], rank: rank[index],
+    defect: data.images.defect[image] || "unlabelled",
+  }));
+});
+
+const addedPicture = (item, alt) => picture(`added/${item.number}/${item.index}.jpg`, alt);
+const mapPicture = (item, alt) => picture(`maps/${item.number}/${item.index}.jpg`, alt);
+
+
+function shotCard(item) {
+  return [el("span", { className: "pair" }, real(item.image)), el("span", { className: "text" },
+    el("span", {}, imageName(item.image)),
+    el("span", { className: "faint" }, `${scenarioName(item.scenario)}, run ${item.run}`))];
+}
+
+function addedCard(item) {
+  const guided = item.similarity !== null;
+  return [el("span", { className: "pair" }, addedPicture(item, `Added image ${item.index} of ${item.trainingSet}`)),
+    el("span", { className: "text" },
+      verdict(item.accepted),
+      el("span", {}, item.trainingSet),
+      el("span", { className: "faint" }, `${scenarioName(item.scenario)}, run ${item.run}`),
+      el("span", { className: "faint" }, guided ? `similarity ${number(item.similarity)}` : `distance ${number(item.distance)}`))];
+}
+
+function otherCellCard(item) {
+  const map = item.cell.maps ? el("span", { className: "pair" }, mapPicture(item, `Anomaly map with ${item.trainingSet}`)) : null;
+  return [map, el("span", { className: "text" }, el("span", { className: "score" }, score(item.score)), el("span", {}, item.trainingSet),
+    el("span", { className: "faint" }, `rank ${item.rank} of ${item.cell.image.length}`))].filter((node) => node !== null);
+}
+
+function testCard(item) {
+  const name = imageName(item.image);
+  const map = item.cell.maps ? mapPicture(item, `Anomaly map of ${name}`) : null;
+  return [el("span", { className: "pair" }, real(item.image), map),
+    el("span", { className: "text" },
+      el("span", { className: "split" }, el("span", { className: "score" }, score(item.score)), label(item.label)),
+      el("span", {}, name),
+      el("span", { className: "faint" }, `${item.trainingSet} · ${item.detector}`),
+      el("span", { className: "faint" }, `${scenarioName(item.scenario)}, rank ${item.rank} of ${item.cell.image.length}`))];
+}

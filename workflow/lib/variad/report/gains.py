@@ -1,0 +1,178 @@
+"""The figure of gains over ``original``: per category and on average, with 95 % intervals."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from variad.files import writing
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+METRICS = {"image_auroc": "Image AUROC", "pixel_auroc": "Pixel AUROC"}
+SCENARIOS = {"one_shot": "One-shot", "few_shot": "Few-shot", "full_shot": "Full-shot"}
+FIRST_SETS = ("generated", "generated_tuned", "duplicated")
+# Okabe and Ito's colours without yellow, which is too faint on white; the markers differ as well.
+STYLES = (
+    ("#0072B2", "o"),
+    ("#D55E00", "s"),
+    ("#000000", "X"),
+    ("#009E73", "^"),
+    ("#CC79A7", "D"),
+    ("#56B4E9", "v"),
+    ("#E69F00", "P"),
+    ("#777777", "*"),
+)
+ROW_HEIGHT = 0.2  # inches a marker
+DODGE = 0.76  # share of a category's band that its markers use
+
+
+@dataclass(frozen=True)
+class Mark:
+    """One marker: a gain in percentage points, its interval (NaN if unknown), and its height in the panel."""
+
+    detector: str
+    metric: str
+    scenario: str
+    place: str
+    training_set: str
+    gain: float
+    low: float
+    high: float
+    y: float
+
+
+def gain_marks(summary: pd.DataFrame) -> list[Mark]:
+    """What the figure draws: every gain of AUROC in the summary, placed.
+
+    Categories are stacked from the top in the table's order, averages last within their data set; a category's
+    training sets share its band. ``original`` has no gain and is left out.
+    """
+    rows = _rows_with_gain(summary)
+    places, sets = ordered_places(rows), ordered_sets(rows)
+    return [_mark(row, places, sets) for row in rows.itertuples(index=False)]
+
+
+def ordered_sets(rows: pd.DataFrame) -> list[str]:
+    """Training sets in the order of the legend: the method, its tuned form, the control, then the rest by name."""
+    names = set(rows["training_set"])
+    return [name for name in FIRST_SETS if name in names] + sorted(names - set(FIRST_SETS))
+
+
+def ordered_places(rows: pd.DataFrame) -> list[str]:
+    """Labels of the bands from the top: categories of a data set, then its averages."""
+    pairs = rows[["dataset", "category"]].drop_duplicates()
+    averages = pairs["category"].str.startswith("average")
+    order = pd.DataFrame({"dataset": pairs["dataset"], "average": averages}).assign(at=range(len(pairs)))
+    order["dataset"] = pd.Categorical(order["dataset"], pairs["dataset"].drop_duplicates())
+    placed = pairs.iloc[order.sort_values(["dataset", "average", "at"])["at"]]
+    return [_place(dataset, category) for dataset, category in placed.itertuples(index=False)]
+
+
+def draw_gains(png: str | Path, svg: str | Path, summary: pd.DataFrame) -> None:
+    """Draw the figure twice from table ``summary`` alone; the files are the same for the same table."""
+    import matplotlib as mpl
+
+    with mpl.rc_context({"font.size": 13, "svg.hashsalt": "variad", "axes.spines.top": False}):
+        figure = _figure(gain_marks(summary))
+        for target in (png, svg):
+            kind = Path(target).suffix.lstrip(".")
+            with writing(target) as temporary:
+                metadata = {"Date": None} if kind == "svg" else {"Software": None}
+                figure.savefig(temporary, format=kind, dpi=110, metadata=metadata)
+
+
+def _rows_with_gain(summary: pd.DataFrame) -> pd.DataFrame:
+    shown = summary["metric"].isin(METRICS) & summary["gain"].notna() & (summary["training_set"] != "original")
+    return summary[shown]
+
+
+def _place(dataset: str, category: str) -> str:
+    if category.startswith("average"):
+        return f"{dataset}\n{category.replace('_', ' of ', 1)}"
+    return f"{dataset}\n{category}"
+
+
+def _mark(row: Any, places: list[str], sets: list[str]) -> Mark:
+    place = _place(row.dataset, row.category)
+    offset = (sets.index(row.training_set) + 0.5) / len(sets) - 0.5
+    y = places.index(place) + DODGE * offset
+    interval = (float(row.gain_low), float(row.gain_high))
+    return Mark(row.detector, row.metric, row.scenario, place, row.training_set, float(row.gain), *interval, y)
+
+
+def _figure(marks: list[Mark]) -> "Figure":
+    from matplotlib.figure import Figure
+
+    if not marks:
+        figure = Figure(figsize=(8, 2))
+        figure.text(0.5, 0.5, "No gains: nothing was compared with the shots alone (original).", ha="center")
+        return figure
+    panels = sorted({(mark.detector, mark.metric) for mark in marks})
+    scenarios = [name for name in SCENARIOS if any(mark.scenario == name for mark in marks)]
+    heights = [_panel_height(marks, panel) for panel in panels]
+    size = (3.2 + 3.9 * len(scenarios), sum(heights) + 1.7)
+    figure = Figure(figsize=size, layout="constrained")
+    axes = figure.subplots(
+        len(panels), len(scenarios), squeeze=False, sharex="row", sharey="row", height_ratios=heights
+    )
+    for panel, line in zip(panels, axes, strict=True):
+        for scenario, axis in zip(scenarios, line, strict=True):
+            _draw_panel(axis, marks, panel, scenario)
+        line[0].set_ylabel(f"{METRICS[panel[1]]}\n{panel[0]}", fontweight="bold")
+    _finish(figure, axes, scenarios, marks)
+    return figure
+
+
+def _panel_height(marks: list[Mark], panel: tuple[str, str]) -> float:
+    sets = len({mark.training_set for mark in marks})
+    places = len({mark.place for mark in marks if (mark.detector, mark.metric) == panel})
+    return float(max(1.2, places * max(0.5, ROW_HEIGHT * sets + 0.12)) + 0.6)
+
+
+def _draw_panel(axis: "Axes", marks: list[Mark], panel: tuple[str, str], scenario: str) -> None:
+    of_panel = [mark for mark in marks if (mark.detector, mark.metric) == panel]
+    bands = sorted({round(mark.y): mark.place for mark in of_panel}.items())
+    # Bands without a marker in this panel (no masks, no pixel metric) are closed up.
+    shift = {band: line - band for line, (band, _) in enumerate(bands)}
+    sets = _sets_of(marks)
+    for mark in (mark for mark in of_panel if mark.scenario == scenario):
+        colour, shape = STYLES[sets.index(mark.training_set) % len(STYLES)]
+        y = mark.y + shift[round(mark.y)]
+        if not np.isnan([mark.low, mark.high]).any():
+            axis.plot([mark.low, mark.high], [y, y], color=colour, linewidth=2, zorder=2)
+        axis.plot([mark.gain], [y], shape, color=colour, markersize=7, markeredgecolor="white", zorder=3)
+    axis.axvline(0, color="#333333", linewidth=1, zorder=1)
+    for line, (_, place) in enumerate(bands):
+        if "\naverage" in place:
+            axis.axhspan(line - 0.5, line + 0.5, color="#EEF1F5", zorder=0)
+    axis.set_yticks(range(len(bands)), [place for _, place in bands])
+    axis.set_ylim(len(bands) - 0.5, -0.5)
+    axis.grid(axis="x", color="#DDDDDD", zorder=0)
+    axis.set_axisbelow(True)
+    axis.spines["right"].set_visible(False)
+
+
+def _sets_of(marks: list[Mark]) -> list[str]:
+    return ordered_sets(pd.DataFrame({"training_set": [mark.training_set for mark in marks]}))
+
+
+def _finish(figure: "Figure", axes: Any, scenarios: list[str], marks: list[Mark]) -> None:
+    from matplotlib.lines import Line2D
+
+    for scenario, axis in zip(scenarios, axes[0], strict=True):
+        axis.set_title(SCENARIOS[scenario], fontweight="bold")
+    for axis in axes[-1]:
+        axis.set_xlabel("gain (percentage points)")
+    sets = _sets_of(marks)
+    styles = [STYLES[number % len(STYLES)] for number in range(len(sets))]
+    handles = [
+        Line2D([], [], color=colour, marker=shape, linewidth=2, markeredgecolor="white", markersize=8, label=name)
+        for name, (colour, shape) in zip(sets, styles, strict=True)
+    ]
+    figure.suptitle("Gain in AUROC over the shots alone (original), 95 % intervals", fontweight="bold")
+    figure.legend(handles=handles, loc="outside lower center", ncols=min(len(sets), 1 + len(scenarios)), frameon=False)

@@ -1,0 +1,107 @@
+"""A category's page of the gallery: a folder that opens from disk, without a server or a network."""
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from string import Template
+from typing import Any
+
+import h5py
+
+from variad.report.anomaly_maps import map_path, read_map
+from variad.report.colour_map import colour_scale
+from variad.report.embedding import script_json, text
+from variad.report.page_data import PageSources, collect_page
+from variad.report.real_images import RealImages, open_real_images
+from variad.report.thumbnails import MAP_SIZE, save_map, save_mask, save_picture
+
+ASSETS = Path(__file__).resolve().parent / "assets"
+PAGE_FILES = ("gallery.css", "elements.js", "cards.js", "viewer.js", "collection.js", "page.js")
+
+
+def build_page(folder: str | Path, sources: PageSources) -> None:
+    """Write ``index.html``, its style, script and data, all pictures, and ``card.json`` for the overview.
+
+    The folder is complete when it exists: it is made beside its place and renamed.
+
+    Raises:
+        UserError: an anomaly map or an image that a table names is missing.
+    """
+    with open_real_images(sources.images) as real, _writing_folder(Path(folder)) as temporary:
+        page = collect_page(sources, real)
+        _save_images(temporary, page["images"], real)
+        for number, path in enumerate(sources.added):
+            _save_added(temporary / "added" / str(number), path)
+        for number, (cell, path) in enumerate(zip(page["cells"], sources.scores, strict=True)):
+            if cell["maps"]:
+                folder = temporary / "maps" / str(number)
+                cell["low"], cell["high"] = _save_maps(folder, cell, path.parent / "maps", page)
+        _write_page(temporary, page)
+
+
+def _save_images(folder: Path, images: dict[str, list[Any]], real: RealImages) -> None:
+    for name in ("images", "masks"):
+        (folder / name).mkdir()
+    for index, image_id in enumerate(images["id"]):
+        save_picture(real.image(image_id), folder / "images" / f"{index}.jpg")
+        mask = real.mask(image_id)
+        if mask is not None:
+            save_mask(mask, folder / "masks" / f"{index}.png")
+
+
+def _save_added(folder: Path, path: Path) -> None:
+    folder.mkdir(parents=True)
+    with h5py.File(path, "r") as file:
+        for index in range(len(file["images"]) if "images" in file else 0):
+            save_picture(file["images"][index], folder / f"{index}.jpg")
+
+
+def _save_maps(folder: Path, cell: dict[str, Any], maps: Path, page: dict[str, Any]) -> tuple[float, float]:
+    """Save the maps of a cell on one colour scale; returns the scale."""
+    folder.mkdir(parents=True)
+    names = [page["images"]["id"][image] for image in cell["image"]]
+    paths = [map_path(maps, cell["run"], page["category"], name) for name in names]
+    small = [read_map(path, MAP_SIZE) for path in paths]
+    low, high = colour_scale(small)
+    for index, values in enumerate(small):
+        save_map(values, low, high, folder / f"{index}.jpg")
+    return low, high
+
+
+def _write_page(folder: Path, page: dict[str, Any]) -> None:
+    for name in PAGE_FILES:
+        shutil.copyfile(ASSETS / name, folder / name)
+    (folder / "data.js").write_text(f"window.VARIAD = {script_json(page)};\n", "utf-8")
+    template = Template((ASSETS / "page.html").read_text("utf-8"))
+    html = template.substitute(dataset=text(page["dataset"]), category=text(page["category"]))
+    (folder / "index.html").write_text(html, "utf-8")
+    (folder / "card.json").write_text(script_json(_card(page)) + "\n", "utf-8")
+
+
+def _card(page: dict[str, Any]) -> dict[str, Any]:
+    """What the overview says about a category."""
+    shots = page["shots"]
+    tested = {image for cell in page["cells"] for image in cell["image"]}
+    return {
+        "shot": shots[0]["image"][0] if shots and shots[0]["image"] else None,
+        "added": sum(len(entry["run"]) for entry in page["sets"]),
+        "accepted": sum(sum(entry["accepted"]) for entry in page["sets"]),
+        "tested": len(tested),
+        "cells": len(page["cells"]),
+    }
+
+
+@contextmanager
+def _writing_folder(target: Path) -> Iterator[Path]:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(dir=target.parent, prefix=".page."))
+    try:
+        yield temporary
+        temporary.chmod(0o755)
+        if target.exists():
+            shutil.rmtree(target)
+        temporary.rename(target)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)

@@ -1,0 +1,178 @@
+"""One picture per cell: image, ground truth, anomaly map and score of a fixed selection of test images."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from PIL import Image
+
+from variad.errors import UserError
+from variad.files import writing
+from variad.report import drawing
+from variad.report.anomaly_maps import first_kept_run, map_path, read_map
+from variad.report.colour_map import colour_scale, colourise, lookup_table
+from variad.report.real_images import RealImages, open_real_images
+
+COUNT = 12
+TILE = 128
+GAP = 10
+HEAD = 92
+FOOT = 70
+TEXT_WIDTH = 210
+BLOCKS = 2
+OPACITY = 0.55
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """A test image on the sheet; ``rank`` 1 is the highest score of the run."""
+
+    image_id: str
+    label: int
+    score: float
+    rank: int
+    reason: str
+
+
+def draw_heatmaps(
+    target: str | Path, title: str, images: str | Path, scores: pd.DataFrame, maps: str | Path, category: str
+) -> None:
+    """Draw some maps of the first kept run of a cell beside image and ground truth, with one colour scale.
+
+    Args:
+        target: PNG to write.
+        title: what the sheet is about, in one line.
+        images: the category's ``images.h5``.
+        scores: table ``scores`` of the cell; without rows the sheet says that nothing was scored.
+        maps: the cell's folder of ``run_{r}/{category}/{image_id}.tiff``.
+        category: the folder's name inside a run.
+
+    Raises:
+        UserError: no run's maps were kept, or a map is missing.
+    """
+    run = first_kept_run(maps)
+    if run is None and len(scores):
+        raise UserError(f"{maps}: expected the maps of a run, found none; name one under config key keep_map_runs.")
+    chosen = choose_images(scores[scores["run"] == run])
+    values = [read_map(map_path(maps, run or 0, category, entry.image_id), TILE) for entry in chosen]
+    with open_real_images(images) as real:
+        sheet = _draw(title, run, real, chosen, values)
+    with writing(target) as temporary:
+        sheet.save(temporary)
+
+
+def choose_images(scores: pd.DataFrame, count: int = COUNT) -> list[Chosen]:
+    """Pick test images of one run: likely false alarms, misses, clear hits, and the rest evenly over the ranking.
+
+    Args:
+        scores: rows of table ``scores`` of a single run. Ties are broken by image_id.
+
+    Returns:
+        At most ``count`` images, each once.
+    """
+    ranked = scores.sort_values(["score", "image_id"], ascending=[False, True]).reset_index(drop=True)
+    quarter = max(1, count // 4)
+    normal, anomalous = (list(ranked.index[ranked["label"] == label]) for label in (0, 1))
+    groups = [
+        ("highest-scored normal", normal[:quarter]),
+        ("lowest-scored anomaly", anomalous[::-1][:quarter]),
+        ("highest-scored anomaly", anomalous[:quarter]),
+    ]
+    reasons: dict[int, str] = {}
+    for reason, rows in groups:
+        for row in rows:
+            reasons.setdefault(row, reason)
+    rest = [row for row in ranked.index if row not in reasons]
+    free = min(count - len(reasons), len(rest))
+    for at in np.linspace(0, len(rest) - 1, free) if free > 0 else []:
+        reasons[rest[round(at)]] = "along the ranking"
+    return [_entry(ranked, row, reason) for row, reason in reasons.items()]
+
+
+def _entry(ranked: pd.DataFrame, row: int, reason: str) -> Chosen:
+    line: Any = ranked.loc[row]
+    return Chosen(str(line["image_id"]), int(line["label"]), float(line["score"]), row + 1, reason)
+
+
+def overlay(
+    image: npt.NDArray[np.uint8], values: npt.NDArray[np.float32], low: float, high: float
+) -> npt.NDArray[np.uint8]:
+    """The map's colours over the greyed image, both ``[h, w]``; result ``[h, w, 3]`` uint8."""
+    grey = image.astype(np.float32).mean(axis=2, keepdims=True)
+    return np.round((1 - OPACITY) * grey + OPACITY * colourise(values, low, high)).astype(np.uint8)
+
+
+def _draw(
+    title: str, run: int | None, real: RealImages, chosen: list[Chosen], maps: list[npt.NDArray[np.float32]]
+) -> Image.Image:
+    low, high = colour_scale(maps)
+    rows = -(-len(chosen) // BLOCKS)
+    width = GAP + min(BLOCKS, len(chosen)) * _block_width()
+    sheet = Image.new("RGB", (max(width, 760), HEAD + rows * (TILE + GAP) + FOOT), drawing.PAPER)
+    drawing.write(sheet, (GAP, 8), drawing.shorten(title, sheet.width - 2 * GAP, 18), 18)
+    about = f"run {run}; one colour scale for all maps of this sheet" if chosen else "no test image was scored"
+    drawing.write(sheet, (GAP, 34), about, 15, drawing.FAINT)
+    for number, (entry, values) in enumerate(zip(chosen, maps, strict=True)):
+        at = (GAP + number // rows * _block_width(), HEAD + number % rows * (TILE + GAP))
+        if number % rows == 0:
+            _write_heads(sheet, at)
+        _draw_entry(sheet, at, real, entry, values, (low, high))
+    if chosen:
+        _draw_colour_bar(sheet, low, high)
+    return sheet
+
+
+def _block_width() -> int:
+    return 3 * (TILE + GAP) + TEXT_WIDTH
+
+
+def _write_heads(sheet: Image.Image, at: tuple[int, int]) -> None:
+    for column, head in enumerate(("image", "ground truth", "anomaly map")):
+        drawing.write(sheet, (at[0] + column * (TILE + GAP), at[1] - 24), head, 14, drawing.FAINT)
+
+
+def _draw_entry(
+    sheet: Image.Image,
+    at: tuple[int, int],
+    real: RealImages,
+    entry: Chosen,
+    values: npt.NDArray[np.float32],
+    scale: tuple[float, float],
+) -> None:
+    image = drawing.tile(real.image(entry.image_id), TILE)
+    blended = Image.fromarray(overlay(np.asarray(image), values, *scale))
+    tiles = [image, _ground_truth(image, real.mask(entry.image_id), entry.label), blended]
+    for column, picture in enumerate(tiles):
+        sheet.paste(picture, (at[0] + column * (TILE + GAP), at[1]))
+    left = at[0] + 3 * (TILE + GAP)
+    colour = drawing.REJECTED if entry.label else drawing.ACCEPTED
+    drawing.write(sheet, (left, at[1] + 2), f"{entry.score:.4g}", 22, bold=True)
+    drawing.write(sheet, (left, at[1] + 32), "anomalous" if entry.label else "normal", 15, colour, bold=True)
+    lines = [f"rank {entry.rank}", entry.reason, *drawing.wrap(entry.image_id, TEXT_WIDTH - 2 * GAP, 13, 1)]
+    for number, text in enumerate(lines):
+        drawing.write(sheet, (left, at[1] + 56 + 21 * number), text, 13, drawing.FAINT)
+
+
+def _ground_truth(image: Image.Image, mask: npt.NDArray[np.uint8] | None, label: int) -> Image.Image:
+    if mask is None:
+        return drawing.blank_tile("no mask" if label else "normal", TILE)
+    small = Image.fromarray(mask).convert("L").resize((TILE, TILE), Image.Resampling.BOX)
+    dimmed = image.point(lambda value: value * 0.4)
+    # A defect of a few pixels must not vanish when the mask shrinks.
+    dimmed.paste(drawing.PAPER, (0, 0), small.point(lambda value: 255 if value > 0 else 0))
+    return dimmed
+
+
+def _draw_colour_bar(sheet: Image.Image, low: float, high: float) -> None:
+    length, top = 320, sheet.height - FOOT + 12
+    bar = Image.fromarray(np.repeat(lookup_table()[None], 16, axis=0)).resize((length, 16))
+    sheet.paste(bar, (GAP, top))
+    for share, anchor in ((0.0, "la"), (0.5, "ma"), (1.0, "ra")):
+        value = f"{low + share * (high - low):.3g}"
+        at = (GAP + round(share * length), top + 22)
+        drawing.write(sheet, at, value, 14, drawing.FAINT, anchor=anchor)
+    unit = "anomaly map, the detector's own unit; higher is more anomalous"
+    drawing.write(sheet, (GAP + length + 24, top - 2), unit, 14)

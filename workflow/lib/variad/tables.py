@@ -1,0 +1,87 @@
+"""Tables as CSV, checked against ``workflow/schemas`` where they are written and where they are read."""
+
+import functools
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import yaml
+
+from variad.errors import UserError
+from variad.files import writing
+
+SCHEMAS = Path(__file__).resolve().parents[2] / "schemas"
+
+
+@functools.cache
+def table_schema(name: str) -> dict[str, Any]:
+    """The schema of one row of a table, from ``workflow/schemas/{name}.schema.yaml``."""
+    schema: dict[str, Any] = yaml.safe_load((SCHEMAS / f"{name}.schema.yaml").read_text("utf-8"))
+    return schema
+
+
+def write_table(path: str | Path, frame: pd.DataFrame, schema: str) -> None:
+    """Check ``frame`` and write it as CSV with the schema's column order.
+
+    Raises:
+        UserError: a column is missing or unknown, or a value breaks the schema.
+    """
+    columns = list(table_schema(schema)["properties"])
+    checked = _check(frame, schema, str(path))
+    with writing(path) as temporary:
+        checked[columns].to_csv(temporary, index=False, lineterminator="\n")
+
+
+def read_table(path: str | Path, schema: str) -> pd.DataFrame:
+    """Read a CSV written by ``write_table`` and check it again; text columns never turn into NaN.
+
+    Raises:
+        UserError: the file is missing or does not follow the schema.
+    """
+    try:
+        frame = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8")
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: expected a table '{schema}', found: {error}.") from error
+    return _check(frame, schema, str(path))
+
+
+def _check(frame: pd.DataFrame, schema: str, where: str) -> pd.DataFrame:
+    properties = table_schema(schema)["properties"]
+    if set(frame.columns) != set(properties):
+        raise UserError(f"{where}: expected the columns {', '.join(properties)}, found {', '.join(frame.columns)}.")
+    return pd.DataFrame({name: _check_column(frame[name], rule, where) for name, rule in properties.items()})
+
+
+def _check_column(column: "pd.Series[Any]", rule: dict[str, Any], where: str) -> "pd.Series[Any]":
+    kind = rule["type"]
+    nullable = isinstance(kind, list) and "null" in kind
+    if isinstance(kind, list):
+        kind = next(word for word in kind if word != "null")
+    typed = _convert(column, kind, nullable, where)
+    present = typed.dropna() if kind != "string" else typed
+    allowed = rule.get("enum")
+    if allowed is not None and not present.isin(allowed).all():
+        found = present[~present.isin(allowed)].iloc[0]
+        raise UserError(f"{where}: column {column.name}: expected one of {allowed}, found {found!r}.")
+    for bound, outside in (("minimum", present.lt), ("maximum", present.gt)):
+        if bound in rule and outside(rule[bound]).any():
+            found = present[outside(rule[bound])].iloc[0]
+            raise UserError(f"{where}: column {column.name}: {bound} is {rule[bound]}, found {found}.")
+    return typed
+
+
+def _convert(column: "pd.Series[Any]", kind: str, nullable: bool, where: str) -> "pd.Series[Any]":
+    if kind == "string":
+        return column.fillna("").astype(str).astype(object)
+    if kind == "boolean":
+        return column.map(lambda value: str(value).lower() == "true").astype(bool)
+    try:
+        numbers = pd.to_numeric(column.replace("", np.nan))
+    except (ValueError, TypeError) as error:
+        raise UserError(f"{where}: column {column.name}: expected {kind}, found: {error}.") from error
+    if numbers.isna().any() and not nullable:
+        raise UserError(f"{where}: column {column.name}: expected {kind}, found an empty cell.")
+    if kind == "integer":
+        return numbers.astype("Int64" if nullable else "int64")
+    return numbers.astype("float64")

@@ -1,0 +1,100 @@
+# every metric of every run of one cell
+rule evaluate_cell:
+    input:
+        scores=f"{CELL}/{{detector}}/scores.csv",
+        pixel_metrics=f"{CELL}/{{detector}}/pixel_metrics.csv",
+        code=code_of("evaluate_cell"),
+    output:
+        metrics=f"{CELL}/{{detector}}/metrics.csv",
+    log:
+        "results/logs/evaluate_cell/{dataset}.{category}.{scenario}.{training_set}.{detector}.log",
+    benchmark:
+        "results/benchmarks/evaluate_cell/{dataset}.{category}.{scenario}.{training_set}.{detector}.tsv"
+    conda:
+        "../../envs/base.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+    script:
+        "../../scripts/evaluate_cell.py"
+
+
+# mean, spread and paired gain of every cell of one category
+rule aggregate_category:
+    input:
+        metrics=expand("{cell}/metrics.csv", cell=cells_of_category),
+        scores=expand("{cell}/scores.csv", cell=cells_of_category),
+        histograms=expand("{cell}/pixel_histograms.h5", cell=cells_of_category),
+        published=ROOT / "resources/published/auroc.csv",
+        code=code_of("aggregate_category"),
+    output:
+        table="results/tables/{dataset}/{category}.csv",
+        draws="results/tables/{dataset}/{category}.bootstrap.h5",
+    log:
+        "results/logs/aggregate_category/{dataset}.{category}.log",
+    benchmark:
+        "results/benchmarks/aggregate_category/{dataset}.{category}.tsv"
+    conda:
+        "../../envs/base.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+    params:
+        seed=config["run"]["seed"],
+    script:
+        "../../scripts/aggregate_category.py"
+
+
+# the face of a run: all categories and their averages
+rule aggregate_metrics:
+    input:
+        draws=[
+            f"results/tables/{dataset}/{category}.bootstrap.h5"
+            for dataset, category in study_categories()
+        ],
+        published=ROOT / "resources/published/auroc.csv",
+        code=code_of("aggregate_metrics"),
+    output:
+        summary="results/tables/summary.csv",
+        page="results/tables/summary.md",
+    log:
+        "results/logs/aggregate_metrics.log",
+    benchmark:
+        "results/benchmarks/aggregate_metrics.tsv"
+    conda:
+        "../../envs/base.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+    params:
+        groups=category_groups(),
+        caption=config["run"]["caption"],
+    script:
+        "../../scripts/aggregate_metrics.py"
+
+
+# what the summary was made from
+rule record_provenance:
+    input:
+        summary=rules.aggregate_metrics.output.summary,
+        manifests=[
+            f"results/{dataset}/{category}/manifest.csv"
+            for dataset, category in study_categories()
+        ],
+        weights=study_weights(),
+        code=code_of("record_provenance"),
+    output:
+        record="results/tables/provenance.json",
+    log:
+        "results/logs/record_provenance.log",
+    benchmark:
+        "results/benchmarks/record_provenance.tsv"
+    conda:
+        "../../envs/base.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+    params:
+        config=config,
+    script:
+        "../../scripts/record_provenance.py"

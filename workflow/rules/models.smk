@@ -1,0 +1,21 @@
+# a small VQGAN from openly licensed images; only on request, the weights that it made are in resources/
+rule train_vqgan:
+    input:
+        code=code_of("train_vqgan"),
+    output:
+        weights="results/models/{vqgan}/model.safetensors",
+        quality="results/models/{vqgan}/quality.json",
+    log:
+        "results/logs/train_vqgan/{vqgan}.log",
+    benchmark:
+        "results/benchmarks/train_vqgan/{vqgan}.tsv"
+    conda:
+        "../../envs/torch.yaml"
+    # one, as the weights that ship were made with: sums depend on the number of threads
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: 3000 * attempt,
+    params:
+        settings=lookup(within=config, dpath="vqgans/{vqgan}/training"),
+    script:
+        "../../scripts/train_vqgan.py"

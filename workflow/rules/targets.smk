@@ -1,0 +1,107 @@
+# which files the targets of workflow/Snakefile stand for
+
+
+def prompts_of_category(wildcards):
+    """Best and worst prompts by which the study's training sets are guided."""
+    recipes = [
+        config["training_sets"][name] for name in config["study"]["training_sets"]
+    ]
+    return expand(
+        "results/{dataset}/{category}/{scenario}/prompts/{encoder}.{source}.json",
+        **wildcards,
+        scenario=config["study"]["scenarios"],
+        encoder=sorted({recipe["encoder"] for recipe in recipes if is_guided(recipe)}),
+        source=prompt_settings(wildcards)["word_source"],
+    )
+
+
+def kept_files():
+    """Every file that the study keeps, so that deleting one makes it anew."""
+    files = []
+    for dataset, category in study_categories():
+        here = f"results/{dataset}/{category}"
+        names = Wildcards(fromdict={"dataset": dataset, "category": category})
+        extractors = {
+            config["detectors"][name]["extractor"]
+            for name in config["study"]["detectors"]
+        }
+        files += [
+            f"{here}/{name}" for name in ("manifest.csv", "images.h5", "shots.csv")
+        ]
+        files += [f"{here}/features/{extractor}.h5" for extractor in sorted(extractors)]
+        for choice in prompts_of_category(names):
+            stem = Path(choice).stem
+            files += [
+                choice,
+                choice.removesuffix("json") + "csv",
+                f"{here}/texts/{stem}.h5",
+            ]
+            files.append(f"{here}/candidates/{stem.rpartition('.')[2]}.csv")
+        for cell in cells_of_category(names):
+            files += [f"{cell}/{name}" for name in CELL_FILES]
+        files += [
+            f"results/tables/{dataset}/{category}{ending}"
+            for ending in (".csv", ".bootstrap.h5")
+        ]
+        files.append(f"results/gallery/{dataset}/{category}/contents.txt")
+    for dataset, category, scenario, training_set in study_training_sets():
+        files += training_set_outputs(dataset, category, scenario, training_set)
+    return sorted(set(files))
+
+
+CELL_FILES = [
+    "model/contents.txt",
+    "maps/contents.txt",
+    "scores.csv",
+    "pixel_metrics.csv",
+    "pixel_histograms.h5",
+    "metrics.csv",
+    "heatmaps.png",
+]
+
+
+def training_set_outputs(dataset, category, scenario, training_set):
+    here = f"results/{dataset}/{category}/{scenario}/{training_set}"
+    files = [f"{here}/added.h5", f"{here}/contact_sheet.png"]
+    if config["training_sets"][training_set]["method"] != "none":
+        extractors = {
+            config["detectors"][name]["extractor"]
+            for name in config["study"]["detectors"]
+        }
+        files += [f"{here}/features/{extractor}.h5" for extractor in sorted(extractors)]
+    return files
+
+
+def training_set_files():
+    return [
+        path
+        for names in study_training_sets()
+        for path in training_set_outputs(*names)[:2]
+    ]
+
+
+def prompt_files():
+    """Prompts of every category and scenario, whether or not a training set uses them."""
+    files = []
+    for dataset, category in study_categories():
+        settings = merged(config["prompts"], config["datasets"][dataset]["prompts"])
+        for scenario in config["study"]["scenarios"]:
+            stem = f"{settings['encoder']}.{settings['word_source']}"
+            files.append(f"results/{dataset}/{category}/{scenario}/prompts/{stem}.json")
+    return files
+
+
+def export_folders():
+    return [
+        f"results/{'/'.join(names)}/export/contents.txt"
+        for names in study_training_sets()
+    ]
+
+
+def prediction_files():
+    chosen = config["predict"]
+    return [
+        f"results/{dataset}/{category}/{chosen['scenario']}/{chosen['training_set']}/{chosen['detector']}/{name}"
+        for dataset, category in study_categories()
+        for name in ("predictions.csv", "heatmaps/contents.txt")
+    ]
