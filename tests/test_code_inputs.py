@@ -1,5 +1,7 @@
 """Which library files a script depends on."""
 
+from pathlib import Path
+
 from variad.code_inputs import LIBRARY, library_files
 
 
@@ -27,3 +29,9 @@ def test_modules_imported_from_a_package_count(tmp_path):
 
 def test_evaluation_does_not_depend_on_generation():
     assert not {name for name in names("scripts/evaluate_cell.py") if name.startswith("generation")}
+
+
+def test_only_the_figure_of_gains_depends_on_its_module():
+    module = LIBRARY / "report/gains.py"
+    users = {path.stem for path in Path("scripts").glob("*.py") if module in library_files(path)}
+    assert users == {"plot_gains"}

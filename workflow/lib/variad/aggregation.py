@@ -64,7 +64,7 @@ def category_rows(cells: Sequence[Cell], seed: int, draws: int = DRAWS) -> list[
 
 
 def average_rows(rows: Sequence[Row], groups: Mapping[str, Mapping[str, str]] | None = None) -> list[Row]:
-    """Averages over all categories of each data set that has more than one, and over each of its groups of categories.
+    """Averages over all categories of each data set, and over each of its groups of them, where there is more than one.
 
     A row is left out unless every category has it, so that averages stay comparable across training sets.
 
@@ -79,7 +79,9 @@ def average_rows(rows: Sequence[Row], groups: Mapping[str, Mapping[str, str]] | 
             averages += _average(members, categories, "average")
         group_of = (groups or {}).get(dataset, {})
         for name in dict.fromkeys(group_of[category] for category in categories if category in group_of):
-            averages += _average(members, [c for c in categories if group_of.get(c) == name], f"average_{name}")
+            group = [category for category in categories if group_of.get(category) == name]
+            if len(group) > 1:
+                averages += _average(members, group, f"average_{name}")
     return averages
 
 

@@ -1,6 +1,7 @@
 """The config of a study: completed from the default, checked against its schema, with cross references resolved."""
 
 import copy
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,8 @@ import yaml
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError, best_match
 
+from variad.datasets import ADAPTERS
+from variad.detectors import METHODS
 from variad.errors import UserError
 
 SCHEMA = Path(__file__).resolve().parents[2] / "schemas" / "config.schema.yaml"
@@ -115,8 +118,10 @@ def _check_references(config: Config) -> None:
         _defined(config, f"training_sets.{name}.encoder", recipe.get("encoder"), "encoders")
     for name, detector in config["detectors"].items():
         _defined(config, f"detectors.{name}.extractor", detector["extractor"], "extractors")
+        _one_of(f"detectors.{name}.method", detector["method"], METHODS)
     _defined(config, "prompts.encoder", config["prompts"]["encoder"], "encoders")
     for name, dataset in config["datasets"].items():
+        _one_of(f"datasets.{name}.adapter", dataset["adapter"], ADAPTERS)
         encoder = dataset["prompts"].get("encoder")
         _defined(config, f"datasets.{name}.prompts.encoder", encoder, "encoders")
     for key, section in (("scenarios", "scenarios"), ("training_sets", "training_sets"), ("detectors", "detectors")):
@@ -132,3 +137,8 @@ def _defined(config: Config, key: str, name: str | None, section: str) -> None:
     if name is not None and name not in config[section]:
         known = ", ".join(config[section])
         raise UserError(f"config key {key}: expected one of {section} ({known}), found {name!r}.")
+
+
+def _one_of(key: str, name: str, known: Iterable[str]) -> None:
+    if name not in known:
+        raise UserError(f"config key {key}: expected one of {', '.join(known)}, found {name!r}.")
