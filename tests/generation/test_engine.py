@@ -57,9 +57,7 @@ def test_an_image_does_not_depend_on_its_batch(parents, double_vqgan, texts, set
     )  # fmt: skip
     np.testing.assert_array_equal(whole.images, single.images)
     np.testing.assert_allclose(whole.trace["loss"], single.trace["loss"], rtol=1e-10)
-    alone = generate(
-        parents[3:4], SEEDS[3:4], guided, double_vqgan, TinyEncoder(torch.float64), texts[3:4].double()
-    )
+    alone = generate(parents[3:4], SEEDS[3:4], guided, double_vqgan, TinyEncoder(torch.float64), texts[3:4].double())
     np.testing.assert_array_equal(alone.images, whole.images[3:4])
 
 

@@ -93,7 +93,9 @@ def test_a_prompt_setting_of_one_data_set_touches_only_what_depends_on_it(finish
     changed.write_text(yaml.safe_dump(config))
     jobs = planned(finished, config=changed)
     assert jobs["list_candidates"] == jobs["embed_candidates"] == 1
-    assert jobs["score_prompts"] == jobs["build_training_set"] == jobs["train_detector"] == 2  # scenarios of `generated`
+    assert (
+        jobs["score_prompts"] == jobs["build_training_set"] == jobs["train_detector"] == 2
+    )  # scenarios of `generated`
     assert jobs["build_gallery_page"] == jobs["aggregate_category"] == 1
     assert {"index_category", "pack_category", "extract_features", "build_conse"}.isdisjoint(jobs)
 

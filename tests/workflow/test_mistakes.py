@@ -22,9 +22,7 @@ def photos(folder, count=4):
 
 def study(**changes):
     config = yaml.safe_load(TINY.read_text())
-    config["datasets"] = {
-        "mine": {"adapter": "folder", "path": "photos", "categories": {"lid": {"class_name": "lid"}}}
-    }
+    config["datasets"] = {"mine": {"adapter": "folder", "path": "photos", "categories": {"lid": {"class_name": "lid"}}}}
     for key, value in changes.items():
         section, _, rest = key.partition("__")
         if rest:

@@ -92,7 +92,8 @@ def _forward(backbone: Backbone, images: Tensor) -> FeatureMaps:
 def _append(file: h5py.File, maps: FeatureMaps, start: int, count: int) -> None:
     for layer, values in maps.items():
         if layer not in file:
-            file.create_dataset(layer, (count, *values.shape[1:]), "float32", chunks=(1, *values.shape[1:]))
+            chunks = (1, *values.shape[1:]) if count else None
+            file.create_dataset(layer, (count, *values.shape[1:]), "float32", chunks=chunks)
         if count:
             file[layer][start : start + len(values)] = values
 

@@ -39,6 +39,7 @@ class GenerationSettings:
     anchor: float
     guidance: float
     cutouts: int
+    precision: str
     output: str
     min_similarity_gain: float | None
     max_distance: float | None
@@ -79,7 +80,7 @@ def generate(
         seeds: one an image; an image depends on its parent, seed and settings, not on its batch.
         encoder, texts: for guided settings, and unit text embeddings ``[M, D]``.
     """
-    vqgan.to(device)
+    vqgan.to(device, memory_format=torch.channels_last)
     parts = []
     with tqdm(total=len(parents), desc="generation", unit="image", mininterval=5) as progress:
         for start in range(0, len(parents), settings.batch_size):
@@ -136,7 +137,12 @@ class _Batch:
                 self.frames[iteration] = images[:watched]
 
         steps = GuidanceSettings(
-            settings.iterations, settings.learning_rate, settings.guidance, settings.anchor, settings.cutouts
+            settings.iterations,
+            settings.learning_rate,
+            settings.guidance,
+            settings.anchor,
+            settings.cutouts,
+            settings.precision,
         )
         guided = guide(latent, texts, self.vqgan, encoder, steps, self.generators, watch)
         return guided.latent, {"loss": guided.loss.cpu().numpy(), "similarity": guided.similarity.cpu().numpy()}

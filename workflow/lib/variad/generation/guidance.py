@@ -21,6 +21,7 @@ class GuidanceSettings:
         iterations: steps (20 [1]); learning_rate: constant (0.05 [1]), Adam [assumed].
         weight: of the distance to the text; anchor: of the squared distance to the first latent [assumed].
         cutouts: crops an image and step [assumed].
+        precision: ``float32``, or ``bfloat16`` for decoding within the steps; what is returned stays float32.
     """
 
     iterations: int
@@ -28,6 +29,7 @@ class GuidanceSettings:
     weight: float
     anchor: float
     cutouts: int
+    precision: str = "float32"
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,9 @@ def guide(
     history = []
     for iteration in tqdm(range(settings.iterations + 1), desc="guidance", unit="step", leave=False, mininterval=5):
         with torch.set_grad_enabled(iteration < settings.iterations):
-            images = decode(vqgan, latent)
+            with torch.autocast(latent.device.type, torch.bfloat16, enabled=settings.precision == "bfloat16"):
+                images = decode(vqgan, latent)
+            images = images.to(latent)
             distance, similarity = _to_text(images, texts, encoder, settings.cutouts, generators)
             pull = (latent - start).square().mean(dim=(1, 2, 3))
             loss = settings.weight * distance + settings.anchor * pull
