@@ -3,7 +3,8 @@
 import json
 
 from variad.backbones import load_backbone
-from variad.features import image_batches, write_features
+from variad.feature_files import image_batches
+from variad.features import write_features
 from variad.records import count_images, optional_image_ids
 from variad.running import job
 

@@ -15,7 +15,7 @@ from variad.generation.added import read_added
 from variad.records import image_side, read_shots
 from variad.report.predictions import draw_predictions
 from variad.running import job
-from variad.seeding import torch_generator
+from variad.seeding import numpy_generator
 from variad.tables import read_table, write_table
 
 RUN = 0
@@ -44,7 +44,7 @@ with job(snakemake) as at, filling(snakemake.output.heatmaps) as folder:
         training_input(files, RUN, shots, detector.uses_images),
         parents,
         len(shots),
-        torch_generator(params.seed, names.dataset, names.category, "threshold"),
+        numpy_generator(params.seed, names.dataset, names.category, "threshold"),
     )
     threshold = float(np.quantile(normal, params.quantile))
     at.log.info("threshold %.6g: quantile %g of %d held-out normal scores", threshold, params.quantile, len(normal))

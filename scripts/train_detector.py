@@ -5,7 +5,7 @@ from variad.detectors import create_detector
 from variad.detectors.training import CellFiles, training_input
 from variad.records import read_shots
 from variad.running import job
-from variad.seeding import torch_generator
+from variad.seeding import numpy_generator
 
 with job(snakemake) as at, filling(snakemake.output.models) as folder:
     given, entry, names = snakemake.input, snakemake.params.detector, snakemake.wildcards
@@ -15,6 +15,6 @@ with job(snakemake) as at, filling(snakemake.output.models) as folder:
         detector = create_detector(entry["method"], entry["settings"], at.device)
         training = training_input(files, run, shots, detector.uses_images)
         key = (names.dataset, names.category, names.scenario, names.training_set, names.detector, run)
-        detector.fit(training, torch_generator(snakemake.params.seed, *key))
+        detector.fit(training, numpy_generator(snakemake.params.seed, *key))
         detector.save(folder / f"run_{run}.safetensors")
         at.log.info("run %d: fitted on %d images", run, len(next(iter(training.features.values()))))

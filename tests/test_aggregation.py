@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.metrics import roc_auc_score
+
 from variad.aggregation import Row, average_rows, category_rows, summarise
 from variad.aggregation_records import read_rows, write_rows
 from variad.cells import check_paired, read_cells

@@ -4,6 +4,7 @@ import sys
 import pytest
 import torch
 from safetensors.torch import save_file
+
 from variad import efficientnet_lite0 as lite0
 from variad.backbones import Lite0Backbone, load_backbone
 from variad.errors import UserError

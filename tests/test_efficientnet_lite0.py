@@ -1,5 +1,6 @@
 import pytest
 import torch
+
 from variad import efficientnet_lite0 as lite0
 from variad.errors import UserError
 

@@ -7,14 +7,19 @@ import torch
 from torch import nn
 
 from variad.errors import UserError
-from variad.features import image_batches, prepare, read_features, to_tensor, write_features
+from variad.feature_files import image_batches, read_features
+from variad.features import prepare, to_tensor, write_features
 
 
 class TinyBackbone(nn.Module):
     """Two layers: the image halved, and its channel mean quartered."""
 
     layers = ("half", "quarter")
-    strides = {"half": 2, "quarter": 4}
+
+    def __init__(self):
+        super().__init__()
+        self.strides = {"half": 2, "quarter": 4}
+
     weights_sha256 = "f" * 64
 
     def forward(self, images):

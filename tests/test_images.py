@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import tifffile
 from PIL import Image
+
 from variad.errors import UserError
 from variad.images import is_16_bit, read_image, read_mask, read_size, resize_square, to_rgb8
 

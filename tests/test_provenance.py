@@ -6,6 +6,7 @@ import subprocess
 
 import numpy as np
 import pytest
+
 from variad.errors import UserError
 from variad.provenance import describe, git_state, write_provenance
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+
 from variad.published import published_mean
 from variad.tables import read_table
 

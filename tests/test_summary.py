@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+
 from variad import summary
 from variad.tables import table_schema, write_table
 

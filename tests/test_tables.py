@@ -59,7 +59,7 @@ def test_bad_tables_are_refused_and_not_written(tmp_path, frame, message):
 
 def test_a_word_that_is_not_allowed(tmp_path):
     frame = pd.DataFrame({"scenario": ["two_shot"], "run": [0], "image_id": ["a"]})
-    with pytest.raises(UserError, match="column scenario: expected one of .* found 'two_shot'"):
+    with pytest.raises(UserError, match=r"column scenario: expected one of .* found 'two_shot'"):
         write_table(tmp_path / "shots.csv", frame, "shots")
 
 

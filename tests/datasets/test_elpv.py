@@ -2,6 +2,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+
 from variad.datasets import open_dataset
 from variad.datasets.elpv import Elpv
 from variad.datasets.manifest import index_category

@@ -5,6 +5,7 @@ import sys
 import numpy as np
 import pytest
 from PIL import Image
+
 from variad.datasets import open_dataset
 from variad.datasets.folder import Folder, category_folders
 from variad.datasets.manifest import index_category

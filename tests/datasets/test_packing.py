@@ -2,6 +2,7 @@ import h5py
 import numpy as np
 import pytest
 from PIL import Image
+
 from variad.datasets.folder import Folder
 from variad.datasets.manifest import index_category
 from variad.datasets.packing import pack_category, percentiles

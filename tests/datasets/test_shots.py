@@ -3,6 +3,7 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from variad.datasets.shots import sample_shots
 from variad.errors import UserError
 from variad.seeding import numpy_generator

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import skimage
 from PIL import Image
+
 from variad.datasets import open_dataset, unpack_dataset
 from variad.datasets.manifest import index_category
 from variad.datasets.simulated_defects import EDGE, KINDS, VISIBLE, _patch, _stroke, draw_defect

@@ -1,14 +1,22 @@
 """PatchCore against straightforward references."""
 
+import os
+import subprocess
+import sys
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
+from scipy.ndimage import gaussian_filter1d
+from scipy.spatial.distance import cdist, pdist
+from torch.nn import functional
 
 from variad.detectors import create_detector, detector_class
-from variad.detectors.anomaly_map import gaussian_blur, resize_map, upsample_maps
+from variad.detectors.anomaly_map import MapSize, bilinear_matrix, full_size_map, gaussian_matrix
 from variad.detectors.base import DetectorInput
-from variad.detectors.coreset import greedy_coreset, random_projection
-from variad.detectors.neighbours import _search, nearest
+from variad.detectors.coreset import _pick_with_torch, greedy_coreset, random_projection
+from variad.detectors.neighbours import _search_with_torch, nearest
 from variad.detectors.patchcore import PatchCore, embed_patches
 from variad.errors import UserError
 
@@ -33,36 +41,42 @@ def naive_coreset(points: np.ndarray, count: int, first: int) -> list[int]:
 
 
 def test_coreset_picks_what_the_naive_greedy_algorithm_picks():
-    points = torch.from_numpy(np.random.default_rng(0).normal(5, 1, (200, 8)))
-    first = int(torch.randint(200, (1,), generator=torch.Generator().manual_seed(3)))
-    picks = greedy_coreset(points, 40, torch.Generator().manual_seed(3))
-    assert picks.tolist() == naive_coreset(points.numpy(), 40, first)
+    points = np.random.default_rng(0).normal(5, 1, (200, 8))
+    first = int(np.random.default_rng(3).integers(200))
+    expected = naive_coreset(points, 40, first)
+    assert greedy_coreset(points, 40, np.random.default_rng(3)).tolist() == expected
+    assert _pick_with_torch(points - points.mean(axis=0), 40, first, "cpu").tolist() == expected
 
 
 def test_coreset_of_duplicates_takes_no_point_twice():
-    points = torch.ones(10, 4)
-    assert sorted(greedy_coreset(points, 10, torch.Generator().manual_seed(0)).tolist()) == list(range(10))
+    assert sorted(greedy_coreset(np.ones((10, 4)), 10, np.random.default_rng(0)).tolist()) == list(range(10))
 
 
 def test_projection_keeps_few_dimensions_and_preserves_distances_on_average():
-    points = torch.randn(50, 600, generator=torch.Generator().manual_seed(1))
-    assert random_projection(points, 600, torch.Generator()) is points
-    projected = random_projection(points, 128, torch.Generator().manual_seed(2))
+    points = np.random.default_rng(1).standard_normal((50, 600))
+    assert random_projection(points, 600, np.random.default_rng(0)) is points
+    projected = random_projection(points, 128, np.random.default_rng(2))
     assert projected.shape == (50, 128)
-    ratio = torch.pdist(projected) / torch.pdist(points)
-    assert ratio.mean().item() == pytest.approx(1, abs=0.02)
+    assert (pdist(projected) / pdist(points)).mean() == pytest.approx(1, abs=0.02)
 
 
-@pytest.mark.parametrize("search", [nearest, lambda q, b, k: (None, _search(q, b, k))])
-def test_neighbours_equal_brute_force(search):
-    generator = torch.Generator().manual_seed(4)
-    bank = torch.randn(300, 24, generator=generator) + 50  # an offset that makes the expanded square cancel
-    queries = torch.randn(70, 24, generator=generator) + 50
-    exact = torch.cdist(queries.double(), bank.double()).topk(9, largest=False)
-    distance, index = search(queries, bank, 9)
-    assert torch.equal(index, exact.indices)
-    if distance is not None:
-        torch.testing.assert_close(distance.double(), exact.values, atol=1e-5, rtol=0)
+@pytest.mark.parametrize("device", ["cpu", "torch on cpu"])
+def test_neighbours_equal_brute_force(device, monkeypatch):
+    if device != "cpu":
+        monkeypatch.setattr("variad.detectors.neighbours._search", partial(search_with_torch, _search_with_torch))
+    draw = np.random.default_rng(4)
+    bank, queries = (
+        (draw.standard_normal((count, 24)) + 50).astype(np.float32)  # an offset that makes the expanded square cancel
+        for count in (300, 70)
+    )
+    exact = cdist(queries.astype(float), bank.astype(float))
+    distance, index = nearest(queries, bank, 9)
+    np.testing.assert_array_equal(index, exact.argsort(axis=1)[:, :9])
+    np.testing.assert_allclose(distance, np.sort(exact, axis=1)[:, :9], atol=1e-5, rtol=0)
+
+
+def search_with_torch(search, queries, bank, count, device):
+    return search(queries, bank, count, "cpu")
 
 
 def test_embedding_averages_over_three_by_three_and_concatenates():
@@ -71,13 +85,16 @@ def test_embedding_averages_over_three_by_three_and_concatenates():
     assert embedded.shape == (2, 6, 6, 12)
     middle = given["shallow"][1, 2:5, 1:4].mean(axis=(0, 1))
     np.testing.assert_allclose(embedded[1, 3, 2, :5], middle, rtol=1e-5)
+    deep = functional.avg_pool2d(torch.from_numpy(given["deep"]).permute(0, 3, 1, 2), 3, 1, 1)
+    large = functional.interpolate(deep, (6, 6), mode="bilinear", align_corners=False)
+    np.testing.assert_allclose(embedded[..., 5:], large.permute(0, 2, 3, 1).numpy(), atol=1e-5)
 
 
 def reference_scores(detector: PatchCore, images: DetectorInput) -> np.ndarray:
     """Image scores in float64 and plain loops, from the paper's equations 6 and 7."""
-    bank = detector.memory_bank.double().numpy()
+    bank = detector.memory_bank.astype(float)
     scores = []
-    for patches in embed_patches(images.features).double().numpy():
+    for patches in embed_patches(images.features).astype(float):
         distances = np.linalg.norm(patches.reshape(-1, 1, 12) - bank[None], axis=2)
         worst = distances.min(axis=1).argmax()
         closest = distances[worst].argmin()
@@ -91,19 +108,17 @@ def reference_scores(detector: PatchCore, images: DetectorInput) -> np.ndarray:
 @pytest.mark.parametrize("training_images", [1, 2, 8])
 def test_scores_equal_the_reference(neighbours, training_images):
     detector = PatchCore(coreset_fraction=0.5, neighbours=neighbours)
-    detector.fit(features(training_images, 0), torch.Generator().manual_seed(0))
+    detector.fit(features(training_images, 0), np.random.default_rng(0))
     test = features(5, 1)
     scored = detector.score(test)
     np.testing.assert_allclose(scored.scores, reference_scores(detector, test), atol=1e-5, rtol=0)
-    bank = detector.memory_bank.double()
-    patches = embed_patches(test.features).double().flatten(0, 2)
-    exact = torch.cdist(patches, bank).amin(dim=1).view(5, 6, 6)
-    np.testing.assert_allclose(scored.maps, exact.numpy(), atol=1e-5, rtol=0)
+    exact = cdist(embed_patches(test.features).reshape(-1, 12).astype(float), detector.memory_bank.astype(float))
+    np.testing.assert_allclose(scored.maps, exact.min(axis=1).reshape(5, 6, 6), atol=1e-5, rtol=0)
 
 
 def test_an_image_is_scored_alike_alone_and_among_others():
     detector = PatchCore(coreset_fraction=0.5)
-    detector.fit(features(4, 0), torch.Generator().manual_seed(0))
+    detector.fit(features(4, 0), np.random.default_rng(0))
     test = features(6, 1)
     together = detector.score(test).scores
     for row in range(6):
@@ -114,20 +129,20 @@ def test_an_image_is_scored_alike_alone_and_among_others():
 def test_training_patches_have_distance_zero_to_a_whole_bank():
     training = features(2, 0)
     detector = PatchCore(coreset_fraction=1.0)
-    detector.fit(training, torch.Generator().manual_seed(0))
+    detector.fit(training, np.random.default_rng(0))
     np.testing.assert_array_equal(detector.score(training).maps, 0)
 
 
 def test_bank_size_follows_fraction_and_limit():
     for limit, expected in ((None, 36), (10, 10)):
         detector = PatchCore(coreset_fraction=0.5, coreset_limit=limit)
-        detector.fit(features(2, 0), torch.Generator().manual_seed(0))
+        detector.fit(features(2, 0), np.random.default_rng(0))
         assert len(detector.memory_bank) == expected
 
 
 def test_a_saved_model_scores_the_same(tmp_path):
     detector = PatchCore(coreset_fraction=0.3, neighbours=5)
-    detector.fit(features(3, 0), torch.Generator().manual_seed(0))
+    detector.fit(features(3, 0), np.random.default_rng(0))
     detector.save(tmp_path / "model.safetensors")
     loaded = PatchCore.load(tmp_path / "model.safetensors")
     test = features(4, 1)
@@ -144,24 +159,40 @@ def test_bad_settings_are_named():
         create_detector("patchcore", {"corset": 1})
 
 
-def test_blur_keeps_constants_and_sums_to_one():
-    torch.testing.assert_close(gaussian_blur(torch.full((1, 1, 40, 40), 3.0), 4.0), torch.full((1, 1, 40, 40), 3.0))
-    point = torch.zeros(1, 1, 81, 81)
-    point[0, 0, 40, 40] = 1
-    blurred = gaussian_blur(point, 4.0)
-    assert blurred.sum().item() == pytest.approx(1, abs=1e-5)
-    ratio = blurred[0, 0, 40, 44] / blurred[0, 0, 40, 40]
-    assert ratio.item() == pytest.approx(np.exp(-0.5), rel=1e-4)
+def test_matrices_equal_torchs_interpolation():
+    values = np.random.default_rng(0).standard_normal((7, 9))
+    for height, width in ((7, 9), (20, 31), (5, 4)):
+        expected = functional.interpolate(
+            torch.from_numpy(values)[None, None], (height, width), mode="bilinear", align_corners=False
+        )[0, 0].numpy()
+        np.testing.assert_allclose(bilinear_matrix(7, height) @ values @ bilinear_matrix(9, width).T, expected)
 
 
-def test_upsampled_map_has_its_peak_where_the_patch_is():
-    patches = torch.zeros(1, 7, 7)
-    patches[0, 1, 5] = 1
-    row, column = divmod(int(upsample_maps(patches, 56)[0].argmax()), 56)
-    assert abs(row - 11.5) <= 1 and abs(column - 43.5) <= 1
+def test_smoothing_equals_scipys():
+    values = np.random.default_rng(0).standard_normal(50)
+    expected = gaussian_filter1d(values, 4.0, mode="mirror", truncate=4.0)
+    np.testing.assert_allclose(gaussian_matrix(50, 4.0) @ values, expected, rtol=1e-10)
+    np.testing.assert_allclose(gaussian_matrix(12, 4.0).sum(axis=1), 1)
+
+
+def test_map_has_its_peak_where_the_patch_is_and_keeps_constants():
+    patches = np.zeros((7, 7), np.float32)
+    patches[1, 5] = 1
+    full = full_size_map(patches, MapSize(112, 56, 56))
+    row, column = np.unravel_index(full.argmax(), full.shape)
+    assert abs(row - 23.5) <= 1 and abs(column - 43.5) <= 1
+    np.testing.assert_allclose(full_size_map(np.full((7, 7), 3, np.float32), MapSize(30, 40, 56)), 3, rtol=1e-6)
 
 
 def test_cropped_border_takes_the_nearest_seen_value():
-    full = resize_map(torch.arange(16.0).view(4, 4), 8, 8, image_size=8, crop=4)
-    assert full[0, 0] == 0 and full[0, 7] == 3 and full[7, 7] == 15
-    torch.testing.assert_close(full[2:6, 2:6], torch.arange(16.0).view(4, 4))
+    patches = np.random.default_rng(0).random((4, 4)).astype(np.float32)
+    full = full_size_map(patches, MapSize(64, 64, resolution=64, crop=32))
+    np.testing.assert_array_equal(full[:16, 20], full[16, 20])
+    np.testing.assert_array_equal(full[48:, 48:], full[47, 47])
+    np.testing.assert_allclose(full[16:48, 16:48], full_size_map(patches, MapSize(32, 32, 32)), rtol=1e-5)
+
+
+def test_patchcore_starts_without_torch():
+    code = "import sys, variad.detectors.patchcore, variad.detectors.scoring; assert 'torch' not in sys.modules"
+    environment = {**os.environ, "PYTHONPATH": "workflow/lib"}
+    subprocess.run([sys.executable, "-c", code], check=True, env=environment)

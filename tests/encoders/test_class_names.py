@@ -1,4 +1,5 @@
 import pytest
+
 from variad.encoders.class_names import imagenet_class_names, names_in
 from variad.errors import UserError
 

@@ -5,6 +5,7 @@ import sys
 import pytest
 import torch
 from safetensors.torch import save_file
+
 from variad.encoders.class_names import imagenet_class_names
 from variad.encoders.conse import ConSE, load_conse, read_classes, write_classes
 from variad.encoders.minilm import load_minilm

@@ -1,5 +1,6 @@
 import pytest
 import torch
+
 from variad.encoders import load_encoder
 from variad.encoders.conse import write_classes
 from variad.errors import UserError

@@ -1,5 +1,6 @@
 import pytest
 import torch
+
 from variad.encoders import minilm
 from variad.errors import UserError
 

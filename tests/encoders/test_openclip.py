@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+
 from variad.encoders import load_encoder
 from variad.encoders.openclip import OpenClip, load_openclip
 from variad.errors import UserError

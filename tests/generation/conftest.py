@@ -66,8 +66,8 @@ def settings():
     def make(**changes):
         values = {
             "view": "geometric", "form": "mu_sigma_epsilon", "sigma": "codebook", "noise_scale": 1.0, "iterations": 0,
-            "learning_rate": 0.05, "anchor": 1.0, "guidance": 0.0, "cutouts": 3, "precision": "float32", "output": "decoded",
-            "min_similarity_gain": None, "max_distance": None, "batch_size": 16,
+            "learning_rate": 0.05, "anchor": 1.0, "guidance": 0.0, "cutouts": 3, "precision": "float32",
+            "output": "decoded", "min_similarity_gain": None, "max_distance": None, "batch_size": 16,
         }  # fmt: skip
         return GenerationSettings(**{**values, **changes})
 

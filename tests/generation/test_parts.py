@@ -121,7 +121,7 @@ def test_strategies_change_images_repeatably_and_one_by_one(name):
     images = torch.rand(4, 3, 48, 48, generator=torch.Generator().manual_seed(9))
     changed = strategy(name)(images, generators(4))
     assert changed.shape == images.shape
-    assert 0 <= changed.min() and changed.max() <= 1
+    assert changed.min() >= 0 and changed.max() <= 1
     assert not torch.allclose(changed, images, atol=1e-3)
     torch.testing.assert_close(strategy(name)(images[1:2], generators(4)[1:2]), changed[1:2])
 
@@ -143,5 +143,5 @@ def test_sharpening_steepens_edges_and_keeps_flat_parts(monkeypatch):
 
 
 def test_unknown_strategy():
-    with pytest.raises(UserError, match="expected one of none, geometric, noise, .*found 'cutmix'"):
+    with pytest.raises(UserError, match=r"expected one of none, geometric, noise, .*found 'cutmix'"):
         strategy("cutmix")

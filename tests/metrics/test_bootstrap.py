@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score, precision_recall_curve, roc_auc_score
+
 from variad.metrics.bootstrap import Resample, image_metric_draws, interval, pixel_auroc_draws, resample
 from variad.metrics.image import auroc
 from variad.metrics.ranking import rank_resampled

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score, precision_recall_curve, roc_auc_score
+
 from variad.metrics.image import auroc, average_precision, f1_max
 
 

@@ -6,6 +6,7 @@ import logging
 import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score, precision_recall_curve, roc_auc_score
+
 from variad.errors import UserError
 from variad.metrics.pixel import (
     aupro,

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from variad.errors import UserError
 from variad.metrics.pixel_records import PixelHistograms, read_pixel_histograms, write_pixel_histograms
 

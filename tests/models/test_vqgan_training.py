@@ -210,8 +210,8 @@ def test_quality_by_hand() -> None:
 
 
 def test_colour_that_is_kept_by_hand() -> None:
-    coloured = np.zeros((4, 4, 3), np.uint8) + np.array([40, 100, 160], np.uint8)
-    assert measure(_Rounding(), [np.full((4, 4, 3), 90, np.uint8)]).colour is None
+    coloured = np.zeros((12, 12, 3), np.uint8) + np.array([40, 100, 160], np.uint8)
+    assert measure(_Rounding(), [np.full((12, 12, 3), 90, np.uint8)]).colour is None
     assert measure(_Rounding(), [coloured]).colour == pytest.approx(1)  # equally brighter in all channels
     fading = _Rounding()
     fading.decode = lambda latent: (latent + latent.mean(1, keepdim=True)) / 2  # type: ignore[method-assign]

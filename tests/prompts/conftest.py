@@ -1,4 +1,5 @@
 import pytest
+
 from variad.prompts.wordnet import fetch_wordnet
 
 

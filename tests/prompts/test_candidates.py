@@ -4,6 +4,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
+
 from variad.errors import UserError
 from variad.prompts.candidates import (
     fill_template,

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+
 from variad.prompts.scoring import (
     best_and_worst,
     embed_images,

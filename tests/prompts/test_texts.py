@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import torch
+
 from variad.errors import UserError
 from variad.prompts import texts
 from variad.prompts.texts import embed_texts, read_texts, write_texts

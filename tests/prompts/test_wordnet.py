@@ -1,6 +1,7 @@
 from pathlib import Path
 
 import pytest
+
 from variad.errors import UserError
 from variad.prompts.wordnet import (
     class_synsets,

@@ -16,9 +16,10 @@ NAME = "contents.txt"
 
 @contextmanager
 def filling(contents: str | Path) -> Iterator[Path]:
-    """Give the emptied folder of a ``contents.txt`` to fill, and write the list when the block ends without an error."""
+    """Give the emptied folder of a ``contents.txt`` to fill; the list is written when the block ends well."""
     folder = Path(contents).parent
-    shutil.rmtree(folder, ignore_errors=True)
+    if folder.exists():
+        shutil.rmtree(folder)
     folder.mkdir(parents=True)
     yield folder
     names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())

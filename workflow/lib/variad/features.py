@@ -1,25 +1,19 @@
-"""Patch features of a frozen backbone, computed once and kept in HDF5.
+"""Running a frozen backbone over images; see ``feature_files`` for what is kept."""
 
-One data set a layer, float32 ``[N, h, w, C]``: rows are images, in the order of the file that they came from.
-"""
-
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import h5py
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 from tqdm import tqdm
 
 from variad.backbones import Backbone
 from variad.errors import UserError
+from variad.feature_files import FeatureMaps
 from variad.files import writing
 from variad.records import Images
-
-FeatureMaps = dict[str, NDArray[np.float32]]
 
 
 def to_tensor(images: Images) -> Tensor:
@@ -41,7 +35,7 @@ def prepare(images: Tensor, resolution: int | None, crop: int | None) -> Tensor:
 
 def write_features(
     path: str | Path,
-    images: Iterator[Images],
+    images: Iterable[Images],
     count: int,
     backbone: Backbone,
     attributes: dict[str, str],
@@ -66,7 +60,7 @@ def write_features(
         if image_ids is not None:
             file.create_dataset("image_id", data=list(image_ids), dtype=h5py.string_dtype())
         done = 0
-        with tqdm(total=count, unit="image", desc="features", mininterval=5) as progress:
+        with tqdm(total=count, unit="image", desc="features", mininterval=5, disable=None) as progress:
             for batch in images:
                 _append(file, _forward(backbone, prepare(to_tensor(batch).to(device), resolution, crop)), done, count)
                 done += len(batch)
@@ -74,13 +68,6 @@ def write_features(
         if not count:  # the layers' shapes are recorded all the same
             side = resolution or crop or 224
             _append(file, _forward(backbone, prepare(torch.zeros(1, 3, side, side), side, crop)), 0, 0)
-
-
-def image_batches(path: str | Path, size: int = 32) -> Iterator[Images]:
-    """The images of an ``images.h5`` or ``added.h5``, in batches."""
-    with h5py.File(path) as file:
-        for start in range(0, len(file["images"]), size):
-            yield file["images"][start : start + size]
 
 
 def _forward(backbone: Backbone, images: Tensor) -> FeatureMaps:
@@ -96,29 +83,3 @@ def _append(file: h5py.File, maps: FeatureMaps, start: int, count: int) -> None:
             file.create_dataset(layer, (count, *values.shape[1:]), "float32", chunks=chunks)
         if count:
             file[layer][start : start + len(values)] = values
-
-
-def read_features(path: str | Path, layers: Sequence[str], rows: Sequence[int] | None = None) -> FeatureMaps:
-    """Feature maps of some rows (all of them if None), in the order asked for; no images give empty maps."""
-    with h5py.File(path) as file:
-        missing = [layer for layer in layers if layer not in file]
-        if missing:
-            raise UserError(f"{path}: expected features of layer {missing[0]}, found {', '.join(file)}.")
-        if rows is None:
-            return {layer: file[layer][:] for layer in layers}
-        return {layer: _rows(file[layer], rows) for layer in layers}
-
-
-def _rows(data: h5py.Dataset, rows: Sequence[int]) -> NDArray[np.float32]:
-    # h5py wants increasing indices without repetition, callers want any order
-    wanted, back = np.unique(np.asarray(rows, dtype=np.int64), return_inverse=True)
-    if not len(wanted):
-        return np.empty((0, *data.shape[1:]), np.float32)
-    values: NDArray[np.float32] = data[wanted][back]
-    return values
-
-
-def feature_ids(path: str | Path) -> list[str]:
-    """image_ids of a feature file of real images, in order."""
-    with h5py.File(path) as file:
-        return [str(name) for name in file["image_id"].asstr()[:]]

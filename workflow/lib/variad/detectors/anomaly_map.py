@@ -1,40 +1,68 @@
-"""From patch distances to an anomaly map at an image's own resolution."""
+"""From patch distances to an anomaly map at an image's own resolution.
 
-import math
+Enlarging, smoothing and resizing are all linear and separable, so that together they are one small matrix for the rows
+and one for the columns, made once for each size.
+"""
 
-import torch
-from torch import Tensor
-from torch.nn import functional
+import functools
+from typing import NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
 
-def upsample_maps(patch_maps: Tensor, size: int, sigma: float = 4.0) -> Tensor:
-    """Bilinear to ``size`` and Gaussian smoothing, ``[N, h, w]`` to ``[N, size, size]``.
-
-    ``sigma`` is in pixels of ``size``. Source: PatchCore, section 3.3 (sigma = 4).
-    """
-    maps = functional.interpolate(patch_maps[:, None], (size, size), mode="bilinear", align_corners=False)
-    return gaussian_blur(maps, sigma)[:, 0]
+SIGMA = 4.0  # pixels of the image that the detector sees (PatchCore, section 3.3)
+Matrix = NDArray[np.float64]
 
 
-def gaussian_blur(maps: Tensor, sigma: float) -> Tensor:
-    """Separable Gaussian of ``[N, 1, H, W]``, cut at four sigma, edges reflected."""
-    radius = min(math.ceil(4 * sigma), maps.shape[-1] - 1, maps.shape[-2] - 1)
-    offsets = torch.arange(-radius, radius + 1, dtype=maps.dtype, device=maps.device)
-    kernel = torch.exp(-0.5 * (offsets / sigma).square())
-    kernel /= kernel.sum()
-    maps = functional.pad(maps, (radius, radius, radius, radius), mode="reflect")
-    maps = functional.conv2d(maps, kernel[None, None, None, :])
-    return functional.conv2d(maps, kernel[None, None, :, None])
+class MapSize(NamedTuple):
+    """An image's own size, and how the extractor prepared it: side in pixels, and side of the centre crop or None."""
+
+    height: int
+    width: int
+    resolution: int
+    crop: int | None = None
 
 
-def resize_map(anomaly_map: Tensor, height: int, width: int, image_size: int, crop: int | None = None) -> Tensor:
-    """A map ``[s, s]`` to the image's own ``[height, width]``, bilinear.
+def full_size_map(patch_map: NDArray[np.float32], size: MapSize) -> NDArray[np.float32]:
+    """Bilinear to the detector's resolution, Gaussian, bilinear to the image: ``[h, w]`` to ``[height, width]``.
 
     Where the extractor cropped, the border that it never saw takes the value of the nearest pixel that it saw.
     """
-    maps = anomaly_map[None, None]
-    if crop is not None and crop < image_size:
-        before = (image_size - crop) // 2
-        after = image_size - crop - before
-        maps = functional.pad(maps, (before, after, before, after), mode="replicate")
-    return functional.interpolate(maps, (height, width), mode="bilinear", align_corners=False)[0, 0]
+    seen = size.crop or size.resolution
+    rows = _axis(patch_map.shape[0], seen, size.resolution, size.height)
+    columns = _axis(patch_map.shape[1], seen, size.resolution, size.width)
+    return (rows @ patch_map @ columns.T).astype(np.float32)
+
+
+@functools.lru_cache(maxsize=64)
+def _axis(patches: int, seen: int, resolution: int, target: int) -> Matrix:
+    smooth = gaussian_matrix(seen, SIGMA) @ bilinear_matrix(patches, seen)
+    before = (resolution - seen) // 2
+    framed = np.pad(smooth, ((before, resolution - seen - before), (0, 0)), mode="edge")
+    return bilinear_matrix(resolution, target) @ framed
+
+
+def bilinear_matrix(source: int, target: int) -> Matrix:
+    """Linear interpolation of ``source`` samples at the centres of ``target`` pixels, ``[target, source]``."""
+    centres = np.clip((np.arange(target) + 0.5) * source / target - 0.5, 0, source - 1)
+    left = np.floor(centres).astype(int)
+    right = np.minimum(left + 1, source - 1)
+    weight = centres - left
+    matrix = np.zeros((target, source))
+    rows = np.arange(target)
+    np.add.at(matrix, (rows, left), 1 - weight)
+    np.add.at(matrix, (rows, right), weight)
+    return matrix
+
+
+def gaussian_matrix(size: int, sigma: float) -> Matrix:
+    """Gaussian smoothing of ``size`` samples, cut at four sigma, edges reflected, ``[size, size]``."""
+    radius = min(int(np.ceil(4 * sigma)), size - 1)
+    offsets = np.arange(-radius, radius + 1)
+    kernel = np.exp(-0.5 * (offsets / sigma) ** 2)
+    kernel /= kernel.sum()
+    columns = np.abs(np.arange(size)[:, None] + offsets)
+    columns = np.where(columns > size - 1, 2 * (size - 1) - columns, columns)
+    matrix = np.zeros((size, size))
+    np.add.at(matrix, (np.arange(size)[:, None], columns), kernel)
+    return matrix

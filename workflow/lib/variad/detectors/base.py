@@ -5,10 +5,9 @@ from pathlib import Path
 from typing import NamedTuple, Protocol, Self
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from variad.features import FeatureMaps
+from variad.feature_files import FeatureMaps
 from variad.records import Images
 
 
@@ -37,7 +36,7 @@ class Detector(Protocol):
 
     uses_images: bool
 
-    def fit(self, training: DetectorInput, generator: torch.Generator) -> None:
+    def fit(self, training: DetectorInput, generator: np.random.Generator) -> None:
         """Learn from normal images; ``generator`` draws every random number."""
 
     def score(self, images: DetectorInput) -> Scored:

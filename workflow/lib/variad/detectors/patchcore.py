@@ -5,18 +5,19 @@ from pathlib import Path
 from typing import Self
 
 import numpy as np
-import torch
+from numpy.typing import NDArray
 from safetensors import safe_open
-from safetensors.torch import save_file
-from torch import Tensor
-from torch.nn import functional
+from safetensors.numpy import save_file
 
+from variad.detectors.anomaly_map import bilinear_matrix
 from variad.detectors.base import DetectorInput, Scored
 from variad.detectors.coreset import greedy_coreset, random_projection
 from variad.detectors.neighbours import nearest
 from variad.errors import UserError
-from variad.features import FeatureMaps
+from variad.feature_files import FeatureMaps
 from variad.files import writing
+
+Patches = NDArray[np.float32]
 
 
 class PatchCore:
@@ -54,71 +55,77 @@ class PatchCore:
         self.coreset_fraction, self.coreset_limit = coreset_fraction, coreset_limit
         self.projection, self.neighbours = projection, neighbours
         self.device = device
-        self.memory_bank = torch.empty(0, 0)
+        self.memory_bank = np.empty((0, 0), np.float32)
 
-    def fit(self, training: DetectorInput, generator: torch.Generator) -> None:
+    def fit(self, training: DetectorInput, generator: np.random.Generator) -> None:
         """Fill the memory bank; see ``Detector.fit``."""
-        patches = embed_patches(training.features, self.device).flatten(0, 2)
+        patches = embed_patches(training.features)
+        patches = patches.reshape(-1, patches.shape[-1])
         count = max(1, int(self.coreset_fraction * len(patches)))
         count = min(count, self.coreset_limit or count)
         projected = random_projection(patches, self.projection, generator)
-        self.memory_bank = patches[greedy_coreset(projected, count, generator)]
+        self.memory_bank = patches[greedy_coreset(projected, count, generator, self.device)]
 
     def score(self, images: DetectorInput) -> Scored:
         """Patch distances as maps, their re-weighted maximum as image score; see ``Detector.score``."""
-        patches = embed_patches(images.features, self.device)
-        count, height, width, _ = patches.shape
-        distance, index = nearest(patches.flatten(0, 2), self.memory_bank)
-        maps = distance.view(count, height, width)
-        scores = self._image_scores(patches.flatten(1, 2), maps.flatten(1), index.view(count, -1))
-        return Scored(scores.cpu().numpy(), maps.cpu().numpy())
+        patches = embed_patches(images.features)
+        count, height, width, channels = patches.shape
+        distance, index = nearest(patches.reshape(-1, channels), self.memory_bank, 1, self.device)
+        flat = distance.reshape(count, -1)
+        scores = self._image_scores(patches.reshape(count, -1, channels), flat, index.reshape(count, -1))
+        return Scored(scores, flat.reshape(count, height, width))
 
-    def _image_scores(self, patches: Tensor, distance: Tensor, index: Tensor) -> Tensor:
+    def _image_scores(self, patches: Patches, distance: Patches, index: NDArray[np.int64]) -> Patches:
         """Equation 7 of the paper: the farthest patch, weighted by how crowded its neighbour's surroundings are.
 
         Args:
             patches: ``[N, P, D]``; distance, index: to the nearest bank vector, ``[N, P]``.
         """
-        largest, worst = distance.max(dim=1)
+        rows, worst = np.arange(len(patches)), distance.argmax(axis=1)
+        largest = distance[rows, worst]
         neighbours = min(self.neighbours, len(self.memory_bank))
         if neighbours == 1:
             return largest
-        rows = torch.arange(len(patches), device=patches.device)
-        support = nearest(self.memory_bank[index[rows, worst]], self.memory_bank, neighbours)[1]
-        to_support = torch.linalg.vector_norm(
-            patches[rows, worst][:, None] - self.memory_bank[support], dim=2
-        )  # column 0 is the nearest vector itself
-        return (1 - to_support.softmax(dim=1)[:, 0]) * largest
+        closest = self.memory_bank[index[rows, worst]]
+        support = nearest(closest, self.memory_bank, neighbours, self.device)[1]
+        to_support = np.linalg.norm(patches[rows, worst][:, None] - self.memory_bank[support], axis=2)
+        # column 0 is the nearest vector itself, so its part of the softmax is 1 over the sum
+        weight = 1 - 1 / np.exp(to_support - to_support[:, :1]).sum(axis=1)
+        return (weight * largest).astype(np.float32)
 
     def save(self, path: Path) -> None:
         """Write bank and settings."""
         with writing(path) as temporary:
-            tensors = {"memory_bank": self.memory_bank.cpu().contiguous()}
-            save_file(tensors, temporary, metadata={"settings": json.dumps(self.settings)})
+            save_file({"memory_bank": self.memory_bank}, temporary, metadata={"settings": json.dumps(self.settings)})
 
     @classmethod
     def load(cls, path: Path, device: str = "cpu") -> Self:
         """Read what ``save`` wrote."""
-        with safe_open(path, "pt", device=device) as file:
+        with safe_open(path, "np") as file:
             detector = cls(**json.loads(file.metadata()["settings"]), device=device)
             detector.memory_bank = file.get_tensor("memory_bank")
         return detector
 
 
-def embed_patches(features: FeatureMaps, device: str = "cpu") -> Tensor:
+def embed_patches(features: FeatureMaps) -> Patches:
     """Locally aware patch features, ``[N, h, w, sum of C]`` on the first layer's grid.
 
-    Each layer is averaged over 3 x 3 positions, deeper ones are brought to the first one's grid (bilinear), and all
-    are concatenated (PatchCore, section 3.1).
+    Each layer is averaged over 3 x 3 positions (zeros outside), deeper ones are brought to the first one's grid
+    (bilinear), and all are concatenated (PatchCore, section 3.1).
     """
-    pooled = [_average(values, device) for values in features.values()]
-    grid = pooled[0].shape[-2:]
-    aligned = [pooled[0]] + [
-        functional.interpolate(values, grid, mode="bilinear", align_corners=False) for values in pooled[1:]
-    ]
-    return torch.cat(aligned, dim=1).permute(0, 2, 3, 1).contiguous()
+    averaged = [_average(values) for values in features.values()]
+    grid = averaged[0].shape[1:3]
+    return np.concatenate([averaged[0]] + [_enlarge(values, *grid) for values in averaged[1:]], axis=3)
 
 
-def _average(values: np.ndarray, device: str) -> Tensor:
-    maps = torch.from_numpy(values).to(device).permute(0, 3, 1, 2)
-    return functional.avg_pool2d(maps, 3, stride=1, padding=1)
+def _average(values: Patches) -> Patches:
+    """Sums of three along each axis in turn, ``[N, h, w, C]``."""
+    padded = np.pad(values, ((0, 0), (1, 1), (1, 1), (0, 0)))
+    rows = padded[:, :-2] + padded[:, 1:-1] + padded[:, 2:]
+    return (rows[:, :, :-2] + rows[:, :, 1:-1] + rows[:, :, 2:]) / np.float32(9)
+
+
+def _enlarge(values: Patches, height: int, width: int) -> Patches:
+    rows = bilinear_matrix(values.shape[1], height).astype(np.float32)
+    columns = bilinear_matrix(values.shape[2], width).astype(np.float32)
+    return np.einsum("hi,niwc->nhwc", rows, np.einsum("wj,nijc->niwc", columns, values, optimize=True), optimize=True)

@@ -7,10 +7,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import tifffile
-import torch
 from numpy.typing import NDArray
 
-from variad.detectors.anomaly_map import resize_map, upsample_maps
+from variad.detectors.anomaly_map import MapSize, full_size_map
 from variad.detectors.base import Detector, DetectorInput, Scored
 from variad.detectors.training import real_features
 from variad.files import writing
@@ -67,8 +66,7 @@ def score_images(detector: Detector, test: TestSet) -> Scored:
 def full_size_maps(scored: Scored, test: TestSet) -> Iterator[tuple[str, AnomalyMap]]:
     """(image_id, anomaly map at the image's own size), one at a time, float32."""
     for name, patch_map, (height, width) in zip(test.image_ids, scored.maps, test.sizes, strict=True):
-        smooth = upsample_maps(torch.from_numpy(patch_map)[None], test.crop or test.resolution)[0]
-        yield name, resize_map(smooth, height, width, test.resolution, test.crop).numpy()
+        yield name, full_size_map(patch_map, MapSize(height, width, test.resolution, test.crop))
 
 
 def score_run(

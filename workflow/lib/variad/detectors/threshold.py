@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from variad.detectors.base import Detector, DetectorInput
@@ -17,7 +16,7 @@ def held_out_scores(
     training: DetectorInput,
     parents: Sequence[str],
     originals: int,
-    generator: torch.Generator,
+    generator: np.random.Generator,
 ) -> NDArray[np.float32]:
     """Scores of normal images by detectors that saw neither them nor anything made from them.
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from variad.detectors.base import DetectorInput
-from variad.features import FeatureMaps, feature_ids, read_features
+from variad.feature_files import FeatureMaps, feature_ids, read_features
 from variad.generation.added import read_added, read_usage
 from variad.records import Images, read_images
 

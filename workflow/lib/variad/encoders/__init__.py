@@ -22,7 +22,7 @@ def load_encoder(
 
     Args:
         kind: ``conse`` or ``open_clip``.
-        temperature, resolution, classes: of ``conse``: the softmax temperature, the side of the images that it sees, and
+        temperature, resolution, classes: of ``conse``: softmax temperature, side of the images that it sees, and
             the file of rule build_conse.
         model, weights: of ``open_clip``: the model's name, and a tag or a local file.
 

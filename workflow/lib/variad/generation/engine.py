@@ -80,9 +80,9 @@ def generate(
         seeds: one an image; an image depends on its parent, seed and settings, not on its batch.
         encoder, texts: for guided settings, and unit text embeddings ``[M, D]``.
     """
-    vqgan.to(device, memory_format=torch.channels_last)
+    vqgan.to(device).to(memory_format=torch.channels_last)
     parts = []
-    with tqdm(total=len(parents), desc="generation", unit="image", mininterval=5) as progress:
+    with tqdm(total=len(parents), desc="generation", unit="image", mininterval=5, disable=None) as progress:
         for start in range(0, len(parents), settings.batch_size):
             rows = slice(start, start + settings.batch_size)
             watched = max(0, min(WATCHED - start, settings.batch_size, len(parents) - start))

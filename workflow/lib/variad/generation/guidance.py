@@ -69,7 +69,9 @@ def guide(
     # Adam works element by element, so that a batch is as good as one image at a time
     optimiser = torch.optim.Adam([latent], lr=settings.learning_rate, foreach=True)
     history = []
-    for iteration in tqdm(range(settings.iterations + 1), desc="guidance", unit="step", leave=False, mininterval=5):
+    for iteration in tqdm(
+        range(settings.iterations + 1), desc="guidance", unit="step", leave=False, mininterval=5, disable=None
+    ):
         with torch.set_grad_enabled(iteration < settings.iterations):
             with torch.autocast(latent.device.type, torch.bfloat16, enabled=settings.precision == "bfloat16"):
                 images = decode(vqgan, latent)

@@ -19,7 +19,7 @@ def embed_texts(encoder: ImageTextEncoder, texts: Sequence[str]) -> NDArray[np.f
     """Unit embeddings, float32 ``[N, D]``, in the order of ``texts``; short texts are embedded beside short ones."""
     order = sorted(range(len(texts)), key=lambda row: (len(texts[row]), texts[row]))
     parts = []
-    for start in tqdm(range(0, len(order), TEXTS_A_CHUNK), desc="texts", unit="chunk", mininterval=5):
+    for start in tqdm(range(0, len(order), TEXTS_A_CHUNK), desc="texts", unit="chunk", mininterval=5, disable=None):
         rows = order[start : start + TEXTS_A_CHUNK]
         parts.append(encoder.encode_text([texts[row] for row in rows]).float().cpu().numpy())
     embeddings = np.concatenate(parts)
