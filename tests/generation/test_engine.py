@@ -8,7 +8,7 @@ import torch
 
 from variad.features import to_tensor
 from variad.generation.engine import generate, to_uint8
-from variad.generation.guidance import decode
+from variad.generation.guidance import decode, split_colour
 
 from .conftest import TinyEncoder
 
@@ -101,3 +101,20 @@ def test_acceptance_limits_reject(parents, vqgan, encoder, texts, settings):
         parents, SEEDS, settings(guidance=1.0, iterations=1, min_similarity_gain=2.0), vqgan, encoder, texts
     )
     assert not none.accepted.any()
+
+
+def test_a_model_of_brightness_keeps_the_parents_colour(parents, vqgan, settings):
+    """Red, green and blue differ from luminance as they do in the view, wherever nothing is clipped."""
+    soft = (parents // 8 + 112).astype(np.uint8)
+    generated = generate(soft, SEEDS, settings(view="none", noise_scale=0.0), vqgan, luminance_only=True)
+    made, given = (split_colour(to_tensor(images))[1] for images in (generated.images, soft))
+    inside = ((generated.images > 0) & (generated.images < 255)).all(axis=3)
+    assert inside.mean() > 0.5
+    difference = (made - given).abs().amax(dim=1).numpy()[inside]
+    assert difference.max() < 1.6 / 255
+
+
+def test_luminance_of_grey_is_the_grey():
+    luminance, chroma = split_colour(torch.full((1, 3, 2, 2), 0.25))
+    torch.testing.assert_close(luminance, torch.full((1, 1, 2, 2), 0.25))
+    torch.testing.assert_close(chroma, torch.zeros(1, 3, 2, 2))

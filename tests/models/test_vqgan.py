@@ -109,6 +109,12 @@ def test_group_count_reaches_every_norm_and_must_divide_the_channels(model: VQGA
         replace(TINY, ch=40, norm_groups=4)
 
 
+def test_every_attention_is_the_frugal_one() -> None:
+    attention = [module for module in VQGAN(OFFICIAL).modules() if isinstance(module, AttnBlock)]
+    # one at 4 px in the encoder, two in the decoder, and one in the middle of each
+    assert [type(module) for module in attention] == [_FrugalAttention] * 5
+
+
 def test_frugal_attention_equals_tamings() -> None:
     torch.manual_seed(0)
     reference, frugal = AttnBlock(32), _FrugalAttention(32)

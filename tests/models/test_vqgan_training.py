@@ -125,10 +125,10 @@ def test_k_means_finds_separate_groups() -> None:
 
 
 def test_moving_average_of_codes_by_hand() -> None:
-    codebook = MovingCodebook(torch.tensor([[0.0], [10.0]]), decay=0.5)
+    codebook = MovingCodebook(torch.tensor([[0.0], [10.0]]), decay=0.75)
     codebook.update(torch.tensor([[1.0], [3.0], [9.0]]))
-    # counts: (1 + 2) / 2 and (1 + 1) / 2; sums: (0 + 4) / 2 and (10 + 9) / 2
-    assert codebook.codes.flatten().tolist() == pytest.approx([2 / 1.5, 9.5])
+    # counts: .75 + .25 * 2 and .75 + .25; sums: .25 * (1 + 3) and .75 * 10 + .25 * 9
+    assert codebook.codes.flatten().tolist() == pytest.approx([1 / 1.25, 9.75])
 
 
 def test_a_dead_code_restarts_on_a_latent() -> None:

@@ -18,7 +18,7 @@ def _settings(name: str) -> dict[str, object]:
 def test_bare_snakemake_takes_the_default_profile() -> None:
     command = [sys.executable, "-m", "snakemake", "--dry-run", "--quiet", "all"]
     found = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert "Using workflow specific profile workflow/profiles/default" in found.stderr
+    assert "profile" in found.stderr and "profiles/default" in found.stderr
 
 
 def test_default_profile_chooses_nothing_for_the_user() -> None:

@@ -55,7 +55,11 @@ rule aggregate_metrics:
         published=ROOT / "resources/published/auroc.csv",
         code=code_of("aggregate_metrics"),
     output:
-        summary="results/tables/summary.csv",
+        summary=report(
+            "results/tables/summary.csv",
+            caption="../report/summary.rst",
+            category="Results",
+        ),
         page="results/tables/summary.md",
     log:
         "results/logs/aggregate_metrics.log",
@@ -90,7 +94,7 @@ rule record_provenance:
     benchmark:
         "results/benchmarks/record_provenance.tsv"
     conda:
-        "../../envs/base.yaml"
+        "../../envs/torch.yaml"
     threads: 1
     resources:
         mem_mb=1000,

@@ -15,7 +15,6 @@ PACKAGES = (
     "elpv-dataset",
     "faiss-cpu",
     "h5py",
-    "kornia",
     "nltk",
     "numpy",
     "open_clip_torch",
@@ -30,7 +29,6 @@ PACKAGES = (
     "tokenizers",
     "torch",
     "torchvision",
-    "transformers",
 )
 
 

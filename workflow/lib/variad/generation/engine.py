@@ -12,7 +12,7 @@ from tqdm import tqdm
 from variad.encoders.base import ImageTextEncoder
 from variad.features import to_tensor
 from variad.generation.acceptance import accepted, distance_to_view
-from variad.generation.guidance import GuidanceSettings, decode, guide
+from variad.generation.guidance import GuidanceSettings, decode, guide, split_colour
 from variad.generation.latent import SPREADS, perturb_latent
 from variad.generation.strategies import strategy
 from variad.models.vqgan import VQGAN
@@ -72,6 +72,7 @@ def generate(
     encoder: ImageTextEncoder | None = None,
     texts: Tensor | None = None,
     device: str = "cpu",
+    luminance_only: bool = False,
 ) -> Generated:
     """Make one image of every parent given.
 
@@ -79,6 +80,7 @@ def generate(
         parents: uint8 RGB ``[M, S, S, 3]``; repeat a shot to get several images of it.
         seeds: one an image; an image depends on its parent, seed and settings, not on its batch.
         encoder, texts: for guided settings, and unit text embeddings ``[M, D]``.
+        luminance_only: the VQGAN knows brightness alone, so that an image takes its colour from the parent's view.
     """
     vqgan.to(device).to(memory_format=torch.channels_last)
     parts = []
@@ -86,7 +88,7 @@ def generate(
         for start in range(0, len(parents), settings.batch_size):
             rows = slice(start, start + settings.batch_size)
             watched = max(0, min(WATCHED - start, settings.batch_size, len(parents) - start))
-            batch = _Batch(to_tensor(parents[rows]).to(device), seeds[rows], settings, vqgan)
+            batch = _Batch(to_tensor(parents[rows]).to(device), seeds[rows], settings, vqgan, luminance_only)
             parts.append(batch.run(encoder, None if texts is None else texts[rows].to(device), watched))
             progress.update(len(parents[rows]))
     return _join(parts, settings)
@@ -95,8 +97,16 @@ def generate(
 class _Batch:
     """One batch on its way through the generator."""
 
-    def __init__(self, images: Tensor, seeds: Sequence[int], settings: GenerationSettings, vqgan: VQGAN) -> None:
-        self.settings, self.vqgan, self.seeds = settings, vqgan, seeds
+    def __init__(
+        self,
+        images: Tensor,
+        seeds: Sequence[int],
+        settings: GenerationSettings,
+        vqgan: VQGAN,
+        luminance_only: bool,
+    ) -> None:
+        self.settings, self.vqgan, self.seeds, self.luminance_only = settings, vqgan, seeds, luminance_only
+        self.chroma: Tensor | None = None
         self.generators = [torch.Generator().manual_seed(int(seed)) for seed in seeds]
         self.images = images
         self.frames: dict[int, Tensor] = {}
@@ -104,6 +114,7 @@ class _Batch:
     def run(self, encoder: ImageTextEncoder | None, texts: Tensor | None, watched: int) -> Generated:
         with torch.no_grad():
             views = strategy(self.settings.view)(self.images, self.generators)
+            self.chroma = split_colour(views)[1] if self.luminance_only else None
             mean = self.vqgan.encode(views * 2 - 1)
             latent = self._perturb(mean)
         trace: dict[str, NDArray[np.float32]] = {}
@@ -144,15 +155,15 @@ class _Batch:
             settings.cutouts,
             settings.precision,
         )
-        guided = guide(latent, texts, self.vqgan, encoder, steps, self.generators, watch)
+        guided = guide(latent, texts, self.vqgan, encoder, steps, self.generators, watch, self.chroma)
         return guided.latent, {"loss": guided.loss.cpu().numpy(), "similarity": guided.similarity.cpu().numpy()}
 
     def _finish(self, latent: Tensor, mean: Tensor, views: Tensor) -> Tensor:
-        decoded = decode(self.vqgan, latent)
+        decoded = decode(self.vqgan, latent, self.chroma)
         if self.settings.output == "decoded":
             return decoded
         # what reconstruction loses cancels out, so that the photograph's finest detail stays
-        return (views + (decoded - decode(self.vqgan, mean))).clamp(0, 1)
+        return (views + (decoded - decode(self.vqgan, mean, self.chroma))).clamp(0, 1)
 
     def _record(
         self,

@@ -55,6 +55,7 @@ def guide(
     settings: GuidanceSettings,
     generators: Sequence[torch.Generator],
     watch: Callable[[int, Tensor], None] | None = None,
+    chroma: Tensor | None = None,
 ) -> Guided:
     """Optimise a batch of latents towards their texts; images do not influence each other.
 
@@ -64,6 +65,7 @@ def guide(
         generators: one an image, for its cutouts.
         watch: called with the iteration and the decoded images ``[B, 3, H, W]`` in [0, 1], before every step and
             after the last one.
+        chroma: see ``decode``.
     """
     latent = start.clone().requires_grad_()
     # Adam works element by element, so that a batch is as good as one image at a time
@@ -74,7 +76,7 @@ def guide(
     ):
         with torch.set_grad_enabled(iteration < settings.iterations):
             with torch.autocast(latent.device.type, torch.bfloat16, enabled=settings.precision == "bfloat16"):
-                images = decode(vqgan, latent)
+                images = decode(vqgan, latent, chroma)
             images = images.to(latent)
             distance, similarity = _to_text(images, texts, encoder, settings.cutouts, generators)
             pull = (latent - start).square().mean(dim=(1, 2, 3))
@@ -91,10 +93,24 @@ def guide(
     return Guided(latent.detach(), torch.stack(losses, dim=1), torch.stack(similarities, dim=1))
 
 
-def decode(vqgan: VQGAN, latent: Tensor) -> Tensor:
-    """Quantise and decode latents to images ``[B, 3, H, W]`` in [0, 1]; gradients pass straight through."""
+def decode(vqgan: VQGAN, latent: Tensor, chroma: Tensor | None = None) -> Tensor:
+    """Quantise and decode latents to images ``[B, 3, H, W]`` in [0, 1]; gradients pass straight through.
+
+    Args:
+        chroma: for a model that knows brightness alone: the colour to add, see ``split_colour``.
+    """
     quantised, _ = vqgan.quantise(latent)
-    return vqgan.decode(quantised).add(1).div(2).clamp(0, 1)
+    images = vqgan.decode(quantised).add(1).div(2)
+    if chroma is not None:
+        images = split_colour(images)[0] + chroma
+    return images.clamp(0, 1)
+
+
+def split_colour(images: Tensor) -> tuple[Tensor, Tensor]:
+    """Luminance ``[B, 1, H, W]`` (ITU-R BT.601) of images ``[B, 3, H, W]``, and what is missing to the image."""
+    weights = torch.tensor([0.299, 0.587, 0.114]).to(images)[:, None, None]
+    luminance = (images * weights).sum(dim=1, keepdim=True)
+    return luminance, images - luminance
 
 
 def _to_text(

@@ -47,7 +47,8 @@ def build_generated(
     if settings.guided:
         prompts, texts = prompts_of_runs(files, [request.run for request in wanted])
         guide = load_encoder(**(encoder or {}), classes=files.encoder, device=device)
-    generated = generate(parents, [request.seed for request in wanted], settings, model, guide, texts, device)
+    seeds = [request.seed for request in wanted]
+    generated = generate(parents, seeds, settings, model, guide, texts, device, vqgan["luminance_only"])
     return from_generated(generated, wanted, prompts)
 
 
