@@ -88,7 +88,9 @@ def _install(venv: Path, lock: Path) -> None:
     quiet = [] if sys.stderr.isatty() else ["--quiet"]
     python = _python(venv)
     pip = [python, "-m", "pip", "install", "--disable-pip-version-check", "--require-hashes", *quiet, "-r"]
-    uv = [python, "-m", "uv", "pip", "sync", "--require-hashes", "--python", python, *quiet, str(lock)]
+    # compiled once here: where Python may not write bytecode, hundreds of jobs would each compile their imports again
+    options = ["--require-hashes", "--compile-bytecode", "--python", python, *quiet]
+    uv = [python, "-m", "uv", "pip", "sync", *options, str(lock)]
     environment = {**os.environ, **_settings_for_uv(venv)}
     for command in ([*pip, str(ENVS / "installer.lock")], uv):
         if subprocess.run(command, env=environment, check=False).returncode:
