@@ -12,6 +12,8 @@ rule build_training_set:
         "results/logs/build_training_set/{dataset}.{category}.{scenario}.{training_set}.log",
     benchmark:
         "results/benchmarks/build_training_set/{dataset}.{category}.{scenario}.{training_set}.tsv"
+    # the longest jobs; started late, they would leave the other cores idle at the end
+    priority: 10
     conda:
         "../../envs/torch.yaml"
     threads: 1
