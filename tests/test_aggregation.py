@@ -202,14 +202,17 @@ def test_averages_of_groups():
         key = [dataset, category, "patchcore", "one_shot", "original", "image_auroc"]
         return Row(*key, runs=(0,), values=np.array([value]), gain=np.nan, gain_draws=np.zeros(0))
 
-    rows = [row("bottle", 0.9), row("cable", 0.7), row("tile", 0.5), row("alone", 0.3, "other")]
+    rows = [row("bottle", 0.9), row("cable", 0.7), row("tile", 0.5), row("wood", 0.7)]
+    rows += [row("alone", 0.3, "other")]
     groups = {"mvtec_ad": {"bottle": "object", "cable": "object", "tile": "texture", "wood": "texture"}}
     averages = {(r.dataset, r.category): r.values.item() for r in average_rows(rows, groups)}
     assert averages == {
         ("mvtec_ad", "average"): pytest.approx(0.7),
         ("mvtec_ad", "average_object"): pytest.approx(0.8),
-        ("mvtec_ad", "average_texture"): pytest.approx(0.5),
+        ("mvtec_ad", "average_texture"): pytest.approx(0.6),
     }
+    few = [r.category for r in average_rows(rows[:3], groups)]
+    assert few == ["average", "average_object"]  # one texture is no average
 
 
 def test_an_average_needs_every_category(tmp_path):

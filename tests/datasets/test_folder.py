@@ -3,6 +3,7 @@ import os
 import sys
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 
@@ -71,8 +72,8 @@ def test_manifest_survives_being_written_and_read(odd, tmp_path):
     write_table(tmp_path / "manifest.csv", manifest, "manifest")
     back = read_table(tmp_path / "manifest.csv", "manifest")
     for column in manifest:
-        a, b = (list(frame[column].where(frame[column].notna(), None)) for frame in (manifest, back))
-        assert [x if x == x else None for x in a] == [x if x == x else None for x in b]
+        a, b = (list(frame[column]) for frame in (manifest, back))
+        assert [None if pd.isna(x) else x for x in a] == [None if pd.isna(x) else x for x in b]
 
 
 def test_good_images_alone_are_enough(tmp_path):

@@ -90,7 +90,7 @@ def test_a_prompt_setting_of_one_data_set_touches_only_what_depends_on_it(finish
     config = yaml.safe_load(TINY.read_text())
     config["datasets"]["textures"]["prompts"]["words_per_round"] = 5
     changed = tmp_path / "changed.yaml"
-    changed.write_text(yaml.safe_dump(config))
+    changed.write_text(yaml.safe_dump(config, sort_keys=False))
     jobs = planned(finished, config=changed)
     assert jobs["list_candidates"] == jobs["embed_candidates"] == 1
     assert (
@@ -127,7 +127,7 @@ def test_another_category_recomputes_nothing_of_the_others(finished, tmp_path):
     config = yaml.safe_load(TINY.read_text())
     config["datasets"]["textures"]["categories"]["grass"] = {"class_name": "grass", "group": "texture"}
     changed = tmp_path / "changed.yaml"
-    changed.write_text(yaml.safe_dump(config))
+    changed.write_text(yaml.safe_dump(config, sort_keys=False))
     said = succeed(finished, "--dry-run", config=changed)
     touched = {line.split("category=")[1].split(",")[0] for line in said.splitlines() if "category=" in line}
     assert touched == {"grass"}

@@ -140,7 +140,9 @@ def dataset_root(wildcards):
 def dataset_folders(wildcards):
     """The folders of a user's category, whose times change when images come or go."""
     path = dataset_of(wildcards)["path"]
-    return category_folders(path, wildcards.category) if path else []
+    folders = category_folders(path, wildcards.category) if path else []
+    # Snakemake takes angle brackets in a path for one of its own variables
+    return [folder for folder in folders if "<" not in str(folder)]
 
 
 def adapter_code(wildcards):
