@@ -1,7 +1,7 @@
 """Adapter of rule build_training_set: shots in, added images out."""
 
 from variad.generation.added import no_images, write_added
-from variad.generation.recipes import PromptFiles, build_generated
+from variad.generation.recipes import PromptFiles, build_generated, forget_batches
 from variad.generation.requests import requests
 from variad.generation.training_set import augment, duplicate
 from variad.records import image_side, read_images, read_shots
@@ -24,7 +24,9 @@ with job(snakemake) as at:
     else:
         prompts = PromptFiles(given.get("prompt"), given.get("texts"), given.get("encoder"))
         added = build_generated(
-            parents, wanted, recipe, snakemake.params.vqgan, snakemake.params.encoder, prompts, at.device
-        )
+            parents, wanted, recipe, snakemake.params.vqgan, snakemake.params.encoder, prompts,
+            snakemake.output.images, at.device, at.memory,
+        )  # fmt: skip
     at.log.info("%d images added, %d of them accepted", len(added.images), added.accepted.sum())
     write_added(snakemake.output.images, added, recipe)
+    forget_batches(snakemake.output.images)

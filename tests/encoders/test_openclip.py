@@ -1,10 +1,13 @@
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import save_file
 
+from tests.memory import measured
 from variad.encoders import load_encoder
 from variad.encoders.openclip import OpenClip, load_openclip
 from variad.errors import UserError
@@ -19,11 +22,19 @@ TINY = {
 }
 
 
+TINY_RESNET = {
+    **TINY,
+    "quick_gelu": True,
+    "vision_cfg": {"image_size": 64, "layers": [1, 1, 1, 1], "width": 8, "head_width": 64, "patch_size": None},
+}
+
+
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory):
     """A tiny model under the name ``variad-tiny`` with random weights in a local file."""
     folder = tmp_path_factory.mktemp("open_clip")
     (folder / "variad-tiny.json").write_text(json.dumps(TINY))
+    (folder / "variad-tiny-resnet.json").write_text(json.dumps(TINY_RESNET))
     open_clip.add_model_config(folder)
     torch.manual_seed(0)
     torch.save(open_clip.create_model("variad-tiny").state_dict(), folder / "tiny.pt")
@@ -73,7 +84,9 @@ def test_gradient_reaches_the_images(encoder):
 def test_text_longer_than_the_context(encoder):
     assert encoder.context_length == 12
     assert encoder.encode_text(["a " * 10]).shape == (1, 16)
-    with pytest.raises(UserError, match="expected at most 12 tokens"):
+    with pytest.raises(
+        UserError, match=r"text 'a a .*: expected at most 12 tokens for variad-tiny/tiny.pt, found more"
+    ):
         encoder.encode_text(["a brick", "a " * 11])
 
 
@@ -114,9 +127,109 @@ def test_unknown_weights_name_the_tags(tmp_path):
         load_openclip("variad-tiny", tmp_path / "none.pt")
 
 
-def test_weights_of_another_model(weights):
-    with pytest.raises(UserError, match=r"expected '.*tiny\.pt' to load"):
+def test_weights_of_another_model_name_three_keys(weights):
+    keys = r"transformer\.resblocks\.10\.attn\.in_proj_bias \(missing\)(, [^,]+ \(missing\)){2}\."
+    with pytest.raises(UserError, match=rf"tiny\.pt: expected the weights of CLIP, found wrong keys: {keys}$"):
         load_openclip("RN50", weights)
+
+
+def openai(state):
+    """As the published programs of OpenAI give their state: half precision, and three numbers beside the weights."""
+    numbers = {"input_resolution": torch.tensor(32), "context_length": torch.tensor(12), "vocab_size": torch.tensor(9)}
+    return {**{name: tensor.half() for name, tensor in state.items()}, **numbers}
+
+
+FORMS = {
+    "plain.safetensors": lambda state, path: save_file(state, path),
+    "half.safetensors": lambda state, path: save_file({name: part.half() for name, part in state.items()}, path),
+    "plain.bin": torch.save,
+    "openai.pt": lambda state, path: torch.save(openai(state), path),
+    "training.pt": lambda state, path: torch.save(
+        {"epoch": 3, "name": "run", "state_dict": {f"module.{name}": part for name, part in state.items()}}, path
+    ),
+}
+
+
+@pytest.mark.parametrize("model", ["variad-tiny", "variad-tiny-resnet"])
+@pytest.mark.parametrize("form", FORMS)
+def test_local_file_in_every_form(weights, tmp_path, caplog, model, form):
+    torch.manual_seed(1)
+    network = open_clip.create_model(model).eval()
+    caplog.clear()
+    FORMS[form](network.state_dict(), tmp_path / form)
+    encoder = load_openclip(model, tmp_path / form)
+    assert not caplog.records  # open_clip would warn of random weights
+    assert {part.dtype for part in encoder._model.parameters()} == {torch.float32}
+    images = torch.rand(2, 3, encoder.resolution, encoder.resolution, generator=torch.Generator().manual_seed(2))
+    with torch.no_grad():
+        expected = network.encode_image((images - encoder._mean) / encoder._std, normalize=True)
+        text = network.encode_text(open_clip.get_tokenizer(model)(["a brick"]), normalize=True)
+    tolerance = 0 if form in ("plain.safetensors", "plain.bin", "training.pt") else 5e-3
+    torch.testing.assert_close(encoder.encode_image(images), expected, atol=1e-6 + tolerance, rtol=0)
+    torch.testing.assert_close(encoder.encode_text(["a brick"]), text, atol=1e-6 + tolerance, rtol=0)
+
+
+def test_weights_for_another_resolution_are_not_stretched(weights, tmp_path):
+    state = torch.load(weights, weights_only=True)
+    state["visual.positional_embedding"] = torch.zeros(8 * 8 + 1, 32)
+    torch.save(state, tmp_path / "large.pt")
+    with pytest.raises(UserError, match=r"visual.positional_embedding: expected shape \[17, 32\], found \[65, 32\]"):
+        load_openclip("variad-tiny", tmp_path / "large.pt")
+
+
+def test_resolution_that_the_model_does_not_have(weights):
+    sentence = "expected cutouts of the 32 pixels that it needs, found resolution: 224"
+    with pytest.raises(UserError, match=f"encoder variad-tiny: {sentence}"):
+        load_encoder("open_clip", model="variad-tiny", weights=weights, resolution=224)
+    assert load_encoder("open_clip", model="variad-tiny", weights=weights, resolution=32).resolution == 32
+
+
+def test_models_of_oblong_images_are_refused():
+    preprocess = {"size": (8, 16), "mean": [0.0] * 3, "std": [1.0] * 3, "resize_mode": "squash"}
+    with pytest.raises(UserError, match=r"encoder oblong: expected square images"):
+        OpenClip("oblong", None, preprocess, SimpleNamespace(context_length=1), "cpu")
+
+
+MAKE = """
+import open_clip
+from safetensors.torch import save_file
+
+save_file({name: part.half() for name, part in open_clip.create_model(sys.argv[1]).state_dict().items()}, sys.argv[2])
+result = None
+"""
+LOAD = """
+import torch
+from variad.encoders import load_encoder
+
+encoder = load_encoder("open_clip", model=sys.argv[1], weights=sys.argv[2])
+side = encoder.resolution
+images = torch.rand(2, 3, side, side, generator=torch.Generator().manual_seed(0)).requires_grad_()
+embeddings = encoder.encode_image(images)
+texts = encoder.encode_text(["a photograph of a brick", "a solar cell"])
+(gradient,) = torch.autograd.grad(embeddings[0] @ texts[0], images)
+result = {
+    "resolution": side,
+    "context_length": encoder.context_length,
+    "norms": torch.cat([embeddings, texts]).norm(dim=1).tolist(),
+    "width": embeddings.shape[1],
+    "gradient": gradient.abs().amax(dim=(1, 2, 3)).tolist(),
+}
+"""
+
+
+@pytest.mark.parametrize(
+    ("model", "resolution", "width", "gib"),
+    [("ViT-B-16-quickgelu", 224, 512, 3), ("RN50x64-quickgelu", 448, 1024, 8)],
+)
+def test_published_models_load_from_a_file(tmp_path, model, resolution, width, gib):
+    weights = tmp_path / "random.safetensors"
+    measured(MAKE, model, weights)
+    result, peak = measured(LOAD, model, weights)
+    weights.unlink()  # over a gigabyte, and pytest keeps its folders
+    assert (result["resolution"], result["context_length"], result["width"]) == (resolution, 77, width)
+    assert result["norms"] == pytest.approx([1] * 4, abs=1e-5)
+    assert result["gradient"][0] > 0 and result["gradient"][1] == 0
+    assert peak < gib
 
 
 def test_activation_must_be_the_one_of_the_weights(monkeypatch):

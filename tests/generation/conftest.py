@@ -5,7 +5,8 @@ import pytest
 import torch
 from torch.nn import functional
 
-from variad.generation.engine import GenerationSettings
+from variad.generation.guidance import Guide
+from variad.generation.settings import GenerationSettings
 from variad.models.vqgan import VQGAN, VQGANConfig
 
 
@@ -59,6 +60,11 @@ def parents():
 @pytest.fixture
 def texts():
     return functional.normalize(torch.randn(5, 12, generator=torch.Generator().manual_seed(2)), dim=1)
+
+
+@pytest.fixture
+def by(encoder, texts):
+    return Guide(encoder, texts)
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import torch
 
 from variad.features import to_tensor
 from variad.generation.engine import generate, to_uint8
-from variad.generation.guidance import decode, split_colour
+from variad.generation.guidance import Guide, decode
 
 from .conftest import TinyEncoder
 
@@ -50,71 +50,79 @@ def test_an_image_does_not_depend_on_its_batch(parents, double_vqgan, texts, set
     guided = settings(guidance=1.0, iterations=4)
     whole, single = (
         generate(
-            parents, SEEDS, dataclasses.replace(guided, batch_size=size), double_vqgan, TinyEncoder(torch.float64),
-            texts.double(),
+            parents, SEEDS, dataclasses.replace(guided, batch_size=size), double_vqgan,
+            Guide(TinyEncoder(torch.float64), texts.double()),
         )
         for size in (5, 1)
     )  # fmt: skip
     np.testing.assert_array_equal(whole.images, single.images)
     np.testing.assert_allclose(whole.trace["loss"], single.trace["loss"], rtol=1e-10)
-    alone = generate(parents[3:4], SEEDS[3:4], guided, double_vqgan, TinyEncoder(torch.float64), texts[3:4].double())
+    alone = generate(
+        parents[3:4], SEEDS[3:4], guided, double_vqgan, Guide(TinyEncoder(torch.float64), texts[3:4].double())
+    )
     np.testing.assert_array_equal(alone.images, whole.images[3:4])
 
 
-def test_guidance_raises_the_similarity(parents, vqgan, encoder, texts, settings):
-    guided = generate(parents, SEEDS, settings(guidance=1.0, anchor=0.0, iterations=20), vqgan, encoder, texts)
+def test_guidance_raises_the_similarity(parents, vqgan, by, settings):
+    guided = generate(parents, SEEDS, settings(guidance=1.0, anchor=0.0, iterations=20), vqgan, by)
     similarity = guided.trace["similarity"]
     assert similarity.shape == (5, 21)
     assert (similarity[:, -1] > similarity[:, 0] + 0.02).all()
 
 
-def test_zero_guidance_leaves_the_text_out(parents, vqgan, encoder, texts, settings):
+def test_zero_guidance_leaves_the_text_out(parents, vqgan, by, settings):
     plain = generate(parents, SEEDS, settings(), vqgan)
-    unguided = generate(parents, SEEDS, settings(guidance=0.0, iterations=20), vqgan, encoder, texts)
+    unguided = generate(parents, SEEDS, settings(guidance=0.0, iterations=20), vqgan, by)
     np.testing.assert_array_equal(plain.images, unguided.images)
 
 
-def test_a_strong_anchor_holds_the_latent(parents, vqgan, encoder, texts, settings):
+def test_a_strong_anchor_holds_the_latent(parents, vqgan, by, settings):
     start = generate(parents, SEEDS, settings(), vqgan).images.astype(float)
     loose, tight = (
-        generate(parents, SEEDS, settings(guidance=1.0, anchor=anchor, iterations=20), vqgan, encoder, texts)
+        generate(parents, SEEDS, settings(guidance=1.0, anchor=anchor, iterations=20), vqgan, by)
         for anchor in (0.0, 1e4)
     )
     assert np.abs(tight.images - start).mean() < np.abs(loose.images - start).mean()
 
 
-def test_steps_begin_with_the_start_and_end_with_the_result(parents, vqgan, encoder, texts, settings):
-    guided = generate(parents, SEEDS, settings(guidance=1.0, iterations=8, batch_size=2), vqgan, encoder, texts)
+def test_steps_begin_with_the_start_and_end_with_the_result(parents, vqgan, by, settings):
+    guided = generate(parents, SEEDS, settings(guidance=1.0, iterations=8, batch_size=2), vqgan, by)
     assert guided.steps_iteration.tolist() == [0, 2, 4, 6, 8]
     assert guided.steps.shape == (5, 5, 32, 32, 3)
     np.testing.assert_array_equal(guided.steps[:, -1], guided.images)
     np.testing.assert_array_equal(guided.steps[:, 0], generate(parents, SEEDS, settings(), vqgan).images)
 
 
-def test_acceptance_limits_reject(parents, vqgan, encoder, texts, settings):
+def test_acceptance_limits_reject(parents, vqgan, by, settings):
     everything = generate(parents, SEEDS, settings(), vqgan)
     limit = float(np.median(everything.distance))
     some = generate(parents, SEEDS, settings(max_distance=limit), vqgan)
     np.testing.assert_array_equal(some.accepted, everything.distance <= limit)
     assert 0 < some.accepted.sum() < 5
-    none = generate(
-        parents, SEEDS, settings(guidance=1.0, iterations=1, min_similarity_gain=2.0), vqgan, encoder, texts
-    )
+    none = generate(parents, SEEDS, settings(guidance=1.0, iterations=1, min_similarity_gain=2.0), vqgan, by)
     assert not none.accepted.any()
 
 
-def test_a_model_of_brightness_keeps_the_parents_colour(parents, vqgan, settings):
-    """Red, green and blue differ from luminance as they do in the view, wherever nothing is clipped."""
-    soft = (parents // 8 + 112).astype(np.uint8)
-    generated = generate(soft, SEEDS, settings(view="none", noise_scale=0.0), vqgan, luminance_only=True)
-    made, given = (split_colour(to_tensor(images))[1] for images in (generated.images, soft))
-    inside = ((generated.images > 0) & (generated.images < 255)).all(axis=3)
-    assert inside.mean() > 0.5
-    difference = (made - given).abs().amax(dim=1).numpy()[inside]
-    assert difference.max() < 1.6 / 255
+def test_in_float32_batches_agree_until_a_code_flips(parents, vqgan, by, settings):
+    """Sums in another order differ in the last bit; that shows only once it moves a latent to another code."""
+    guided = settings(guidance=1.0, iterations=6)
+    whole, single = (
+        generate(parents, SEEDS, dataclasses.replace(guided, batch_size=size), vqgan, by) for size in (5, 1)
+    )
+    agree = np.isclose(whole.trace["similarity"], single.trace["similarity"], rtol=0, atol=1e-5)
+    assert agree[:, :2].all()
+    for row, same in enumerate(agree):
+        if same.all():
+            assert np.abs(whole.images[row].astype(int) - single.images[row]).max() <= 1
 
 
-def test_luminance_of_grey_is_the_grey():
-    luminance, chroma = split_colour(torch.full((1, 3, 2, 2), 0.25))
-    torch.testing.assert_close(luminance, torch.full((1, 1, 2, 2), 0.25))
-    torch.testing.assert_close(chroma, torch.zeros(1, 3, 2, 2))
+def test_without_guidance_the_similarity_stays(parents, vqgan, by, settings):
+    """Weight 0 for the text: whatever else is set, the images are as near to their texts as without any step."""
+
+    def similarity(generated):
+        embeddings = by.encoder.encode_image(to_tensor(generated.images))
+        return (embeddings * by.texts).sum(dim=1).numpy()
+
+    plain = generate(parents, SEEDS, settings(iterations=0), vqgan)
+    unguided = generate(parents, SEEDS, settings(guidance=0.0, iterations=20, anchor=3.0, cutouts=7), vqgan, by)
+    np.testing.assert_array_equal(similarity(unguided), similarity(plain))

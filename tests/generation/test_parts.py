@@ -8,7 +8,7 @@ import torch
 
 from variad.errors import UserError
 from variad.generation.acceptance import accepted, distance_to_view
-from variad.generation.cutouts import cutouts
+from variad.generation.cutouts import cutouts, draw_windows
 from variad.generation.guidance import spherical_distance
 from variad.generation.latent import clamp_to_codebook, perturb_latent, spread_of_codes, spread_of_views
 from variad.generation.requests import requests
@@ -53,7 +53,7 @@ def test_spherical_distance_is_half_the_squared_angle():
 
 def test_first_cutout_is_the_whole_image_and_all_lie_within():
     ramp = torch.linspace(0, 1, 64).expand(3, 64, 64)[None].repeat(2, 1, 1, 1)
-    crops = cutouts(ramp, 6, 64, generators(2))
+    crops = cutouts(ramp, draw_windows(6, 1, generators(2))[0], 64)
     assert crops.shape == (12, 3, 64, 64)
     torch.testing.assert_close(crops[0], ramp[0])
     torch.testing.assert_close(crops[6], ramp[1])
@@ -63,8 +63,8 @@ def test_first_cutout_is_the_whole_image_and_all_lie_within():
 
 def test_cutouts_of_an_image_do_not_depend_on_the_batch():
     images = torch.rand(3, 3, 32, 32)
-    together = cutouts(images, 4, 16, generators(3))
-    alone = cutouts(images[2:], 4, 16, generators(3)[2:])
+    together = cutouts(images, draw_windows(4, 2, generators(3))[1], 16)
+    alone = cutouts(images[2:], draw_windows(4, 2, generators(3)[2:])[1], 16)
     torch.testing.assert_close(together[8:], alone)
 
 

@@ -1,6 +1,7 @@
 """The VQGAN: latents, codes and images; loading our weights and official checkpoints."""
 
 import json
+import re
 import subprocess
 import sys
 from dataclasses import asdict, replace
@@ -8,9 +9,11 @@ from pathlib import Path
 
 import pytest
 import torch
-import yaml
+from taming.modules.diffusionmodules import model as taming_model
 from taming.modules.diffusionmodules.model import AttnBlock
 
+from tests.memory import measured
+from tests.official import IMAGENET_F16, NARROW, Reference, write_official
 from variad.errors import UserError
 from variad.files import sha256
 from variad.models.open_images import textiles
@@ -103,7 +106,7 @@ def test_keys_are_those_of_tamings_checkpoints() -> None:
 def test_group_count_reaches_every_norm_and_must_divide_the_channels(model: VQGAN) -> None:
     norms = [module for module in model.modules() if isinstance(module, torch.nn.GroupNorm)]
     assert len(norms) > 10 and {norm.num_groups for norm in norms} == {4}
-    with pytest.raises(UserError, match="norm_groups: expected a divisor of ch = 32, found 3"):
+    with pytest.raises(UserError, match="norm_groups: expected 0 or a divisor of ch = 32, found 3"):
         replace(TINY, norm_groups=3)
     with pytest.raises(UserError, match=r"ch: expected a multiple of 32, .* found 40"):
         replace(TINY, ch=40, norm_groups=4)
@@ -148,35 +151,37 @@ def test_our_weights_come_back_frozen_and_in_float32(tmp_path: Path, model: VQGA
     torch.testing.assert_close(loaded.encode(given), model.encode(given), atol=2e-2, rtol=0)
 
 
-def official(folder: Path, change: dict[str, torch.Tensor] | None = None, drop: tuple[str, ...] = ()) -> Path:
-    """A checkpoint and a config in the form of the official ones, tiny."""
+def official(folder: Path, change: dict[str, torch.Tensor | None] | None = None) -> Path:
+    """A narrow checkpoint and its config in the form of the official ones."""
     torch.manual_seed(7)
-    state = VQGAN(OFFICIAL).state_dict()
-    state["loss.discriminator.main.0.weight"] = torch.zeros(3)
-    state.update(change or {})
-    for key in drop:
-        del state[key]
-    torch.save({"state_dict": state, "global_step": 5}, folder / "last.ckpt")
-    network = {
-        "double_z": False, "z_channels": 4, "resolution": 16, "in_channels": 3, "out_ch": 3, "ch": 32,
-        "ch_mult": [1, 1, 2], "num_res_blocks": 1, "attn_resolutions": [4], "dropout": 0.0,
-    }  # fmt: skip
-    params = {"embed_dim": 4, "n_embed": 16, "ddconfig": network, "lossconfig": {"target": "some.Loss"}}
-    (folder / "model.yaml").write_text(yaml.safe_dump({"model": {"target": "some.VQModel", "params": params}}))
-    return folder / "last.ckpt"
+    return write_official(folder, Reference(4, 16, NARROW), NARROW, change)
 
 
-def test_official_checkpoint_loads_by_the_same_code(tmp_path: Path) -> None:
-    path = official(tmp_path)
-    loaded = load_vqgan(path, config_path=tmp_path / "model.yaml")
+def test_official_checkpoint_gives_tamings_own_results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    loaded = load_vqgan(official(tmp_path), config_path=tmp_path / "model.yaml")
+    assert loaded.config == VQGANConfig(embed_dim=4, n_embed=16, **NARROW) and loaded.factor == 16
+    monkeypatch.setattr(taming_model, "nonlinearity", lambda x: x * torch.sigmoid(x))
     torch.manual_seed(7)
-    assert loaded.config == OFFICIAL
-    given = images(1, 3, 16, 16)
-    assert torch.equal(loaded.encode(given), VQGAN(OFFICIAL).eval().encode(given))
+    given = images(2, 3, 32, 48)
+    with torch.no_grad():
+        latent, indices, expected = Reference(4, 16, NARROW).eval()(given)
+        found, codes = loaded.quantise(loaded.encode(given))
+        torch.testing.assert_close(loaded.encode(given), latent, atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(loaded.decode(found), expected, atol=1e-5, rtol=1e-5)
+    assert torch.equal(codes.flatten(), indices) and len(indices.unique()) > 1
+
+
+def test_official_checkpoint_needs_no_trainer(tmp_path: Path) -> None:
+    official(tmp_path)
+    assert b"pytorch_lightning.callbacks.model_checkpoint" in (tmp_path / "last.ckpt").read_bytes()
+    before = set(sys.modules)
+    load_vqgan(tmp_path / "last.ckpt", config_path=tmp_path / "model.yaml")
+    assert not [name for name in set(sys.modules) - before if name.startswith("pytorch_lightning")]
 
 
 def test_wrong_keys_are_named(tmp_path: Path) -> None:
-    path = official(tmp_path, {"encoder.extra": torch.zeros(1)}, drop=("quant_conv.bias", "decoder.conv_in.bias"))
+    change = {"encoder.extra": torch.zeros(1), "quant_conv.bias": None, "decoder.conv_in.bias": None, "z": None}
+    path = official(tmp_path, {**change, "x": torch.zeros(1)})
     with pytest.raises(UserError) as caught:
         load_vqgan(path, config_path=tmp_path / "model.yaml")
     keys = "decoder.conv_in.bias (missing), encoder.extra (unknown), quant_conv.bias (missing)"
@@ -185,8 +190,47 @@ def test_wrong_keys_are_named(tmp_path: Path) -> None:
 
 def test_wrong_shape_is_named(tmp_path: Path) -> None:
     path = official(tmp_path, {"quantize.embedding.weight": torch.zeros(15, 4)})
+    (tmp_path / "model.yaml").write_text((tmp_path / "model.yaml").read_text().replace("n_embed: 15", "n_embed: 16"))
     with pytest.raises(UserError, match=r"quantize.embedding.weight: expected shape \[16, 4\], found \[15, 4\]"):
         load_vqgan(path, config_path=tmp_path / "model.yaml")
+
+
+@pytest.mark.parametrize("shape", [(1, 5, 3, 3), (4, 3, 3)])
+def test_wrong_latent_size_is_named(model: VQGAN, shape: tuple[int, ...]) -> None:
+    sizes = rf"latent size: expected \[B, 4, h, w\] for this VQGAN, found {re.escape(str(list(shape)))}"
+    for refuse in (model.decode, model.quantise):
+        with pytest.raises(UserError, match=sizes):
+            refuse(torch.zeros(shape))
+
+
+LOAD = """
+import torch
+from pathlib import Path
+from variad.models.vqgan import load_vqgan
+
+path = Path(sys.argv[1])
+model = load_vqgan(path, config_path=path.with_name("model.yaml"))
+result = {"parameters": sum(parameter.numel() for parameter in model.parameters())}
+with torch.no_grad():
+    for side in (224, 256):
+        latent = model.encode(torch.zeros(1, 3, side, side))
+        quantised, codes = model.quantise(latent)
+        result[side] = [list(part.shape) for part in (latent, codes, model.decode(quantised))]
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("n_embed", [1024, 16384])
+def test_published_widths_load_and_fit_in_memory(tmp_path: Path, n_embed: int) -> None:
+    reference = Reference(256, n_embed, IMAGENET_F16)
+    path = write_official(tmp_path, reference, IMAGENET_F16)
+    result, peak = measured(LOAD, path)
+    assert result["224"] == [[1, 256, 14, 14], [1, 14, 14], [1, 3, 224, 224]]
+    assert result["256"] == [[1, 256, 16, 16], [1, 16, 16], [1, 3, 256, 256]]
+    assert result["parameters"] == sum(part.numel() for part in reference.parameters()) - sum(
+        part.numel() for part in reference.loss.parameters()
+    )
+    assert peak < 2
 
 
 @pytest.mark.parametrize(
@@ -230,3 +274,19 @@ def test_shipped_weights_are_those_of_their_card_and_measurement() -> None:
     # The last ones of the held-out textiles: a few of the hundred that the card measures, so only roughly its value.
     quality = measure(model, textiles(True)[97:100])
     assert quality.psnr == pytest.approx(report["quality"]["held_out_textiles"]["psnr"], abs=1.5)
+
+
+def test_without_norms_levels_scale_through():
+    """GroupNorm makes a picture and the same at twice the contrast one and the same latent, but for the biases."""
+    torch.manual_seed(0)
+    images = torch.rand(1, 3, 16, 16) - 0.5
+    with_norms, without = (VQGAN(replace(TINY, norm_groups=groups)).eval() for groups in (4, 0))
+    assert not any(isinstance(module, torch.nn.GroupNorm) for module in without.modules())
+    ratios = []
+    for model in (with_norms, without):
+        for name, parameter in model.named_parameters():
+            if name.endswith("bias"):
+                torch.nn.init.zeros_(parameter)
+        with torch.no_grad():
+            ratios.append(float(model.encode(100 * images).std() / model.encode(50 * images).std()))
+    assert ratios == [pytest.approx(1, abs=0.1), pytest.approx(2, abs=0.3)]

@@ -237,3 +237,28 @@ def test_quality_file_names_the_weights_it_measured(trained: Path, tmp_path: Pat
     assert report["quality"]["held_out_photographs"]["images"] == 2
     assert report["quality"]["elpv"]["images"] == 2
     assert 5 < report["quality"]["elpv_mono"]["psnr"] < 40
+
+
+def test_the_first_layer_heeds_colour_and_answers_brightness_as_before() -> None:
+    plain, heeding = (Trainer(TINY, replace(FAST, colour_gain=gain)).model.encoder.conv_in for gain in (1.0, 16.0))
+    grey = torch.rand(1, 1, 8, 8, generator=torch.Generator().manual_seed(0)).expand(-1, 3, -1, -1)
+    tint = torch.tensor([0.5, -0.2, -0.3]).view(1, 3, 1, 1).expand(-1, -1, 8, 8)
+    torch.testing.assert_close(heeding(grey), plain(grey))
+    torch.testing.assert_close(heeding(grey + tint) - heeding(grey), 16 * (plain(grey + tint) - plain(grey)))
+
+
+def test_noise_grows_from_nothing_while_there_is_no_codebook() -> None:
+    trainer, latent = Trainer(TINY, replace(FAST, noise=0.5, unquantised=10, power=0.0)), torch.zeros(1, 4, 200, 200)
+    found = []
+    for trainer.next_step in (0, 5, 10):
+        found.append(float(trainer._noisy(latent)[0].std()))
+    assert found == pytest.approx([0, 0.25, 0.5], rel=0.01)
+
+
+def test_the_loss_hears_colour_three_times_as_loud_as_brightness() -> None:
+    wanted = torch.full((1, 3, 32, 32), 0.1)
+    tint = torch.tensor([0.02, -0.01, -0.01]).view(1, 3, 1, 1)
+    brighter = reconstruction_loss(wanted + 0.02, wanted) - 0.2 * (1 - structural_similarity(wanted + 0.02, wanted))
+    tinted = reconstruction_loss(wanted + tint, wanted) - 0.2 * (1 - structural_similarity(wanted + tint, wanted))
+    assert float(brighter) == pytest.approx(2 * 0.02, rel=1e-3)
+    assert float(tinted) == pytest.approx(6 * 0.04 / 3, rel=1e-3)

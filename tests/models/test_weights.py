@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 
 from variad.errors import UserError
 from variad.files import sha256
-from variad.models.weights import fill, load_checkpoint, load_weights, save_weights
+from variad.models.weights import fill, load_checkpoint, load_weights, read_tensors, save_weights
 
 STATE = {"b.weight": torch.tensor([[1.0, 1 / 3], [2.0, 70.0]]), "a.steps": torch.tensor([5], dtype=torch.int64)}
 
@@ -69,7 +69,19 @@ def test_checkpoint_with_and_without_nesting(tmp_path: Path) -> None:
     torch.save({"x": torch.ones(2)}, tmp_path / "plain.ckpt")
     for name in ("nested.ckpt", "plain.ckpt"):
         state = load_checkpoint(tmp_path / name)
-        assert state["x"].tolist() == [1.0, 1.0] and state["x"].dtype == torch.float32
+        assert state["x"].tolist() == [1.0, 1.0]
+
+
+def test_checkpoint_of_the_form_before_zip_archives(tmp_path: Path) -> None:
+    torch.save({"state_dict": {"x": torch.ones(2)}}, tmp_path / "old.ckpt", _use_new_zipfile_serialization=False)
+    assert load_checkpoint(tmp_path / "old.ckpt")["x"].tolist() == [1.0, 1.0]
+
+
+def test_half_precision_fills_a_float32_module() -> None:
+    layer = torch.nn.Linear(1, 1)
+    fill(layer, {"weight": torch.tensor([[0.1]]).half(), "bias": torch.zeros(1).double()}, "some.ckpt")
+    assert layer.weight.dtype == layer.bias.dtype == torch.float32
+    assert layer.weight.item() == 0.0999755859375
 
 
 class _Harmful:
@@ -83,6 +95,20 @@ def test_code_in_a_checkpoint_is_not_run(tmp_path: Path, monkeypatch: pytest.Mon
     with pytest.raises(UserError, match=r"bad.ckpt: expected a PyTorch checkpoint of plain tensors"):
         load_checkpoint(tmp_path / "bad.ckpt")
     assert not (tmp_path / "harm").exists()
+
+
+def test_a_program_is_refused(tmp_path: Path) -> None:
+    torch.jit.script(torch.nn.Linear(1, 1)).save(str(tmp_path / "program.pt"))
+    with pytest.raises(UserError, match=r"program.pt: .* found: a TorchScript archive, which is a program; save its"):
+        load_checkpoint(tmp_path / "program.pt")
+
+
+def test_any_safetensors_file_gives_its_tensors(tmp_path: Path) -> None:
+    save_file({"x": torch.ones(2).half()}, tmp_path / "bare.safetensors")
+    found = read_tensors(tmp_path / "bare.safetensors")
+    assert found["x"].dtype == torch.float16 and found["x"].tolist() == [1.0, 1.0]
+    with pytest.raises(UserError, match=r"none.safetensors: .*found no such file"):
+        read_tensors(tmp_path / "none.safetensors")
 
 
 @pytest.mark.parametrize("content", [b"", b"no checkpoint at all"])

@@ -9,6 +9,7 @@ from variad.configuration import merged, resolve
 from variad.contents import retract_incomplete
 from variad.datasets.folder import category_folders
 from variad.errors import UserError
+from variad.metrics.lpips_weights import find_lpips_backbone
 
 # what the study's folders are called, from the data set down to a training set
 CELL = "results/{dataset}/{category}/{scenario}/{training_set}"
@@ -216,6 +217,16 @@ def features_of_added_images(wildcards):
         return []
     extractor = detector_of(wildcards)["extractor"]
     return f"{CELL.format(**wildcards)}/features/{extractor}.h5"
+
+
+def spread_extractor():
+    """The extractor whose features say how varied added images are: that of the study's first detector."""
+    return config["detectors"][config["study"]["detectors"][0]]["extractor"]
+
+
+def lpips_weights(wildcards):
+    """The backbone of LPIPS where it is on this machine; without it the column stays empty."""
+    return find_lpips_backbone("resources/downloads") or []
 
 
 def study_weights():

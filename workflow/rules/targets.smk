@@ -80,6 +80,22 @@ def training_set_files():
     ]
 
 
+def training_sets_with_images():
+    """Those of the study's training sets that add images to the shots."""
+    return [
+        names
+        for names in study_training_sets()
+        if config["training_sets"][names[-1]]["method"] != "none"
+    ]
+
+
+def image_quality_files():
+    return [
+        f"results/{'/'.join(names)}/image_quality.csv"
+        for names in training_sets_with_images()
+    ]
+
+
 def prompt_files():
     """Prompts of every category and scenario, whether or not a training set uses them."""
     files = []

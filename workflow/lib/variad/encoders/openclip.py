@@ -1,8 +1,10 @@
 """Any model of open_clip, with its own transform made differentiable."""
 
+import contextlib
 import difflib
+import logging
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +14,12 @@ from torch.nn import functional
 
 from variad.encoders.base import fit
 from variad.errors import UserError
+from variad.models.weights import fill, load_checkpoint, read_tensors
 
 TEXTS_A_BATCH = 256
 RESIZE_MODES = ("shortest", "squash")
+BESIDE_WEIGHTS = ("input_resolution", "context_length", "vocab_size")  # in OpenAI's state_dicts
+SCALARS = {"logit_scale", "logit_bias"}  # [] in some files, [1] in others
 
 
 class OpenClip:
@@ -60,35 +65,83 @@ class OpenClip:
         padding = getattr(inner, "pad_token_id", None) or 0
         for text, last in zip(texts, longer[:, -1], strict=True):
             if last != padding:
-                raise UserError(f"text {text!r}: expected at most {self.context_length} tokens for {self.name}.")
+                raise UserError(
+                    f"text {text!r}: expected at most {self.context_length} tokens for {self.name}, found more."
+                )
         return self._tokenizer(list(texts), context_length=self.context_length)
 
 
-def load_openclip(model: str, weights: str | Path, device: str = "cpu") -> OpenClip:
-    """Load an open_clip model, frozen.
+def load_openclip(model: str, weights: str | Path, device: str = "cpu", resolution: int | None = None) -> OpenClip:
+    """Load an open_clip model, frozen, float32.
 
     Args:
         model: open_clip's name, such as ``ViT-B-16-quickgelu``.
-        weights: open_clip's tag of published weights, such as ``openai``, or a local file.
+        weights: open_clip's tag of published weights, such as ``openai``, or a local file (``.safetensors``, or a
+            PyTorch checkpoint of tensors) under open_clip's or OpenAI's key names.
+        resolution: side of the images that the encoder will be given, where the config says so.
 
     Raises:
-        UserError: an unknown model or tag, weights that do not fit the model, or no way to download them.
+        UserError: an unknown model or tag, weights that do not fit the model, another resolution than the model's, or
+            no way to download them.
     """
     import open_clip
 
     _check_name(model, weights)
-    with warnings.catch_warnings():
+    local = Path(weights).is_file() and not open_clip.get_pretrained_cfg(model, str(weights))
+    network = _create(model, str(weights), device, local)
+    if local:
+        _fill_from(network, weights)
+    network.eval().requires_grad_(False)
+    preprocess = open_clip.get_model_preprocess_cfg(network)
+    encoder = OpenClip(f"{model}/{Path(weights).name}", network, preprocess, open_clip.get_tokenizer(model), device)
+    if resolution not in (None, encoder.resolution):
+        needed = f"expected cutouts of the {encoder.resolution} pixels that it needs"
+        raise UserError(f"encoder {model}: {needed}, found resolution: {resolution}.")
+    return encoder
+
+
+def _create(model: str, weights: str, device: str, local: bool) -> Any:
+    """The network with the weights of a tag, or with random ones where a file's follow."""
+    import open_clip
+
+    with warnings.catch_warnings(), _quiet(local):
         warnings.filterwarnings("error", message="QuickGELU mismatch")
         try:
-            network, _, _ = open_clip.create_model_and_transforms(model, pretrained=str(weights), device=device)
+            return open_clip.create_model(
+                model, pretrained=None if local else weights, device=device, pretrained_text=False
+            )
         except UserWarning as error:
             raise UserError(f"encoder {model}: expected the activation of '{weights}', found: {error}.") from error
         except (RuntimeError, OSError, ValueError, AssertionError) as error:  # open_clip asserts shapes
             reason = str(error).splitlines()[0]
             raise UserError(f"encoder {model}: expected '{weights}' to load or download, found: {reason}.") from error
-    network.eval().requires_grad_(False)
-    preprocess = open_clip.get_model_preprocess_cfg(network)
-    return OpenClip(f"{model}/{Path(weights).name}", network, preprocess, open_clip.get_tokenizer(model), device)
+
+
+@contextlib.contextmanager
+def _quiet(wanted: bool) -> Iterator[None]:
+    """Without open_clip's warning of random weights."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING if wanted else before)
+    try:
+        yield
+    finally:
+        logging.disable(before)
+
+
+def _fill_from(network: Any, path: str | Path) -> None:
+    """Copy a local file's weights into the network.
+
+    open_clip's own loader would stretch position embeddings made for another resolution without a word.
+    """
+    stored = read_tensors(path) if Path(path).suffix == ".safetensors" else load_checkpoint(path)
+    state = {name.removeprefix("module."): tensor for name, tensor in stored.items()}
+    own = network.state_dict()
+    for key in BESIDE_WEIGHTS:
+        if key not in own:
+            state.pop(key, None)
+    for key in SCALARS & own.keys() & state.keys():
+        state[key] = state[key].reshape(own[key].shape)
+    fill(network, state, path)
 
 
 def _check_name(model: str, weights: str | Path) -> None:

@@ -1,7 +1,10 @@
 """The generator: shots in, varied images out, many in one batch (first document, figure 2)."""
 
+import functools
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -9,46 +12,22 @@ from numpy.typing import NDArray
 from torch import Tensor
 from tqdm import tqdm
 
-from variad.encoders.base import ImageTextEncoder
 from variad.features import to_tensor
 from variad.generation.acceptance import accepted, distance_to_view
-from variad.generation.guidance import GuidanceSettings, decode, guide, split_colour
-from variad.generation.latent import SPREADS, perturb_latent
+from variad.generation.batching import batch_size, bytes_per_image, free_bytes, shrinking
+from variad.generation.chunks import Arrays, Chunks
+from variad.generation.cutouts import draw_windows
+from variad.generation.guidance import Guide, decode, guide, look
+from variad.generation.latent import Spreads, perturb_latent
+from variad.generation.settings import GenerationSettings
 from variad.generation.strategies import strategy
 from variad.models.vqgan import VQGAN
 from variad.records import Images
 
-SIGMA_VIEWS = 4  # augmented views that the spread of one image is taken from [assumed]
+log = logging.getLogger("variad")
+
 WATCHED = 6  # images whose steps are kept for the contact sheet
 WATCHED_STEPS = 5
-
-
-@dataclass(frozen=True)
-class GenerationSettings:
-    """A recipe of method ``generate``; names and meanings are those of the config.
-
-    ``guidance`` of zero or no iterations leave the text out.
-    """
-
-    view: str
-    form: str
-    sigma: str
-    noise_scale: float
-    iterations: int
-    learning_rate: float
-    anchor: float
-    guidance: float
-    cutouts: int
-    precision: str
-    output: str
-    min_similarity_gain: float | None
-    max_distance: float | None
-    batch_size: int
-
-    @property
-    def guided(self) -> bool:
-        """Whether a text has any influence."""
-        return self.guidance > 0 and self.iterations > 0
 
 
 @dataclass(frozen=True)
@@ -69,129 +48,139 @@ def generate(
     seeds: Sequence[int],
     settings: GenerationSettings,
     vqgan: VQGAN,
-    encoder: ImageTextEncoder | None = None,
-    texts: Tensor | None = None,
+    by: Guide | None = None,
     device: str = "cpu",
-    luminance_only: bool = False,
+    memory: int | None = None,
+    chunks: Chunks | None = None,
 ) -> Generated:
     """Make one image of every parent given.
 
     Args:
         parents: uint8 RGB ``[M, S, S, 3]``; repeat a shot to get several images of it.
         seeds: one an image; an image depends on its parent, seed and settings, not on its batch.
-        encoder, texts: for guided settings, and unit text embeddings ``[M, D]``.
-        luminance_only: the VQGAN knows brightness alone, so that an image takes its colour from the parent's view.
+        by: encoder and texts of the M images, for guided settings.
+        memory: bytes granted to the job, on a CPU; no limit if not given. A GPU is asked what it has left.
+        chunks: where finished batches are kept, and taken from if they are there.
+
+    Raises:
+        UserError: there is not enough memory for one image.
     """
-    vqgan.to(device).to(memory_format=torch.channels_last)
-    parts = []
-    with tqdm(total=len(parents), desc="generation", unit="image", mininterval=5, disable=None) as progress:
-        for start in range(0, len(parents), settings.batch_size):
-            rows = slice(start, start + settings.batch_size)
-            watched = max(0, min(WATCHED - start, settings.batch_size, len(parents) - start))
-            batch = _Batch(to_tensor(parents[rows]).to(device), seeds[rows], settings, vqgan, luminance_only)
-            parts.append(batch.run(encoder, None if texts is None else texts[rows].to(device), watched))
-            progress.update(len(parents[rows]))
-    return _join(parts, settings)
+    generator = _Generator(vqgan.to(device).to(memory_format=torch.channels_last), settings, device)
+    by = Guide(by.encoder, by.texts.to(device)) if by and settings.guided else None
+    parts = list(chunks.kept()) if chunks else []
+    done = sum(len(part["images"]) for part in parts)
+    size = generator.batch_size(parents, by, memory) if done < len(parents) else 0
+    with tqdm(total=len(parents), initial=done, desc="generation", unit="image", mininterval=5, disable=None) as bar:
+        while done < len(parents):
+            part, size = shrinking(functools.partial(generator.batch, parents, seeds, by, done), size)
+            if chunks:
+                chunks.keep(done, part)
+            parts.append(part)
+            done += len(part["images"])
+            bar.update(len(part["images"]))
+    return _join(parts)
+
+
+class _Generator:
+    """All that batches have in common."""
+
+    def __init__(self, vqgan: VQGAN, settings: GenerationSettings, device: str) -> None:
+        self.vqgan, self.settings, self.device = vqgan, settings, device
+        self.spreads = Spreads(vqgan, settings.view, settings.sigma)
+
+    def batch_size(self, parents: Images, by: Guide | None, memory: int | None) -> int:
+        """Images a batch, by the config's cap and the memory that there is."""
+        free = free_bytes(self.device, memory)
+        per_image = 0 if free is None else bytes_per_image(functools.partial(self._first_step, parents[:1], by))
+        size = min(len(parents), batch_size(self.settings.batch_size, per_image, free, self.device))
+        log.info("%d images a batch, about %.2f GB each", size, per_image / 1e9)
+        return size
+
+    def _first_step(self, parent: Images, by: Guide | None, count: int) -> object:
+        """A look at ``count`` images: what it keeps for the backward pass is most of a batch's memory."""
+        with torch.no_grad():
+            start = self.vqgan.encode(to_tensor(parent.repeat(count, axis=0)).to(self.device) * 2 - 1)
+        latent = start.clone().requires_grad_()
+        if by is None:
+            return decode(self.vqgan, latent)
+        windows = draw_windows(self.settings.cutouts, 1, [torch.Generator() for _ in range(count)])
+        by = Guide(by.encoder, by.texts[:1].expand(count, -1))
+        return look(latent, start, by, self.vqgan, self.settings, windows[0].to(latent))
+
+    def batch(self, parents: Images, seeds: Sequence[int], by: Guide | None, start: int, count: int) -> Arrays:
+        """The images from ``start`` on, at most ``count``, and what is known of them, as named arrays."""
+        rows = slice(start, start + count)
+        batch = _Batch(self, to_tensor(parents[rows]).to(self.device), seeds[rows])
+        return batch.run(by.rows(rows) if by else None, watched=max(0, min(WATCHED - start, count)))
 
 
 class _Batch:
     """One batch on its way through the generator."""
 
-    def __init__(
-        self,
-        images: Tensor,
-        seeds: Sequence[int],
-        settings: GenerationSettings,
-        vqgan: VQGAN,
-        luminance_only: bool,
-    ) -> None:
-        self.settings, self.vqgan, self.seeds, self.luminance_only = settings, vqgan, seeds, luminance_only
-        self.chroma: Tensor | None = None
-        self.generators = [torch.Generator().manual_seed(int(seed)) for seed in seeds]
+    def __init__(self, generator: _Generator, images: Tensor, seeds: Sequence[int]) -> None:
+        self.vqgan, self.settings, self.spreads = generator.vqgan, generator.settings, generator.spreads
         self.images = images
+        self.generators = [torch.Generator().manual_seed(int(seed)) for seed in seeds]
         self.frames: dict[int, Tensor] = {}
 
-    def run(self, encoder: ImageTextEncoder | None, texts: Tensor | None, watched: int) -> Generated:
+    def run(self, by: Guide | None, watched: int) -> Arrays:
         with torch.no_grad():
             views = strategy(self.settings.view)(self.images, self.generators)
-            self.chroma = split_colour(views)[1] if self.luminance_only else None
             mean = self.vqgan.encode(views * 2 - 1)
             latent = self._perturb(mean)
-        trace: dict[str, NDArray[np.float32]] = {}
-        if self.settings.guided and encoder is not None and texts is not None:
-            latent, trace = self._guide(latent, encoder, texts, watched)
+        trace: Arrays = {}
+        if by:
+            latent, trace = self._guide(latent, by, min(watched, len(views)))
         with torch.no_grad():
             result = self._finish(latent, mean, views)
-        return self._record(result, views, encoder, texts, trace, watched)
+            return {**self._record(result, views, by), **trace, **self._frames()}
 
     def _perturb(self, mean: Tensor) -> Tensor:
         settings = self.settings
+        # drawn in every form, so that what is drawn afterwards does not depend on it
         noise = torch.stack([torch.randn(mean.shape[1:], generator=generator) for generator in self.generators])
         if settings.form == "mu" or settings.noise_scale == 0:
             return mean
-        spread = torch.stack([self._spread(image, seed) for image, seed in zip(self.images, self.seeds, strict=True)])
+        spread = self.spreads.of(self.images)
         return perturb_latent(mean, spread, noise.to(mean), settings.form, settings.noise_scale)
 
-    def _spread(self, image: Tensor, seed: int) -> Tensor:
-        generators = [torch.Generator().manual_seed(int(seed) + offset + 1) for offset in range(SIGMA_VIEWS)]
-        views = strategy(self.settings.view)(image.expand(SIGMA_VIEWS, -1, -1, -1), generators)
-        return SPREADS[self.settings.sigma](self.vqgan, views * 2 - 1)
-
-    def _guide(
-        self, latent: Tensor, encoder: ImageTextEncoder, texts: Tensor, watched: int
-    ) -> tuple[Tensor, dict[str, NDArray[np.float32]]]:
-        settings = self.settings
-        wanted = _watched_iterations(settings.iterations)
+    def _guide(self, latent: Tensor, by: Guide, watched: int) -> tuple[Tensor, Arrays]:
+        wanted = {int(step) for step in np.linspace(0, self.settings.iterations, WATCHED_STEPS).round()}
 
         def watch(iteration: int, images: Tensor) -> None:
             if watched and iteration in wanted:
                 self.frames[iteration] = images[:watched]
 
-        steps = GuidanceSettings(
-            settings.iterations,
-            settings.learning_rate,
-            settings.guidance,
-            settings.anchor,
-            settings.cutouts,
-            settings.precision,
-        )
-        guided = guide(latent, texts, self.vqgan, encoder, steps, self.generators, watch, self.chroma)
-        return guided.latent, {"loss": guided.loss.cpu().numpy(), "similarity": guided.similarity.cpu().numpy()}
+        guided = guide(latent, by, self.vqgan, self.settings, self.generators, watch)
+        trace = {"trace_loss": guided.loss, "trace_similarity": guided.similarity}
+        return guided.latent, {name: values.cpu().numpy() for name, values in trace.items()}
 
     def _finish(self, latent: Tensor, mean: Tensor, views: Tensor) -> Tensor:
-        decoded = decode(self.vqgan, latent, self.chroma)
+        decoded = decode(self.vqgan, latent)
         if self.settings.output == "decoded":
             return decoded
         # what reconstruction loses cancels out, so that the photograph's finest detail stays
-        return (views + (decoded - decode(self.vqgan, mean, self.chroma))).clamp(0, 1)
+        return (views + (decoded - decode(self.vqgan, mean))).clamp(0, 1)
 
-    def _record(
-        self,
-        result: Tensor,
-        views: Tensor,
-        encoder: ImageTextEncoder | None,
-        texts: Tensor | None,
-        trace: dict[str, NDArray[np.float32]],
-        watched: int,
-    ) -> Generated:
-        settings = self.settings
+    def _record(self, result: Tensor, views: Tensor, by: Guide | None) -> Arrays:
         distance = distance_to_view(result, views).cpu().numpy()
         similarity = np.full(len(result), np.nan, np.float32)
         gain = similarity
-        if settings.guided and encoder is not None and texts is not None:
-            with torch.no_grad():
-                similarity, before = (
-                    (encoder.encode_image(images) * texts).sum(dim=1).cpu().numpy() for images in (result, views)
-                )
+        if by:
+            similarity, before = (
+                (by.encoder.encode_image(images) * by.texts).sum(dim=1).cpu().numpy() for images in (result, views)
+            )
             gain = similarity - before
-        passes = accepted(gain, distance, settings.min_similarity_gain, settings.max_distance)
-        frames = [self.frames[iteration] for iteration in sorted(self.frames)]
-        steps = to_uint8(torch.stack(frames, dim=1).flatten(0, 1)) if frames else None
-        if steps is not None:
-            steps = steps.reshape(watched, len(frames), *steps.shape[1:])
-        return Generated(
-            to_uint8(result), similarity, distance, passes, trace, steps, np.array(sorted(self.frames), np.int64)
-        )
+        passes = accepted(gain, distance, self.settings.min_similarity_gain, self.settings.max_distance)
+        return {"images": to_uint8(result), "similarity": similarity, "distance": distance, "accepted": passes}
+
+    def _frames(self) -> Arrays:
+        """The watched images at some of the steps, ``[K, T, S, S, 3]``; nothing when none is watched."""
+        if not self.frames:
+            return {}
+        iterations = sorted(self.frames)
+        frames = np.stack([to_uint8(self.frames[iteration]) for iteration in iterations], axis=1)
+        return {"steps": frames, "steps_iteration": np.array(iterations, np.int64)}
 
 
 def to_uint8(images: Tensor) -> Images:
@@ -200,19 +189,12 @@ def to_uint8(images: Tensor) -> Images:
     return np.ascontiguousarray(rounded.permute(0, 2, 3, 1).cpu().numpy())
 
 
-def _watched_iterations(iterations: int) -> set[int]:
-    return {int(step) for step in np.linspace(0, iterations, WATCHED_STEPS).round()}
+def _join(parts: Sequence[Arrays]) -> Generated:
+    def joined(name: str) -> Any:
+        found = [part[name] for part in parts if name in part]
+        return np.concatenate(found) if found else None
 
-
-def _join(parts: Sequence[Generated], settings: GenerationSettings) -> Generated:
-    with_steps = [part for part in parts if part.steps is not None]
-    names = ("loss", "similarity") if settings.guided else ()
-    return Generated(
-        np.concatenate([part.images for part in parts]),
-        np.concatenate([part.similarity for part in parts]),
-        np.concatenate([part.distance for part in parts]),
-        np.concatenate([part.accepted for part in parts]),
-        {name: np.concatenate([part.trace[name] for part in parts]) for name in names},
-        np.concatenate([part.steps for part in with_steps if part.steps is not None]) if with_steps else None,
-        with_steps[0].steps_iteration if with_steps else np.empty(0, np.int64),
-    )
+    trace = {name: values for name in ("loss", "similarity") if (values := joined(f"trace_{name}")) is not None}
+    iteration: Any = parts[0].get("steps_iteration", np.empty(0, np.int64))
+    known = {name: joined(name) for name in ("images", "similarity", "distance", "accepted", "steps")}
+    return Generated(**known, trace=trace, steps_iteration=iteration)

@@ -8,28 +8,22 @@ from torch import Tensor
 from tqdm import tqdm
 
 from variad.encoders.base import ImageTextEncoder
-from variad.generation.cutouts import cutouts
+from variad.generation.cutouts import cutouts, draw_windows
 from variad.generation.latent import clamp_to_codebook
+from variad.generation.settings import GenerationSettings
 from variad.models.vqgan import VQGAN
 
 
 @dataclass(frozen=True)
-class GuidanceSettings:
-    """How the latent is optimised.
+class Guide:
+    """What B images are guided by: an encoder, and the unit embedding of each image's text, ``[B, D]``."""
 
-    Attributes:
-        iterations: steps (20 [1]); learning_rate: constant (0.05 [1]), Adam [assumed].
-        weight: of the distance to the text; anchor: of the squared distance to the first latent [assumed].
-        cutouts: crops an image and step [assumed].
-        precision: ``float32``, or ``bfloat16`` for decoding within the steps; what is returned stays float32.
-    """
+    encoder: ImageTextEncoder
+    texts: Tensor
 
-    iterations: int
-    learning_rate: float
-    weight: float
-    anchor: float
-    cutouts: int
-    precision: str = "float32"
+    def rows(self, rows: slice) -> "Guide":
+        """The guide of some of the images."""
+        return Guide(self.encoder, self.texts[rows])
 
 
 @dataclass(frozen=True)
@@ -37,6 +31,15 @@ class Guided:
     """Latents ``[B, C, h, w]`` after the last step; loss and similarity of every step, ``[B, iterations + 1]``."""
 
     latent: Tensor
+    loss: Tensor
+    similarity: Tensor
+
+
+@dataclass(frozen=True)
+class Step:
+    """One look at a batch: decoded images ``[B, 3, H, W]``, loss and similarity ``[B]``."""
+
+    images: Tensor
     loss: Tensor
     similarity: Tensor
 
@@ -49,43 +52,36 @@ def spherical_distance(images: Tensor, texts: Tensor) -> Tensor:
 
 def guide(
     start: Tensor,
-    texts: Tensor,
+    by: Guide,
     vqgan: VQGAN,
-    encoder: ImageTextEncoder,
-    settings: GuidanceSettings,
+    settings: GenerationSettings,
     generators: Sequence[torch.Generator],
     watch: Callable[[int, Tensor], None] | None = None,
-    chroma: Tensor | None = None,
 ) -> Guided:
-    """Optimise a batch of latents towards their texts; images do not influence each other.
+    """Optimise a batch of latents towards their texts with Adam; images do not influence each other.
 
     Args:
         start: latents, ``[B, C, h, w]``.
-        texts: unit text embeddings, ``[B, D]``.
         generators: one an image, for its cutouts.
         watch: called with the iteration and the decoded images ``[B, 3, H, W]`` in [0, 1], before every step and
             after the last one.
-        chroma: see ``decode``.
     """
     latent = start.clone().requires_grad_()
     # Adam works element by element, so that a batch is as good as one image at a time
     optimiser = torch.optim.Adam([latent], lr=settings.learning_rate, foreach=True)
+    windows = draw_windows(settings.cutouts, settings.iterations + 1, generators).to(latent)
     history = []
     for iteration in tqdm(
         range(settings.iterations + 1), desc="guidance", unit="step", leave=False, mininterval=5, disable=None
     ):
-        with torch.set_grad_enabled(iteration < settings.iterations):
-            with torch.autocast(latent.device.type, torch.bfloat16, enabled=settings.precision == "bfloat16"):
-                images = decode(vqgan, latent, chroma)
-            images = images.to(latent)
-            distance, similarity = _to_text(images, texts, encoder, settings.cutouts, generators)
-            pull = (latent - start).square().mean(dim=(1, 2, 3))
-            loss = settings.weight * distance + settings.anchor * pull
-        history.append((loss.detach(), similarity.detach()))
+        more = iteration < settings.iterations
+        with torch.set_grad_enabled(more):
+            step = look(latent, start, by, vqgan, settings, windows[iteration])
+        history.append((step.loss.detach(), step.similarity.detach()))
         if watch is not None:
-            watch(iteration, images.detach())
-        if iteration < settings.iterations:
-            (latent.grad,) = torch.autograd.grad(loss.sum(), latent)
+            watch(iteration, step.images.detach())
+        if more:
+            (latent.grad,) = torch.autograd.grad(step.loss.sum(), latent)
             optimiser.step()
             with torch.no_grad():
                 latent.copy_(clamp_to_codebook(latent, vqgan.codebook))
@@ -93,31 +89,30 @@ def guide(
     return Guided(latent.detach(), torch.stack(losses, dim=1), torch.stack(similarities, dim=1))
 
 
-def decode(vqgan: VQGAN, latent: Tensor, chroma: Tensor | None = None) -> Tensor:
-    """Quantise and decode latents to images ``[B, 3, H, W]`` in [0, 1]; gradients pass straight through.
+def look(latent: Tensor, start: Tensor, by: Guide, vqgan: VQGAN, settings: GenerationSettings, windows: Tensor) -> Step:
+    """Decode latents and compare them with their texts, as far as the loss.
 
     Args:
-        chroma: for a model that knows brightness alone: the colour to add, see ``split_colour``.
+        latent, start: ``[B, C, h, w]``, now and at first.
+        windows: of the cutouts, ``[B, count, 2, 3]``.
     """
+    with torch.autocast(latent.device.type, torch.bfloat16, enabled=settings.precision == "bfloat16"):
+        images = decode(vqgan, latent)
+    images = images.to(latent)
+    distance, similarity = _to_text(images, by, windows)
+    pull = (latent - start).square().mean(dim=(1, 2, 3))
+    return Step(images, settings.guidance * distance + settings.anchor * pull, similarity)
+
+
+def decode(vqgan: VQGAN, latent: Tensor) -> Tensor:
+    """Quantise and decode latents to images ``[B, 3, H, W]`` in [0, 1]; gradients pass straight through."""
     quantised, _ = vqgan.quantise(latent)
-    images = vqgan.decode(quantised).add(1).div(2)
-    if chroma is not None:
-        images = split_colour(images)[0] + chroma
-    return images.clamp(0, 1)
+    return vqgan.decode(quantised).add(1).div(2).clamp(0, 1)
 
 
-def split_colour(images: Tensor) -> tuple[Tensor, Tensor]:
-    """Luminance ``[B, 1, H, W]`` (ITU-R BT.601) of images ``[B, 3, H, W]``, and what is missing to the image."""
-    weights = torch.tensor([0.299, 0.587, 0.114]).to(images)[:, None, None]
-    luminance = (images * weights).sum(dim=1, keepdim=True)
-    return luminance, images - luminance
-
-
-def _to_text(
-    images: Tensor, texts: Tensor, encoder: ImageTextEncoder, count: int, generators: Sequence[torch.Generator]
-) -> tuple[Tensor, Tensor]:
+def _to_text(images: Tensor, by: Guide, windows: Tensor) -> tuple[Tensor, Tensor]:
     """Mean distance and cosine over the cutouts of each image, ``[B]`` each."""
-    crops = cutouts(images, count, encoder.resolution, generators)
-    embeddings = encoder.encode_image(crops).view(len(images), count, -1)
-    texts = texts[:, None]
+    crops = cutouts(images, windows, by.encoder.resolution)
+    embeddings = by.encoder.encode_image(crops).unflatten(0, windows.shape[:2])
+    texts = by.texts[:, None]
     return spherical_distance(embeddings, texts).mean(dim=1), (embeddings * texts).sum(dim=-1).mean(dim=1)

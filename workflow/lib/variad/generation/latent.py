@@ -1,8 +1,11 @@
 """The variance-aware latent: mean, spread and one draw around it (first document, table 16)."""
 
+import hashlib
+
 import torch
 from torch import Tensor
 
+from variad.generation.strategies import strategy
 from variad.models.vqgan import VQGAN
 
 
@@ -26,7 +29,34 @@ def spread_of_views(vqgan: VQGAN, views: Tensor) -> Tensor:
     return vqgan.encode(views).std(dim=0)
 
 
-SPREADS = {"codebook": spread_of_codes, "views": spread_of_views}
+FORMS = {"codebook": spread_of_codes, "views": spread_of_views}
+VIEWS = 4  # augmented views that the spread of one image is taken from [assumed]
+
+
+class Spreads:
+    """The spread around each image's latent, computed once an image, however many are made of it."""
+
+    def __init__(self, vqgan: VQGAN, view: str, form: str) -> None:
+        """
+        Args:
+            view: the strategy that gives the views.
+            form: ``codebook`` or ``views``.
+        """
+        self._vqgan, self._strategy, self._form = vqgan, strategy(view), FORMS[form]
+        self._known: dict[bytes, Tensor] = {}
+
+    def of(self, images: Tensor) -> Tensor:
+        """Spreads of images ``[B, 3, H, W]`` in [0, 1]: ``[B, C, 1, 1]`` or ``[B, C, h, w]``."""
+        return torch.stack([self._of_one(image) for image in images])
+
+    def _of_one(self, image: Tensor) -> Tensor:
+        key = hashlib.sha256(image.cpu().numpy().tobytes()).digest()
+        if key not in self._known:
+            # the same draws for every image: its spread must not depend on when it is asked for
+            generators = [torch.Generator().manual_seed(place) for place in range(VIEWS)]
+            views = self._strategy(image.expand(VIEWS, -1, -1, -1), generators)
+            self._known[key] = self._form(self._vqgan, views * 2 - 1)
+        return self._known[key]
 
 
 def perturb_latent(mean: Tensor, spread: Tensor, noise: Tensor, form: str, scale: float) -> Tensor:

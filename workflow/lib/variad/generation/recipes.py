@@ -2,20 +2,25 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import fields
+from dataclasses import replace
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import h5py
 import torch
 from torch import Tensor
 
+from variad.code_inputs import library_files
 from variad.encoders import load_encoder
 from variad.errors import UserError
 from variad.generation.added import AddedImages
-from variad.generation.engine import GenerationSettings, generate
+from variad.generation.chunks import Chunks, digest_of
+from variad.generation.engine import generate
+from variad.generation.guidance import Guide
 from variad.generation.requests import Request
+from variad.generation.settings import GenerationSettings
 from variad.generation.training_set import from_generated
-from variad.models.vqgan import load_vqgan
+from variad.models.vqgan import VQGAN, load_vqgan
 from variad.records import Images
 
 
@@ -34,22 +39,50 @@ def build_generated(
     vqgan: dict[str, Any],
     encoder: dict[str, Any] | None,
     files: PromptFiles,
+    output: str | Path,
     device: str,
+    memory: int | None = None,
 ) -> AddedImages:
     """Generate one image a request; the arguments from ``recipe`` to ``encoder`` are entries of the config.
 
     Args:
         parents: uint8 RGB ``[M, S, S, 3]``, the shot of each request.
+        output: file that the images are for; finished batches lie beside it until ``forget_batches`` is called.
+        memory: bytes granted to the job.
     """
-    settings = GenerationSettings(**{field.name: recipe[field.name] for field in fields(GenerationSettings)})
+    settings = GenerationSettings.of(recipe)
     model = load_vqgan(vqgan["weights"], config_path=vqgan["config"], sha256=vqgan["sha256"])
-    prompts, texts, guide = [""] * len(wanted), None, None
+    prompts, by = [""] * len(wanted), None
     if settings.guided:
         prompts, texts = prompts_of_runs(files, [request.run for request in wanted])
-        guide = load_encoder(**(encoder or {}), classes=files.encoder, device=device)
+        by = Guide(load_encoder(**(encoder or {}), classes=files.encoder, device=device), texts)
     seeds = [request.seed for request in wanted]
-    generated = generate(parents, seeds, settings, model, guide, texts, device, vqgan["luminance_only"])
+    chunks = Chunks(output, _digest(parents, seeds, settings, vqgan, model, encoder, by, device))
+    generated = generate(parents, seeds, settings, model, by, device, memory, chunks)
     return from_generated(generated, wanted, prompts)
+
+
+def forget_batches(output: str | Path) -> None:
+    """Delete the finished batches of ``build_generated``, once their images are in ``output``."""
+    Chunks(output, "").clear()
+
+
+def _digest(
+    parents: Images,
+    seeds: Sequence[int],
+    settings: GenerationSettings,
+    vqgan: dict[str, Any],
+    model: VQGAN,
+    encoder: dict[str, Any] | None,
+    by: Guide | None,
+    device: str,
+) -> str:
+    """Names everything that decides an image's bytes, code included; how large its batch is does not."""
+    words = (replace(settings, batch_size=None), vqgan, encoder, list(seeds), device, torch.__version__)
+    weights = (tensor.cpu().numpy().tobytes() for tensor in model.state_dict().values())
+    texts = by.texts.numpy().tobytes() if by else b""
+    code = (path.read_bytes() for path in library_files(__file__))
+    return digest_of([repr(words).encode(), parents.tobytes(), texts, *weights, *code])
 
 
 def prompts_of_runs(files: PromptFiles, runs: Sequence[int]) -> tuple[list[str], Tensor]:

@@ -36,7 +36,7 @@ SMALL = VQGANConfig(
     num_res_blocks=1,
     attn_resolutions=(),
     resolution=96,
-    norm_groups=4,
+    norm_groups=0,
     mid_attention=False,
 )
 
@@ -49,18 +49,21 @@ class Training:
         steps, batch, crop: optimiser steps, crops in a step, side of a crop in pixels (divisible by the factor).
         learning_rate, warm_up: AdamW's peak rate, reached after ``warm_up`` steps, then a cosine to zero.
         unquantised: first steps without codebook; after them k-means puts the codes among the latents.
-        noise, power: in these steps noise of this standard deviation is added to the latent, and ``power`` times its
-            mean square to the loss. Each channel then grows as far as the reconstruction needs it, so that Euclidean
-            distance in the latent, which is all that the codebook sees, means something.
+        noise, power: in these steps noise that grows to this standard deviation is added to the latent, and ``power``
+            times its mean square to the loss. Each channel then grows as far as the reconstruction needs it, so that
+            Euclidean distance in the latent, which is all that the codebook sees, means something. Noise of full
+            strength from the first step on would drown colour before it is worth anything.
         decay: of the codebook's moving averages.
         weight_average: decay of the averaged weights, which are the ones that are kept.
+        colour_gain: the first layer's initial response to colour, over its response to brightness. Most of the images'
+            variance is brightness; at 1 no colour reaches the codebook before the network has learned to do without.
         grey: share of crops turned grey.
         drawn, drawn_side: number of pictures that are drawn, and their side in pixels.
         every: steps between snapshots, and between lines in the log.
         seed: decides the initial weights and every crop.
     """
 
-    steps: int = 6000
+    steps: int = 5000
     batch: int = 8
     crop: int = 96
     learning_rate: float = 1e-3
@@ -70,7 +73,8 @@ class Training:
     power: float = 0.01
     decay: float = 0.97
     weight_average: float = 0.998
-    grey: float = 0.65
+    colour_gain: float = 16.0
+    grey: float = 0.5
     drawn: int = 240
     drawn_side: int = 256
     every: int = 250
@@ -98,6 +102,7 @@ class Trainer:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(torch_seed(settings.seed, "vqgan", "weights"))
             self.model = VQGAN(config)
+        _heed_colour(self.model.encoder.conv_in.weight, settings.colour_gain)
         self.model.quantize.requires_grad_(False)  # moving averages, not gradients, move the codes
         self.model.to(memory_format=torch.channels_last)
         self.settings = settings
@@ -141,8 +146,9 @@ class Trainer:
     def _noisy(self, latent: Tensor) -> tuple[Tensor, Tensor]:
         """A latent with noise, and the penalty for its power."""
         generator = torch_generator(self.settings.seed, "vqgan", "noise", self.next_step)
-        noise = torch.randn(latent.shape, generator=generator)
-        return latent + self.settings.noise * noise, self.settings.power * latent.square().mean()
+        scale = self.settings.noise * self.next_step / self.settings.unquantised
+        noise = scale * torch.randn(latent.shape, generator=generator)
+        return latent + noise, self.settings.power * latent.square().mean()
 
     def _descend(self, loss: Tensor) -> None:
         for group in self.optimiser.param_groups:
@@ -229,6 +235,13 @@ def train_vqgan(path: str | Path, config: VQGANConfig = SMALL, settings: Trainin
     save_weights(path, trainer.average, asdict(config))
     state.unlink(missing_ok=True)
     snapshot.unlink(missing_ok=True)
+
+
+@torch.no_grad()
+def _heed_colour(kernel: Tensor, gain: float) -> None:
+    """Multiply a first layer's ``[C, 3, h, w]`` response to differences between the channels."""
+    grey = kernel.mean(dim=1, keepdim=True)
+    kernel.copy_(grey + gain * (kernel - grey))
 
 
 def _rows(latent: Tensor) -> Tensor:

@@ -1,0 +1,52 @@
+"""The peer of ``generation.py``: text guidance as the usual VQGAN-CLIP loops write it, one image at a time.
+
+Float32, taming's own quantiser and activation, one encoder call a cutout. It uses the same models, start, text, steps
+and cutouts as the engine, so that both give the same images.
+"""
+
+import torch
+from taming.modules.diffusionmodules import model as taming_model
+from torch import Tensor
+from torch.nn import functional
+
+from variad.generation.cutouts import draw_windows
+from variad.generation.guidance import Guide
+from variad.generation.settings import GenerationSettings
+from variad.models.vqgan import VQGAN
+
+
+def use_tamings_activation() -> None:
+    """Undo what ``variad.models.vqgan`` replaced in taming-transformers, for this process."""
+    taming_model.nonlinearity = lambda x: x * torch.sigmoid(x)
+
+
+def guide_one(
+    start: Tensor, by: Guide, vqgan: VQGAN, settings: GenerationSettings, generator: torch.Generator
+) -> Tensor:
+    """The decoded image ``[1, 3, H, W]`` in [0, 1] after the last step, from a latent ``[1, C, h, w]``."""
+    latent = start.clone().requires_grad_()
+    optimiser = torch.optim.Adam([latent], lr=settings.learning_rate)
+    windows = draw_windows(settings.cutouts, settings.iterations + 1, [generator])[:, 0].to(latent)
+    low = vqgan.codebook.min(dim=0).values[None, :, None, None]
+    high = vqgan.codebook.max(dim=0).values[None, :, None, None]
+    for step in range(settings.iterations):
+        image = _decode(vqgan, latent)
+        distances = []
+        for window in windows[step]:
+            grid = functional.affine_grid(window[None], [1, 3, by.encoder.resolution, by.encoder.resolution], False)
+            crop = functional.grid_sample(image, grid, "bilinear", "border", False)
+            chord = (by.encoder.encode_image(crop) - by.texts).norm(dim=-1)
+            distances.append(2 * (chord / 2).arcsin() ** 2)
+        pull = functional.mse_loss(latent, start)
+        loss = settings.guidance * torch.stack(distances).mean() + settings.anchor * pull
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        with torch.no_grad():
+            latent.copy_(latent.clamp(low, high))
+    with torch.no_grad():
+        return _decode(vqgan, latent)
+
+
+def _decode(vqgan: VQGAN, latent: Tensor) -> Tensor:
+    return vqgan.decode(vqgan.quantize(latent)[0]).add(1).div(2).clamp(0, 1)

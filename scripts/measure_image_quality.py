@@ -1,0 +1,31 @@
+"""Adapter of rule measure_image_quality: added images, their parents and features in, one row an image out."""
+
+from variad.feature_files import feature_ids
+from variad.generation.added import read_added
+from variad.metrics.feature_spread import pooled_features
+from variad.metrics.image_quality import compare_with_parents
+from variad.metrics.lpips import load_lpips
+from variad.metrics.quality_tables import image_quality_table
+from variad.records import read_images, read_shots
+from variad.running import job
+from variad.tables import write_table
+
+with job(snakemake) as at:
+    added = read_added(snakemake.input.added)
+    backbone = snakemake.input.get("lpips")
+    if not backbone:
+        at.log.info("no weights of LPIPS on this machine: its column stays empty")
+
+    parents = sorted(set(added.parent))
+    images = read_images(snakemake.input.images, parents)
+    parent_of = [parents.index(name) for name in added.parent]
+    compared = compare_with_parents(added.images, images, parent_of, load_lpips(backbone) if backbone else None)
+
+    row = {name: number for number, name in enumerate(feature_ids(snakemake.input.real_features))}
+    shots = {
+        run: pooled_features(snakemake.input.real_features, [row[name] for name in names])
+        for run, names in read_shots(snakemake.input.shots, snakemake.wildcards.scenario).items()
+    }
+    features = pooled_features(snakemake.input.added_features)
+    table = image_quality_table(vars(added), compared, features, shots)
+    write_table(snakemake.output.table, table, "image_quality")

@@ -1,0 +1,43 @@
+"""The peer of the generation benchmark does what the engine does, in float64; the benchmark runs."""
+
+import csv
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from torch.nn import functional
+
+from tests.generation.conftest import TinyEncoder, make_vqgan
+from variad.generation.guidance import Guide, decode, guide
+
+BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
+
+
+def test_the_plain_loop_gives_the_same_images(settings, monkeypatch):
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    from plain_generation import guide_one
+
+    vqgan, encoder = make_vqgan(torch.float64), TinyEncoder(torch.float64)
+    texts = functional.normalize(torch.randn(3, 12, generator=torch.Generator().manual_seed(2)), dim=1).double()
+    start = torch.randn(3, 4, 16, 16, generator=torch.Generator().manual_seed(3)).double()
+    values = settings(guidance=1.0, iterations=6, anchor=0.5)
+    generators = [torch.Generator().manual_seed(place) for place in range(3)]
+    guided = guide(start, Guide(encoder, texts), vqgan, values, generators)
+    ours = decode(vqgan, guided.latent)
+    assert (guided.latent - start).abs().max() > 0.1  # the steps did something
+    for place in range(3):
+        by = Guide(encoder, texts[place : place + 1])
+        plain = guide_one(start[place : place + 1], by, vqgan, values, torch.Generator().manual_seed(place))
+        torch.testing.assert_close(plain, ours[place : place + 1], rtol=0, atol=1e-9)
+
+
+@pytest.mark.slow
+def test_the_benchmark_writes_one_row_a_measurement(tmp_path):
+    command = [sys.executable, BENCHMARKS / "generation.py", "--images=2", "--iterations=1", "--size=64", "--repeats=1"]
+    subprocess.run([*command, "--batch", "1", "2", "--output", tmp_path / "out.csv"], check=True, timeout=300)
+    with open(tmp_path / "out.csv", encoding="utf-8") as stream:
+        rows = list(csv.DictReader(stream))
+    assert [(row["engine"], row["batch"]) for row in rows] == [("plain", "1"), ("variad", "1"), ("variad", "2")]
+    assert all(float(row["images_per_second"]) > 0 and float(row["peak_gb"]) > 0 for row in rows)

@@ -1,0 +1,133 @@
+"""Sizes of batches, memory that runs out, and batches that survive a killed job."""
+
+import numpy as np
+import pytest
+import torch
+
+from variad.errors import UserError
+from variad.generation import engine, latent
+from variad.generation.batching import batch_size, bytes_per_image, free_bytes, shrinking
+from variad.generation.chunks import Chunks, digest_of
+from variad.generation.engine import generate
+
+SEEDS = [11, 12, 13, 14, 15]
+
+
+def test_batch_size_is_the_cap_or_what_memory_allows():
+    assert batch_size(None, 0, None, "cpu") == 4
+    assert batch_size(None, 10, 10_000, "cuda") == 64
+    assert batch_size(7, 10, None, "cpu") == 7
+    assert batch_size(7, 10, 50, "cpu") == 4  # 0.8 of 50 bytes
+    assert batch_size(7, 10, 5, "cpu") == 1
+
+
+def test_a_cpu_has_what_was_granted_less_what_is_in_use():
+    assert free_bytes("cpu") is None
+    assert free_bytes("cpu", 1) == 0
+    assert 0 < free_bytes("cpu", 10**12) < 10**12
+
+
+def test_bytes_per_image_are_counted_without_the_weights():
+    weights = torch.ones(1000, 1000)
+
+    def forward(count):
+        latent = torch.ones(count, 1000, requires_grad=True)
+        return ((latent @ weights).exp() * 2).sum()
+
+    # of each image exp keeps its result, 1,000 floats; the product keeps the weights, four megabytes, once
+    assert bytes_per_image(forward) == 4000
+
+
+def test_out_of_memory_halves_the_batch_until_it_fits():
+    asked = []
+
+    def work(size):
+        asked.append(size)
+        if size > 3:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return "done"
+
+    assert shrinking(work, 13) == ("done", 3)
+    assert asked == [13, 6, 3]
+
+
+@pytest.mark.parametrize("error", [MemoryError(), RuntimeError("DefaultCPUAllocator: not enough memory: you tried")])
+def test_memory_for_less_than_one_image_is_said_in_a_sentence(error):
+    def work(size):
+        raise error
+
+    with pytest.raises(UserError, match="expected memory for one image at a time, found too little"):
+        shrinking(work, 2)
+
+
+def test_other_errors_are_not_mistaken_for_memory():
+    def work(size):
+        raise RuntimeError("shapes do not match")
+
+    with pytest.raises(RuntimeError, match="shapes do not match"):
+        shrinking(work, 2)
+
+
+def test_a_batch_that_does_not_fit_is_made_in_smaller_ones(parents, vqgan, settings, monkeypatch):
+    whole = generate(parents, SEEDS, settings(noise_scale=0.5), vqgan)
+    run, sizes = engine._Batch.run, []
+
+    def sparing(self, by, watched):
+        if len(self.images) > 2:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        sizes.append(len(self.images))
+        return run(self, by, watched)
+
+    monkeypatch.setattr(engine._Batch, "run", sparing)
+    pieces = generate(parents, SEEDS, settings(noise_scale=0.5), vqgan)
+    assert sizes == [2, 2, 1]
+    np.testing.assert_allclose(pieces.images.astype(int), whole.images, atol=1)
+
+
+def test_a_killed_job_loses_one_batch(parents, vqgan, by, settings, tmp_path, monkeypatch):
+    guided = settings(guidance=1.0, iterations=3, batch_size=2)
+    whole = generate(parents, SEEDS, guided, vqgan, by)
+    chunks = Chunks(tmp_path / "added.h5", "abc")
+    run, made = engine._Batch.run, []
+
+    def counted(self, guide, watched):
+        if len(made) == 2:
+            raise KeyboardInterrupt
+        made.append(len(self.images))
+        return run(self, guide, watched)
+
+    monkeypatch.setattr(engine._Batch, "run", counted)
+    with pytest.raises(KeyboardInterrupt):
+        generate(parents, SEEDS, guided, vqgan, by, chunks=chunks)
+    made.clear()
+    resumed = generate(parents, SEEDS, guided, vqgan, by, chunks=Chunks(tmp_path / "added.h5", "abc"))
+    assert made == [1]
+    np.testing.assert_array_equal(resumed.images, whole.images)
+    np.testing.assert_array_equal(resumed.steps, whole.steps)
+    np.testing.assert_array_equal(resumed.trace["loss"], whole.trace["loss"])
+    np.testing.assert_array_equal(resumed.steps_iteration, whole.steps_iteration)
+
+
+def test_batches_of_other_settings_are_left_alone_and_then_cleared(tmp_path):
+    batch = {"images": np.zeros((2, 1, 1, 3), np.uint8)}
+    one, other = Chunks(tmp_path / "added.h5", "one"), Chunks(tmp_path / "added.h5", "other")
+    one.keep(0, batch)
+    one.keep(4, batch)  # its predecessor is missing
+    assert len(list(one.kept())) == 1
+    assert list(other.kept()) == []
+    (tmp_path / "added.h5").touch()
+    other.clear()
+    assert [path.name for path in tmp_path.iterdir()] == ["added.h5"]
+
+
+def test_a_digest_tells_parts_apart():
+    assert digest_of([b"ab", b"c"]) != digest_of([b"a", b"bc"])
+    assert digest_of([b"ab", b"c"]) == digest_of(iter([b"ab", b"c"]))
+
+
+def test_the_spread_of_an_image_is_computed_once(parents, vqgan, settings, monkeypatch):
+    calls = []
+    monkeypatch.setitem(latent.FORMS, "codebook", lambda model, views: calls.append(len(views)) or torch.ones(4, 1, 1))
+    repeated = parents[[0, 0, 1, 0, 1]]
+    generate(repeated, SEEDS, settings(), vqgan)
+    assert calls == [4, 4]

@@ -1,0 +1,50 @@
+"""Target `quality`: from images to its table, apart from the main job, with LPIPS only where its weights are."""
+
+import pytest
+import yaml
+
+from variad.metrics.lpips_weights import ALEXNET_FILE
+from variad.tables import read_table
+
+from .running import TINY, planned, succeed
+
+pytestmark = pytest.mark.slow
+RULES = {"measure_image_quality", "measure_real_spread", "aggregate_image_quality"}
+
+
+@pytest.fixture
+def small(tmp_path, monkeypatch):
+    """One category, two training sets that need no generator, and a cache of torch.hub that is empty."""
+    config = yaml.safe_load(TINY.read_text())
+    del config["datasets"]["textures"]
+    config["training_sets"]["duplicated"] = {"method": "duplicate", "images_per_shot": {"one_shot": 2}}
+    config["study"] |= {"scenarios": ["one_shot"], "training_sets": ["original", "duplicated", "augmented_sharpen"]}
+    config["predict"] |= {"scenario": "one_shot", "training_set": "augmented_sharpen"}
+    path = tmp_path / "small.yaml"
+    path.write_text(yaml.safe_dump(config, sort_keys=False))
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    return path
+
+
+def test_quality_of_a_small_study(small, tmp_path):
+    assert RULES.isdisjoint(planned(tmp_path, config=small))
+    succeed(tmp_path, "--cores", "1", "quality", config=small)
+
+    table = read_table(tmp_path / "results/tables/image_quality.csv", "image_quality_summary").set_index("training_set")
+    assert table.index.tolist() == ["duplicated", "augmented_sharpen"]
+    duplicated, sharpened = table.loc["duplicated"], table.loc["augmented_sharpen"]
+    assert (duplicated["ssim_mean"], duplicated["identical"], duplicated["novelty_mean"]) == (1, 1, 0)
+    assert 0 < sharpened["ssim_mean"] < 1 and sharpened["identical"] == 0 and sharpened["novelty_mean"] > 0
+    assert table["lpips_mean"].isna().all()
+
+    folder = tmp_path / "results/elpv/mono/one_shot/duplicated"
+    images = read_table(folder / "image_quality.csv", "image_quality")
+    shots = read_table(tmp_path / "results/elpv/mono/shots.csv", "shots").query("scenario == 'one_shot'")
+    assert images["parent"].tolist() == [name for name in shots["image_id"] for _ in range(2)]
+    assert images["run"].tolist() == [0, 0, 1, 1] and images["diversity"].tolist() == [0] * 4
+
+    assert planned(tmp_path, "quality", config=small) == {}
+    weights = tmp_path / "resources/downloads" / ALEXNET_FILE
+    weights.parent.mkdir(parents=True, exist_ok=True)
+    weights.touch()
+    assert planned(tmp_path, "quality", config=small)["measure_image_quality"] == 2
