@@ -2,9 +2,9 @@
 
 from variad.generation.added import no_images, write_added
 from variad.generation.recipes import PromptFiles, build_generated, forget_batches
-from variad.generation.requests import requests
+from variad.generation.requests import requests, unseen
 from variad.generation.training_set import augment, duplicate
-from variad.records import image_side, read_images, read_shots
+from variad.records import image_side, read_images, read_shots, read_training_ids
 from variad.running import job
 
 with job(snakemake) as at:
@@ -14,10 +14,12 @@ with job(snakemake) as at:
     key = (names.dataset, names.category, names.scenario, names.training_set)
     per_shot = 0 if recipe["method"] == "none" else recipe["images_per_shot"][names.scenario]
     wanted = requests(shots, per_shot, snakemake.params.seed, key)
+    if recipe["method"] == "real":
+        wanted = unseen(wanted, shots, read_training_ids(given.shots), snakemake.params.seed, key)
     parents = read_images(given.images, [request.parent for request in wanted])
     if not wanted:
         added = no_images(image_side(given.images))
-    elif recipe["method"] == "duplicate":
+    elif recipe["method"] in ("duplicate", "real"):
         added = duplicate(parents, wanted)
     elif recipe["method"] == "augment":
         added = augment(parents, wanted, recipe["strategy"])

@@ -11,7 +11,7 @@ from variad.generation.acceptance import accepted, distance_to_view
 from variad.generation.cutouts import cutouts, draw_windows
 from variad.generation.guidance import spherical_distance
 from variad.generation.latent import clamp_to_codebook, perturb_latent, spread_of_codes, spread_of_views
-from variad.generation.requests import requests
+from variad.generation.requests import requests, unseen
 from variad.generation.strategies import strategy
 from variad.generation.views import geometric
 
@@ -145,3 +145,15 @@ def test_sharpening_steepens_edges_and_keeps_flat_parts(monkeypatch):
 def test_unknown_strategy():
     with pytest.raises(UserError, match=r"expected one of none, geometric, noise, .*found 'cutmix'"):
         strategy("cutmix")
+
+
+def test_unseen_images_are_neither_shots_nor_twice_in_a_run():
+    shots, pool = {0: ["a"], 1: ["b"]}, ["a", "b", "c", "d"]
+    wanted = requests(shots, 3, 0, ("elpv", "mono"))
+    found = unseen(wanted, shots, pool, 0, ("elpv", "mono"))
+    assert [(request.run, request.seed) for request in found] == [(request.run, request.seed) for request in wanted]
+    assert sorted(request.parent for request in found if request.run == 0) == ["b", "c", "d"]
+    assert sorted(request.parent for request in found if request.run == 1) == ["a", "c", "d"]
+    assert unseen(wanted, shots, pool, 0, ("elpv", "mono")) == found
+    with pytest.raises(UserError, match="elpv/mono: expected 3 training images besides the shots, found 1"):
+        unseen(wanted, shots, ["a", "c"], 0, ("elpv", "mono"))

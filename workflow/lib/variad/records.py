@@ -56,6 +56,15 @@ def read_shots(path: str | Path, scenario: str) -> dict[int, list[str]]:
     return {run: list(chosen.loc[chosen["run"] == run, "image_id"]) for run in runs}
 
 
+def read_training_ids(path: str | Path) -> list[str]:
+    """image_ids of all training images that a ``shots.csv`` knows of: the shots of ``full_shot``.
+
+    Raises:
+        UserError: the table has no such scenario.
+    """
+    return sorted({name for shots in read_shots(path, "full_shot").values() for name in shots})
+
+
 def image_side(path: str | Path) -> int:
     """Side S of the images of an ``images.h5``, pixels."""
     with h5py.File(path) as file:
