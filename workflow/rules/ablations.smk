@@ -72,3 +72,29 @@ rule aggregate_image_quality:
         categories=study_categories(),
     script:
         "../../scripts/aggregate_image_quality.py"
+
+
+# what every training set makes of the same shots
+rule plot_training_sets:
+    input:
+        images=rules.pack_category.output.images,
+        added=expand(
+            "results/{{dataset}}/{{category}}/{{scenario}}/{training_set}/added.h5",
+            training_set=config["study"]["training_sets"],
+        ),
+        code=code_of("plot_training_sets"),
+    output:
+        figure="results/figures/training_sets/{dataset}/{category}.{scenario}.png",
+    log:
+        "results/logs/plot_training_sets/{dataset}.{category}.{scenario}.log",
+    benchmark:
+        "results/benchmarks/plot_training_sets/{dataset}.{category}.{scenario}.tsv"
+    conda:
+        "../../envs/report.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+    params:
+        sets=config["study"]["training_sets"],
+    script:
+        "../../scripts/plot_training_sets.py"

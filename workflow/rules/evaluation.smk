@@ -77,6 +77,29 @@ rule aggregate_metrics:
         "../../scripts/aggregate_metrics.py"
 
 
+# training sets against each other, for the pairs that the config names
+rule compare_training_sets:
+    input:
+        draws=rules.aggregate_metrics.input.draws,
+        code=code_of("compare_training_sets"),
+    output:
+        table="results/tables/contrasts.csv",
+    log:
+        "results/logs/compare_training_sets.log",
+    benchmark:
+        "results/benchmarks/compare_training_sets.tsv"
+    conda:
+        "../../envs/base.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+    params:
+        groups=category_groups(),
+        pairs=config["study"]["contrasts"],
+    script:
+        "../../scripts/compare_training_sets.py"
+
+
 # what the summary was made from
 rule record_provenance:
     input:

@@ -107,6 +107,14 @@ def prompt_files():
     return files
 
 
+def training_set_figures():
+    return [
+        f"results/figures/training_sets/{dataset}/{category}.{scenario}.png"
+        for dataset, category in study_categories()
+        for scenario in config["study"]["scenarios"]
+    ]
+
+
 def export_folders():
     return [
         f"results/{'/'.join(names)}/export/contents.txt"

@@ -129,6 +129,8 @@ def _check_references(config: Config) -> None:
             _defined(config, f"study.{key}", name, section)
     _defined(config, "predict.training_set", config["predict"]["training_set"], "training_sets")
     _defined(config, "predict.detector", config["predict"]["detector"], "detectors")
+    for name in (name for pair in config["study"]["contrasts"] for name in pair):
+        _one_of("study.contrasts", name, config["study"]["training_sets"])
     if "original" not in config["study"]["training_sets"]:
         raise UserError("config key study.training_sets: expected 'original' among them, found it missing.")
 
