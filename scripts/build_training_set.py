@@ -1,9 +1,12 @@
-"""Adapter of rule build_training_set: shots in, added images out."""
+"""Adapter of rule build_training_set: shots in, added images out.
+
+What needs torch is imported where it is used: loading it takes longer than repeating a few images.
+"""
 
 from variad.generation.added import no_images, write_added
-from variad.generation.recipes import PromptFiles, build_generated, forget_batches
+from variad.generation.chunks import Chunks
+from variad.generation.repetition import duplicate
 from variad.generation.requests import requests, unseen
-from variad.generation.training_set import augment, duplicate
 from variad.records import image_side, read_images, read_shots, read_training_ids
 from variad.running import job
 
@@ -22,8 +25,12 @@ with job(snakemake) as at:
     elif recipe["method"] in ("duplicate", "real"):
         added = duplicate(parents, wanted)
     elif recipe["method"] == "augment":
+        from variad.generation.augmentation import augment
+
         added = augment(parents, wanted, recipe["strategy"])
     else:
+        from variad.generation.recipes import PromptFiles, build_generated
+
         prompts = PromptFiles(given.get("prompt"), given.get("texts"), given.get("encoder"))
         added = build_generated(
             parents, wanted, recipe, snakemake.params.vqgan, snakemake.params.encoder, prompts,
@@ -31,4 +38,4 @@ with job(snakemake) as at:
         )  # fmt: skip
     at.log.info("%d images added, %d of them accepted", len(added.images), added.accepted.sum())
     write_added(snakemake.output.images, added, recipe)
-    forget_batches(snakemake.output.images)
+    Chunks(snakemake.output.images, "").clear()

@@ -11,7 +11,8 @@ from variad.errors import UserError
 from variad.tables import read_table, write_table
 
 KEY = {"dataset": "elpv", "category": "mono", "detector": "patchcore", "scenario": "one_shot", "metric": "image_auroc"}
-BASE = Row(**KEY, training_set="original", runs=(0, 1), values=np.array([0.7, 0.8]), gain=np.nan, gain_draws=np.zeros(0))
+NONE = np.zeros(0)
+BASE = Row(**KEY, training_set="original", runs=(0, 1), values=np.array([0.7, 0.8]), gain=np.nan, gain_draws=NONE)
 DRAWS = np.random.default_rng(0).normal(0, 0.1, 2000)
 WITH = replace(BASE, training_set="text", values=np.array([0.8, 0.9]), gain=0.1, gain_draws=0.1 + DRAWS)
 WITHOUT = replace(BASE, training_set="plain", values=np.array([0.75, 0.85]), gain=0.05, gain_draws=0.05 + DRAWS)

@@ -8,7 +8,8 @@ from torch import nn
 
 from variad.errors import UserError
 from variad.feature_files import image_batches, read_features
-from variad.features import prepare, to_tensor, write_features
+from variad.features import prepare, write_features
+from variad.pixels import to_tensor
 
 
 class TinyBackbone(nn.Module):

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from variad.features import to_tensor
-from variad.generation.engine import generate, to_uint8
+from variad.generation.engine import generate
 from variad.generation.guidance import Guide, decode
+from variad.pixels import to_tensor, to_uint8
 
 from .conftest import TinyEncoder
 

@@ -5,8 +5,8 @@ import numpy as np
 from PIL import Image
 
 from variad.generation.added import no_images, write_added
+from variad.generation.repetition import duplicate
 from variad.generation.requests import Request
-from variad.generation.training_set import duplicate
 from variad.report.side_by_side import COLUMNS, GAP, HEAD, TEXT_WIDTH, TILE, draw_side_by_side
 
 

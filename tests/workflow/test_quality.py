@@ -28,7 +28,7 @@ def small(tmp_path, monkeypatch):
 
 def test_quality_of_a_small_study(small, tmp_path):
     assert RULES.isdisjoint(planned(tmp_path, config=small))
-    succeed(tmp_path, "--cores", "1", "quality", config=small)
+    succeed(tmp_path, "--cores", "1", "ablations", config=small)
 
     table = read_table(tmp_path / "results/tables/image_quality.csv", "image_quality_summary").set_index("training_set")
     assert table.index.tolist() == ["duplicated", "augmented_sharpen"]
@@ -43,8 +43,8 @@ def test_quality_of_a_small_study(small, tmp_path):
     assert images["parent"].tolist() == [name for name in shots["image_id"] for _ in range(2)]
     assert images["run"].tolist() == [0, 0, 1, 1] and images["diversity"].tolist() == [0] * 4
 
-    assert planned(tmp_path, "quality", config=small) == {}
+    assert planned(tmp_path, "ablations", config=small) == {}
     weights = tmp_path / "resources/downloads" / ALEXNET_FILE
     weights.parent.mkdir(parents=True, exist_ok=True)
     weights.touch()
-    assert planned(tmp_path, "quality", config=small)["measure_image_quality"] == 2
+    assert planned(tmp_path, "ablations", config=small)["measure_image_quality"] == 2

@@ -13,12 +13,8 @@ from variad.backbones import Backbone
 from variad.errors import UserError
 from variad.feature_files import FeatureMaps
 from variad.files import writing
+from variad.pixels import to_tensor
 from variad.records import Images
-
-
-def to_tensor(images: Images) -> Tensor:
-    """uint8 ``[N, H, W, 3]`` to float32 ``[N, 3, H, W]`` in [0, 1]."""
-    return torch.from_numpy(images).permute(0, 3, 1, 2).float().div_(255)
 
 
 def prepare(images: Tensor, resolution: int | None, crop: int | None) -> Tensor:

@@ -1,15 +1,17 @@
 """The images that a recipe adds to the shots, and their file ``added.h5``."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import h5py
 import numpy as np
 from numpy.typing import NDArray
 
 from variad.files import writing
+from variad.generation.requests import Request
 from variad.records import Images
 
 
@@ -44,14 +46,25 @@ class AddedImages:
     steps_index: NDArray[np.int64] | None = None
     steps_iteration: NDArray[np.int64] | None = None
 
+    @classmethod
+    def of(cls, images: Images, requests: Sequence[Request], distance: NDArray[np.float32]) -> Self:
+        """Images, one a request, that no text guided; all of them accepted."""
+        count = len(requests)
+        return cls(
+            images=images,
+            run=np.array([request.run for request in requests], np.int64),
+            parent=[request.parent for request in requests],
+            prompt=[""] * count,
+            seed=np.array([request.seed for request in requests], np.uint64),
+            similarity=np.full(count, np.nan, np.float32),
+            distance=distance.astype(np.float32),
+            accepted=np.ones(count, bool),
+        )
+
 
 def no_images(size: int) -> AddedImages:
     """An empty set of images with side ``size``."""
-    none = np.empty(0)
-    return AddedImages(
-        np.empty((0, size, size, 3), np.uint8), none.astype(np.int64), [], [], none.astype(np.uint64),
-        none.astype(np.float32), none.astype(np.float32), none.astype(bool),
-    )  # fmt: skip
+    return AddedImages.of(np.empty((0, size, size, 3), np.uint8), [], np.empty(0, np.float32))
 
 
 def write_added(path: str | Path, added: AddedImages, recipe: dict[str, Any]) -> None:

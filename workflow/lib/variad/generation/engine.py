@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 from tqdm import tqdm
 
-from variad.features import to_tensor
 from variad.generation.acceptance import accepted, distance_to_view
 from variad.generation.batching import batch_size, bytes_per_image, free_bytes, shrinking
 from variad.generation.chunks import Arrays, Chunks
@@ -22,6 +21,7 @@ from variad.generation.latent import Spreads, perturb_latent
 from variad.generation.settings import GenerationSettings
 from variad.generation.strategies import strategy
 from variad.models.vqgan import VQGAN
+from variad.pixels import to_tensor, to_uint8
 from variad.records import Images
 
 log = logging.getLogger("variad")
@@ -181,12 +181,6 @@ class _Batch:
         iterations = sorted(self.frames)
         frames = np.stack([to_uint8(self.frames[iteration]) for iteration in iterations], axis=1)
         return {"steps": frames, "steps_iteration": np.array(iterations, np.int64)}
-
-
-def to_uint8(images: Tensor) -> Images:
-    """``[B, 3, H, W]`` in [0, 1] to uint8 ``[B, H, W, 3]``, rounded."""
-    rounded = (images * 255).round().clamp(0, 255).to(torch.uint8)
-    return np.ascontiguousarray(rounded.permute(0, 2, 3, 1).cpu().numpy())
 
 
 def _join(parts: Sequence[Arrays]) -> Generated:

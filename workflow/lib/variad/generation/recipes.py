@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import h5py
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -15,11 +16,10 @@ from variad.encoders import load_encoder
 from variad.errors import UserError
 from variad.generation.added import AddedImages
 from variad.generation.chunks import Chunks, digest_of
-from variad.generation.engine import generate
+from variad.generation.engine import Generated, generate
 from variad.generation.guidance import Guide
 from variad.generation.requests import Request
 from variad.generation.settings import GenerationSettings
-from variad.generation.training_set import from_generated
 from variad.models.vqgan import VQGAN, load_vqgan
 from variad.records import Images
 
@@ -47,7 +47,7 @@ def build_generated(
 
     Args:
         parents: uint8 RGB ``[M, S, S, 3]``, the shot of each request.
-        output: file that the images are for; finished batches lie beside it until ``forget_batches`` is called.
+        output: file that the images are for; finished batches lie beside it (``Chunks``) until the caller clears them.
         memory: bytes granted to the job.
     """
     settings = GenerationSettings.of(recipe)
@@ -59,12 +59,7 @@ def build_generated(
     seeds = [request.seed for request in wanted]
     chunks = Chunks(output, _digest(parents, seeds, settings, vqgan, model, encoder, by, device))
     generated = generate(parents, seeds, settings, model, by, device, memory, chunks)
-    return from_generated(generated, wanted, prompts)
-
-
-def forget_batches(output: str | Path) -> None:
-    """Delete the finished batches of ``build_generated``, once their images are in ``output``."""
-    Chunks(output, "").clear()
+    return _with_images(generated, wanted, prompts)
 
 
 def _digest(
@@ -83,6 +78,18 @@ def _digest(
     texts = by.texts.numpy().tobytes() if by else b""
     code = (path.read_bytes() for path in library_files(__file__))
     return digest_of([repr(words).encode(), parents.tobytes(), texts, *weights, *code])
+
+
+def _with_images(generated: Generated, requests: Sequence[Request], prompts: Sequence[str]) -> AddedImages:
+    """The generator's images under the names of their requests; ``prompts`` are empty where no text guided."""
+    added = AddedImages.of(generated.images, requests, generated.distance)
+    added.prompt = list(prompts)
+    added.similarity, added.accepted, added.trace = generated.similarity, generated.accepted, generated.trace
+    if generated.steps is not None:
+        added.steps = generated.steps
+        added.steps_index = np.arange(len(generated.steps), dtype=np.int64)
+        added.steps_iteration = generated.steps_iteration
+    return added
 
 
 def prompts_of_runs(files: PromptFiles, runs: Sequence[int]) -> tuple[list[str], Tensor]:

@@ -13,8 +13,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from variad.encoders.base import ImageTextEncoder
-from variad.features import to_tensor
 from variad.files import writing
+from variad.pixels import to_tensor
 from variad.records import Images
 
 DECIMALS = 6
