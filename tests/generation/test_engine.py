@@ -126,3 +126,19 @@ def test_without_guidance_the_similarity_stays(parents, vqgan, by, settings):
     plain = generate(parents, SEEDS, settings(iterations=0), vqgan)
     unguided = generate(parents, SEEDS, settings(guidance=0.0, iterations=20, anchor=3.0, cutouts=7), vqgan, by)
     np.testing.assert_array_equal(similarity(unguided), similarity(plain))
+
+
+@pytest.mark.parametrize("output", ["decoded", "residual"])
+def test_grey_parents_have_grey_images(parents, vqgan, by, settings, output):
+    """Whatever the batch mixes: grey stays grey, at every step, and coloured parents keep their colour."""
+    parents = parents.copy()
+    parents[[1, 3]] = parents[[1, 3], :, :, :1]
+    made = generate(parents, SEEDS, settings(guidance=1.0, iterations=3, output=output), vqgan, by)
+    colourless = (made.images == made.images[..., :1]).all(axis=(1, 2, 3))
+    assert colourless.tolist() == [False, True, False, True, False]
+    if output == "decoded":
+        assert (made.steps[1] == made.steps[1][..., :1]).all()
+    alone = generate(
+        parents[:1], SEEDS[:1], settings(guidance=1.0, iterations=3, output=output), vqgan, by.rows(slice(1))
+    )
+    np.testing.assert_allclose(alone.images[0].astype(int), made.images[0], atol=1)

@@ -157,3 +157,10 @@ def test_unseen_images_are_neither_shots_nor_twice_in_a_run():
     assert unseen(wanted, shots, pool, 0, ("elpv", "mono")) == found
     with pytest.raises(UserError, match="elpv/mono: expected 3 training images besides the shots, found 1"):
         unseen(wanted, shots, ["a", "c"], 0, ("elpv", "mono"))
+
+
+def test_noise_on_a_grey_image_has_no_colour():
+    grey, tinted = torch.full((3, 16, 16), 0.5), torch.tensor([0.4, 0.5, 0.6]).view(3, 1, 1).expand(3, 16, 16)
+    noisy = strategy("noise")(torch.stack([grey, tinted]), generators(2))
+    assert (noisy[0] == noisy[0, :1]).all() and 0.015 < noisy[0].std() < 0.06
+    assert (noisy[1] - tinted).std(dim=0).mean() > 0.01

@@ -16,3 +16,8 @@ def to_uint8(images: Tensor) -> Images:
     """``[N, 3, H, W]`` in [0, 1] to uint8 ``[N, H, W, 3]``, rounded."""
     rounded = (images * 255).round().clamp(0, 255).to(torch.uint8)
     return np.ascontiguousarray(rounded.permute(0, 2, 3, 1).cpu().numpy())
+
+
+def are_grey(images: Tensor) -> Tensor:
+    """Whether each of ``[N, 3, H, W]`` has equal channels: bool ``[N]``."""
+    return (images == images[:, :1]).flatten(1).all(dim=1)

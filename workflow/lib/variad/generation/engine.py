@@ -21,7 +21,7 @@ from variad.generation.latent import Spreads, perturb_latent
 from variad.generation.settings import GenerationSettings
 from variad.generation.strategies import strategy
 from variad.models.vqgan import VQGAN
-from variad.pixels import to_tensor, to_uint8
+from variad.pixels import are_grey, to_tensor, to_uint8
 from variad.records import Images
 
 log = logging.getLogger("variad")
@@ -119,7 +119,7 @@ class _Batch:
 
     def __init__(self, generator: _Generator, images: Tensor, seeds: Sequence[int]) -> None:
         self.vqgan, self.settings, self.spreads = generator.vqgan, generator.settings, generator.spreads
-        self.images = images
+        self.images, self.grey = images, are_grey(images)
         self.generators = [torch.Generator().manual_seed(int(seed)) for seed in seeds]
         self.frames: dict[int, Tensor] = {}
 
@@ -151,16 +151,16 @@ class _Batch:
             if watched and iteration in wanted:
                 self.frames[iteration] = images[:watched]
 
-        guided = guide(latent, by, self.vqgan, self.settings, self.generators, watch)
+        guided = guide(latent, by, self.vqgan, self.settings, self.generators, watch, self.grey)
         trace = {"trace_loss": guided.loss, "trace_similarity": guided.similarity}
         return guided.latent, {name: values.cpu().numpy() for name, values in trace.items()}
 
     def _finish(self, latent: Tensor, mean: Tensor, views: Tensor) -> Tensor:
-        decoded = decode(self.vqgan, latent)
+        decoded = decode(self.vqgan, latent, self.grey)
         if self.settings.output == "decoded":
             return decoded
         # what reconstruction loses cancels out, so that the photograph's finest detail stays
-        return (views + (decoded - decode(self.vqgan, mean))).clamp(0, 1)
+        return (views + (decoded - decode(self.vqgan, mean, self.grey))).clamp(0, 1)
 
     def _record(self, result: Tensor, views: Tensor, by: Guide | None) -> Arrays:
         distance = distance_to_view(result, views).cpu().numpy()

@@ -57,6 +57,7 @@ def guide(
     settings: GenerationSettings,
     generators: Sequence[torch.Generator],
     watch: Callable[[int, Tensor], None] | None = None,
+    grey: Tensor | None = None,
 ) -> Guided:
     """Optimise a batch of latents towards their texts with Adam; images do not influence each other.
 
@@ -65,6 +66,7 @@ def guide(
         generators: one an image, for its cutouts.
         watch: called with the iteration and the decoded images ``[B, 3, H, W]`` in [0, 1], before every step and
             after the last one.
+        grey: see ``decode``.
     """
     latent = start.clone().requires_grad_()
     # Adam works element by element, so that a batch is as good as one image at a time
@@ -76,7 +78,7 @@ def guide(
     ):
         more = iteration < settings.iterations
         with torch.set_grad_enabled(more):
-            step = look(latent, start, by, vqgan, settings, windows[iteration])
+            step = look(latent, start, by, vqgan, settings, windows[iteration], grey)
         history.append((step.loss.detach(), step.similarity.detach()))
         if watch is not None:
             watch(iteration, step.images.detach())
@@ -89,25 +91,42 @@ def guide(
     return Guided(latent.detach(), torch.stack(losses, dim=1), torch.stack(similarities, dim=1))
 
 
-def look(latent: Tensor, start: Tensor, by: Guide, vqgan: VQGAN, settings: GenerationSettings, windows: Tensor) -> Step:
+def look(
+    latent: Tensor,
+    start: Tensor,
+    by: Guide,
+    vqgan: VQGAN,
+    settings: GenerationSettings,
+    windows: Tensor,
+    grey: Tensor | None = None,
+) -> Step:
     """Decode latents and compare them with their texts, as far as the loss.
 
     Args:
         latent, start: ``[B, C, h, w]``, now and at first.
         windows: of the cutouts, ``[B, count, 2, 3]``.
+        grey: see ``decode``.
     """
     with torch.autocast(latent.device.type, torch.bfloat16, enabled=settings.precision == "bfloat16"):
-        images = decode(vqgan, latent)
+        images = decode(vqgan, latent, grey)
     images = images.to(latent)
     distance, similarity = _to_text(images, by, windows)
     pull = (latent - start).square().mean(dim=(1, 2, 3))
     return Step(images, settings.guidance * distance + settings.anchor * pull, similarity)
 
 
-def decode(vqgan: VQGAN, latent: Tensor) -> Tensor:
-    """Quantise and decode latents to images ``[B, 3, H, W]`` in [0, 1]; gradients pass straight through."""
+def decode(vqgan: VQGAN, latent: Tensor, grey: Tensor | None = None) -> Tensor:
+    """Quantise and decode latents to images ``[B, 3, H, W]`` in [0, 1]; gradients pass straight through.
+
+    Args:
+        grey: bool ``[B]``, the images that get their channels' mean in every channel: no camera without colour
+            ever gives the tints that a codebook of coloured images does. All keep theirs if not given.
+    """
     quantised, _ = vqgan.quantise(latent)
-    return vqgan.decode(quantised).add(1).div(2).clamp(0, 1)
+    images = vqgan.decode(quantised).add(1).div(2)
+    if grey is not None:
+        images = torch.where(grey[:, None, None, None], images.mean(dim=1, keepdim=True), images)
+    return images.clamp(0, 1)
 
 
 def _to_text(images: Tensor, by: Guide, windows: Tensor) -> tuple[Tensor, Tensor]:

@@ -12,6 +12,7 @@ from torch.nn import functional
 
 from variad.errors import UserError
 from variad.generation.views import geometric
+from variad.pixels import are_grey
 
 Generators = Sequence[torch.Generator]
 Strategy = Callable[[Tensor, Generators], Tensor]
@@ -35,12 +36,13 @@ def _unchanged(images: Tensor, generators: Generators) -> Tensor:
 
 
 def _noise(images: Tensor, generators: Generators) -> Tensor:
-    """Geometric view and pixel noise of standard deviation .02 to .05 [ours]."""
+    """Geometric view and pixel noise of standard deviation .02 to .05, without colour on grey images [ours]."""
     images = geometric(images, generators)
     noisy = []
-    for image, generator in zip(images, generators, strict=True):
+    for image, grey, generator in zip(images, are_grey(images), generators, strict=True):
         sigma = 0.02 + 0.03 * torch.rand((), generator=generator)
-        noisy.append(image + sigma.to(image) * torch.randn(image.shape, generator=generator).to(image))
+        noise = torch.randn(image[: 1 if grey else 3].shape, generator=generator)
+        noisy.append(image + sigma.to(image) * noise.to(image))
     return torch.stack(noisy).clamp(0, 1)
 
 

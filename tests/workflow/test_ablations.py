@@ -1,15 +1,18 @@
-"""Target `quality`: from images to its table, apart from the main job, with LPIPS only where its weights are."""
+"""Target `ablations`: image quality, pictures side by side and differences of AUROC, apart from the main job."""
 
 import pytest
 import yaml
+from PIL import Image
 
 from variad.metrics.lpips_weights import ALEXNET_FILE
+from variad.report.side_by_side import GAP, HEAD, TILE
 from variad.tables import read_table
 
 from .running import TINY, planned, succeed
 
 pytestmark = pytest.mark.slow
-RULES = {"measure_image_quality", "measure_real_spread", "aggregate_image_quality"}
+MEASURES = {"measure_image_quality", "measure_real_spread", "aggregate_image_quality"}
+RULES = MEASURES | {"compare_training_sets", "plot_training_sets"}
 
 
 @pytest.fixture
@@ -19,6 +22,7 @@ def small(tmp_path, monkeypatch):
     del config["datasets"]["textures"]
     config["training_sets"]["duplicated"] = {"method": "duplicate", "images_per_shot": {"one_shot": 2}}
     config["study"] |= {"scenarios": ["one_shot"], "training_sets": ["original", "duplicated", "augmented_sharpen"]}
+    config["study"]["contrasts"] = [["augmented_sharpen", "duplicated"]]
     config["predict"] |= {"scenario": "one_shot", "training_set": "augmented_sharpen"}
     path = tmp_path / "small.yaml"
     path.write_text(yaml.safe_dump(config, sort_keys=False))
@@ -26,7 +30,7 @@ def small(tmp_path, monkeypatch):
     return path
 
 
-def test_quality_of_a_small_study(small, tmp_path):
+def test_ablations_of_a_small_study(small, tmp_path):
     assert RULES.isdisjoint(planned(tmp_path, config=small))
     succeed(tmp_path, "--cores", "1", "ablations", config=small)
 
@@ -42,6 +46,14 @@ def test_quality_of_a_small_study(small, tmp_path):
     shots = read_table(tmp_path / "results/elpv/mono/shots.csv", "shots").query("scenario == 'one_shot'")
     assert images["parent"].tolist() == [name for name in shots["image_id"] for _ in range(2)]
     assert images["run"].tolist() == [0, 0, 1, 1] and images["diversity"].tolist() == [0] * 4
+
+    means = read_table(tmp_path / "results/tables/summary.csv", "summary").set_index(["training_set", "metric"])["mean"]
+    contrast = read_table(tmp_path / "results/tables/contrasts.csv", "contrasts").set_index("metric").loc["image_auroc"]
+    difference = means["augmented_sharpen", "image_auroc"] - means["duplicated", "image_auroc"]
+    assert contrast["difference"] == pytest.approx(difference, abs=2e-4)
+    assert contrast["low"] <= contrast["difference"] <= contrast["high"]
+    with Image.open(tmp_path / "results/figures/training_sets/elpv/mono.one_shot.png") as figure:
+        assert figure.height == HEAD + 2 * (TILE + GAP) + GAP  # the two sets that add images
 
     assert planned(tmp_path, "ablations", config=small) == {}
     weights = tmp_path / "resources/downloads" / ALEXNET_FILE
