@@ -12,11 +12,12 @@ define set_up
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint lock clean
+.PHONY: help demo test bench lint lock clean
 
 help:
 	@echo "make demo    set up $(VENV), run the workflow on the data that come with it, print the result table"
 	@echo "make test    set up $(VENV) with the tools of the tests, then lint and run every test"
+	@echo "make bench   set up $(VENV), measure the generator against a plain loop; writes benchmarks/*.csv"
 	@echo "make lint    the first part of make test"
 	@echo "make lock    resolve envs/*.in again: envs/*.lock, and the conda environments made from them"
 	@echo "make clean   remove $(VENV) and what tools left behind; results/ stays"
@@ -32,6 +33,10 @@ demo:
 
 test: lint
 	OMP_NUM_THREADS=1 $(IN_VENV) -m pytest -n 2
+
+bench:
+	$(set_up) requirements
+	$(IN_VENV) benchmarks/generation.py
 
 lint:
 	$(set_up) requirements-test
