@@ -32,7 +32,7 @@ def small(tmp_path, monkeypatch):
 
 def test_ablations_of_a_small_study(small, tmp_path):
     assert RULES.isdisjoint(planned(tmp_path, config=small))
-    succeed(tmp_path, "--cores", "1", "ablations", config=small)
+    succeed(tmp_path, "--cores", "1", "ablations", "results/tables/summary.csv", config=small)
 
     table = read_table(tmp_path / "results/tables/image_quality.csv", "image_quality_summary").set_index("training_set")
     assert table.index.tolist() == ["duplicated", "augmented_sharpen"]
