@@ -50,7 +50,7 @@ def _parsed() -> argparse.Namespace:
     parser.add_argument("--models", choices=("small", "full"), default="small")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--precision", choices=("float32", "bfloat16"), default="bfloat16", help="of the engine")
-    parser.add_argument("--batch", type=int, nargs="+", default=[4], help="batch sizes of the engine")
+    parser.add_argument("--batch", type=int, nargs="+", default=[1, 4, 8], help="batch sizes of the engine")
     parser.add_argument("--images", type=int, default=8)
     parser.add_argument("--iterations", type=int, default=20)
     parser.add_argument("--cutouts", type=int, default=4)
@@ -99,7 +99,7 @@ def _work(arguments: argparse.Namespace):  # type: ignore[no-untyped-def]
     import torch
     from plain_generation import guide_one, use_tamings_activation
 
-    from variad.generation.guidance import Guide, decode, guide
+    from variad.generation.guidance import decode, guide
     from variad.running import keep_freed_memory
 
     vqgan, by, starts, settings = _models(arguments)
@@ -121,7 +121,6 @@ def _work(arguments: argparse.Namespace):  # type: ignore[no-untyped-def]
         return plain, "float32"
     keep_freed_memory()
     vqgan.to(memory_format=torch.channels_last)
-    assert isinstance(by, Guide)
     return ours, arguments.precision
 
 
@@ -167,7 +166,7 @@ def _full(device: str):  # type: ignore[no-untyped-def]
     """VQGAN f16 with 1,024 codes and CLIP ViT-B/16, with random weights: the same cost as with real ones."""
     import open_clip
 
-    from variad.encoders.openclip import OpenClipEncoder
+    from variad.encoders.openclip import OpenClip
     from variad.models.vqgan import VQGAN, VQGANConfig
 
     config = VQGANConfig(
@@ -178,7 +177,8 @@ def _full(device: str):  # type: ignore[no-untyped-def]
     vqgan.codebook.normal_()
     name = "ViT-B-16-quickgelu"
     clip = open_clip.create_model(name, pretrained=None, precision="fp32").eval().requires_grad_(False).to(device)
-    return vqgan, OpenClipEncoder(name, clip), 512
+    preprocess, tokenizer = open_clip.get_model_preprocess_cfg(clip), open_clip.get_tokenizer(name)
+    return vqgan, OpenClip(name, clip, preprocess, tokenizer, device), 512
 
 
 def _wait(device: str) -> None:

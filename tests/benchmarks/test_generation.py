@@ -34,9 +34,11 @@ def test_the_plain_loop_gives_the_same_images(settings, monkeypatch):
 
 
 @pytest.mark.slow
-def test_the_benchmark_writes_one_row_a_measurement(tmp_path):
-    command = [sys.executable, BENCHMARKS / "generation.py", "--images=2", "--iterations=1", "--size=64", "--repeats=1"]
-    subprocess.run([*command, "--batch", "1", "2", "--output", tmp_path / "out.csv"], check=True, timeout=300)
+@pytest.mark.parametrize("models", ["small", "full"])
+def test_the_benchmark_writes_one_row_a_measurement(tmp_path, models):
+    command = [sys.executable, BENCHMARKS / "generation.py", f"--models={models}", "--images=2", "--iterations=1"]
+    command += ["--size=64", "--cutouts=1", "--repeats=1", "--batch", "1", "2", "--output", tmp_path / "out.csv"]
+    subprocess.run(command, check=True, timeout=600)
     with open(tmp_path / "out.csv", encoding="utf-8") as stream:
         rows = list(csv.DictReader(stream))
     assert [(row["engine"], row["batch"]) for row in rows] == [("plain", "1"), ("variad", "1"), ("variad", "2")]
