@@ -9,10 +9,10 @@ from variad.detectors import create_detector, detector_class
 from variad.detectors.prediction import ranked
 from variad.detectors.scoring import TestSet, full_size_maps, score_images, write_map
 from variad.detectors.threshold import held_out_scores
-from variad.detectors.training import CellFiles, accepted_rows, training_input
+from variad.detectors.training import CellFiles, accepted_rows, extractor_of, training_input
 from variad.errors import UserError
 from variad.generation.added import read_added
-from variad.records import image_side, read_shots
+from variad.records import read_shots
 from variad.report.predictions import draw_predictions
 from variad.running import job
 from variad.seeding import numpy_generator
@@ -22,25 +22,23 @@ RUN = 0
 
 with job(snakemake) as at, filling(snakemake.output.heatmaps) as folder:
     given, params, names = snakemake.input, snakemake.params, snakemake.wildcards
-    entry, extractor = params.detector, params.extractor
+    entry, extractor = params.detector, extractor_of(params.extractor, given.images)
     manifest = read_table(given.manifest, "manifest")
     rows = manifest[manifest["split"] == "unlabelled"]
     if rows.empty:
         raise UserError(f"{given.manifest}: expected images in a folder 'unlabelled' to predict, found none.")
-    resolution = extractor["resolution"] or image_side(given.images)
-    test = TestSet(rows, given.images, given.features, extractor["layers"], resolution, extractor["crop"])
+    test = TestSet(rows, given.images, given.features, extractor.layers, extractor.resolution, extractor.crop)
     model = Path(given.models).with_name(f"run_{RUN}.safetensors")
     detector = detector_class(entry["method"]).load(model, at.device)
     scored = score_images(detector, test)
 
-    files = CellFiles(
-        given.images, given.features, given.added, given.get("added_features") or None, extractor["layers"]
-    )
+    added_features = given.get("added_features") or None
+    files = CellFiles(given.images, given.features, given.added, added_features, extractor.layers)
     shots = read_shots(given.shots, names.scenario)[RUN]
     added = read_added(given.added)
     parents = shots + [added.parent[row] for row in accepted_rows(files, RUN)]
     normal = held_out_scores(
-        lambda: create_detector(entry["method"], entry["settings"], at.device),
+        lambda: create_detector(entry["method"], entry["settings"], extractor, at.device),
         training_input(files, RUN, shots, detector.uses_images),
         parents,
         len(shots),
@@ -49,7 +47,7 @@ with job(snakemake) as at, filling(snakemake.output.heatmaps) as folder:
     threshold = float(np.quantile(normal, params.quantile))
     at.log.info("threshold %.6g: quantile %g of %d held-out normal scores", threshold, params.quantile, len(normal))
 
-    maps = dict(full_size_maps(scored, test))
+    maps = dict(full_size_maps(scored, test, detector.map_sigma))
     for name, anomaly_map in maps.items():
         write_map(folder / f"{name}.tiff", anomaly_map)
     predictions = ranked(test.image_ids, scored.scores, threshold)

@@ -5,21 +5,23 @@ from pathlib import Path
 from variad.contents import filling
 from variad.detectors import detector_class
 from variad.detectors.scoring import TestSet, pixel_metrics_table, score_run, score_table
+from variad.detectors.training import extractor_of
 from variad.metrics.pixel_records import write_pixel_histograms
-from variad.records import image_side, read_masks
+from variad.records import read_masks
 from variad.running import job
 from variad.tables import read_table, write_table
 
 with job(snakemake) as at, filling(snakemake.output.maps) as maps:
-    given, out, extractor = snakemake.input, snakemake.output, snakemake.params.extractor
+    given, out = snakemake.input, snakemake.output
+    extractor = extractor_of(snakemake.params.extractor, given.images)
     manifest = read_table(given.manifest, "manifest")
     test = TestSet(
         manifest[manifest["split"] == "test"],
         given.images,
         given.features,
-        extractor["layers"],
-        extractor["resolution"] or image_side(given.images),
-        extractor["crop"],
+        extractor.layers,
+        extractor.resolution,
+        extractor.crop,
     )
     masks = read_masks(given.images, test.image_ids)
     scores, metrics, histograms = {}, {}, {}

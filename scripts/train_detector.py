@@ -2,7 +2,7 @@
 
 from variad.contents import filling
 from variad.detectors import create_detector
-from variad.detectors.training import CellFiles, training_input
+from variad.detectors.training import CellFiles, extractor_of, training_input
 from variad.records import read_shots
 from variad.running import job
 from variad.seeding import numpy_generator
@@ -10,9 +10,10 @@ from variad.seeding import numpy_generator
 with job(snakemake) as at, filling(snakemake.output.models) as folder:
     given, entry, names = snakemake.input, snakemake.params.detector, snakemake.wildcards
     added_features = given.get("added_features") or None
-    files = CellFiles(given.images, given.features, given.added, added_features, snakemake.params.layers)
+    extractor = extractor_of(snakemake.params.extractor, given.images)
+    files = CellFiles(given.images, given.features, given.added, added_features, extractor.layers)
     for run, shots in read_shots(given.shots, names.scenario).items():
-        detector = create_detector(entry["method"], entry["settings"], at.device)
+        detector = create_detector(entry["method"], entry["settings"], extractor, at.device)
         training = training_input(files, run, shots, detector.uses_images)
         key = (names.dataset, names.category, names.scenario, names.training_set, names.detector, run)
         detector.fit(training, numpy_generator(snakemake.params.seed, *key))

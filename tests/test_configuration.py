@@ -16,6 +16,11 @@ def default():
     return load_yaml(DEFAULT)
 
 
+def study(**more):
+    sections = {"scenarios": ["one_shot"], "training_sets": ["original", "generated"], "detectors": ["patchcore"]}
+    return {"study": {**sections, **more}}
+
+
 def test_a_section_replaces_the_whole_section_and_others_stay(default):
     mine = {"adapter": "folder", "path": "photos", "categories": {"lid": {"class_name": "lid"}}}
     config = resolve({"datasets": {"mine": mine}}, DEFAULT)
@@ -56,7 +61,24 @@ def test_the_default_keeps_the_paper_recipe_of_generated():
         ({"datasets": {}}, r"config key datasets: .*entries|non-empty"),
         (
             {"detectors": {"p": {"method": "patchcore", "extractor": "vgg"}}},
-            r"detectors.p.extractor: expected one of extractors \(lite0\), found 'vgg'",
+            r"detectors.p.extractor: expected one of extractors \(.*\), found 'vgg'",
+        ),
+        (
+            {"detectors": {"p": {"method": "patchcore", "extractor": "lite0", "layers": ["stage9"]}}},
+            r"detectors.p.layers: expected one of .*, found 'stage9'",
+        ),
+        (
+            {"detectors": {"p": {"method": "patchcor", "extractor": "lite0"}}},
+            r"config key detectors.p.method: expected a method among patchcore.*, found 'patchcor'",
+        ),
+        (study(only={"padim": {}}), r"study.only: expected one of patchcore, found 'padim'"),
+        (
+            study(only={"patchcore": {"scenarios": ["full_shot"]}}),
+            r"study.only.patchcore.scenarios: expected one of one_shot, found 'full_shot'",
+        ),
+        (
+            study(only={"patchcore": {"training_sets": ["generated"]}}),
+            r"study.only.patchcore.training_sets: expected 'original' among them",
         ),
         (
             {"study": {"scenarios": ["one_shot"], "training_sets": ["generated"], "detectors": ["patchcore"]}},

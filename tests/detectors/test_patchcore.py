@@ -12,9 +12,9 @@ from scipy.ndimage import gaussian_filter1d
 from scipy.spatial.distance import cdist, pdist
 from torch.nn import functional
 
-from variad.detectors import create_detector, detector_class
+from variad.detectors import create_detector
 from variad.detectors.anomaly_map import MapSize, bilinear_matrix, full_size_map, gaussian_matrix
-from variad.detectors.base import DetectorInput
+from variad.detectors.base import DetectorInput, Extractor
 from variad.detectors.coreset import _pick_with_torch, greedy_coreset, random_projection
 from variad.detectors.neighbours import _search_with_torch, nearest
 from variad.detectors.patchcore import PatchCore, embed_patches
@@ -153,10 +153,8 @@ def test_a_saved_model_scores_the_same(tmp_path):
 def test_bad_settings_are_named():
     with pytest.raises(UserError, match=r"coreset_fraction: expected a value in \(0, 1\], found 2"):
         PatchCore(coreset_fraction=2)
-    with pytest.raises(UserError, match="expected a method among patchcore, found 'padim'"):
-        detector_class("padim")
     with pytest.raises(UserError, match="expected settings that it knows"):
-        create_detector("patchcore", {"corset": 1})
+        create_detector("patchcore", {"corset": 1}, Extractor("efficientnet_lite0", ("stage3",), None, 64, None))
 
 
 def test_matrices_equal_torchs_interpolation():
@@ -178,18 +176,18 @@ def test_smoothing_equals_scipys():
 def test_map_has_its_peak_where_the_patch_is_and_keeps_constants():
     patches = np.zeros((7, 7), np.float32)
     patches[1, 5] = 1
-    full = full_size_map(patches, MapSize(112, 56, 56))
+    full = full_size_map(patches, MapSize(112, 56, 56, sigma=4))
     row, column = np.unravel_index(full.argmax(), full.shape)
     assert abs(row - 23.5) <= 1 and abs(column - 43.5) <= 1
-    np.testing.assert_allclose(full_size_map(np.full((7, 7), 3, np.float32), MapSize(30, 40, 56)), 3, rtol=1e-6)
+    np.testing.assert_allclose(full_size_map(np.full((7, 7), 3, np.float32), MapSize(30, 40, 56, sigma=4)), 3, rtol=1e-6)
 
 
 def test_cropped_border_takes_the_nearest_seen_value():
     patches = np.random.default_rng(0).random((4, 4)).astype(np.float32)
-    full = full_size_map(patches, MapSize(64, 64, resolution=64, crop=32))
+    full = full_size_map(patches, MapSize(64, 64, resolution=64, crop=32, sigma=4))
     np.testing.assert_array_equal(full[:16, 20], full[16, 20])
     np.testing.assert_array_equal(full[48:, 48:], full[47, 47])
-    np.testing.assert_allclose(full[16:48, 16:48], full_size_map(patches, MapSize(32, 32, 32)), rtol=1e-5)
+    np.testing.assert_allclose(full[16:48, 16:48], full_size_map(patches, MapSize(32, 32, 32, sigma=4)), rtol=1e-5)
 
 
 def test_patchcore_starts_without_torch():

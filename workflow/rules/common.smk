@@ -8,6 +8,7 @@ from variad.code_inputs import library_files
 from variad.configuration import merged, resolve
 from variad.contents import retract_incomplete
 from variad.datasets.folder import category_folders
+from variad.detectors import method_file
 from variad.errors import UserError
 from variad.metrics.lpips_weights import find_lpips_backbone
 
@@ -85,6 +86,30 @@ def detector_of(wildcards):
     return config["detectors"][wildcards.detector]
 
 
+def layers_of(wildcards):
+    """Those of the extractor's layers that a detector uses."""
+    detector = detector_of(wildcards)
+    return detector["layers"] or config["extractors"][detector["extractor"]]["layers"]
+
+
+def detector_extractor(wildcards):
+    """The extractor entry of a detector, with the layers that the detector uses."""
+    entry = config["extractors"][detector_of(wildcards)["extractor"]]
+    return {**entry, "layers": layers_of(wildcards)}
+
+
+def detector_code(wildcards):
+    """The library files of a detector, which its scripts import by name, or a user's own file."""
+    file = method_file(detector_of(wildcards)["method"])
+    return [relative(path) for path in sorted({file, *library_files(file)})]
+
+
+def weights_of_detector(wildcards):
+    """The weights of the network whose features a detector sees: EfficientAD runs it on views of its own."""
+    entry = config["extractors"][detector_of(wildcards)["extractor"]]
+    return file_of_package_or_user(entry["weights"])
+
+
 def runs_of(wildcards):
     return config["scenarios"][wildcards.scenario]["runs"]
 
@@ -117,14 +142,33 @@ def study_training_sets():
     ]
 
 
+def detectors_of(scenario, training_set):
+    """The detectors that see a training set in a scenario: all but those that ``study.only`` keeps from it."""
+    return [
+        name
+        for name in config["study"]["detectors"]
+        if scenario in part_of_study(name, "scenarios")
+        and training_set in part_of_study(name, "training_sets")
+    ]
+
+
+def part_of_study(detector, key):
+    only = config["study"]["only"].get(detector, {})
+    return only.get(key, config["study"][key])
+
+
 def cells_of_category(wildcards):
     """Folders of the cells of one category."""
     return [
         f"results/{wildcards.dataset}/{wildcards.category}/{scenario}/{training_set}/{detector}"
         for scenario in config["study"]["scenarios"]
         for training_set in config["study"]["training_sets"]
-        for detector in config["study"]["detectors"]
+        for detector in detectors_of(scenario, training_set)
     ]
+
+
+def extractors_of(detectors):
+    return sorted({config["detectors"][name]["extractor"] for name in detectors})
 
 
 def dataset_root(wildcards):
@@ -236,9 +280,7 @@ def study_weights():
     ]
     vqgans = {recipe["vqgan"] for recipe in recipes if recipe["method"] == "generate"}
     encoders = {recipe["encoder"] for recipe in recipes if is_guided(recipe)}
-    extractors = {
-        config["detectors"][name]["extractor"] for name in config["study"]["detectors"]
-    }
+    extractors = extractors_of(config["study"]["detectors"])
     files = [
         file_of_package_or_user(config["vqgans"][name]["weights"])
         for name in sorted(vqgans)
@@ -246,7 +288,7 @@ def study_weights():
     files += [encoder_files(name) for name in sorted(encoders)]
     files += [
         file_of_package_or_user(config["extractors"][name]["weights"])
-        for name in sorted(extractors)
+        for name in extractors
     ]
     return [path for path in files if path]
 

@@ -6,6 +6,8 @@ rule train_detector:
         added=rules.build_training_set.output.images,
         features=features_of_real_images,
         added_features=features_of_added_images,
+        weights=weights_of_detector,
+        method=detector_code,
         code=code_of("train_detector"),
     output:
         models=f"{CELL}/{{detector}}/model/contents.txt",
@@ -21,9 +23,7 @@ rule train_detector:
         mem_mb=lambda wildcards, attempt: 4000 * attempt,
     params:
         detector=detector_of,
-        layers=lambda wildcards: config["extractors"][
-            detector_of(wildcards)["extractor"]
-        ]["layers"],
+        extractor=detector_extractor,
         seed=config["run"]["seed"],
     script:
         "../../scripts/train_detector.py"
@@ -36,6 +36,7 @@ rule score_test_set:
         manifest=rules.index_category.output.manifest,
         images=rules.pack_category.output.images,
         features=features_of_real_images,
+        method=detector_code,
         code=code_of("score_test_set"),
     output:
         scores=f"{CELL}/{{detector}}/scores.csv",
@@ -54,9 +55,7 @@ rule score_test_set:
         mem_mb=lambda wildcards, attempt: 4000 * attempt,
     params:
         method=lambda wildcards: detector_of(wildcards)["method"],
-        extractor=lambda wildcards: config["extractors"][
-            detector_of(wildcards)["extractor"]
-        ],
+        extractor=detector_extractor,
         runs=runs_of,
         keep_map_runs=config["study"]["keep_map_runs"],
     script:
@@ -73,6 +72,8 @@ rule predict_images:
         added=rules.build_training_set.output.images,
         features=features_of_real_images,
         added_features=features_of_added_images,
+        weights=weights_of_detector,
+        method=detector_code,
         code=code_of("predict_images"),
     output:
         predictions=f"{CELL}/{{detector}}/predictions.csv",
@@ -89,9 +90,7 @@ rule predict_images:
         mem_mb=lambda wildcards, attempt: 4000 * attempt,
     params:
         detector=detector_of,
-        extractor=lambda wildcards: config["extractors"][
-            detector_of(wildcards)["extractor"]
-        ],
+        extractor=detector_extractor,
         quantile=config["predict"]["quantile"],
         seed=config["run"]["seed"],
     script:

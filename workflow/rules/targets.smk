@@ -21,14 +21,11 @@ def kept_files():
     for dataset, category in study_categories():
         here = f"results/{dataset}/{category}"
         names = Wildcards(fromdict={"dataset": dataset, "category": category})
-        extractors = {
-            config["detectors"][name]["extractor"]
-            for name in config["study"]["detectors"]
-        }
+        extractors = extractors_of(config["study"]["detectors"])
         files += [
             f"{here}/{name}" for name in ("manifest.csv", "images.h5", "shots.csv")
         ]
-        files += [f"{here}/features/{extractor}.h5" for extractor in sorted(extractors)]
+        files += [f"{here}/features/{extractor}.h5" for extractor in extractors]
         for choice in prompts_of_category(names):
             stem = Path(choice).stem
             files += [
@@ -64,11 +61,8 @@ def training_set_outputs(dataset, category, scenario, training_set):
     here = f"results/{dataset}/{category}/{scenario}/{training_set}"
     files = [f"{here}/added.h5", f"{here}/contact_sheet.png"]
     if config["training_sets"][training_set]["method"] != "none":
-        extractors = {
-            config["detectors"][name]["extractor"]
-            for name in config["study"]["detectors"]
-        }
-        files += [f"{here}/features/{extractor}.h5" for extractor in sorted(extractors)]
+        extractors = extractors_of(detectors_of(scenario, training_set))
+        files += [f"{here}/features/{extractor}.h5" for extractor in extractors]
     return files
 
 

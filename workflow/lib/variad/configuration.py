@@ -10,7 +10,7 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError, best_match
 
 from variad.datasets import ADAPTERS
-from variad.detectors import METHODS
+from variad.detectors import check_method
 from variad.errors import UserError
 
 SCHEMA = Path(__file__).resolve().parents[2] / "schemas" / "config.schema.yaml"
@@ -118,7 +118,9 @@ def _check_references(config: Config) -> None:
         _defined(config, f"training_sets.{name}.encoder", recipe.get("encoder"), "encoders")
     for name, detector in config["detectors"].items():
         _defined(config, f"detectors.{name}.extractor", detector["extractor"], "extractors")
-        _one_of(f"detectors.{name}.method", detector["method"], METHODS)
+        for layer in detector["layers"] or []:
+            _one_of(f"detectors.{name}.layers", layer, config["extractors"][detector["extractor"]]["layers"])
+        _check_method(name, detector["method"])
     _defined(config, "prompts.encoder", config["prompts"]["encoder"], "encoders")
     for name, dataset in config["datasets"].items():
         _one_of(f"datasets.{name}.adapter", dataset["adapter"], ADAPTERS)
@@ -127,12 +129,26 @@ def _check_references(config: Config) -> None:
     for key, section in (("scenarios", "scenarios"), ("training_sets", "training_sets"), ("detectors", "detectors")):
         for name in config["study"][key]:
             _defined(config, f"study.{key}", name, section)
+    for name, part in config["study"]["only"].items():
+        _one_of("study.only", name, config["study"]["detectors"])
+        for key, values in part.items():
+            for value in values:
+                _one_of(f"study.only.{name}.{key}", value, config["study"][key])
+        if "original" not in part.get("training_sets", ["original"]):
+            raise UserError(f"config key study.only.{name}.training_sets: expected 'original' among them.")
     _defined(config, "predict.training_set", config["predict"]["training_set"], "training_sets")
     _defined(config, "predict.detector", config["predict"]["detector"], "detectors")
     for name in (name for pair in config["study"]["contrasts"] for name in pair):
         _one_of("study.contrasts", name, config["study"]["training_sets"])
     if "original" not in config["study"]["training_sets"]:
         raise UserError("config key study.training_sets: expected 'original' among them, found it missing.")
+
+
+def _check_method(detector: str, method: str) -> None:
+    try:
+        check_method(method)
+    except UserError as error:
+        raise UserError(f"config key detectors.{detector}.method: {str(error).partition(': ')[2]}") from error
 
 
 def _defined(config: Config, key: str, name: str | None, section: str) -> None:

@@ -1,33 +1,83 @@
-"""The detectors, registered here and nowhere else: a method's name, and where its class is."""
+"""The detectors, registered here and nowhere else: a method's name, and where its class is.
+
+A config may also name a class in a user's own file, ``my_detector.py:MyDetector``.
+"""
 
 import importlib
-from typing import Any
+import importlib.util
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from variad.errors import UserError
 
-METHODS = {"patchcore": "variad.detectors.patchcore:PatchCore"}
+if TYPE_CHECKING:
+    from variad.detectors.base import Extractor
+
+METHODS = {
+    "patchcore": "variad.detectors.patchcore:PatchCore",
+    "cflow": "variad.detectors.cflow:CFlow",
+    "reverse_distillation": "variad.detectors.reverse_distillation:ReverseDistillation",
+    "efficientad": "variad.detectors.efficientad:EfficientAD",
+}
 
 
 def detector_class(method: str) -> Any:
     """The class of a method; imported only when it is asked for.
 
     Raises:
-        UserError: no method has that name.
+        UserError: no method has that name, or a user's file has no such class.
     """
+    if method in METHODS:
+        module, name = METHODS[method].split(":")
+        return getattr(importlib.import_module(module), name)
+    check_method(method)
+    path, name = method.rsplit(":", 1)
+    found = getattr(_load_file(Path(path)), name, None)
+    if found is None:
+        raise UserError(f"{path}: expected a detector class {name}, found none.")
+    return found
+
+
+def method_file(method: str) -> Path:
+    """The Python file that a method's class is in.
+
+    Raises:
+        UserError: as ``check_method``.
+    """
+    check_method(method)
     if method not in METHODS:
-        raise UserError(f"detector: expected a method among {', '.join(METHODS)}, found {method!r}.")
-    module, name = METHODS[method].split(":")
-    return getattr(importlib.import_module(module), name)
+        return Path(method.rsplit(":", 1)[0])
+    return Path(__file__).parent / f"{METHODS[method].split(':')[0].rsplit('.', 1)[1]}.py"
 
 
-def create_detector(method: str, settings: dict[str, Any], device: str = "cpu") -> Any:
+def check_method(method: str) -> None:
+    """Raises:
+    UserError: a method is neither registered nor a class in a Python file that exists.
+    """
+    path, _, name = method.rpartition(":")
+    if method not in METHODS and not (name.isidentifier() and path.endswith(".py") and Path(path).is_file()):
+        raise UserError(
+            f"detector: expected a method among {', '.join(METHODS)}, or file.py:Class, found {method!r}."
+        )
+
+
+def create_detector(method: str, settings: dict[str, Any], extractor: "Extractor", device: str = "cpu") -> Any:
     """A detector that is not fitted yet.
 
     Raises:
         UserError: no method has that name, or it has no such setting.
     """
     chosen = detector_class(method)
+    given = {"extractor": extractor} if chosen.uses_images else {}
     try:
-        return chosen(**settings, device=device)
+        return chosen(**settings, **given, device=device)
     except TypeError as error:
         raise UserError(f"detector {method}: expected settings that it knows, found {settings} ({error}).") from error
+
+
+def _load_file(path: Path) -> Any:
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None and spec.loader is not None  # the name ends with .py
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module

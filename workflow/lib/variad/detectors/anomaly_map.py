@@ -10,17 +10,20 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-SIGMA = 4.0  # pixels of the image that the detector sees (PatchCore, section 3.3)
 Matrix = NDArray[np.float64]
 
 
 class MapSize(NamedTuple):
-    """An image's own size, and how the extractor prepared it: side in pixels, and side of the centre crop or None."""
+    """An image's own size, and how the extractor prepared it: side in pixels, and side of the centre crop or None.
+
+    ``sigma`` is of the Gaussian, in pixels of the image that the detector sees; 0 smooths nothing.
+    """
 
     height: int
     width: int
     resolution: int
     crop: int | None = None
+    sigma: float = 0.0
 
 
 def full_size_map(patch_map: NDArray[np.float32], size: MapSize) -> NDArray[np.float32]:
@@ -29,14 +32,16 @@ def full_size_map(patch_map: NDArray[np.float32], size: MapSize) -> NDArray[np.f
     Where the extractor cropped, the border that it never saw takes the value of the nearest pixel that it saw.
     """
     seen = size.crop or size.resolution
-    rows = _axis(patch_map.shape[0], seen, size.resolution, size.height)
-    columns = _axis(patch_map.shape[1], seen, size.resolution, size.width)
+    rows = _axis(patch_map.shape[0], seen, size.resolution, size.height, size.sigma)
+    columns = _axis(patch_map.shape[1], seen, size.resolution, size.width, size.sigma)
     return (rows @ patch_map @ columns.T).astype(np.float32)
 
 
 @functools.lru_cache(maxsize=64)
-def _axis(patches: int, seen: int, resolution: int, target: int) -> Matrix:
-    smooth = gaussian_matrix(seen, SIGMA) @ bilinear_matrix(patches, seen)
+def _axis(patches: int, seen: int, resolution: int, target: int, sigma: float) -> Matrix:
+    smooth = bilinear_matrix(patches, seen)
+    if sigma:
+        smooth = gaussian_matrix(seen, sigma) @ smooth
     before = (resolution - seen) // 2
     framed = np.pad(smooth, ((before, resolution - seen - before), (0, 0)), mode="edge")
     return bilinear_matrix(resolution, target) @ framed

@@ -24,17 +24,35 @@ class DetectorInput:
     images: Images | None = None
 
 
+@dataclass(frozen=True)
+class Extractor:
+    """How features were made from images; ``resolution`` (pixels) before the centre ``crop``, None crops nothing."""
+
+    backbone: str
+    layers: tuple[str, ...]
+    weights: str | None
+    resolution: int
+    crop: int | None
+
+
 class Scored(NamedTuple):
-    """Image scores ``[N]`` and patch-level anomaly maps ``[N, h, w]``, float32; higher is more anomalous."""
+    """Image scores ``[N]`` and anomaly maps ``[N, h, w]`` of any resolution, float32; higher is more anomalous."""
 
     scores: NDArray[np.float32]
     maps: NDArray[np.float32]
 
 
 class Detector(Protocol):
-    """A detector; its constructor takes the settings of its config entry, and ``device``."""
+    """A detector; its constructor takes the settings of its config entry, and ``device``.
+
+    Attributes:
+        uses_images: whether it looks at images, not only at their features; its constructor then takes ``extractor``
+            (``Extractor``) too, and brings the images to its resolution itself.
+        map_sigma: of the Gaussian that its maps are smoothed with, pixels of the image that it sees; 0 is none.
+    """
 
     uses_images: bool
+    map_sigma: float
 
     def fit(self, training: DetectorInput, generator: np.random.Generator) -> None:
         """Learn from normal images; ``generator`` draws every random number."""

@@ -31,6 +31,7 @@ class PatchCore:
     """
 
     uses_images = False
+    map_sigma = 4.0  # section 3.3
 
     def __init__(
         self,

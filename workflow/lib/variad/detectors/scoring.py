@@ -63,10 +63,10 @@ def score_images(detector: Detector, test: TestSet) -> Scored:
     return Scored(np.concatenate([part.scores for part in parts]), np.concatenate([part.maps for part in parts]))
 
 
-def full_size_maps(scored: Scored, test: TestSet) -> Iterator[tuple[str, AnomalyMap]]:
-    """(image_id, anomaly map at the image's own size), one at a time, float32."""
+def full_size_maps(scored: Scored, test: TestSet, sigma: float) -> Iterator[tuple[str, AnomalyMap]]:
+    """(image_id, anomaly map at the image's own size), one at a time, float32; ``sigma`` as in ``MapSize``."""
     for name, patch_map, (height, width) in zip(test.image_ids, scored.maps, test.sizes, strict=True):
-        yield name, full_size_map(patch_map, MapSize(height, width, test.resolution, test.crop))
+        yield name, full_size_map(patch_map, MapSize(height, width, test.resolution, test.crop, sigma))
 
 
 def score_run(
@@ -76,7 +76,7 @@ def score_run(
     scored = score_images(detector, test)
     if not masks and kept is None:
         return scored.scores, {}, None
-    maps = full_size_maps(scored, test)
+    maps = full_size_maps(scored, test, detector.map_sigma)
     if kept is not None:
         maps = _keeping(maps, kept)
     if not masks:

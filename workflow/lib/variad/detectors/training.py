@@ -3,14 +3,15 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from variad.detectors.base import DetectorInput
+from variad.detectors.base import DetectorInput, Extractor
 from variad.feature_files import FeatureMaps, feature_ids, read_features
 from variad.generation.added import read_added, read_usage
-from variad.records import Images, read_images
+from variad.records import Images, image_side, read_images
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,12 @@ class CellFiles:
     added: str | Path
     added_features: str | Path | None
     layers: Sequence[str]
+
+
+def extractor_of(entry: dict[str, Any], images: str | Path) -> Extractor:
+    """The extractor of a config entry, for the images of a file: without a resolution of its own it takes theirs."""
+    resolution = entry["resolution"] or image_side(images)
+    return Extractor(entry["backbone"], tuple(entry["layers"]), entry["weights"], resolution, entry["crop"])
 
 
 def training_input(files: CellFiles, run: int, shots: Sequence[str], with_images: bool) -> DetectorInput:
