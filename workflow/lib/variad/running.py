@@ -64,7 +64,7 @@ def keep_freed_memory() -> bool:
     """Let the allocator reuse what was freed in place of returning it to the kernel; False where it cannot be told so.
 
     The activations of a network are megabytes each. glibc maps blocks of that size anew every time, and the kernel
-    clears their pages on the first write: a third of the time of a step of text guidance in float32. The peak of
+    clears their pages on the first write: a third of the time of decoding in float32, forward and backward. The peak of
     memory stays as it is.
     """
     if not sys.platform.startswith("linux"):

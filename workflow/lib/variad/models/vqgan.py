@@ -38,8 +38,8 @@ class VQGANConfig:
     Attributes:
         resolution: image side in pixels for which ``attn_resolutions`` are counted; other sides work as well.
         norm_groups: groups of every GroupNorm. 32 is taming's; with 32 channels that is instance normalisation, which
-            loses brightness. 0 leaves the norms out: levels and colours pass, and on a CPU, where a norm's backward
-            pass costs more than a convolution's, a guided step takes half the time.
+            loses brightness. 0 leaves the norms out: levels and colours pass, and decoding with its backward pass
+            takes 60 ms an image in place of 95 with four groups (224 px, bfloat16, one core).
         mid_attention: whether the two attention blocks at the lowest resolution exist. Without them the network is
             fully convolutional, and its cost grows linearly with the number of pixels.
     """
