@@ -5,6 +5,7 @@ A config may also name a class in a user's own file, ``my_detector.py:MyDetector
 
 import importlib
 import importlib.util
+import inspect
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -62,13 +63,13 @@ def check_method(method: str) -> None:
 
 
 def create_detector(method: str, settings: dict[str, Any], extractor: "Extractor", device: str = "cpu") -> Any:
-    """A detector that is not fitted yet.
+    """A detector that is not fitted yet; ``extractor`` goes to constructors that name it among their arguments.
 
     Raises:
         UserError: no method has that name, or it has no such setting.
     """
     chosen = detector_class(method)
-    given = {"extractor": extractor} if chosen.uses_images else {}
+    given = {"extractor": extractor} if "extractor" in inspect.signature(chosen).parameters else {}
     try:
         return chosen(**settings, **given, device=device)
     except TypeError as error:

@@ -43,11 +43,11 @@ class Scored(NamedTuple):
 
 
 class Detector(Protocol):
-    """A detector; its constructor takes the settings of its config entry, and ``device``.
+    """A detector; its constructor takes the settings of its config entry, ``device``, and if it wants ``extractor``.
 
     Attributes:
-        uses_images: whether it looks at images, not only at their features; its constructor then takes ``extractor``
-            (``Extractor``) too, and brings the images to its resolution itself.
+        uses_images: whether it looks at images, not only at their features; it brings them to the resolution of its
+            ``Extractor`` itself.
         map_sigma: of the Gaussian that its maps are smoothed with, pixels of the image that it sees; 0 is none.
     """
 
