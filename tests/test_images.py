@@ -195,3 +195,23 @@ def test_images_without_pixels_are_refused(tmp_path):
     (tmp_path / "zero.png").write_bytes(png_header(0, 5))
     with pytest.raises(UserError, match=r"zero\.png: expected an image"):
         read_image(tmp_path / "zero.png")
+
+
+def test_masks_of_a_folder_are_joined(tmp_path):
+    first, second = np.zeros((2, 4, 5), np.uint8)
+    first[1, 2], second[1, 2:4] = 255, 3
+    Image.fromarray(first).save(tmp_path / "000.png")
+    Image.fromarray(second).save(tmp_path / "001.bmp")
+    (tmp_path / "notes.txt").write_text("no mask")
+    (tmp_path / ".000.png").write_bytes(b"hidden")
+    np.testing.assert_array_equal(read_mask(tmp_path), np.where(first | second, 255, 0))
+    np.testing.assert_array_equal(read_mask(tmp_path / "000.png"), first)
+
+
+def test_masks_of_a_folder_that_cannot_be_joined(tmp_path):
+    with pytest.raises(UserError, match=r"expected masks \(.*\), found none"):
+        read_mask(tmp_path)
+    for name, size in (("0.png", (4, 5)), ("1.png", (5, 4))):
+        Image.new("L", size).save(tmp_path / name)
+    with pytest.raises(UserError, match=r"1\.png: expected .* others .*, 5 x 4 px \(height x width\), found 4 x 5\."):
+        read_mask(tmp_path)

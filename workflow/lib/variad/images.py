@@ -75,12 +75,38 @@ def read_image(path: str | Path) -> Raw:
 def read_mask(path: str | Path) -> npt.NDArray[np.uint8]:
     """Read a ground-truth mask at its own size: 255 where any channel is above 0, else 0, ``[H, W]``.
 
+    Args:
+        path: an image, or a folder of images of one size, which are joined.
+
     Raises:
-        UserError: as ``read_image``.
+        UserError: as ``read_image`` and ``mask_files``, or the masks of a folder differ in size.
     """
-    raw = read_image(path)
-    marked = raw.any(axis=2) if raw.ndim == 3 else raw > 0
-    return np.where(marked, 255, 0).astype(np.uint8)
+    first, *others = mask_files(path)
+    joined = _marked(first)
+    for file in others:
+        marked = _marked(file)
+        if marked.shape != joined.shape:
+            height, width = joined.shape
+            raise UserError(
+                f"{file}: expected a mask of the size of the others of its folder, {height} x {width} px "
+                f"(height x width), found {marked.shape[0]} x {marked.shape[1]}."
+            )
+        joined |= marked
+    return np.where(joined, 255, 0).astype(np.uint8)
+
+
+def mask_files(path: str | Path) -> list[Path]:
+    """The files of a mask: the image itself, or the images of a folder by name.
+
+    Raises:
+        UserError: the folder holds no image.
+    """
+    if not Path(path).is_dir():
+        return [Path(path)]
+    files = sorted(file for file in Path(path).iterdir() if file.suffix.lower() in SUFFIXES and file.name[0] != ".")
+    if not files:
+        raise UserError(f"{path}: expected masks ({', '.join(SUFFIXES)}), found none.")
+    return files
 
 
 def to_rgb8(raw: Raw, low: float = 0.0, high: float = 65535.0) -> npt.NDArray[np.uint8]:
@@ -103,6 +129,11 @@ def resize_square(image: npt.NDArray[np.uint8], size: int) -> npt.NDArray[np.uin
     if image.shape[:2] == (size, size):
         return image
     return np.asarray(Image.fromarray(image).resize((size, size), Image.Resampling.BICUBIC))
+
+
+def _marked(path: Path) -> npt.NDArray[np.bool_]:
+    raw = read_image(path)
+    return np.asarray(raw.any(axis=2) if raw.ndim == 3 else raw > 0)
 
 
 @contextmanager

@@ -6,13 +6,23 @@ settings. Adapters are imported by name, so that a change to one of them reruns 
 
 import dataclasses
 import importlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from variad.datasets.interface import Dataset
+from variad.datasets.saturation import Saturation
 from variad.errors import UserError
 
-ADAPTERS = {"elpv": "Elpv", "textures": "Textures", "folder": "Folder"}
+ADAPTERS = {
+    "elpv": "Elpv",
+    "textures": "Textures",
+    "folder": "Folder",
+    "mvtec_ad": "MvtecAd",
+    "btad": "Btad",
+    "mvtec_loco": "MvtecLoco",
+    "visa": "Visa",
+}
 
 
 def open_dataset(adapter: str, root: str | Path | None = None, **settings: Any) -> Dataset:
@@ -38,6 +48,15 @@ def open_dataset(adapter: str, root: str | Path | None = None, **settings: Any) 
         raise UserError(f"adapter '{adapter}': expected the path of the data set's folder, found none.")
     dataset: Dataset = kind(**settings) if adapter == "elpv" else kind(root=Path(str(root)), **settings)
     return dataset
+
+
+def saturations_of(dataset: Dataset, category: str) -> Mapping[int, Saturation] | None:
+    """From which area on each kind of defect counts as found, by the pixel value of masks; None where all count fully.
+
+    Raises:
+        UserError: the data set's own table of them is not valid.
+    """
+    return dataset.saturations(category) if hasattr(dataset, "saturations") else None
 
 
 def unpack_dataset(adapter: str, folder: str | Path, **settings: Any) -> None:

@@ -4,13 +4,12 @@
 ``{stem}.png``), ``unlabelled/*``. A root that itself holds ``train/good`` is one category, named as the folder.
 """
 
-import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
 
 from variad.datasets.interface import Entry, Split
+from variad.datasets.listing import expected_images, images_by_stem, subfolders
 from variad.errors import UserError
-from variad.images import SUFFIXES
 
 
 @dataclass(frozen=True)
@@ -27,15 +26,11 @@ class Folder:
                 have the same stem, or a name cannot be written to a table.
         """
         home = self._home(category)
+        expected_images(home / "train" / "good", "normal images")
         train = self._folder_entries("train", "good", home / "train" / "good")
-        if not train:
-            raise UserError(
-                f"{home / 'train' / 'good'}: expected normal images ({', '.join(SUFFIXES)}), "
-                f"found {'none' if (home / 'train' / 'good').is_dir() else 'no such folder'}."
-            )
         test = [
             entry
-            for folder in _subfolders(home / "test")
+            for folder in subfolders(home / "test")
             for entry in self._folder_entries("test", folder.name, folder, home / "ground_truth" / folder.name)
         ]
         return [*train, *test, *self._folder_entries("unlabelled", "", home / "unlabelled")]
@@ -48,13 +43,13 @@ class Folder:
         alone = (self.root / "train" / "good").is_dir()
         if alone and category == self.root.resolve().name:
             return self.root
-        found = [self.root.resolve().name] if alone else [path.name for path in _subfolders(self.root)]
+        found = [self.root.resolve().name] if alone else [path.name for path in subfolders(self.root)]
         raise UserError(f"{self.root}: expected a folder of category '{category}', found {', '.join(found) or 'none'}.")
 
     def _folder_entries(self, split: Split, defect: str, folder: Path, truth: Path | None = None) -> list[Entry]:
-        masks = {} if truth is None or defect == "good" else _by_stem(truth)
+        masks = {} if truth is None or defect == "good" else images_by_stem(truth)
         entries = []
-        for stem, path in _by_stem(folder).items():
+        for stem, path in images_by_stem(folder).items():
             mask = masks.get(f"{stem}_mask", masks.get(stem))
             entries.append(
                 Entry(split, defect, path.relative_to(self.root), mask.relative_to(self.root) if mask else None)
@@ -69,32 +64,5 @@ def category_folders(root: str | Path, category: str) -> list[Path]:
     """
     home = Path(root) / category if (Path(root) / category).is_dir() else Path(root)
     leaves = [home / "train" / "good", home / "unlabelled"]
-    leaves += [folder for parent in ("test", "ground_truth") for folder in _subfolders(home / parent)]
+    leaves += [folder for parent in ("test", "ground_truth") for folder in subfolders(home / parent)]
     return [folder for folder in leaves if folder.is_dir()]
-
-
-def _subfolders(folder: Path) -> list[Path]:
-    if not folder.is_dir():
-        return []
-    return sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
-
-
-def _by_stem(folder: Path) -> dict[str, Path]:
-    """The images of a folder by stem, in the order of their names; a folder that is not there has none."""
-    if not folder.is_dir():
-        return {}
-    found: dict[str, Path] = {}
-    for path in sorted(folder.iterdir()):
-        if path.name.startswith(".") or path.suffix.lower() not in SUFFIXES or not path.is_file():
-            continue
-        _check_name(path)
-        if path.stem in found:
-            raise UserError(f"{folder}: expected one image a stem, found {found[path.stem].name} and {path.name}.")
-        found[path.stem] = path
-    return found
-
-
-def _check_name(path: Path) -> None:
-    # Control characters break tables, lone surrogates stand for bytes that are not UTF-8.
-    if any(unicodedata.category(letter) in ("Cc", "Cs") for letter in path.name):
-        raise UserError(f"{path.parent}: expected file names in UTF-8 without control characters, found {path.name!a}.")

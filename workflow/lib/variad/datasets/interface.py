@@ -14,18 +14,20 @@ class Entry:
     Attributes:
         defect: ``good``, the defect's name, or empty if unlabelled.
         image_path: relative to the data set's root; its stem is the last part of ``image_id``.
-        mask_path: relative to the data set's root, or None.
+        mask_path: relative to the data set's root, or None. A folder stands for all masks in it, which are joined.
+        name: last part of ``image_id`` in place of the stem, where two folders make up one and share stems.
     """
 
     split: Split
     defect: str
     image_path: Path
     mask_path: Path | None = None
+    name: str = ""
 
     @property
     def image_id(self) -> str:
         """``{split}/{defect}/{stem}``, or ``unlabelled/{stem}``."""
-        return "/".join(part for part in (self.split, self.defect, self.image_path.stem) if part)
+        return "/".join(part for part in (self.split, self.defect, self.name or self.image_path.stem) if part)
 
     @property
     def label(self) -> int | None:

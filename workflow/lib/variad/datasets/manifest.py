@@ -7,7 +7,7 @@ import pandas as pd
 from variad.datasets.interface import Dataset, Entry
 from variad.errors import UserError
 from variad.files import sha256
-from variad.images import read_size
+from variad.images import mask_files, read_size
 
 
 def index_category(dataset: Dataset, category: str) -> pd.DataFrame:
@@ -25,8 +25,8 @@ def index_category(dataset: Dataset, category: str) -> pd.DataFrame:
 
 def _row(root: Path, category: str, entry: Entry) -> dict[str, str | int | None]:
     height, width = read_size(root / entry.image_path)
-    if entry.mask_path is not None:
-        check_mask_size(root / entry.mask_path, read_size(root / entry.mask_path), (height, width))
+    for file in mask_files(root / entry.mask_path) if entry.mask_path is not None else []:
+        check_mask_size(file, read_size(file), (height, width))
     return {
         "image_id": entry.image_id,
         "category": category,

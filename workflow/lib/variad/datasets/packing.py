@@ -1,6 +1,6 @@
 """Packing a category's images into one HDF5 file: 8-bit RGB at one size, masks at their original size."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import h5py
@@ -9,23 +9,35 @@ import numpy.typing as npt
 import pandas as pd
 
 from variad.datasets.manifest import check_mask_size
+from variad.datasets.saturation import Saturation, read_defect
+from variad.defects import write_defects
 from variad.files import writing
-from variad.images import is_16_bit, read_image, read_mask, resize_square, to_rgb8
+from variad.images import is_16_bit, mask_files, read_image, read_mask, resize_square, to_rgb8
 
 PERCENTILES = (0.1, 99.9)
 FULL_RANGE = (0.0, 65535.0)
 
 
 def pack_category(
-    manifest: pd.DataFrame, root: str | Path, path: str | Path, image_size: int, dataset: str, category: str
+    manifest: pd.DataFrame,
+    root: str | Path,
+    path: str | Path,
+    image_size: int,
+    dataset: str,
+    category: str,
+    saturations: Mapping[int, Saturation] | None = None,
 ) -> None:
     """Write ``images.h5`` (see ``docs/data_contracts.md``) for the rows of a manifest, in their order.
 
     16-bit images are scaled linearly from the percentiles 0.1 and 99.9 of the 16-bit training normals, over all
     channels, to 8 bits; 8-bit images keep their values. If no training normal has 16 bits the full range is taken.
 
+    Args:
+        saturations: by the pixel value of masks; with them the single masks of an image are packed beside their union.
+
     Raises:
-        UserError: an image or mask cannot be read, or a mask has another size than its image.
+        UserError: an image or mask cannot be read, a mask has another size than its image, or a pixel value that has
+            no saturation.
     """
     root = Path(root)
     files = [root / name for name in manifest["image_path"]]
@@ -37,6 +49,8 @@ def pack_category(
         packed.create_dataset("image_id", data=list(manifest["image_id"]), dtype=h5py.string_dtype())
         _pack_images(packed, files, image_size, scale or FULL_RANGE)
         _pack_masks(packed, manifest, root)
+        if saturations is not None:
+            _pack_defects(packed, manifest, root, saturations)
 
 
 def percentiles(images: Iterable[npt.NDArray[np.uint16]]) -> tuple[float, float]:
@@ -75,3 +89,10 @@ def _pack_masks(packed: h5py.File, manifest: pd.DataFrame, root: Path) -> None:
             mask = read_mask(root / name)
             check_mask_size(root / name, mask.shape, (height, width))
             masks.create_dataset(image_id, data=mask, compression="gzip", compression_opts=1)
+
+
+def _pack_defects(packed: h5py.File, manifest: pd.DataFrame, root: Path, saturations: Mapping[int, Saturation]) -> None:
+    for image_id, name in zip(manifest["image_id"], manifest["mask_path"], strict=True):
+        if name:
+            defects = [read_defect(file, saturations) for file in mask_files(root / name)]
+            write_defects(packed, image_id, np.stack([mask for mask, _ in defects]), [area for _, area in defects])

@@ -9,6 +9,7 @@ import pandas as pd
 import tifffile
 from numpy.typing import NDArray
 
+from variad.defects import Defect
 from variad.detectors.anomaly_map import MapSize, full_size_map
 from variad.detectors.base import Detector, DetectorInput, Scored
 from variad.detectors.training import real_features
@@ -19,6 +20,7 @@ from variad.records import read_images
 
 AnomalyMap = NDArray[np.float32]
 Masks = Mapping[str, NDArray[np.bool_]]
+Defects = Mapping[str, Sequence[Defect]]
 _BATCH = 32
 
 
@@ -70,9 +72,12 @@ def full_size_maps(scored: Scored, test: TestSet, sigma: float) -> Iterator[tupl
 
 
 def score_run(
-    detector: Detector, test: TestSet, masks: Masks, kept: Path | None
+    detector: Detector, test: TestSet, masks: Masks, kept: Path | None, defects: Defects | None = None
 ) -> tuple[NDArray[np.float32], dict[str, float], PixelHistograms | None]:
-    """Image scores, pixel metrics (none without masks) and their histograms; maps go to the folder ``kept``."""
+    """Image scores, pixel metrics (none without masks) and their histograms; maps go to the folder ``kept``.
+
+    With ``defects``, the single ones of each image, the pixel metrics hold AU-sPRO too.
+    """
     scored = score_images(detector, test)
     if not masks and kept is None:
         return scored.scores, {}, None
@@ -84,7 +89,7 @@ def score_run(
             pass
         return scored.scores, {}, None
     labels = dict(zip(test.image_ids, test.rows["label"].astype(int), strict=True))
-    return scored.scores, *evaluate_maps(maps, labels, masks)
+    return scored.scores, *evaluate_maps(maps, labels, masks, defects=defects)
 
 
 def _keeping(maps: Iterator[tuple[str, AnomalyMap]], folder: Path) -> Iterator[tuple[str, AnomalyMap]]:

@@ -5,6 +5,7 @@ import logging
 import pandas as pd
 
 from variad.errors import UserError
+from variad.metrics.anomaly_types import image_auroc_by_type
 from variad.metrics.image import IMAGE_METRICS
 
 _log = logging.getLogger(__name__)
@@ -15,7 +16,8 @@ CELL_KEY = ["dataset", "category", "detector", "scenario", "training_set"]
 def evaluate_cell(scores: pd.DataFrame, pixel_metrics: pd.DataFrame, cell: dict[str, str]) -> pd.DataFrame:
     """Every metric of every run, a table of schema ``metrics``.
 
-    Image metrics need normal and anomalous test images; without both there are none.
+    Image metrics need normal and anomalous test images; without both there are none. Where the anomalies are logical
+    and structural, image AUROC is given for each type too.
 
     Args:
         scores: schema ``scores``.
@@ -34,10 +36,15 @@ def evaluate_cell(scores: pd.DataFrame, pixel_metrics: pd.DataFrame, cell: dict[
     if scores["label"].nunique() < 2:
         _log.info("test images have one label only: no image metrics")
     rows = [
-        {"run": run, "metric": metric, "value": function(group["score"], group["label"])}
+        {"run": run, "metric": metric, "value": value}
         for run, group in scores.groupby("run")
         if group["label"].nunique() == 2
-        for metric, function in IMAGE_METRICS.items()
+        for metric, value in _image_metrics(group).items()
     ]
     table = pd.concat([pd.DataFrame(rows, columns=["run", "metric", "value"]), pixel_metrics], ignore_index=True)
     return table.assign(**cell)
+
+
+def _image_metrics(scores: pd.DataFrame) -> dict[str, float]:
+    found = {metric: function(scores["score"], scores["label"]) for metric, function in IMAGE_METRICS.items()}
+    return found | image_auroc_by_type(scores)

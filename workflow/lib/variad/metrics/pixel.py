@@ -1,6 +1,7 @@
 """Pixel metrics of anomaly maps, all pixels of all images pooled and compared exactly, in float32.
 
-Masks may be boolean or 0 and 255. Maps may differ in size. Memory: three times the pooled pixels in float32.
+Masks may be boolean or 0 and 255. Maps may differ in size. Memory: that of the pooled pixels in float32, and some for
+each pixel inside a mask.
 """
 
 import logging
@@ -10,9 +11,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from variad.defects import Defect
+from variad.metrics.overlap import overlap_curve
 from variad.metrics.pixel_pool import BINS, PixelPool, histogram, split_by_mask
 from variad.metrics.pixel_records import PixelHistograms
 from variad.metrics.ranking import Ranking
+from variad.metrics.spro import SaturatedOverlap
 
 Array = NDArray[Any]
 
@@ -22,7 +26,11 @@ _log = logging.getLogger(__name__)
 
 
 def evaluate_maps(
-    maps: Iterable[tuple[str, Array]], labels: Mapping[str, int], masks: Mapping[str, Array], bins: int = BINS
+    maps: Iterable[tuple[str, Array]],
+    labels: Mapping[str, int],
+    masks: Mapping[str, Array],
+    bins: int = BINS,
+    defects: Mapping[str, Sequence[Defect]] | None = None,
 ) -> tuple[dict[str, float], PixelHistograms | None]:
     """Pixel metrics of one run and the histograms that their bootstrap needs; maps are taken one at a time.
 
@@ -31,14 +39,16 @@ def evaluate_maps(
         labels: 0 or 1 of each image_id.
         masks: mask of an image_id, at its map's size. A normal image without one counts as free of defects; an
             anomalous image without one is left out, which the log counts.
+        defects: of an image_id, where the data set saturates its defects one by one; their union is its mask.
 
     Returns:
-        ``pixel_auroc, pixel_ap, pixel_f1_max, aupro``, each 0 to 1; both are empty when no anomalous image has a mask.
+        ``pixel_auroc, pixel_ap, pixel_f1_max, aupro``, and with ``defects`` those of ``SaturatedOverlap``, each 0 to 1;
+        both are empty when no anomalous image has a mask.
 
     Raises:
         UserError: a mask and its map differ in size.
     """
-    pool, without_mask = PixelPool(), 0
+    pool, overlap, without_mask = PixelPool(), SaturatedOverlap(), 0
     usable = any(label == 1 and image_id in masks for image_id, label in labels.items())
     for image_id, anomaly_map in maps:
         if labels[image_id] == 1 and image_id not in masks:
@@ -46,11 +56,13 @@ def evaluate_maps(
         elif usable:
             mask = np.asarray(masks[image_id]) if image_id in masks else np.zeros(anomaly_map.shape, dtype=bool)
             pool.add(image_id, anomaly_map, mask)
+            overlap.add(image_id, anomaly_map, (defects or {}).get(image_id, []))
     if without_mask:
         _log.info("%d anomalous images have no mask and do not enter pixel metrics", without_mask)
     if not usable or not pool.has_both_classes():
         return {}, None
-    return _metrics(*pool.rankings()), pool.histograms(bins)
+    saturated = overlap.metrics(dict(zip(pool.image_id, pool.negatives, strict=True)))
+    return _metrics(*pool.rankings()) | saturated, pool.histograms(bins)
 
 
 def pixel_auroc(maps: Sequence[Array], masks: Sequence[Array]) -> float:
@@ -78,7 +90,7 @@ def aupro(maps: Sequence[Array], masks: Sequence[Array], fpr_limit: float = FPR_
 
     Source: Bergmann et al., "The MVTec Anomaly Detection Dataset", IJCV 2021, section on metrics.
     """
-    return _area_under_overlap(_pool(maps, masks).rankings()[1], fpr_limit)
+    return overlap_curve(_pool(maps, masks).rankings()[1]).area(fpr_limit)
 
 
 def pixel_histograms(anomaly_map: Array, mask: Array, edges: Array) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -92,27 +104,8 @@ def _metrics(pixels: Ranking, regions: Ranking) -> dict[str, float]:
         "pixel_auroc": float(pixels.auroc()),
         "pixel_ap": float(pixels.average_precision()),
         "pixel_f1_max": float(pixels.f1_max()),
-        "aupro": _area_under_overlap(regions, FPR_LIMIT),
+        "aupro": overlap_curve(regions).area(FPR_LIMIT),
     }
-
-
-def _area_under_overlap(regions: Ranking, limit: float) -> float:
-    if not 0 < limit <= 1:
-        raise ValueError(f"expected a limit of the false positive rate above 0 and up to 1, found {limit}.")
-    overlap = np.cumsum(regions.positives)
-    overlap /= overlap[-1]
-    before = np.concatenate([[0.0], overlap[:-1]])
-    # Two points a score: before its pixels count, and after. Between scores the curve is level.
-    rate = np.stack([regions.above, regions.above + regions.tied], axis=1).ravel() / regions.negatives
-    height = np.stack([before, overlap], axis=1).ravel()
-    rate, height = np.concatenate([[0.0], rate, [1.0]]), np.concatenate([[0.0], height, [1.0]])
-    inside = int(np.searchsorted(rate, limit, side="right"))
-    x, y = rate[:inside], height[:inside]
-    if inside < rate.size:
-        end = np.interp(limit, rate[inside - 1 : inside + 1], height[inside - 1 : inside + 1])
-        x, y = np.append(x, limit), np.append(y, end)
-    # Rounding may carry a perfect map past one.
-    return min(1.0, float(np.sum(np.diff(x) * (y[1:] + y[:-1]) / 2) / limit))
 
 
 def _pool(maps: Sequence[Array], masks: Sequence[Array]) -> PixelPool:

@@ -9,7 +9,8 @@ from scipy import ndimage
 
 from variad.errors import UserError
 from variad.metrics.pixel_records import PixelHistograms
-from variad.metrics.ranking import Ranking, rank
+from variad.metrics.ranking import Ranking, rank_parts
+from variad.metrics.sorted_parts import at_ranks
 
 Array = NDArray[Any]
 
@@ -50,10 +51,9 @@ class PixelPool:
 
     def rankings(self) -> tuple[Ranking, Ranking]:
         """Pixels ranked with equal weight, and with the same total weight for each connected region."""
-        positives = np.concatenate(self.positives)
-        negatives = np.concatenate(self.negatives)
-        negatives.sort()
-        return rank(positives, negatives), rank(positives, negatives, np.concatenate(self.shares))
+        weightings = [None, np.concatenate(self.shares)]
+        pixels, regions = rank_parts(np.concatenate(self.positives), self.negatives, weightings)
+        return pixels, regions
 
     def has_both_classes(self) -> bool:
         """Whether there is a pixel inside and one outside the masks."""
@@ -61,10 +61,9 @@ class PixelPool:
 
     def histograms(self, bins: int = BINS) -> PixelHistograms:
         """Histogram of each image between quantiles of all pixels."""
-        everything = np.concatenate(self.positives + self.negatives)
-        everything.sort()
-        # Taken from the sorted values as they are: interpolated quantiles would depend on the precision.
-        edges = np.unique(everything[np.arange(1, bins) * everything.size // bins])
+        parts = self.positives + self.negatives
+        # Values as they are: interpolated quantiles would depend on the precision.
+        edges = np.unique(at_ranks(parts, np.arange(1, bins) * sum(part.size for part in parts) // bins))
         return PixelHistograms(
             tuple(self.image_id),
             edges,

@@ -3,11 +3,14 @@
 Recall changes only where a positive lies, so these few counts give the same values as the full curves, ties included.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from variad.metrics.sorted_parts import counts_around
 
 Array = NDArray[Any]
 
@@ -68,6 +71,24 @@ def rank(positives: Array, negatives: Array, weights: Array | None = None) -> Ra
     high = np.searchsorted(negatives, values, side="right")
     mass = np.bincount(index, weights)
     return Ranking(mass[::-1], (negatives.size - high)[::-1], (high - low)[::-1], np.asarray(negatives.size))
+
+
+def rank_parts(positives: Array, negatives: Sequence[Array], weightings: Sequence[Array | None]) -> list[Ranking]:
+    """As ``rank``, once for each weighting of the positives, against negatives in many ascending arrays.
+
+    Raises:
+        ValueError: one class is empty, or a score is not finite.
+    """
+    total = sum(part.size for part in negatives)
+    if not positives.size or not total:
+        raise ValueError(f"expected positives and negatives, found {positives.size} and {total}.")
+    values, index = np.unique(positives, return_inverse=True)
+    ends = [end for part in [values, *negatives] if part.size for end in (part[0], part[-1])]
+    if not np.isfinite(ends).all():
+        raise ValueError("expected finite scores, found NaN or infinity.")
+    below, through = counts_around(negatives, values)
+    above, tied = (total - through)[::-1], (through - below)[::-1]
+    return [Ranking(np.bincount(index, weights)[::-1], above, tied, np.asarray(total)) for weights in weightings]
 
 
 def rank_resampled(scores: Array, labels: Array, counts: Array) -> Ranking:
