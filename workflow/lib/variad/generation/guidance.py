@@ -8,6 +8,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from variad.encoders.base import ImageTextEncoder
+from variad.fused_adam import FusedAdam
 from variad.generation.cutouts import cutouts, draw_windows
 from variad.generation.latent import clamp_to_codebook
 from variad.generation.settings import GenerationSettings
@@ -70,7 +71,7 @@ def guide(
     """
     latent = start.clone().requires_grad_()
     # Adam works element by element, so that a batch is as good as one image at a time
-    optimiser = torch.optim.Adam([latent], lr=settings.learning_rate, foreach=True)
+    optimiser = FusedAdam([latent], settings.learning_rate, (0.9, 0.999))
     windows = draw_windows(settings.cutouts, settings.iterations + 1, generators).to(latent)
     history = []
     for iteration in tqdm(

@@ -1,0 +1,55 @@
+"""Adam in one fused pass, from torch's functional form.
+
+The class ``torch.optim.Adam`` imports torch's compiler, which takes over four seconds in every process that trains.
+"""
+
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor
+from torch.optim.adam import adam
+
+
+class FusedAdam:
+    """Adam (Kingma & Ba, 2015) with epsilon 1e-8 and no decay of weights; equal to ``torch.optim.Adam(fused=True)``.
+
+    Args:
+        parameters: float32 leaves on one device; all have a gradient whenever ``step`` is called.
+    """
+
+    def __init__(self, parameters: Iterable[Tensor], learning_rate: float, betas: tuple[float, float]) -> None:
+        self.parameters = list(parameters)
+        self.learning_rate, self.betas = learning_rate, betas
+        self.first = [torch.zeros_like(parameter) for parameter in self.parameters]
+        self.second = [torch.zeros_like(parameter) for parameter in self.parameters]
+        self.steps = [torch.zeros((), device=parameter.device) for parameter in self.parameters]
+
+    @torch.no_grad()
+    def step(self) -> None:
+        """Move the parameters, and forget their gradients."""
+        gradients = [_laid_out_as(parameter) for parameter in self.parameters if parameter.grad is not None]
+        adam(
+            self.parameters,
+            gradients,
+            self.first,
+            self.second,
+            [],
+            self.steps,
+            fused=True,
+            amsgrad=False,
+            beta1=self.betas[0],
+            beta2=self.betas[1],
+            lr=self.learning_rate,
+            weight_decay=0.0,
+            eps=1e-8,
+            maximize=False,
+        )
+        for parameter in self.parameters:
+            parameter.grad = None
+
+
+def _laid_out_as(parameter: Tensor) -> Tensor:
+    """A parameter's gradient in the parameter's order in memory: the fused kernel pairs numbers by their place there."""
+    gradient = parameter.grad
+    assert gradient is not None
+    return gradient if gradient.stride() == parameter.stride() else torch.empty_like(parameter).copy_(gradient)
