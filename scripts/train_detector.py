@@ -12,7 +12,9 @@ with job(snakemake) as at, filling(snakemake.output.models) as folder:
     added_features = given.get("added_features") or None
     extractor = extractor_of(snakemake.params.extractor, given.images)
     files = CellFiles(given.images, given.features, given.added, added_features, extractor.layers)
-    for run, shots in read_shots(given.shots, names.scenario).items():
+    shots_of = read_shots(given.shots, names.scenario)
+    for run in range(snakemake.params.runs):
+        shots = shots_of[run]
         detector = create_detector(entry["method"], entry["settings"], extractor, at.device)
         training = training_input(files, run, shots, detector.uses_images)
         key = (names.dataset, names.category, names.scenario, names.training_set, names.detector, run)

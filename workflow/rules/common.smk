@@ -111,7 +111,11 @@ def weights_of_detector(wildcards):
 
 
 def runs_of(wildcards):
-    return config["scenarios"][wildcards.scenario]["runs"]
+    """How many runs of a scenario a detector sees: all of them unless ``study.only`` says fewer."""
+    runs = config["scenarios"][wildcards.scenario]["runs"]
+    return min(
+        runs, config["study"]["only"].get(wildcards.detector, {}).get("runs", runs)
+    )
 
 
 def prompt_settings(wildcards):

@@ -24,6 +24,7 @@ rule train_detector:
     params:
         detector=detector_of,
         extractor=detector_extractor,
+        runs=runs_of,
         seed=config["run"]["seed"],
     script:
         "../../scripts/train_detector.py"

@@ -19,3 +19,27 @@ rule train_vqgan:
         settings=lookup(within=config, dpath="vqgans/{vqgan}/training"),
     script:
         "../../scripts/train_vqgan.py"
+
+
+# EfficientAD's teacher, distilled from EfficientNet-Lite0; only on request, the weights that it made are in resources/
+rule distil_teacher:
+    input:
+        code=code_of("distil_teacher"),
+    output:
+        weights="results/models/teachers/{teacher}/model.safetensors",
+        quality="results/models/teachers/{teacher}/quality.json",
+    log:
+        "results/logs/distil_teacher/{teacher}.log",
+    benchmark:
+        "results/benchmarks/distil_teacher/{teacher}.tsv"
+    conda:
+        "../../envs/torch.yaml"
+    # one, as the weights that ship were made with: sums depend on the number of threads
+    threads: 1
+    resources:
+        gpu=config["run"]["gpu"],
+        mem_mb=lambda wildcards, attempt: 3000 * attempt,
+    params:
+        settings=lookup(within=config, dpath="teachers/{teacher}/training"),
+    script:
+        "../../scripts/distil_teacher.py"

@@ -11,8 +11,10 @@ from torch import Tensor, nn
 from variad import efficientnet_lite0 as lite0
 from variad.errors import UserError
 from variad.files import sha256
+from variad.models import pdn
 
 LITE0 = "efficientnet_lite0"
+PDN_LAYER = "features"
 HUB_FILE = "model.safetensors"
 
 
@@ -85,6 +87,24 @@ class Lite0Backbone(Backbone):
         return logits
 
 
+class PdnBackbone(Backbone):
+    """A patch description network with the weights of a local file; its one layer is ``features``."""
+
+    def __init__(self, name: str, layers: Sequence[str], weights: str | Path | None) -> None:
+        _check_layers(name, layers, [PDN_LAYER])
+        if weights is None:
+            raise UserError(f"backbone {name}: expected a local file of weights, found none; give one as weights.")
+        network = pdn.load_pdn(weights, name)
+        channels = network.config.channels
+        super().__init__(
+            name, layers, {PDN_LAYER: pdn.STRIDE}, {PDN_LAYER: channels}, sha256(weights), mean=pdn.MEAN, std=pdn.STD
+        )
+        self.network = network
+
+    def _features(self, normalised: Tensor) -> dict[str, Tensor]:
+        return {PDN_LAYER: self.network(normalised.contiguous(memory_format=torch.channels_last))}
+
+
 class TimmBackbone(Backbone):
     """Any timm model that can return features; layers by timm's module names, such as ``layer2``."""
 
@@ -114,14 +134,16 @@ def load_backbone(name: str, layers: Sequence[str], weights: str | Path | None =
     """Load a frozen backbone.
 
     Args:
-        name: ``efficientnet_lite0`` (packaged weights), or any timm model's name, with its tag to pin the weights
-            (``resnet18.tv_in1k``).
+        name: ``efficientnet_lite0`` (packaged weights), one of ``pdn.NETWORKS``, or any timm model's name, with its tag
+            to pin the weights (``resnet18.tv_in1k``).
         layers: names of the layers to return.
-        weights: a local safetensors file for a timm model; downloaded if not given.
+        weights: a local file for a PDN; a local safetensors file for a timm model, downloaded if not given.
 
     Raises:
         UserError: unknown backbone or layer, or weights that cannot be had.
     """
+    if name in pdn.NETWORKS:
+        return PdnBackbone(name, layers, weights)
     if name != LITE0:
         _check_timm_name(name)
         return TimmBackbone(name, layers, weights)
@@ -142,11 +164,13 @@ def _check_layers(name: str, layers: Sequence[str], known: Collection[str]) -> N
 def _check_timm_name(name: str) -> None:
     import timm
 
-    known = [LITE0, *timm.list_models(), *timm.list_pretrained()]
+    known = [LITE0, *pdn.NETWORKS, *timm.list_models(), *timm.list_pretrained()]
     if name not in known:
         close = difflib.get_close_matches(name, known, n=3)
         hint = f" such as {', '.join(close)}" if close else ""
-        raise UserError(f"backbone: expected {LITE0} or a timm model's name{hint}, found '{name}'.")
+        raise UserError(
+            f"backbone: expected {LITE0}, {', '.join(pdn.NETWORKS)} or a timm model's name{hint}, found '{name}'."
+        )
 
 
 def _timm_layers(name: str) -> dict[str, dict[str, Any]]:

@@ -131,8 +131,8 @@ def _check_references(config: Config) -> None:
             _defined(config, f"study.{key}", name, section)
     for name, part in config["study"]["only"].items():
         _one_of("study.only", name, config["study"]["detectors"])
-        for key, values in part.items():
-            for value in values:
+        for key in ("scenarios", "training_sets"):
+            for value in part.get(key, []):
                 _one_of(f"study.only.{name}.{key}", value, config["study"][key])
         if "original" not in part.get("training_sets", ["original"]):
             raise UserError(f"config key study.only.{name}.training_sets: expected 'original' among them.")

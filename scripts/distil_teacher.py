@@ -1,0 +1,10 @@
+"""Adapter of rule distil_teacher: settings in, weights and their measured quality out."""
+
+from variad.models.teacher_distillation import distil_teacher, settings_from
+from variad.models.teacher_quality import write_quality
+from variad.running import job
+
+with job(snakemake) as at:
+    settings = settings_from(snakemake.params.settings or {}, source="config key teachers.*.training")
+    distil_teacher(snakemake.output.weights, settings, at.device)
+    write_quality(snakemake.output.quality, snakemake.output.weights, settings)
