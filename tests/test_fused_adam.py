@@ -35,6 +35,14 @@ def test_steps_equal_adams_by_hand():
         np.testing.assert_allclose(parameter.detach(), expected, rtol=1e-5, atol=1e-6)
 
 
+def test_decay_adds_the_weights_to_the_gradient():
+    parameter = torch.tensor([2.0, -1.0], requires_grad=True)
+    parameter.grad = torch.tensor([0.5, 0.25])
+    FusedAdam([parameter], 0.1, weight_decay=0.5).step()
+    expected = adam_by_hand(np.array([2.0, -1.0]), [np.array([1.5, -0.25])], 0.1, (0.9, 0.999))
+    np.testing.assert_allclose(parameter.detach(), expected, rtol=1e-6)
+
+
 @pytest.mark.parametrize("given", [torch.channels_last, torch.contiguous_format])
 @pytest.mark.parametrize("kept", [torch.channels_last, torch.contiguous_format])
 def test_memory_layouts_do_not_mix_numbers_up(kept, given):

@@ -179,7 +179,9 @@ def test_map_has_its_peak_where_the_patch_is_and_keeps_constants():
     full = full_size_map(patches, MapSize(112, 56, 56, sigma=4))
     row, column = np.unravel_index(full.argmax(), full.shape)
     assert abs(row - 23.5) <= 1 and abs(column - 43.5) <= 1
-    np.testing.assert_allclose(full_size_map(np.full((7, 7), 3, np.float32), MapSize(30, 40, 56, sigma=4)), 3, rtol=1e-6)
+    np.testing.assert_allclose(
+        full_size_map(np.full((7, 7), 3, np.float32), MapSize(30, 40, 56, sigma=4)), 3, rtol=1e-6
+    )
 
 
 def test_cropped_border_takes_the_nearest_seen_value():

@@ -43,7 +43,7 @@ def test_a_users_own_file_is_a_method(own):
 def test_mistakes_are_said_in_a_sentence(own):
     with pytest.raises(UserError, match=r"expected a method among patchcore.*, or file.py:Class, found 'patchcor'"):
         check_method("patchcor")
-    with pytest.raises(UserError, match="found 'nowhere.py:Mean'"):
+    with pytest.raises(UserError, match=r"found 'nowhere.py:Mean'"):
         check_method("nowhere.py:Mean")
     with pytest.raises(UserError, match=r"mine.py: expected a detector class Median, found none"):
         detector_class(own.replace("Mean", "Median"))

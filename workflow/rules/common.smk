@@ -35,6 +35,7 @@ wildcard_constraints:
     encoder=one_of(config["encoders"]),
     word_source="wordnet_related|wordnet_all|wordlist",
     vqgan=one_of(config["vqgans"]),
+    teacher=one_of(config["teachers"]),
 
 
 def relative(path):

@@ -11,15 +11,22 @@ from torch.optim.adam import adam
 
 
 class FusedAdam:
-    """Adam (Kingma & Ba, 2015) with epsilon 1e-8 and no decay of weights; equal to ``torch.optim.Adam(fused=True)``.
+    """Adam (Kingma & Ba, 2015) with epsilon 1e-8; equal to ``torch.optim.Adam(fused=True)``.
 
     Args:
-        parameters: float32 leaves on one device; all have a gradient whenever ``step`` is called.
+        parameters: leaves on one device; all have a gradient whenever ``step`` is called.
+        weight_decay: added to the gradient, times the weights.
     """
 
-    def __init__(self, parameters: Iterable[Tensor], learning_rate: float, betas: tuple[float, float]) -> None:
+    def __init__(
+        self,
+        parameters: Iterable[Tensor],
+        learning_rate: float,
+        betas: tuple[float, float] = (0.9, 0.999),
+        weight_decay: float = 0.0,
+    ) -> None:
         self.parameters = list(parameters)
-        self.learning_rate, self.betas = learning_rate, betas
+        self.learning_rate, self.betas, self.weight_decay = learning_rate, betas, weight_decay
         self.first = [torch.zeros_like(parameter) for parameter in self.parameters]
         self.second = [torch.zeros_like(parameter) for parameter in self.parameters]
         self.steps = [torch.zeros((), device=parameter.device) for parameter in self.parameters]
@@ -40,7 +47,7 @@ class FusedAdam:
             beta1=self.betas[0],
             beta2=self.betas[1],
             lr=self.learning_rate,
-            weight_decay=0.0,
+            weight_decay=self.weight_decay,
             eps=1e-8,
             maximize=False,
         )
@@ -49,7 +56,7 @@ class FusedAdam:
 
 
 def _laid_out_as(parameter: Tensor) -> Tensor:
-    """A parameter's gradient in the parameter's order in memory: the fused kernel pairs numbers by their place there."""
+    """A parameter's gradient in the parameter's order in memory: the fused kernel pairs numbers by their place."""
     gradient = parameter.grad
     assert gradient is not None
     return gradient if gradient.stride() == parameter.stride() else torch.empty_like(parameter).copy_(gradient)

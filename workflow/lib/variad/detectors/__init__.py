@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
 METHODS = {
     "patchcore": "variad.detectors.patchcore:PatchCore",
-    "cflow": "variad.detectors.cflow:CFlow",
-    "reverse_distillation": "variad.detectors.reverse_distillation:ReverseDistillation",
-    "efficientad": "variad.detectors.efficientad:EfficientAD",
+    "cflow": "variad.detectors.cflow.detector:CFlow",
+    "reverse_distillation": "variad.detectors.reverse_distillation.detector:ReverseDistillation",
+    "efficientad": "variad.detectors.efficientad.detector:EfficientAD",
 }
 
 
@@ -48,7 +48,8 @@ def method_file(method: str) -> Path:
     check_method(method)
     if method not in METHODS:
         return Path(method.rsplit(":", 1)[0])
-    return Path(__file__).parent / f"{METHODS[method].split(':')[0].rsplit('.', 1)[1]}.py"
+    module = METHODS[method].partition(":")[0].removeprefix(f"{__name__}.")
+    return Path(__file__).parent.joinpath(*module.split(".")).with_suffix(".py")
 
 
 def check_method(method: str) -> None:
@@ -57,9 +58,7 @@ def check_method(method: str) -> None:
     """
     path, _, name = method.rpartition(":")
     if method not in METHODS and not (name.isidentifier() and path.endswith(".py") and Path(path).is_file()):
-        raise UserError(
-            f"detector: expected a method among {', '.join(METHODS)}, or file.py:Class, found {method!r}."
-        )
+        raise UserError(f"detector: expected a method among {', '.join(METHODS)}, or file.py:Class, found {method!r}.")
 
 
 def create_detector(method: str, settings: dict[str, Any], extractor: "Extractor", device: str = "cpu") -> Any:

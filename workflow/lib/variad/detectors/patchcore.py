@@ -10,9 +10,9 @@ from safetensors import safe_open
 from safetensors.numpy import save_file
 
 from variad.detectors.anomaly_map import bilinear_matrix
+from variad.detectors.bank_search import BankSearch
 from variad.detectors.base import DetectorInput, Scored
 from variad.detectors.coreset import greedy_coreset, random_projection
-from variad.detectors.neighbours import nearest
 from variad.errors import UserError
 from variad.feature_files import FeatureMaps
 from variad.files import writing
@@ -56,7 +56,11 @@ class PatchCore:
         self.coreset_fraction, self.coreset_limit = coreset_fraction, coreset_limit
         self.projection, self.neighbours = projection, neighbours
         self.device = device
-        self.memory_bank = np.empty((0, 0), np.float32)
+        self._keep(np.empty((0, 0), np.float32))
+
+    def _keep(self, memory_bank: Patches) -> None:
+        self.memory_bank = memory_bank
+        self._search = BankSearch(memory_bank, self.device)
 
     def fit(self, training: DetectorInput, generator: np.random.Generator) -> None:
         """Fill the memory bank; see ``Detector.fit``."""
@@ -65,13 +69,13 @@ class PatchCore:
         count = max(1, int(self.coreset_fraction * len(patches)))
         count = min(count, self.coreset_limit or count)
         projected = random_projection(patches, self.projection, generator)
-        self.memory_bank = patches[greedy_coreset(projected, count, generator, self.device)]
+        self._keep(patches[greedy_coreset(projected, count, generator, self.device)])
 
     def score(self, images: DetectorInput) -> Scored:
         """Patch distances as maps, their re-weighted maximum as image score; see ``Detector.score``."""
         patches = embed_patches(images.features)
         count, height, width, channels = patches.shape
-        distance, index = nearest(patches.reshape(-1, channels), self.memory_bank, 1, self.device)
+        distance, index = self._search.nearest(patches.reshape(-1, channels))
         flat = distance.reshape(count, -1)
         scores = self._image_scores(patches.reshape(count, -1, channels), flat, index.reshape(count, -1))
         return Scored(scores, flat.reshape(count, height, width))
@@ -88,7 +92,7 @@ class PatchCore:
         if neighbours == 1:
             return largest
         closest = self.memory_bank[index[rows, worst]]
-        support = nearest(closest, self.memory_bank, neighbours, self.device)[1]
+        support = self._search.nearest(closest, neighbours)[1]
         to_support = np.linalg.norm(patches[rows, worst][:, None] - self.memory_bank[support], axis=2)
         # column 0 is the nearest vector itself, so its part of the softmax is 1 over the sum
         weight = 1 - 1 / np.exp(to_support - to_support[:, :1]).sum(axis=1)
@@ -104,7 +108,7 @@ class PatchCore:
         """Read what ``save`` wrote."""
         with safe_open(path, "np") as file:
             detector = cls(**json.loads(file.metadata()["settings"]), device=device)
-            detector.memory_bank = file.get_tensor("memory_bank")
+            detector._keep(file.get_tensor("memory_bank"))
         return detector
 
 

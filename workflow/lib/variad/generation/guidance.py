@@ -71,7 +71,7 @@ def guide(
     """
     latent = start.clone().requires_grad_()
     # Adam works element by element, so that a batch is as good as one image at a time
-    optimiser = FusedAdam([latent], settings.learning_rate, (0.9, 0.999))
+    optimiser = FusedAdam([latent], settings.learning_rate)
     windows = draw_windows(settings.cutouts, settings.iterations + 1, generators).to(latent)
     history = []
     for iteration in tqdm(

@@ -1,0 +1,43 @@
+"""What many tests of the downloads look at."""
+
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from variad.downloads.extraction import extract
+from variad.downloads.limits import Limits
+from variad.downloads.verification import Expected
+from variad.errors import UserError
+
+
+def names(folder: Path) -> list[str]:
+    """What lies in a folder, hidden files included, sorted."""
+    return sorted(path.name for path in folder.iterdir())
+
+
+def nothing_left(target: Path) -> bool:
+    """Whether the folder of ``target`` is empty."""
+    return not names(target.parent)
+
+
+def sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def expected_of(content: bytes) -> Expected:
+    """All that a publisher could say of ``content``."""
+    return Expected(sha256=sha256(content), md5=hashlib.md5(content).hexdigest(), size=len(content))
+
+
+def refused(archive: Path, place: Path, limits: Limits | None = None, keep_archive: bool = True) -> str:
+    """The sentence by which ``archive``, alone in ``place``, is refused, after seeing that nothing was written."""
+    with pytest.raises(UserError) as refusal:
+        extract(archive, place / "data", limits, keep_archive)
+    sentence = str(refusal.value)
+    assert sentence.endswith(".") and "\n" not in sentence
+    assert sentence.startswith(f"{archive}: ")
+    assert names(place) == [archive.name]
+    assert names(place.parent) == ["here", "victim"]
+    assert (place.parent / "victim").read_text() == "untouched"
+    return sentence.removeprefix(f"{archive}: ").removesuffix(".")

@@ -1,0 +1,70 @@
+"""The catalogue: consistent in itself, and fetched by its own rules."""
+
+import dataclasses
+import hashlib
+import logging
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+from tests.downloads.server import FileServer
+from variad.downloads.catalogue import CATALOGUE, DATASETS, WEIGHTS, find_source
+from variad.downloads.recording import record_path
+from variad.downloads.sources import Source, fetch_source, licence_notice
+from variad.downloads.verification import Expected
+from variad.errors import UserError
+
+
+def test_names_and_files_are_different() -> None:
+    assert len(CATALOGUE) == len(DATASETS) + len(WEIGHTS)
+    assert len({source.file_name for source in CATALOGUE.values()}) == len(CATALOGUE)
+    assert len({source.url for source in CATALOGUE.values()}) == len(CATALOGUE)
+
+
+@pytest.mark.parametrize("name", DATASETS)
+def test_data_sets_have_a_published_hash(name: str) -> None:
+    assert DATASETS[name].expected.hashed
+
+
+@pytest.mark.parametrize("name", CATALOGUE)
+def test_plain_text_only_with_a_hash(name: str) -> None:
+    source = CATALOGUE[name]
+    assert urlsplit(source.url).scheme == "https" or source.expected.hashed
+    assert Path(source.file_name).name == source.file_name
+
+
+def test_industrial_data_sets_say_that_they_are_not_for_commerce() -> None:
+    for name in ("mvtec_ad", "btad", "mvtec_loco"):
+        assert "licence CC BY-NC-SA 4.0: no commercial use" in licence_notice(CATALOGUE[name])
+    assert "ask its publisher" in licence_notice(CATALOGUE["flowers_102"])
+
+
+def test_sizes_are_exact_or_rough() -> None:
+    assert CATALOGUE["cub"].bytes_about == 1_150_585_339
+    assert CATALOGUE["mvtec_ad"].bytes_about == 5_260_000_000
+    assert CATALOGUE["btad"].bytes_about is None
+
+
+def test_unknown_name() -> None:
+    with pytest.raises(UserError, match=r"download: expected one of mvtec_ad, btad, .*, found 'mnist'"):
+        find_source("mnist")
+
+
+@pytest.mark.parametrize("hashed", [True, False])
+@pytest.mark.usefixtures("waits")
+def test_source_is_fetched_and_its_licence_said(
+    server: FileServer, content: bytes, tmp_path: Path, hashed: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    expected = Expected(sha256=hashlib.sha256(content).hexdigest()) if hashed else Expected()
+    source = Source("Things", server.publish("/a?p=%2Fb&dl=1", content), "things.zip", "http://home", expected)
+    source = dataclasses.replace(source, licence="MIT")
+    logger = logging.getLogger("variad.downloads")
+    with caplog.at_level(logging.INFO, logger=logger.name):
+        logger.addHandler(caplog.handler)  # itself: a job of an earlier test may have cut off its parents
+        fetched = fetch_source(source, tmp_path / "downloads")
+        logger.removeHandler(caplog.handler)
+    assert fetched.path == tmp_path / "downloads" / "things.zip"
+    assert fetched.path.read_bytes() == content
+    assert caplog.messages[0] == "Things: licence MIT (http://home)"
+    assert record_path(fetched.path).exists() is not hashed

@@ -1,0 +1,114 @@
+"""Servers that redirect, refuse, fail or say nothing."""
+
+import socket
+import time
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from pathlib import Path
+
+import pytest
+
+from tests.downloads.checks import expected_of
+from tests.downloads.server import Fault, FileServer
+from variad.downloads.fetching import fetch
+from variad.downloads.retrying import Patience
+from variad.errors import UserError
+
+pytestmark = pytest.mark.usefixtures("waits")
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_redirects_are_followed_also_when_resuming(
+    server: FileServer, content: bytes, tmp_path: Path, status: int
+) -> None:
+    server.publish("/real", content, Fault(drop=5_000))
+    there = Fault(status=status, headers={"Location": "/real"})
+    url = server.publish("/a.bin", b"", there, there)
+    assert fetch(url, tmp_path / "a.bin", expected_of(content)).path.read_bytes() == content
+    assert server.sent == len(content)
+
+
+@pytest.mark.parametrize("location", ["file:///etc/passwd", "ftp://127.0.0.1/a.bin"])
+def test_redirects_elsewhere_are_refused(server: FileServer, tmp_path: Path, location: str) -> None:
+    url = server.publish("/a.bin", b"", Fault(status=302, headers={"Location": location}))
+    with pytest.raises(UserError, match=r"a\.bin: expected an address of a file, found: .*connection adapters"):
+        fetch(url, tmp_path / "a.bin")
+
+
+def test_redirects_in_a_circle_are_refused(server: FileServer, tmp_path: Path) -> None:
+    url = server.publish("/a.bin", b"", *[Fault(status=302, headers={"Location": "/a.bin"})] * 20)
+    with pytest.raises(UserError, match="expected an address of a file, found: Exceeded 10 redirects"):
+        fetch(url, tmp_path / "a.bin")
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 410])
+def test_refusals_are_final(server: FileServer, tmp_path: Path, waits: list[float], status: int) -> None:
+    url = server.publish("/a.bin", b"", *[Fault(status=status)] * 3)
+    with pytest.raises(UserError, match=rf"^{url}: expected a file, found HTTP status {status} \([\w ]+\)\.$"):
+        fetch(url, tmp_path / "a.bin")
+    assert len(server.answers) == 1
+    assert waits == []
+    assert not (tmp_path / "a.bin").exists()
+
+
+@pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 504])
+def test_passing_faults_are_waited_for(
+    server: FileServer, content: bytes, tmp_path: Path, waits: list[float], status: int
+) -> None:
+    url = server.publish("/a.bin", content, *[Fault(status=status)] * 4)
+    assert fetch(url, tmp_path / "a.bin").path.read_bytes() == content
+    assert len(waits) == 4
+    assert all(2.0**n / 2 <= wait <= 2.0**n for n, wait in enumerate(waits))
+
+
+def test_retry_after_is_honoured(server: FileServer, content: bytes, tmp_path: Path, waits: list[float]) -> None:
+    date = format_datetime(datetime.now(UTC) + timedelta(seconds=90), usegmt=True)
+    faults = [Fault(status=503, headers={"Retry-After": value}) for value in ("17", date, "soon")]
+    fetch(server.publish("/a.bin", content, *faults), tmp_path / "a.bin")
+    assert waits[0] == 17
+    assert 80 < waits[1] <= 90
+    assert 2 <= waits[2] <= 4
+
+
+def test_server_that_asks_for_hours_is_given_up(server: FileServer, tmp_path: Path, waits: list[float]) -> None:
+    url = server.publish("/a.bin", b"", Fault(status=503, headers={"Retry-After": "7200"}))
+    with pytest.raises(UserError, match=r"found HTTP status 503 \(.*\), to be retried in 7200 s\."):
+        fetch(url, tmp_path / "a.bin")
+    assert waits == []
+
+
+def test_progress_renews_the_patience(
+    server: FileServer, tmp_path: Path, waits: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("variad.downloads.fetching.PROGRESS", 10_000)
+    content = bytes(range(256)) * 1_000
+    url = server.publish("/a.bin", content, *[Fault(drop=20_000 * n) for n in range(1, 11)])
+    assert fetch(url, tmp_path / "a.bin", patience=Patience(retries=1)).path.read_bytes() == content
+    assert len(waits) == 10
+    assert max(waits) <= 1
+
+
+def test_bytes_fetched_again_are_no_progress(
+    server: FileServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("variad.downloads.fetching.PROGRESS", 10_000)
+    content = bytes(range(256)) * 1_000
+    url = server.publish("/a.bin", content, *[Fault(drop=20_000)] * 50, ranges=False)
+    with pytest.raises(UserError, match=r"in 3 attempts in a row: a lost connection \(.*20000 bytes read"):
+        fetch(url, tmp_path / "a.bin", patience=Patience(retries=2))
+    assert len(server.answers) == 3
+
+
+def test_silent_server_runs_into_the_timeout(server: FileServer, content: bytes, tmp_path: Path) -> None:
+    url = server.publish("/a.bin", content, Fault(pause=60))
+    started = time.monotonic()
+    assert fetch(url, tmp_path / "a.bin", patience=Patience(read_timeout=0.1)).path.read_bytes() == content
+    assert time.monotonic() - started < 5
+
+
+def test_server_that_is_not_there(tmp_path: Path, waits: list[float]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        url = f"http://127.0.0.1:{taken.getsockname()[1]}/a.bin"
+    with pytest.raises(UserError, match=rf"^{url}: expected a file, found in 3 attempts .*Connection refused\)\.$"):
+        fetch(url, tmp_path / "a.bin", patience=Patience(retries=2))
+    assert len(waits) == 2
