@@ -1,6 +1,6 @@
 """Adapter of rule pack_category: the images of a manifest as 8-bit RGB at one size, in one file."""
 
-from variad.datasets import open_dataset
+from variad.datasets import open_dataset, saturations_of
 from variad.datasets.packing import pack_category
 from variad.running import job
 from variad.tables import read_table
@@ -16,5 +16,6 @@ with job(snakemake) as at:
         image_size=snakemake.params.image_size,
         dataset=snakemake.wildcards.dataset,
         category=snakemake.wildcards.category,
+        saturations=saturations_of(dataset, snakemake.wildcards.category),
     )
     at.log.info("%d images at %d px", len(manifest), snakemake.params.image_size)

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from variad.contents import filling
+from variad.defects import read_defects
 from variad.detectors import detector_class
 from variad.detectors.scoring import TestSet, pixel_metrics_table, score_run, score_table
 from variad.detectors.training import extractor_of
@@ -23,13 +24,13 @@ with job(snakemake) as at, filling(snakemake.output.maps) as maps:
         extractor.resolution,
         extractor.crop,
     )
-    masks = read_masks(given.images, test.image_ids)
+    masks, defects = read_masks(given.images, test.image_ids), read_defects(given.images, test.image_ids)
     scores, metrics, histograms = {}, {}, {}
     for run in range(snakemake.params.runs):
         model = Path(given.models).with_name(f"run_{run}.safetensors")
         detector = detector_class(snakemake.params.method).load(model, at.device)
         kept = maps / f"run_{run}" / snakemake.wildcards.category if run in snakemake.params.keep_map_runs else None
-        scores[run], metrics[run], histograms[run] = score_run(detector, test, masks, kept)
+        scores[run], metrics[run], histograms[run] = score_run(detector, test, masks, kept, defects)
         at.log.info("run %d: scored %d images", run, len(test.image_ids))
     write_table(out.scores, score_table(test, scores), "scores")
     write_table(out.pixel_metrics, pixel_metrics_table(metrics), "pixel_metrics")

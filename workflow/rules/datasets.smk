@@ -53,6 +53,7 @@ rule pack_category:
         manifest=rules.index_category.output.manifest,
         root=dataset_root,
         code=code_of("pack_category"),
+        adapter=adapter_code,
     output:
         images="results/{dataset}/{category}/images.h5",
     log:

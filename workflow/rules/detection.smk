@@ -53,7 +53,7 @@ rule score_test_set:
     threads: 1
     resources:
         gpu=config["run"]["gpu"],
-        mem_mb=lambda wildcards, attempt: 4000 * attempt,
+        mem_mb=lambda wildcards, attempt: 6000 * attempt,
     params:
         method=lambda wildcards: detector_of(wildcards)["method"],
         extractor=detector_extractor,

@@ -100,11 +100,9 @@ class BankSearch:
         return self._among(queries, row, self._place[begin + column], count)
 
     def _limit(self, queries: Vectors, bounds: Vectors, place: Places, count: int) -> Wide:
-        """Squared distance ``[Q]`` within which ``count`` bank vectors are: those of ``place`` with the lowest bounds."""
-        if count == 1:
-            lowest = bounds.argmin(axis=1)[:, None]
-        else:
-            lowest = np.argpartition(bounds, count - 1, axis=1)[:, :count]
+        """Squared distance ``[Q]`` within which are ``count`` bank vectors: those of ``place`` with the lowest bounds."""
+        one = count == 1  # by far the fastest
+        lowest = bounds.argmin(axis=1)[:, None] if one else np.argpartition(bounds, count - 1, axis=1)[:, :count]
         farthest = np.linalg.norm(queries[:, None] - self.bank[place[lowest]], axis=2).max(axis=1)
         return farthest.astype(np.float64) ** 2
 
