@@ -1,0 +1,63 @@
+"""The four detectors side by side, from features to the summary and to predictions."""
+
+import pytest
+import yaml
+
+from variad.tables import read_table
+
+from .running import ROOT, TINY, planned, succeed
+
+pytestmark = pytest.mark.slow
+TRAINED = ["cflow", "reverse_distillation", "efficientad"]
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory):
+    """One category with two training sets, and detectors with budgets of a second; the trained ones see one run."""
+    folder = tmp_path_factory.mktemp("detectors")
+    default, config = (yaml.safe_load(path.read_text()) for path in (ROOT / "config/config.yaml", TINY))
+    del config["datasets"]["textures"]
+    config["image_size"] = 96
+    config["training_sets"]["duplicated"] = {"method": "duplicate", "images_per_shot": {"one_shot": 2}}
+    config["detectors"] = default["detectors"]
+    config["detectors"]["cflow"]["settings"]["epochs"] = 2
+    config["detectors"]["reverse_distillation"]["settings"]["epochs"] = 2
+    config["detectors"]["efficientad"]["settings"]["steps"] = 5
+    config["study"] |= {"scenarios": ["one_shot"], "training_sets": ["original", "duplicated"]}
+    config["study"] |= {"detectors": ["patchcore", *TRAINED], "only": {name: {"runs": 1} for name in TRAINED}}
+    config["study"]["only"]["cflow"]["training_sets"] = ["original"]
+    config["predict"] = {"scenario": "one_shot", "training_set": "duplicated", "detector": "efficientad"}
+    path = folder / "detectors.yaml"
+    path.write_text(yaml.safe_dump(config, sort_keys=False))
+    (folder / "resources").symlink_to(ROOT / "resources")
+    succeed(folder, "--cores", "2", config=path)
+    return folder, path
+
+
+def test_every_detector_stands_in_the_summary(study):
+    folder, _ = study
+    table = read_table(folder / "results/tables/summary.csv", "summary").query("metric == 'image_auroc'")
+    rows = table.set_index(["detector", "training_set"])
+    sets = {name: ["original", "duplicated"] for name in ("patchcore", "reverse_distillation", "efficientad")}
+    assert set(rows.index) == {(name, each) for name, these in sets.items() for each in these} | {("cflow", "original")}
+    assert rows["runs"].to_dict() == {key: 2 if key[0] == "patchcore" else 1 for key in rows.index}
+    assert rows.loc[("patchcore", "duplicated"), "gain"] == 0
+    assert rows["mean"].between(0, 100).all()
+
+
+def test_nothing_is_left_to_do_and_a_lost_model_is_trained_again(study):
+    folder, path = study
+    assert planned(folder, config=path) == {}
+    model = folder / "results/elpv/mono/one_shot/original/reverse_distillation/model/run_0.safetensors"
+    before = model.read_bytes()
+    model.unlink()
+    jobs = planned(folder, config=path)
+    assert jobs["train_detector"] == jobs["score_test_set"] == 1 and "extract_features" not in jobs
+    succeed(folder, "--cores", "2", config=path)
+    assert model.read_bytes() == before
+
+
+def test_predictions_come_from_a_detector_that_looks_at_images(study):
+    folder, path = study
+    said = succeed(folder, "--dry-run", "predict", config=path)
+    assert "predict_images" in said
