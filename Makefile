@@ -1,6 +1,7 @@
-# The commands that a person types here. Everything is installed into $(VENV); the rest of the machine stays as it is.
+# The commands that a person types here. Everything is installed into $(VENV) and $(BENCH_VENV), nothing anywhere else.
 PYTHON ?= python3
 VENV ?= .venv
+BENCH_VENV ?= .venv-bench
 CORES ?= all
 
 IN_VENV := PYTHONPATH=workflow/lib "$(VENV)/bin/python"
@@ -8,7 +9,7 @@ IN_VENV := PYTHONPATH=workflow/lib "$(VENV)/bin/python"
 define set_up
 @command -v "$(PYTHON)" >/dev/null || \
 	{ echo "error: there is no command '$(PYTHON)'; name a Python 3.11 or newer: make PYTHON=..." >&2; exit 1; }
-@"$(PYTHON)" envs/install.py "$(VENV)"
+@"$(PYTHON)" envs/install.py
 endef
 
 .DEFAULT_GOAL := help
@@ -17,15 +18,16 @@ endef
 help:
 	@echo "make demo    set up $(VENV), run the workflow on the data that come with it, print the result table"
 	@echo "make test    set up $(VENV) with the tools of the tests, then lint and run every test"
-	@echo "make bench   set up $(VENV), measure the generator against a plain loop; writes benchmarks/*.csv"
+	@echo "make bench   set up $(VENV), and $(BENCH_VENV) with anomalib; measure the generator against a plain loop and"
+	@echo "             the detectors against anomalib, an hour on one core; writes benchmarks/*.csv"
 	@echo "make lint    the first part of make test"
 	@echo "make lock    resolve envs/*.in again: envs/*.lock, and the conda environments made from them"
-	@echo "make clean   remove $(VENV) and what tools left behind; results/ stays"
+	@echo "make clean   remove $(VENV), $(BENCH_VENV) and what tools left behind; results/ stays"
 	@echo
-	@echo "Settings: PYTHON=$(PYTHON) (3.11 or newer)  VENV=$(VENV)  CORES=$(CORES)"
+	@echo "Settings: PYTHON=$(PYTHON) (3.11 or newer)  VENV=$(VENV)  BENCH_VENV=$(BENCH_VENV)  CORES=$(CORES)"
 
 demo:
-	$(set_up) requirements
+	$(set_up) "$(VENV)" requirements
 	@$(IN_VENV) -m snakemake --cores $(CORES) --quiet rules host
 	@echo
 	@$(IN_VENV) -m variad.summary results/tables/summary.csv
@@ -35,11 +37,15 @@ test: lint
 	OMP_NUM_THREADS=1 $(IN_VENV) -m pytest -n 2
 
 bench:
-	$(set_up) requirements
+	$(set_up) "$(VENV)" requirements
+	$(set_up) "$(BENCH_VENV)" bench
 	$(IN_VENV) benchmarks/generation.py
+	$(IN_VENV) benchmarks/detectors.py --peer "$(BENCH_VENV)/bin/python"
+	$(IN_VENV) benchmarks/latency.py
+	$(IN_VENV) benchmarks/plot_detectors.py
 
 lint:
-	$(set_up) requirements-test
+	$(set_up) "$(VENV)" requirements-test
 	$(IN_VENV) -m snakefmt --check Snakefile workflow
 	$(IN_VENV) -m ruff check .
 	$(IN_VENV) -m ruff format --check .
@@ -47,8 +53,8 @@ lint:
 	$(IN_VENV) -m snakemake --lint
 
 lock:
-	$(set_up) requirements-test
+	$(set_up) "$(VENV)" requirements-test
 	"$(VENV)/bin/python" envs/generate.py --resolve
 
 clean:
-	rm -rf "$(VENV)" .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf "$(VENV)" "$(BENCH_VENV)" .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -16,8 +16,14 @@ from pathlib import Path
 
 ENVS = Path(__file__).resolve().parent
 CONDA_ENVIRONMENTS = ("base", "torch", "report")
-# Each is resolved within the versions of the ones before it, so that the tests run what the workflow runs.
-LOCKS = ("installer", "requirements", "requirements-test")
+# Each with the locks whose versions it is resolved within, so that the tests run what the workflow runs. The peer of
+# `make bench` has requirements of its own, and an environment of its own.
+LOCKS: dict[str, tuple[str, ...]] = {
+    "installer": (),
+    "requirements": (),
+    "requirements-test": ("requirements",),
+    "bench": (),
+}
 PYTHON = "3.11"
 
 
@@ -34,8 +40,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="make envs/*.yaml from envs/requirements.lock")
     parser.add_argument("--resolve", action="store_true", help="make envs/*.lock from envs/*.in first")
     if parser.parse_args().resolve:
-        for number, lock in enumerate(LOCKS):
-            _resolve(lock, LOCKS[1:number])
+        for lock, within in LOCKS.items():
+            _resolve(lock, within)
     pins = read_lock(ENVS / "requirements.lock")
     for name in CONDA_ENVIRONMENTS:
         (ENVS / f"{name}.yaml").write_text(conda_environment(name, pins), encoding="utf-8")

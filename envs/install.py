@@ -20,7 +20,7 @@ if sys.version_info < (3, 11):  # noqa: UP036
 
 ENVS = Path(__file__).resolve().parent
 # The tools of the tests are pinned on top of the very same versions, so their environment also serves a run.
-ALSO_SERVED_BY = {"requirements": ["requirements-test"], "requirements-test": []}
+ALSO_SERVED_BY = {"requirements": ["requirements-test"], "requirements-test": [], "bench": []}
 
 
 def main(venv: Path, lock: str) -> None:

@@ -147,19 +147,17 @@ def study_training_sets():
     ]
 
 
-def detectors_of(scenario, training_set):
+def detectors_of(dataset, scenario, training_set):
     """The detectors that see a training set in a scenario: all but those that ``study.only`` keeps from it."""
+    cell = {"datasets": dataset, "scenarios": scenario, "training_sets": training_set}
+    only = config["study"]["only"]
     return [
         name
         for name in config["study"]["detectors"]
-        if scenario in part_of_study(name, "scenarios")
-        and training_set in part_of_study(name, "training_sets")
+        if all(
+            value in only.get(name, {}).get(key, [value]) for key, value in cell.items()
+        )
     ]
-
-
-def part_of_study(detector, key):
-    only = config["study"]["only"].get(detector, {})
-    return only.get(key, config["study"][key])
 
 
 def cells_of_category(wildcards):
@@ -168,7 +166,7 @@ def cells_of_category(wildcards):
         f"results/{wildcards.dataset}/{wildcards.category}/{scenario}/{training_set}/{detector}"
         for scenario in config["study"]["scenarios"]
         for training_set in config["study"]["training_sets"]
-        for detector in detectors_of(scenario, training_set)
+        for detector in detectors_of(wildcards.dataset, scenario, training_set)
     ]
 
 

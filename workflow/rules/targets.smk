@@ -21,11 +21,9 @@ def kept_files():
     for dataset, category in study_categories():
         here = f"results/{dataset}/{category}"
         names = Wildcards(fromdict={"dataset": dataset, "category": category})
-        extractors = extractors_of(config["study"]["detectors"])
         files += [
             f"{here}/{name}" for name in ("manifest.csv", "images.h5", "shots.csv")
         ]
-        files += [f"{here}/features/{extractor}.h5" for extractor in extractors]
         for choice in prompts_of_category(names):
             stem = Path(choice).stem
             files += [
@@ -34,8 +32,11 @@ def kept_files():
                 f"{here}/texts/{stem}.h5",
             ]
             files.append(f"{here}/candidates/{stem.rpartition('.')[2]}.csv")
-        for cell in cells_of_category(names):
+        cells = cells_of_category(names)
+        for cell in cells:
             files += [f"{cell}/{name}" for name in CELL_FILES]
+        extractors = extractors_of({Path(cell).name for cell in cells})
+        files += [f"{here}/features/{extractor}.h5" for extractor in extractors]
         files += [
             f"results/tables/{dataset}/{category}{ending}"
             for ending in (".csv", ".bootstrap.h5")
@@ -61,7 +62,7 @@ def training_set_outputs(dataset, category, scenario, training_set):
     here = f"results/{dataset}/{category}/{scenario}/{training_set}"
     files = [f"{here}/added.h5", f"{here}/contact_sheet.png"]
     if config["training_sets"][training_set]["method"] != "none":
-        extractors = extractors_of(detectors_of(scenario, training_set))
+        extractors = extractors_of(detectors_of(dataset, scenario, training_set))
         files += [f"{here}/features/{extractor}.h5" for extractor in extractors]
     return files
 

@@ -131,9 +131,10 @@ def _check_references(config: Config) -> None:
             _defined(config, f"study.{key}", name, section)
     for name, part in config["study"]["only"].items():
         _one_of("study.only", name, config["study"]["detectors"])
-        for key in ("scenarios", "training_sets"):
+        known = {key: config["study"][key] for key in ("scenarios", "training_sets")} | {"datasets": config["datasets"]}
+        for key, names in known.items():
             for value in part.get(key, []):
-                _one_of(f"study.only.{name}.{key}", value, config["study"][key])
+                _one_of(f"study.only.{name}.{key}", value, names)
         if "original" not in part.get("training_sets", ["original"]):
             raise UserError(f"config key study.only.{name}.training_sets: expected 'original' among them.")
     _defined(config, "predict.training_set", config["predict"]["training_set"], "training_sets")

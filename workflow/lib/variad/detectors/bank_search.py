@@ -100,7 +100,7 @@ class BankSearch:
         return self._among(queries, row, self._place[begin + column], count)
 
     def _limit(self, queries: Vectors, bounds: Vectors, place: Places, count: int) -> Wide:
-        """Squared distance ``[Q]`` within which are ``count`` bank vectors: those of ``place`` with the lowest bounds."""
+        """Squared distances ``[Q]`` that ``count`` bank vectors are within: the lowest bounds of ``place``."""
         one = count == 1  # by far the fastest
         lowest = bounds.argmin(axis=1)[:, None] if one else np.argpartition(bounds, count - 1, axis=1)[:, :count]
         farthest = np.linalg.norm(queries[:, None] - self.bank[place[lowest]], axis=2).max(axis=1)
