@@ -1,11 +1,14 @@
 """Completing and checking a config."""
 
 import copy
+from pathlib import Path
 
 import pytest
 import yaml
 
 from variad.configuration import load_yaml, merged, resolve
+from variad.detectors import create_detector
+from variad.detectors.base import Extractor
 from variad.errors import UserError
 
 DEFAULT = "config/config.yaml"
@@ -107,3 +110,14 @@ def test_files_that_are_no_mapping(tmp_path):
 def test_merged_replaces_keys_only():
     assert merged({"a": 1, "b": 2}, {"b": 3}) == {"a": 1, "b": 3}
     assert merged({"a": 1}, None) == {"a": 1}
+
+
+@pytest.mark.parametrize("path", sorted(Path("config").glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_config_that_ships_is_complete_and_its_detectors_know_their_settings(path):
+    config = resolve(load_yaml(path), DEFAULT)
+    for entry in config["detectors"].values():
+        source = config["extractors"][entry["extractor"]]
+        layers = tuple(entry["layers"] or source["layers"])
+        resolution = source["resolution"] or config["image_size"]
+        extractor = Extractor(source["backbone"], layers, source["weights"], resolution, source["crop"])
+        create_detector(entry["method"], entry["settings"], extractor)
