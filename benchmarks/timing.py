@@ -1,0 +1,50 @@
+"""Seconds and memory of a measurement, on a CPU or a GPU; for both sides of ``detectors.py``."""
+
+import os
+import platform
+import resource
+import time
+from pathlib import Path
+
+
+class Stopwatch:
+    """Time between laps; a GPU has finished its work when a lap ends."""
+
+    def __init__(self, device: str) -> None:
+        self._device = device
+        self._wall, self._cpu = self._now()
+
+    def lap(self, name: str) -> dict[str, float]:
+        """Since the last one: ``<name>_s``, and ``<name>_cpu_s`` of all threads, which a busy machine changes less.
+
+        ``<name>_peak_gb`` is the most memory in use at once since the start: of the process, or of torch on a GPU.
+        """
+        wall, cpu = self._now()
+        passed = {f"{name}_s": wall - self._wall, f"{name}_cpu_s": cpu - self._cpu, f"{name}_peak_gb": self._peak()}
+        self._wall, self._cpu = wall, cpu
+        return passed
+
+    def _now(self) -> tuple[float, float]:
+        if self._device.startswith("cuda"):
+            import torch
+
+            torch.cuda.synchronize()
+        return time.perf_counter(), time.process_time()
+
+    def _peak(self) -> float:
+        if not self._device.startswith("cuda"):
+            return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+        import torch
+
+        return float(torch.cuda.max_memory_reserved() / 1e9)
+
+
+def machine(device: str) -> str:
+    """What computed, in words."""
+    if device.startswith("cuda"):
+        import torch
+
+        return str(torch.cuda.get_device_name())
+    text = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").is_file() else ""
+    names = [line.partition(":")[2].strip() for line in text.splitlines() if line.startswith("model name")]
+    return f"{names[0] if names else platform.processor()}, {os.cpu_count()} cores"
