@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from variad.detectors.base import Extractor
 
 METHODS = {
-    "patchcore": "variad.detectors.patchcore:PatchCore",
+    "patchcore": "variad.detectors.patchcore.detector:PatchCore",
     "cflow": "variad.detectors.cflow.detector:CFlow",
     "reverse_distillation": "variad.detectors.reverse_distillation.detector:ReverseDistillation",
     "efficientad": "variad.detectors.efficientad.detector:EfficientAD",

@@ -14,7 +14,7 @@ from torch.nn import functional
 from variad.backbones import LITE0, PDN_LAYER, Backbone, load_backbone
 from variad.datasets.elpv import Elpv
 from variad.detectors.base import DetectorInput
-from variad.detectors.patchcore import PatchCore
+from variad.detectors.patchcore.detector import PatchCore
 from variad.feature_files import FeatureMaps
 from variad.files import sha256, writing
 from variad.images import read_image, resize_square, to_rgb8

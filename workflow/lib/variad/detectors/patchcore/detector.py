@@ -10,9 +10,9 @@ from safetensors import safe_open
 from safetensors.numpy import save_file
 
 from variad.detectors.anomaly_map import bilinear_matrix
-from variad.detectors.bank_search import BankSearch
 from variad.detectors.base import DetectorInput, Scored
-from variad.detectors.coreset import greedy_coreset, random_projection
+from variad.detectors.patchcore.bank_search import BankSearch
+from variad.detectors.patchcore.coreset import greedy_coreset, random_projection
 from variad.errors import UserError
 from variad.feature_files import FeatureMaps
 from variad.files import writing

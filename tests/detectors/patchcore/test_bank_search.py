@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from scipy.spatial.distance import cdist
 
-from variad.detectors import bank_search
-from variad.detectors.bank_search import BankSearch
-from variad.detectors.neighbours import nearest
+from variad.detectors.patchcore import bank_search
+from variad.detectors.patchcore.bank_search import BankSearch
+from variad.detectors.patchcore.neighbours import nearest
 
 
 def low_dimensional(count: int, seed: int, noise: float, offset: float = 50) -> np.ndarray:

@@ -13,7 +13,7 @@ queries are sorted along the first direction, so that a block of queries meets o
 import numpy as np
 from numpy.typing import NDArray
 
-from variad.detectors.neighbours import nearest
+from variad.detectors.patchcore.neighbours import nearest
 
 Vectors = NDArray[np.float32]
 Wide = NDArray[np.float64]

@@ -15,9 +15,9 @@ from torch.nn import functional
 from variad.detectors import create_detector
 from variad.detectors.anomaly_map import MapSize, bilinear_matrix, full_size_map, gaussian_matrix
 from variad.detectors.base import DetectorInput, Extractor
-from variad.detectors.coreset import _pick_with_torch, greedy_coreset, random_projection
-from variad.detectors.neighbours import _search_with_torch, nearest
-from variad.detectors.patchcore import PatchCore, embed_patches
+from variad.detectors.patchcore.coreset import _pick_with_torch, greedy_coreset, random_projection
+from variad.detectors.patchcore.detector import PatchCore, embed_patches
+from variad.detectors.patchcore.neighbours import _search_with_torch, nearest
 from variad.errors import UserError
 
 
@@ -63,7 +63,8 @@ def test_projection_keeps_few_dimensions_and_preserves_distances_on_average():
 @pytest.mark.parametrize("device", ["cpu", "torch on cpu"])
 def test_neighbours_equal_brute_force(device, monkeypatch):
     if device != "cpu":
-        monkeypatch.setattr("variad.detectors.neighbours._search", partial(search_with_torch, _search_with_torch))
+        torchs = partial(search_with_torch, _search_with_torch)
+        monkeypatch.setattr("variad.detectors.patchcore.neighbours._search", torchs)
     draw = np.random.default_rng(4)
     bank, queries = (
         (draw.standard_normal((count, 24)) + 50).astype(np.float32)  # an offset that makes the expanded square cancel
