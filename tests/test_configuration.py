@@ -39,6 +39,13 @@ def test_defaults_of_the_schema_fill_what_is_missing():
     assert config["training_sets"]["x"]["images_per_shot"] == {"one_shot": 8, "few_shot": 4, "full_shot": 1}
 
 
+def test_extractors_of_ones_own_need_not_serve_the_defaults_other_detectors():
+    mine = {"lite0": {"backbone": "efficientnet_lite0", "layers": ["stage3"]}}
+    assert list(resolve({"extractors": mine, **study()}, DEFAULT)["extractors"]) == ["lite0"]
+    with pytest.raises(UserError, match=r"detectors.efficientad.extractor: expected one of extractors \(lite0\)"):
+        resolve({"extractors": mine}, DEFAULT)
+
+
 def test_the_given_config_is_not_changed():
     given = {"run": {"gpu": 0}}
     before = copy.deepcopy(given)
@@ -63,7 +70,7 @@ def test_the_default_keeps_the_paper_recipe_of_generated():
         ({"image_size": "big"}, r"config key image_size: expected a value of type integer, found 'big'"),
         ({"datasets": {}}, r"config key datasets: .*entries|non-empty"),
         (
-            {"detectors": {"p": {"method": "patchcore", "extractor": "vgg"}}},
+            study(detectors=["p"]) | {"detectors": {"p": {"method": "patchcore", "extractor": "vgg"}}},
             r"detectors.p.extractor: expected one of extractors \(.*\), found 'vgg'",
         ),
         (

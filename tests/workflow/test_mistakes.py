@@ -61,7 +61,7 @@ def has(said, *parts):
         ({"prompts__encoder": "clip"}, ["config key prompts.encoder", "found 'clip'"]),
         (
             {"detectors": {"patchcore": {"method": "padim", "extractor": "lite0"}}},
-            ["config key detectors.patchcore.method", "expected one of patchcore", "found 'padim'"],
+            ["config key detectors.patchcore.method", "expected a method among patchcore, cflow", "found 'padim'"],
         ),
     ],
 )

@@ -117,10 +117,12 @@ def _check_references(config: Config) -> None:
         _defined(config, f"training_sets.{name}.vqgan", recipe.get("vqgan"), "vqgans")
         _defined(config, f"training_sets.{name}.encoder", recipe.get("encoder"), "encoders")
     for name, detector in config["detectors"].items():
+        _check_method(name, detector["method"])
+        if detector["extractor"] not in config["extractors"] and not _is_used(config, name):
+            continue  # one of the default's, with extractors of the user's own
         _defined(config, f"detectors.{name}.extractor", detector["extractor"], "extractors")
         for layer in detector["layers"] or []:
             _one_of(f"detectors.{name}.layers", layer, config["extractors"][detector["extractor"]]["layers"])
-        _check_method(name, detector["method"])
     _defined(config, "prompts.encoder", config["prompts"]["encoder"], "encoders")
     for name, dataset in config["datasets"].items():
         _one_of(f"datasets.{name}.adapter", dataset["adapter"], ADAPTERS)
@@ -143,6 +145,10 @@ def _check_references(config: Config) -> None:
         _one_of("study.contrasts", name, config["study"]["training_sets"])
     if "original" not in config["study"]["training_sets"]:
         raise UserError("config key study.training_sets: expected 'original' among them, found it missing.")
+
+
+def _is_used(config: Config, detector: str) -> bool:
+    return detector in config["study"]["detectors"] or detector == config["predict"]["detector"]
 
 
 def _check_method(detector: str, method: str) -> None:
