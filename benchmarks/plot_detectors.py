@@ -35,19 +35,24 @@ def draw(rows: list[Row], output: Path) -> None:
 
     matplotlib.use("Agg")
     from matplotlib import pyplot
+    from matplotlib.ticker import NullFormatter
 
     both = {name: found for name in NAMES if (found := pairs(rows, name))}
     figure, (time, memory, quality) = pyplot.subplots(1, 3, figsize=(11, 3.4), layout="constrained")
     _bars(time, both, ("fit_s", "score_s"), "fit and score, seconds")
     time.set_yscale("log")
+    time.set_yticks((1, 2, 5, 10, 20, 50, 100), minor=False)
+    time.yaxis.set_major_formatter("{x:g}")
+    time.yaxis.set_minor_formatter(NullFormatter())
     for place, found in enumerate(both.values()):
         slowest = _median(found, 1, ("fit_s", "score_s"))
         times = f"{speed_up(found, 'fit_s', 'score_s'):.1f}×"
         time.annotate(times, (place, slowest), (0, 3), textcoords="offset points", ha="center", fontweight="bold")
-    time.margins(y=0.15)
+    time.set_ylim(1, 2 * max(_median(found, 1, ("fit_s", "score_s")) for found in both.values()))
     _bars(memory, both, ("fit_peak_gb",), "peak memory of fit, GB")
+    memory.set_ylim(top=1.25 * memory.get_ylim()[1])
+    memory.legend(frameon=False, fontsize=8, loc="upper left", ncols=2)
     _differences(quality, both)
-    time.legend(frameon=False, fontsize=8, loc="upper right")
     first = rows[0]
     figure.suptitle(
         f"The same images, weights and steps; {first['threads']:.0f} thread, {first['machine']}", fontsize=10
@@ -78,7 +83,8 @@ def _differences(axes: Any, both: dict[str, list[tuple[Row, Row]]]) -> None:
             mean = difference(found, column)
             if mean is None:
                 continue
-            axes.scatter([at] * len(values), values, 12, colour, marker, alpha=0.5, label=metric if not place else None)
+            label = metric if not place else None
+            axes.scatter([at] * len(values), values, s=12, c=colour, marker=marker, alpha=0.5, label=label)
             axes.hlines(mean, at - 0.13, at + 0.13, color=colour, linewidth=2)
     axes.legend(frameon=False, fontsize=8)
     _label(axes, both, "AUROC, Variad less anomalib, points")
