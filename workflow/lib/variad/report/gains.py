@@ -112,7 +112,7 @@ def _figure(marks: list[Mark]) -> "Figure":
         figure = Figure(figsize=(8, 2))
         figure.text(0.5, 0.5, "No gains: nothing was compared with the shots alone (original).", ha="center")
         return figure
-    panels = sorted({(mark.detector, mark.metric) for mark in marks})
+    panels = _panels(marks)
     scenarios = [name for name in SCENARIOS if any(mark.scenario == name for mark in marks)]
     heights = [_panel_height(marks, panel) for panel in panels]
     size = (3.2 + 3.9 * len(scenarios), sum(heights) + 1.7)
@@ -128,6 +128,13 @@ def _figure(marks: list[Mark]) -> "Figure":
     return figure
 
 
+def _panels(marks: list[Mark]) -> list[tuple[str, str]]:
+    """Detector and metric of each line of the figure: detectors in the study's order."""
+    found = {(mark.detector, mark.metric) for mark in marks}
+    detectors = dict.fromkeys(mark.detector for mark in marks)
+    return [(detector, metric) for detector in detectors for metric in METRICS if (detector, metric) in found]
+
+
 def _panel_height(marks: list[Mark], panel: tuple[str, str]) -> float:
     sets = len({mark.training_set for mark in marks})
     places = len({mark.place for mark in marks if (mark.detector, mark.metric) == panel})
@@ -136,6 +143,7 @@ def _panel_height(marks: list[Mark], panel: tuple[str, str]) -> float:
 
 def _draw_panel(axis: "Axes", marks: list[Mark], panel: tuple[str, str], scenario: str) -> None:
     of_panel = [mark for mark in marks if (mark.detector, mark.metric) == panel]
+    axis.set_visible(any(mark.scenario == scenario for mark in of_panel))
     bands = sorted({round(mark.y): mark.place for mark in of_panel}.items())
     # Bands without a marker in this panel (no masks, no pixel metric) are closed up.
     shift = {band: line - band for line, (band, _) in enumerate(bands)}
@@ -166,8 +174,9 @@ def _finish(figure: "Figure", axes: Any, scenarios: list[str], marks: list[Mark]
 
     for scenario, axis in zip(scenarios, axes[0], strict=True):
         axis.set_title(SCENARIOS[scenario], fontweight="bold")
-    for axis in axes[-1]:
-        axis.set_xlabel("gain (percentage points)")
+    for column in axes.T:
+        lowest = [axis for axis in column if axis.get_visible()][-1]
+        lowest.set_xlabel("gain (percentage points)")
     sets = _sets_of(marks)
     styles = [STYLES[number % len(STYLES)] for number in range(len(sets))]
     handles = [
