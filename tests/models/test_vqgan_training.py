@@ -99,14 +99,6 @@ def test_training_lowers_the_loss() -> None:
     assert losses[-1] < 0.6 * losses[0]
 
 
-def test_learning_rate_warms_up_and_falls_to_zero() -> None:
-    trainer = Trainer(TINY, Training(steps=110, warm_up=10, learning_rate=0.5))
-    rates = []
-    for trainer.next_step in (0, 9, 10, 60, 110):
-        rates.append(trainer._learning_rate())
-    assert rates == pytest.approx([0.05, 0.5, 0.5, 0.25, 0.0])
-
-
 def test_settings_from_a_config() -> None:
     network, training = training_from({"steps": 10, "network": {"n_embed": 32}}, "here")
     assert network == replace(SMALL, n_embed=32) and training == Training(steps=10)

@@ -5,7 +5,6 @@ on the images that the shipped VQGAN was trained on, so that everybody may use, 
 """
 
 import logging
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from tqdm import tqdm
 from variad.errors import UserError
 from variad.files import writing
 from variad.models.distillation_target import DistillationTarget
+from variad.models.learning_rate import warm_cosine
 from variad.models.pdn import PDN, config_of, metadata, standardised
 from variad.models.training_crops import TrainingCrops
 from variad.models.weights import save_weights
@@ -100,20 +100,15 @@ class Distillation:
         with torch.autocast(self.target.device.split(":")[0], torch.bfloat16):
             found = self.model(standardised(images))
         loss = functional.mse_loss(found.float(), wanted)
+        s = self.settings
         for group in self.optimiser.param_groups:
-            group["lr"] = self._learning_rate()
+            group["lr"] = warm_cosine(self.next_step, s.learning_rate, s.warm_up, s.steps)
         self.optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
         self.optimiser.step()
         self.next_step += 1
         return loss.detach()
-
-    def _learning_rate(self) -> float:
-        s, step = self.settings, self.next_step
-        if step < s.warm_up:
-            return s.learning_rate * (step + 1) / s.warm_up
-        return s.learning_rate * 0.5 * (1 + math.cos(math.pi * (step - s.warm_up) / max(1, s.steps - s.warm_up)))
 
     def save(self, path: Path) -> None:
         """Write all that a killed training needs to go on."""

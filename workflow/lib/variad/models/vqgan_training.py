@@ -18,6 +18,7 @@ from tqdm import tqdm
 from variad.errors import UserError
 from variad.files import writing
 from variad.models.codebook import MovingCodebook
+from variad.models.learning_rate import warm_cosine
 from variad.models.reconstruction_loss import reconstruction_loss
 from variad.models.training_crops import TrainingCrops
 from variad.models.vqgan import VQGAN, VQGANConfig
@@ -151,8 +152,9 @@ class Trainer:
         return latent + noise, self.settings.power * latent.square().mean()
 
     def _descend(self, loss: Tensor) -> None:
+        s = self.settings
         for group in self.optimiser.param_groups:
-            group["lr"] = self._learning_rate()
+            group["lr"] = warm_cosine(self.next_step, s.learning_rate, s.warm_up, s.steps)
         self.optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
@@ -166,12 +168,6 @@ class Trainer:
             least = 0.03 * len(latents) / len(self.codebook.codes)
             dead = self.codebook.restart(latents, torch_generator(self.settings.seed, "vqgan", "restart", step), least)
             self.average[CODES][dead] = self.codebook.codes[dead]
-
-    def _learning_rate(self) -> float:
-        s, step = self.settings, self.next_step
-        if step < s.warm_up:
-            return s.learning_rate * (step + 1) / s.warm_up
-        return s.learning_rate * 0.5 * (1 + math.cos(math.pi * (step - s.warm_up) / max(1, s.steps - s.warm_up)))
 
     @torch.no_grad()
     def _update_average(self) -> None:
