@@ -9,11 +9,11 @@ from urllib.parse import urlsplit
 import pytest
 
 from tests.downloads.server import FileServer
-from variad.downloads.catalogue import CATALOGUE, DATASETS, WEIGHTS, find_source
-from variad.downloads.recording import record_path
+from variad.downloads.catalogue import ARCHIVES, BESIDE, CATALOGUE, DATASETS, WEIGHTS, WEIGHTS_FILES, find_source
 from variad.downloads.sources import Source, fetch_source, licence_notice
 from variad.downloads.verification import Expected
 from variad.errors import UserError
+from variad.recorded_hash import record_path
 
 
 def test_names_and_files_are_different() -> None:
@@ -44,6 +44,20 @@ def test_sizes_are_exact_or_rough() -> None:
     assert CATALOGUE["cub"].bytes_about == 1_150_585_339
     assert CATALOGUE["mvtec_ad"].bytes_about == 5_260_000_000
     assert CATALOGUE["btad"].bytes_about is None
+
+
+def test_every_download_is_unpacked_or_put_beside_one_or_is_weights() -> None:
+    beside = {name for names in BESIDE.values() for name in names}
+    assert set(ARCHIVES) | beside == set(DATASETS) and set(BESIDE) <= set(ARCHIVES)
+    assert WEIGHTS_FILES["pretrained_teacher_small.pth"] == "efficientad_teacher"
+    assert WEIGHTS_FILES["vqgan_imagenet_f16_16384.ckpt"] == "vqgan_imagenet_f16_16384"
+    assert "efficientad_pretrained_weights.zip" not in WEIGHTS_FILES
+    assert set(WEIGHTS_FILES.values()) == set(WEIGHTS)
+
+
+@pytest.mark.parametrize("name", CATALOGUE)
+def test_documentation_lists_it(name: str) -> None:
+    assert f"`{name}`" in Path("docs/operations.md").read_text("utf-8")
 
 
 def test_unknown_name() -> None:

@@ -17,6 +17,7 @@ DATASETS = {
         title="MVTec AD",
         url=f"{_MYDRIVE}/38536/3830184030e49fe74747669442f0f282/download/420938113-1629952094/mvtec_anomaly_detection.tar.xz",
         file_name="mvtec_anomaly_detection.tar.xz",
+        top_folder="mvtec_anomaly_detection",
         home="https://www.mvtec.com/company/research/datasets/mvtec-ad",
         expected=Expected(sha256="cf4313b13603bec67abb49ca959488f7eedce2a9f7795ec54446c649ac98cd3d"),
         about=5_260_000_000,
@@ -26,6 +27,7 @@ DATASETS = {
         title="BTAD (beanTech)",
         url="https://avires.dimi.uniud.it/papers/btad/btad.zip",
         file_name="btad.zip",
+        top_folder="BTech_Dataset_transformed",
         home="https://avires.dimi.uniud.it/papers/btad/",
         expected=Expected(sha256="461c9387e515bfed41ecaae07c50cf6b10def647b36c9e31d239ab2736b10d2a"),
         licence=NON_COMMERCIAL,
@@ -34,6 +36,7 @@ DATASETS = {
         title="MVTec LOCO AD",
         url=f"{_MYDRIVE}/48237/1b9106ccdfbb09a0c414bd49fe44a14a/download/430647091-1646842701/mvtec_loco_anomaly_detection.tar.xz",
         file_name="mvtec_loco_anomaly_detection.tar.xz",
+        top_folder="mvtec_loco_anomaly_detection",
         home="https://www.mvtec.com/company/research/datasets/mvtec-loco",
         expected=Expected(sha256="9e7c84dba550fd2e59d8e9e231c929c45ba737b6b6a6d3814100f54d63aae687"),
         licence=NON_COMMERCIAL,
@@ -42,6 +45,7 @@ DATASETS = {
         title="CUB-200-2011",
         url="https://data.caltech.edu/records/65de6-vp158/files/CUB_200_2011.tgz",
         file_name="CUB_200_2011.tgz",
+        top_folder="CUB_200_2011",
         home="https://data.caltech.edu/records/65de6-vp158",
         expected=Expected(
             sha256="0c685df5597a8b24909f6a7c9db6d11e008733779a671760afef78feb49bf081",
@@ -74,6 +78,7 @@ DATASETS = {
         title="Tiny-ImageNet",
         url="http://cs231n.stanford.edu/tiny-imagenet-200.zip",
         file_name="tiny-imagenet-200.zip",
+        top_folder="tiny-imagenet-200",
         home="http://cs231n.stanford.edu/",
         expected=Expected(md5="90528d7ca1a48142e341f4ef8d21d0de", size=248_100_043),
         licence=IMAGENET,
@@ -82,6 +87,7 @@ DATASETS = {
         title="Imagenette",
         url="https://s3.amazonaws.com/fast-ai-imageclas/imagenette2.tgz",
         file_name="imagenette2.tgz",
+        top_folder="imagenette2",
         home="https://github.com/fastai/imagenette",
         expected=Expected(sha256="6cbfac238434d89fe99e651496f0812ebc7a10fa62bd42d6874042bf01de4efd"),
         licence=IMAGENET,
@@ -119,6 +125,7 @@ WEIGHTS = {
         title="EfficientAD's teacher",
         url=f"{_ANOMALIB}/releases/download/efficientad_pretrained_weights/efficientad_pretrained_weights.zip",
         file_name="efficientad_pretrained_weights.zip",
+        members=("pretrained_teacher_small.pth", "pretrained_teacher_medium.pth"),
         home=_ANOMALIB,
         expected=Expected(sha256="c09aeaa2b33f244b3261a5efdaeae8f8284a949470a4c5a526c61275fe62684a"),
     ),
@@ -132,6 +139,14 @@ WEIGHTS = {
 }
 
 CATALOGUE = DATASETS | WEIGHTS
+
+# file name of a download of a data set, and of a file of weights, to the name of its entry
+DATASET_FILES = {source.file_name: name for name, source in DATASETS.items()}
+WEIGHTS_FILES = {file: name for name, source in WEIGHTS.items() for file in source.members or (source.file_name,)}
+
+# What is unpacked into a folder of its name, and which other entries are put beside its files.
+BESIDE = {"flowers_102": ("flowers_102_labels", "flowers_102_split")}
+ARCHIVES = [name for name, source in DATASETS.items() if source.file_name.endswith((".zip", ".tgz", ".tar.xz"))]
 
 
 def find_source(name: str) -> Source:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from variad.errors import UserError
 from variad.files import verify_sha256, writing
+from variad.recorded_hash import verify_recorded
 
 CONFIG_KEY = "config"
 # Libraries whose objects stand beside the weights in a training checkpoint: trainer state and its scores.
@@ -140,3 +141,5 @@ def _check_file(path: str | Path, sha256: str | None) -> None:
         raise UserError(f"{path}: expected a file of weights, found no such file.")
     if sha256 is not None:
         verify_sha256(path, sha256)
+    else:
+        verify_recorded(path)  # a download whose publisher gives no hash: the one that was noted when it came
