@@ -4,6 +4,14 @@ from collections.abc import Mapping, Set
 
 import pandas as pd
 
+# our names of detectors whose name in the published tables is another
+_PUBLISHED_DETECTORS = {"efficientad": "efficient_ad"}
+
+
+def published_detector(name: str) -> str:
+    """The name that a detector of ours has in the published tables."""
+    return _PUBLISHED_DETECTORS.get(name, name)
+
 
 def published_mean(published: pd.DataFrame, key: Mapping[str, str], categories: Set[str]) -> float:
     """The published value of a row of the summary in percent; NaN when there is none.
@@ -21,7 +29,7 @@ def published_mean(published: pd.DataFrame, key: Mapping[str, str], categories: 
         return float("nan")
     match = same_dataset.rename(columns={"source": "training_set"})
     for name, value in key.items():
-        match = match[match[name] == value]
+        match = match[match[name] == (published_detector(value) if name == "detector" else value)]
     return float(match["mean_percent"].iloc[0]) if len(match) else float("nan")
 
 

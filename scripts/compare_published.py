@@ -1,0 +1,20 @@
+"""Adapter of rule compare_published: the summary and the published values in, tables 5 to 15 beside ours out."""
+
+from pathlib import Path
+
+from variad.paper.arrangement import TABLES
+from variad.paper.facts import read_facts
+from variad.paper.footnotes import footnotes
+from variad.paper.measured import Measured
+from variad.paper.writing import write_comparison
+from variad.running import job
+from variad.tables import read_table
+
+with job(snakemake):
+    given, out = snakemake.input, snakemake.output
+    measured = Measured(read_table(given.summary, "summary"))
+    facts = read_facts(Path(given.published[0]).parent)
+    notes = footnotes(facts)
+    for number, *paths in zip(TABLES, out.csv, out.md, out.tex, strict=True):
+        forms = dict(zip(("csv", "md", "tex"), paths, strict=True))
+        write_comparison(number, measured, facts, notes, snakemake.params.caption, forms)

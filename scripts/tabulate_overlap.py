@@ -1,0 +1,16 @@
+"""Adapter of rule tabulate_overlap: the summary in; AUROC by type of anomaly, AU-sPRO and AUPRO out."""
+
+from variad.paper.overlap_pages import by_type_page, per_region_page
+from variad.paper.overlap_summary import by_type, per_region
+from variad.paper.writing import write_text
+from variad.running import job
+from variad.tables import read_table, write_table
+
+with job(snakemake):
+    out, caption = snakemake.output, snakemake.params.caption
+    summary = read_table(snakemake.input.summary, "summary")
+    typed, regions = by_type(summary), per_region(summary)
+    write_table(out.loco, typed, "overlap_summary")
+    write_table(out.aupro, regions, "overlap_summary")
+    write_text(out.loco_page, by_type_page(typed, caption))
+    write_text(out.aupro_page, per_region_page(regions, caption))

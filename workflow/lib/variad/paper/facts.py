@@ -1,0 +1,78 @@
+"""The values that were published, read from ``resources/published`` and looked up by the names of a study."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import pandas as pd
+
+from variad.published import published_detector
+from variad.tables import read_table
+
+KEY = ("dataset", "detector", "scenario", "source", "category", "metric")
+GAIN_KEY = ("detector", "scenario", "metric")
+NONE = (float("nan"), float("nan"))
+FILES = {
+    "auroc": "published_auroc",
+    "table_5_gains": "published_gains",
+    "ablations": "published_ablations",
+    "anomalib_single_run": "single_run",
+}
+
+
+@dataclass(frozen=True)
+class Facts:
+    """The tables of ``resources/published``, as they are.
+
+    Attributes:
+        auroc: schema ``published_auroc``; gains: ``published_gains``; ablations: ``published_ablations``;
+            single_run: ``single_run``.
+    """
+
+    auroc: pd.DataFrame
+    gains: pd.DataFrame
+    ablations: pd.DataFrame
+    single_run: pd.DataFrame
+
+    def printed(self, key: Mapping[str, str]) -> tuple[float, float]:
+        """Mean and standard deviation that the document prints, percent; NaN where it prints none.
+
+        A gain of table 5 is the printed one; those of tables 6 to 15 all equal the difference of the printed means.
+
+        Args:
+            key: by ``KEY``, with our names; source is ``original``, ``generated`` or ``gain``.
+        """
+        if key["source"] != "gain":
+            return self._values.get(tuple(_name(key[name], name) for name in KEY), NONE)
+        if key["category"] == "average" and key["dataset"] == "mvtec_ad":
+            return self._gains.get(tuple(_name(key[name], name) for name in GAIN_KEY), float("nan")), float("nan")
+        before, after = (self.printed({**key, "source": source})[0] for source in ("original", "generated"))
+        return round(after - before, 1) + 0.0, float("nan")
+
+    @cached_property
+    def _values(self) -> dict[tuple[str, ...], tuple[float, float]]:
+        rows = self.auroc.to_dict("records")
+        return {
+            tuple(str(row[name]) for name in KEY): (float(row["mean_percent"]), float(row["std_percent"]))
+            for row in rows
+        }
+
+    @cached_property
+    def _gains(self) -> dict[tuple[str, ...], float]:
+        rows = self.gains.to_dict("records")
+        return {tuple(str(row[name]) for name in GAIN_KEY): float(row["gain_percent"]) for row in rows}
+
+
+def read_facts(folder: str | Path) -> Facts:
+    """Read the tables of ``resources/published``.
+
+    Raises:
+        UserError: one is missing or does not follow its schema.
+    """
+    tables = {name: read_table(Path(folder) / f"{name}.csv", schema) for name, schema in FILES.items()}
+    return Facts(tables["auroc"], tables["table_5_gains"], tables["ablations"], tables["anomalib_single_run"])
+
+
+def _name(value: str, column: str) -> str:
+    return published_detector(value) if column == "detector" else value

@@ -1,0 +1,77 @@
+"""AUROC by type of anomaly, AU-sPRO and AUPRO as Markdown."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from variad.paper.markdown_parts import markdown_rows, quoted
+from variad.paper.overlap_summary import AUPRO, BY_TYPE
+
+_KINDS = {"all": "all", "logical": "logical", "structural": "structural", "mean_of_types": "mean of both"}
+_NONE = "This study has no such data set."
+
+
+def by_type_page(table: pd.DataFrame, caption: str) -> str:
+    """A section a detector and scenario, a row a category and training set, a column a measure.
+
+    Args:
+        table: as ``overlap_summary.by_type`` gives it; AU-sPRO is shown as the mean of both types.
+        caption: says on what scale the study ran.
+    """
+    legend = (
+        "Percent; mean (± standard deviation over runs). Image AUROC over all test images, over good images and those "
+        "with logical or structural anomalies apart, and the mean of these two. AU-sPRO: area under the saturated "
+        "per-region overlap up to a false positive rate, divided by it; mean of both types. The CSV has each type."
+    )
+    shown = [meaning for meaning in BY_TYPE.values() if meaning[0] == "image_auroc" or meaning[1] == "mean_of_types"]
+    heads = [_heading(*meaning) for meaning in shown]
+    parts = ["# Logical and structural anomalies", quoted(caption), legend]
+    for title, section in _sections(table):
+        cells = {_place(row, ("category", "training_set", "measure", "anomalies", "fpr_limit")): row for row in section}
+        names = dict.fromkeys((str(row["category"]), str(row["training_set"])) for row in section)
+        rows = [[*name, *[_value(cells, (*name, *map(str, meaning))) for meaning in shown]] for name in names]
+        parts += [f"## {title}", markdown_rows(["category", "training set", *heads], rows, left=2)]
+    return "\n\n".join(part for part in (parts if len(table) else [*parts, _NONE]) if part) + "\n"
+
+
+def per_region_page(table: pd.DataFrame, caption: str) -> str:
+    """A section a detector and scenario, a row a category, a column a training set.
+
+    Args:
+        table: as ``overlap_summary.per_region`` gives it.
+    """
+    limit = AUPRO["aupro"][2]
+    legend = (
+        "Percent; mean (± standard deviation over runs). AUPRO: area under the mean overlap with each connected region "
+        f"of the ground truth up to a false positive rate of {limit:g}, divided by it."
+    )
+    parts = ["# Per-region overlap", quoted(caption), legend]
+    for title, section in _sections(table):
+        sets = list(dict.fromkeys(str(row["training_set"]) for row in section))
+        cells = {_place(row, ("category", "training_set")): row for row in section}
+        categories = dict.fromkeys(str(row["category"]) for row in section)
+        rows = [[category, *[_value(cells, (category, name)) for name in sets]] for category in categories]
+        parts += [f"## {title}", markdown_rows(["category", *sets], rows, left=1)]
+    return "\n\n".join(part for part in (parts if len(table) else [*parts, _NONE]) if part) + "\n"
+
+
+def _sections(table: pd.DataFrame) -> list[tuple[str, list[dict[Any, Any]]]]:
+    names = ["dataset", "detector", "scenario"]
+    return [(", ".join(map(str, key)), group.to_dict("records")) for key, group in table.groupby(names, sort=False)]
+
+
+def _heading(measure: str, anomalies: str, limit: float) -> str:
+    return f"image AUROC, {_KINDS[anomalies]}" if math.isnan(limit) else f"AU-sPRO, FPR ≤ {limit:g}"
+
+
+def _place(row: Mapping[Any, Any], names: Sequence[str]) -> tuple[str, ...]:
+    return tuple(str(row[name]) for name in names)
+
+
+def _value(cells: Mapping[tuple[str, ...], Mapping[Any, Any]], key: tuple[str, ...]) -> str:
+    if key not in cells:
+        return "–"
+    mean, std = float(cells[key]["mean"]), float(cells[key]["std"])
+    return f"{mean:.1f}" + ("" if math.isnan(std) else f" (±{std:.1f})")
