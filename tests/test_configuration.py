@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests.configs import load
 from variad.configuration import load_yaml, merged, resolve
 from variad.detectors import create_detector
 from variad.detectors.base import Extractor
@@ -68,6 +69,14 @@ def test_the_default_keeps_the_paper_recipe_of_generated():
         ({"scenarios": {"one_shot": {"shots": -1, "runs": 5}}}, r"scenarios.one_shot.shots: .*at least 1, found -1"),
         ({"scenarios": {"one_shot": {"shots": 1}}}, r"scenarios.one_shot: expected 'runs' is a required property"),
         ({"image_size": "big"}, r"config key image_size: expected a value of type integer, found 'big'"),
+        (
+            {"downloads": {"sources": {"mnist": {}}}},
+            r"config key downloads.sources: expected one of mvtec_ad, btad, .*, found 'mnist'",
+        ),
+        (
+            {"downloads": {"sources": {"btad": {"url": "ftp://a/b.zip"}}}},
+            r"downloads.sources.btad.url: expected a value that matches \^https\?://, found 'ftp://a/b.zip'",
+        ),
         ({"datasets": {}}, r"config key datasets: .*entries|non-empty"),
         (
             study(detectors=["p"]) | {"detectors": {"p": {"method": "patchcore", "extractor": "vgg"}}},
@@ -98,6 +107,14 @@ def test_the_default_keeps_the_paper_recipe_of_generated():
             {"prompts": {"encoder": "clip", "word_source": "wordlist"}},
             r"prompts.encoder: expected one of encoders \(conse\), found 'clip'",
         ),
+        (
+            {"diffusion_models": {"ddpm": {"kind": "ddim"}}},
+            r"diffusion_models.ddpm.kind: expected one of .'small', 'adm', 'diffusers'., found 'ddim'",
+        ),
+        (
+            {"diffusion_models": {"adm": {"kind": "adm", "model": "a/b"}}},
+            r"diffusion_models.adm.weights: expected a file or folder, found none",
+        ),
     ],
 )
 def test_mistakes_are_named(given, message):
@@ -121,7 +138,7 @@ def test_merged_replaces_keys_only():
 
 @pytest.mark.parametrize("path", sorted(Path("config").glob("*.yaml")), ids=lambda path: path.stem)
 def test_every_config_that_ships_is_complete_and_its_detectors_know_their_settings(path):
-    config = resolve(load_yaml(path), DEFAULT)
+    config = resolve(load(path.name), DEFAULT)
     for entry in config["detectors"].values():
         source = config["extractors"][entry["extractor"]]
         layers = tuple(entry["layers"] or source["layers"])

@@ -144,7 +144,7 @@ def _draw_entry(
 ) -> None:
     image = drawing.tile(real.image(entry.image_id), TILE)
     blended = Image.fromarray(overlay(np.asarray(image), values, *scale))
-    tiles = [image, _ground_truth(image, real.mask(entry.image_id), entry.label), blended]
+    tiles = [image, ground_truth_tile(image, real.mask(entry.image_id), entry.label), blended]
     for column, picture in enumerate(tiles):
         sheet.paste(picture, (at[0] + column * (TILE + GAP), at[1]))
     left = at[0] + 3 * (TILE + GAP)
@@ -156,7 +156,8 @@ def _draw_entry(
         drawing.write(sheet, (left, at[1] + 56 + 21 * number), text, 13, drawing.FAINT)
 
 
-def _ground_truth(image: Image.Image, mask: npt.NDArray[np.uint8] | None, label: int) -> Image.Image:
+def ground_truth_tile(image: Image.Image, mask: npt.NDArray[np.uint8] | None, label: int) -> Image.Image:
+    """The mask, 0 or 255, in white over its darkened image of ``TILE`` pixels; a grey tile where there is none."""
     if mask is None:
         return drawing.blank_tile("no mask" if label else "normal", TILE)
     small = Image.fromarray(mask).convert("L").resize((TILE, TILE), Image.Resampling.BOX)

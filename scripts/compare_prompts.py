@@ -1,0 +1,20 @@
+"""Adapter of rule compare_prompts: chosen prompts in, table 4 out."""
+
+import json
+from pathlib import Path
+
+from variad.ablations.pages import prompt_page, write_pages
+from variad.ablations.prompt_table import prompt_table
+from variad.running import job
+from variad.tables import read_table, write_table
+
+with job(snakemake):
+    entry, out = snakemake.params.entry, snakemake.output
+    choices = {
+        category: json.loads(Path(path).read_text("utf-8"))
+        for category, path in zip(entry["categories"], snakemake.input.choices, strict=True)
+    }
+    published = read_table(snakemake.input.published, "published_ablations")
+    write_table(out.csv, prompt_table(entry["dataset"], entry["scenario"], choices, published), "ablation_prompts")
+    page = prompt_page(read_table(out.csv, "ablation_prompts"), snakemake.params.caption)
+    write_pages({"md": out.md, "tex": out.tex}, page, page, "table-4")

@@ -1,0 +1,22 @@
+"""Adapter of rule embed_tsne: features of real and added images in, their places in a plane out."""
+
+from variad.ablations.tsne import kinds_of, tsne_points
+from variad.feature_files import feature_ids
+from variad.metrics.feature_spread import pooled_features
+from variad.report.added_table import read_added_table
+from variad.running import job
+from variad.seeding import numpy_generator
+from variad.tables import read_table, write_table
+
+with job(snakemake):
+    given, run = snakemake.input, snakemake.params.run
+    kinds = kinds_of(read_table(given.manifest, "manifest"))
+    row = {name: number for number, name in enumerate(feature_ids(given.features))}
+    real = pooled_features(given.features, [row[name] for name in kinds.index])
+
+    added = read_added_table(given.added).rows
+    chosen = added[(added["run"] == run) & added["accepted"]]
+    generated = pooled_features(given.added_features, [int(index) for index in chosen.index])
+    seed = int(numpy_generator(snakemake.params.seed, "tsne").integers(2**31))
+    table = tsne_points(real, kinds, generated, list(chosen["parent"]), run, seed)
+    write_table(snakemake.output.table, table, "tsne_points")

@@ -1,0 +1,86 @@
+"""Which cells the config section ``ablations`` asks for: an entry names data, scenario, detector and training sets."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+BASELINE = "original"
+WITHOUT_CELLS = ("prompts", "tsne")  # they need prompts, or features, and no detector's scores
+
+Entry = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class CellName:
+    """What names one cell of a study."""
+
+    dataset: str
+    category: str
+    scenario: str
+    training_set: str
+    detector: str
+
+    @property
+    def folder(self) -> str:
+        """Where the cell's files lie, from the working directory."""
+        return f"{self.training_set_folder}/{self.detector}"
+
+    @property
+    def training_set_folder(self) -> str:
+        """Where the files of its training set lie."""
+        return f"results/{self.dataset}/{self.category}/{self.scenario}/{self.training_set}"
+
+
+def entries(ablations: Mapping[str, Entry]) -> Iterator[tuple[str, Entry]]:
+    """Every entry with its key; those of ``maps`` one by one, as ``maps.figure_11``."""
+    for name, entry in ablations.items():
+        if name == "maps":
+            yield from ((f"maps.{figure}", part) for figure, part in entry.items())
+        else:
+            yield name, entry
+
+
+def places(entry: Entry, datasets: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    """(data set, category, detector) of an entry; one that names no category has all of its data set."""
+    if "cells" in entry:
+        return [(cell["dataset"], cell["category"], cell["detector"]) for cell in entry["cells"]]
+    detectors = entry.get("detectors") or [entry.get("detector", "")]
+    if "category" in entry:
+        categories: Sequence[str] = [entry["category"]]
+    else:
+        categories = entry.get("categories") or list(datasets[entry["dataset"]]["categories"])
+    return [(entry["dataset"], category, detector) for detector in detectors for category in categories]
+
+
+def scenarios_of(entry: Entry) -> list[str]:
+    """The scenarios of an entry, one or several."""
+    return list(entry["scenarios"]) if "scenarios" in entry else [entry["scenario"]]
+
+
+def training_sets_of(entry: Entry) -> list[str]:
+    """The training sets that an entry names, each once, without the baseline."""
+    names = _flat(entry.get("training_sets", entry.get("training_set", [])))
+    return [name for name in dict.fromkeys(names) if name != BASELINE]
+
+
+def cells_of(entry: Entry, datasets: Mapping[str, Any]) -> list[CellName]:
+    """The cells that an entry compares: at each of its places the baseline, then its training sets."""
+    return [
+        CellName(dataset, category, scenario, training_set, detector)
+        for dataset, category, detector in places(entry, datasets)
+        for scenario in scenarios_of(entry)
+        for training_set in (BASELINE, *training_sets_of(entry))
+    ]
+
+
+def all_cells(ablations: Mapping[str, Entry], datasets: Mapping[str, Any]) -> list[CellName]:
+    """The cells of every entry that needs scores, each once."""
+    wanted = (entry for name, entry in entries(ablations) if name not in WITHOUT_CELLS)
+    return list(dict.fromkeys(cell for entry in wanted for cell in cells_of(entry, datasets)))
+
+
+def _flat(names: Any) -> list[str]:
+    if isinstance(names, str):
+        return [names]
+    parts = names.values() if isinstance(names, Mapping) else names
+    return [name for part in parts for name in _flat(part)]
