@@ -3,8 +3,13 @@ PYTHON ?= python3
 VENV ?= .venv
 BENCH_VENV ?= .venv-bench
 CORES ?= all
+CONFIG ?=
+TARGETS ?= all
 
 IN_VENV := PYTHONPATH=workflow/lib "$(VENV)/bin/python"
+
+comma := ,
+space := $(comma:,= )
 
 define set_up
 @command -v "$(PYTHON)" >/dev/null || \
@@ -13,10 +18,12 @@ define set_up
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench lint lock clean
+.PHONY: help demo plan test bench lint lock clean
 
 help:
 	@echo "make demo    set up $(VENV), run the workflow on the data that come with it, print the result table"
+	@echo "make plan    set up $(VENV), say what a study will cost before it runs, and what a started one took:"
+	@echo "             make plan CONFIG=config/paper.yaml TARGETS=\"all ablations\""
 	@echo "make test    set up $(VENV) with the tools of the tests, then lint and run every test"
 	@echo "make bench   set up $(VENV), and $(BENCH_VENV) with anomalib; measure the generator against a plain loop and"
 	@echo "             the detectors against anomalib, forty minutes on a core; writes benchmarks/*.csv"
@@ -32,6 +39,11 @@ demo:
 	@echo
 	@$(IN_VENV) -m variad.summary results/tables/summary.csv
 	@echo "Look at every prompt, generated image and anomaly map: results/gallery/index.html"
+
+plan:
+	$(set_up) "$(VENV)" requirements
+	@$(IN_VENV) -m snakemake plan --cores 1 --quiet all $(if $(CONFIG),--configfile $(CONFIG)) \
+		--config 'plan={targets: [$(subst $(space),$(comma),$(strip $(TARGETS)))]}'
 
 test: lint
 	OMP_NUM_THREADS=1 $(IN_VENV) -m pytest -n 2

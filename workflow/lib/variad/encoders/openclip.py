@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from variad.encoders.base import fit
+from variad.encoders.short_texts import encode_short
 from variad.errors import UserError
 from variad.models.weights import fill, load_checkpoint, read_tensors
 
@@ -55,7 +56,7 @@ class OpenClip:
             UserError: a text has more tokens than the model's context.
         """
         tokens = self._tokens(texts).to(self._mean.device)
-        parts = [self._model.encode_text(part) for part in tokens.split(TEXTS_A_BATCH)]
+        parts = [encode_short(self._model, part) for part in tokens.split(TEXTS_A_BATCH)]
         return functional.normalize(torch.cat(parts), dim=-1)
 
     def _tokens(self, texts: Sequence[str]) -> Tensor:

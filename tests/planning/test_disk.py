@@ -1,0 +1,43 @@
+import pytest
+
+from tests.planning.test_work import STUDY
+from variad.planning.disk import Download, downloads, result_bytes, result_total
+from variad.planning.features import layer_shapes
+from variad.planning.generated import images_and_steps
+from variad.planning.jobs import Job
+
+
+def test_downloads_with_and_without_a_published_size():
+    files = ["mvtec_anomaly_detection.tar.xz", "btad.zip"]
+    assert downloads([*(Job("fetch_archive", name) for name in files), Job("fetch_wordnet", "")]) == [
+        Download("MVTec AD", 5_260_000_000),
+        Download("BTAD (beanTech)", None),
+    ]
+    assert downloads([Job("fetch_weights", "pretrained_teacher_small.pth")])[0].title == "EfficientAD's teacher"
+
+
+def test_layers_of_networks():
+    extractor = {"backbone": "wide_resnet50_2.tv_in1k", "layers": ["layer1", "layer3"], "side": 256}
+    assert layer_shapes(extractor) == [(256, 64), (1024, 16)]
+    assert layer_shapes(extractor, ["layer3"]) == [(1024, 16)]
+    assert layer_shapes({**extractor, "backbone": "pdn_small", "layers": ["features"]}) == [(384, 56)]
+    assert layer_shapes({**extractor, "backbone": "some_net"}) is None
+
+
+def test_bytes_of_results():
+    a_feature_map = (128 * 28 * 28 + 256 * 14 * 14) * 4
+    assert result_bytes(Job("extract_features", "d.c.e"), STUDY) == 140 * a_feature_map
+    assert result_bytes(Job("build_training_set", "d.c.one_shot.copies"), STUDY) == 10 * 64 * 64 * 3
+    # one of five runs keeps its maps: 40 images of half a megapixel, float32
+    assert result_bytes(Job("score_test_set", "d.c.one_shot.copies.bank"), STUDY) == pytest.approx(40 * 0.5e6 * 4)
+    jobs = [
+        Job("build_training_set", "d.c.one_shot.copies"),
+        Job("extract_features", "d.unseen.e"),
+        Job("plot_gains", ""),
+    ]
+    assert result_total(jobs, STUDY) == (122_880, 1)
+
+
+def test_images_and_steps():
+    names = ["d.c.one_shot.generated", "d.c.one_shot.copies", "d.unseen.full_shot.generated"]
+    assert images_and_steps([Job("build_training_set", name) for name in names], STUDY) == ((50, 1), 800)

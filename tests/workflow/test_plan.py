@@ -1,0 +1,53 @@
+"""The target ``plan``: what it says is what Snakemake would run, and what jobs took."""
+
+import csv
+from pathlib import Path
+
+import pytest
+
+from tests.workflow.running import ROOT, TINY, planned, succeed
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "resources").symlink_to(ROOT / "resources")
+    return tmp_path
+
+
+def table(folder: Path) -> dict[str, dict[str, str]]:
+    with open(folder / "results/tables/plan.csv", encoding="utf-8", newline="") as file:
+        return {row["rule"]: row for row in csv.DictReader(file)}
+
+
+def test_plan_counts_what_snakemake_would_run_before_and_after_a_part_of_it(folder):
+    said = succeed(folder, "--cores", "1", "plan")
+    expected = planned(folder)
+    left = {rule: int(row["jobs_left"]) for rule, row in table(folder).items()}
+    assert left == {rule: count for rule, count in expected.items() if rule != "all"}
+    assert f"| total | {sum(left.values())} |" in said
+    # 2 runs of 2 images (one-shot) and of 3 (few-shot), three recipes, two categories; two steps of one recipe's
+    assert "images to add: 60; optimisation steps: 40" in said
+    assert "GPU: not measured" in said
+    assert not (folder / "results/elpv").exists()
+
+    succeed(folder, "--cores", "1", "results/elpv/mono/shots.csv")
+    said = succeed(folder, "--cores", "1", "plan")
+    rows = table(folder)
+    assert {rule: row["jobs_done"] for rule, row in rows.items() if row["jobs_done"] != "0"} == {
+        "index_category": "1",
+        "sample_shots": "1",
+    }
+    assert float(rows["index_category"]["done_measured_hours"]) > 0
+    assert int(rows["index_category"]["jobs_left"]) == expected["index_category"] - 1
+    assert "2 jobs are done" in said
+
+
+def test_plan_of_another_target(folder):
+    config = folder / "study.yaml"
+    config.write_text(TINY.read_text("utf-8") + "\nplan: {cores: 4}\n", "utf-8")
+    succeed(folder, "--cores", "1", "plan", "--config", "plan={targets: [prompts]}", config=config)
+    left = {rule: int(row["jobs_left"]) for rule, row in table(folder).items()}
+    assert left == {rule: count for rule, count in planned(folder, "prompts").items() if rule != "prompts"}
+    assert "on the clock with 4 such cores" in (folder / "results/tables/plan.md").read_text("utf-8")

@@ -1,0 +1,139 @@
+"""The plan as a page of Markdown, which is also what is printed."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from variad.planning.disk import Download
+from variad.planning.estimate import Estimate, reasons
+from variad.planning.jobs import Job
+from variad.planning.took import Took
+
+GIGA = 1e9
+MINUTE, HOUR = 60.0, 3600.0
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All that the page says.
+
+    Attributes:
+        done: the estimate for the finished jobs, to be held against ``took``.
+        images, steps: to generate and to optimise; None counts those training sets whose size is not known yet.
+        results: bytes that pending jobs will leave, and the number of jobs of which that is not known.
+        gpu: whether the config asks for one.
+    """
+
+    targets: Sequence[str]
+    machine: str
+    cores: int
+    gpu: bool
+    table: pd.DataFrame
+    left: Estimate
+    done: Estimate
+    took: Mapping[Job, Took]
+    images: tuple[int, int]
+    steps: int
+    results: tuple[float, int]
+    downloads: Sequence[Download]
+
+
+def render(plan: Plan) -> str:
+    """The page, Markdown."""
+    parts = [f"# Plan of `{' '.join(plan.targets)}`", _table(plan.table), *_left(plan), *_done(plan), _unknown(plan)]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def duration(seconds: float) -> str:
+    """Seconds in words: ``42 s``, ``3.5 min``, ``12.0 h``."""
+    if seconds < MINUTE:
+        return f"{seconds:.0f} s"
+    return f"{seconds / MINUTE:.1f} min" if seconds < HOUR else f"{seconds / HOUR:,.1f} h"
+
+
+def size(count: float) -> str:
+    """Bytes in words: ``3.1 MB``, ``1,204.0 GB``."""
+    return f"{count / 1e6:.1f} MB" if count < GIGA else f"{count / GIGA:,.1f} GB"
+
+
+def _table(table: pd.DataFrame) -> str:
+    lines = [
+        "| rule | jobs left | estimate | not known | jobs done | estimate | took | peak memory |",
+        "|---|--:|--:|--:|--:|--:|--:|--:|",
+    ]
+    for row in table.to_dict("records"):
+        cells = [
+            str(row["rule"]), f"{row['jobs_left']:,}", _hours(row["left_hours"]), str(row["unknown_jobs"] or ""),
+            f"{row['jobs_done']:,}", _hours(row["done_estimated_hours"]), _hours(row["done_measured_hours"]),
+            "" if pd.isna(row["peak_gb"]) else f"{row['peak_gb']:.1f} GB",
+        ]  # fmt: skip
+        lines.append(f"| {' | '.join(cells)} |")
+    left, done, unknown = table["jobs_left"].sum(), table["jobs_done"].sum(), table["unknown_jobs"].sum()
+    hours = [_hours(table[name].sum()) for name in ("left_hours", "done_estimated_hours", "done_measured_hours")]
+    total = ["total", f"{left:,}", hours[0], str(unknown or ""), f"{done:,}", *hours[1:], ""]
+    return "\n".join([*lines, f"| {' | '.join(total)} |"])
+
+
+def _hours(hours: float | None) -> str:
+    return "" if hours is None or pd.isna(hours) else duration(hours * HOUR)
+
+
+def _left(plan: Plan) -> list[str]:
+    if not plan.table["jobs_left"].sum():
+        return ["Nothing is left to do."]
+    known, unknown_images = plan.images
+    rest = f", and those of {unknown_images} training sets of unknown size" if unknown_images else ""
+    without = f" without {len(plan.left.unknown):,} jobs that are not known" if plan.left.unknown else ""
+    lines = [
+        f"- images to add: {known:,}{rest}; optimisation steps: {plan.steps:,}",
+        f"- results on disk: about {size(plan.results[0])}" + _of_unknown(plan.results[1]),
+        _downloads(plan.downloads),
+        f"- CPU: {duration(plan.left.total)} of one core of {plan.machine}{without}",
+        f"- on the clock with {plan.cores} such cores: at least {duration(plan.left.wall(plan.cores))}; "
+        f"the longest job takes {duration(plan.left.longest)}",
+    ]
+    lines.append("- GPU: not measured, so no estimate" + ("; the config asks for one" if plan.gpu else ""))
+    return ["## What is left", "\n".join(lines)]
+
+
+def _of_unknown(jobs: int) -> str:
+    return f", without {jobs} jobs whose size is not known" if jobs else ""
+
+
+def _downloads(files: Sequence[Download]) -> str:
+    if not files:
+        return "- downloads by the workflow: none"
+    known = sum(file.size for file in files if file.size is not None)
+    sizes = [size(file.size) if file.size is not None else "size not known" for file in files]
+    named = ", ".join(f"{file.title} ({words})" for file, words in zip(files, sizes, strict=True))
+    return f"- downloads: about {size(known)} of known size: {named}; archives need about as much again unpacked"
+
+
+def _done(plan: Plan) -> list[str]:
+    if not plan.took:
+        return []
+    took = sum(one.seconds for one in plan.took.values())
+    line = f"{len(plan.took):,} jobs are done. They took {duration(took)} in all"
+    compared = [job for job in plan.took if job in plan.done.seconds]
+    if compared:
+        measured = sum(plan.took[job].seconds for job in compared)
+        expected = sum(plan.done.seconds[job] for job in compared)
+        line += (
+            f"; for {len(compared):,} of them the estimate is {duration(expected)} and they took {duration(measured)}"
+        )
+        line += f" (ratio {measured / expected:.2f})" if expected else ""
+    return ["## What is done", line + "."]
+
+
+def _unknown(plan: Plan) -> str:
+    lines = [f"- {count:,} jobs of {rule}: {why}" for (rule, why), count in sorted(reasons(plan.left.unknown).items())]
+    return "## What the estimate does not know\n\n" + "\n".join([*lines, *CAVEATS])
+
+
+CAVEATS = (
+    "- Costs are of the machine named above, one thread; another one is faster or slower throughout.",
+    "- Trainings may end sooner where `patience` is set; WordNet may have fewer words around a class than asked for.",
+    "- Weights that timm and open_clip download by themselves (some hundred MB each) are not among the downloads.",
+    "- Disk counts images, features, embeddings, prompt scores and kept maps, not models, figures and tables.",
+)
