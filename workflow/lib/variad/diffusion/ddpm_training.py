@@ -1,0 +1,167 @@
+"""Training a small diffusion model on openly licensed images: predict the noise that was added to a crop."""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from tqdm import tqdm
+
+from variad.diffusion.schedule import add_noise, linear_alphas_cumprod
+from variad.diffusion.small_unet import SmallUNetConfig, build_small_unet
+from variad.errors import UserError
+from variad.files import writing
+from variad.models.learning_rate import warm_cosine
+from variad.models.training_crops import TrainingCrops
+from variad.models.weights import save_weights
+from variad.seeding import torch_generator, torch_seed
+
+log = logging.getLogger("variad")
+
+
+@dataclass(frozen=True)
+class DdpmTraining:
+    """Settings of one training; the defaults made the weights that ship.
+
+    Attributes:
+        steps, batch: optimiser steps, crops in a step; a crop has the network's resolution.
+        learning_rate, warm_up: AdamW's peak rate, reached after ``warm_up`` steps, then a cosine to zero.
+        weight_average: decay of the averaged weights, which are the ones that are kept.
+        grey: share of crops turned grey.
+        drawn, drawn_side: number of pictures that are drawn, and their side in pixels.
+        every: steps between snapshots, and between lines in the log.
+        seed: decides the initial weights, every crop and every noise.
+    """
+
+    steps: int = 3000
+    batch: int = 16
+    learning_rate: float = 1e-3
+    warm_up: int = 100
+    weight_average: float = 0.998
+    grey: float = 0.5
+    drawn: int = 240
+    drawn_side: int = 256
+    every: int = 100
+    seed: int = 0
+
+
+def ddpm_training_from(values: Mapping[str, Any], source: str) -> tuple[SmallUNetConfig, DdpmTraining]:
+    """Network and settings from keys of ``DdpmTraining`` and, below ``network``, of ``SmallUNetConfig``.
+
+    Raises:
+        UserError: names ``source`` and an unknown key.
+    """
+    given = dict(values)
+    network = given.pop("network", None) or {}
+    try:
+        return SmallUNetConfig(**network), replace(DdpmTraining(), **given)
+    except TypeError as error:
+        raise UserError(f"{source}: expected settings of train_ddpm, found: {error}.") from error
+
+
+class DdpmTrainer:
+    """The state of a training: weights, their average, optimiser and the next step."""
+
+    def __init__(self, config: SmallUNetConfig, settings: DdpmTraining) -> None:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(torch_seed(settings.seed, "ddpm", "weights"))
+            self.unet = build_small_unet(config)
+        self.unet.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.config, self.settings = config, settings
+        self.average = {name: tensor.clone() for name, tensor in self.unet.state_dict().items()}
+        self.optimiser = torch.optim.AdamW(self.unet.parameters(), settings.learning_rate, weight_decay=1e-4)
+        self.alphas_cumprod = linear_alphas_cumprod()
+        self.next_step = 0
+
+    def step(self, images: Tensor) -> float:
+        """One optimiser step on images in [-1, 1]; returns the mean square error of the predicted noise."""
+        generator = torch_generator(self.settings.seed, "ddpm", "noise", self.next_step)
+        noise = torch.randn(images.shape, generator=generator)
+        times = spread_times(len(images), len(self.alphas_cumprod), generator)
+        noisy = add_noise(images, noise, self.alphas_cumprod[times]).to(memory_format=torch.channels_last)
+        with torch.autocast("cpu", torch.bfloat16):
+            found = self.unet(noisy, times).sample
+        loss = functional.mse_loss(found.float(), noise)
+        self._descend(loss)
+        self._update_average()
+        self.next_step += 1
+        return loss.item()
+
+    def _descend(self, loss: Tensor) -> None:
+        s = self.settings
+        for group in self.optimiser.param_groups:
+            group["lr"] = warm_cosine(self.next_step, s.learning_rate, s.warm_up, s.steps)
+        self.optimiser.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(self.unet.parameters(), 1.0)
+        self.optimiser.step()
+
+    @torch.no_grad()
+    def _update_average(self) -> None:
+        # Shorter memory at first, so that the initial weights are forgotten.
+        keep = min(self.settings.weight_average, (1 + self.next_step) / (10 + self.next_step))
+        for name, tensor in self.unet.state_dict().items():
+            self.average[name].lerp_(tensor, 1 - keep)
+
+    def save(self, path: Path) -> None:
+        """Write all that a killed training needs to go on."""
+        state = {
+            "step": self.next_step,
+            "settings": str(self.settings),
+            "config": str(self.config),
+            "model": self.unet.state_dict(),
+            "average": self.average,
+            "optimiser": self.optimiser.state_dict(),
+        }
+        with writing(path) as temporary:
+            torch.save(state, temporary)
+
+    def resume(self, path: Path) -> None:
+        """Go on from a file of ``save``.
+
+        Raises:
+            UserError: the file belongs to other settings.
+        """
+        state = torch.load(path, weights_only=True)
+        if (state["settings"], state["config"]) != (str(self.settings), str(self.config)):
+            raise UserError(f"{path}: expected a training with the same settings, found {state['settings']}.")
+        self.unet.load_state_dict(state["model"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.average = state["average"]
+        self.next_step = state["step"]
+
+
+def spread_times(count: int, steps: int, generator: torch.Generator) -> Tensor:
+    """Time steps, each uniform over ``range(steps)``, spread evenly, for a steadier loss; int64 ``[count]``."""
+    share = (torch.rand(1, generator=generator) + torch.arange(count) / count) % 1
+    return (share * steps).long().clamp(max=steps - 1)
+
+
+def train_ddpm(path: str | Path, config: SmallUNetConfig | None = None, settings: DdpmTraining | None = None) -> None:
+    """Train a diffusion model and write its averaged weights as half-precision safetensors to ``path``.
+
+    While it runs, a snapshot of the averaged weights lies beside ``path`` (``.snapshot.safetensors``), and so does its
+    state (``.state.pt``), from which a killed training goes on. Equal settings, thread count and version of torch give
+    equal bytes on one machine, whether it was killed in between or not.
+    """
+    config, settings = config or SmallUNetConfig(), settings or DdpmTraining()
+    path, trainer = Path(path), DdpmTrainer(config, settings)
+    state, snapshot = path.with_suffix(".state.pt"), path.with_suffix(".snapshot.safetensors")
+    if state.is_file():
+        trainer.resume(state)
+    crops = TrainingCrops(settings.seed, config.resolution, settings.grey, settings.drawn, settings.drawn_side)
+    losses = []
+    for step in tqdm(range(trainer.next_step, settings.steps), desc="train_ddpm", disable=None):
+        losses.append(trainer.step(crops.batch(settings.batch, step)))
+        if (step + 1) % settings.every == 0:
+            log.info("step %d of %d: loss %.5f", step + 1, settings.steps, sum(losses) / len(losses))
+            losses = []
+            trainer.save(state)
+            save_weights(snapshot, trainer.average, asdict(config))
+    save_weights(path, trainer.average, asdict(config))
+    state.unlink(missing_ok=True)
+    snapshot.unlink(missing_ok=True)
