@@ -1,0 +1,15 @@
+"""Adapter of rule invert_images: support sets in, the noise that their images are made from out."""
+
+from variad.anomalies.inversions import compute_inversions, write_inversions
+from variad.anomalies.support import all_image_ids, read_support
+from variad.diffusion.loading import load_diffusion
+from variad.records import read_images
+from variad.running import job
+
+with job(snakemake) as at:
+    given, params = snakemake.input, snakemake.params
+    names = all_image_ids(read_support(given.support))
+    model = load_diffusion(params.model, at.device)
+    inversions = compute_inversions(model, names, read_images(given.images, names), params.steps, params.batch_size)
+    write_inversions(snakemake.output.inversions, inversions)
+    at.log.info("%d images inverted and regenerated with %d steps", len(names), params.steps)

@@ -1,0 +1,29 @@
+"""Adapter of rule train_direction: seeds and texts in, directions of the bottleneck out."""
+
+from variad.anomalies.diffusion_sources import learn_directions
+from variad.anomalies.direction_file import write_directions
+from variad.anomalies.inversions import read_inversions
+from variad.anomalies.support import read_support
+from variad.diffusion.loading import load_diffusion
+from variad.encoders import load_encoder
+from variad.running import job
+from variad.seeding import torch_generator
+
+with job(snakemake) as at:
+    given, names, params = snakemake.input, snakemake.wildcards, snakemake.params
+    learned = learn_directions(
+        params.source,
+        read_support(given.support),
+        load_diffusion(params.model, at.device),
+        load_encoder(**params.encoder, classes=given.encoder or None, device=at.device),
+        read_inversions(given.inversions),
+        f"a photo of a {params.class_name}",
+        lambda run, text: torch_generator(
+            params.seed, names.dataset, names.category, run, f"direction.{names.source}.{text}"
+        ),
+    )
+    for run, directions in learned.items():
+        for text, direction in directions.items():
+            first, last = direction.losses[0], direction.losses[-1]
+            at.log.info("run %d, '%s': directional loss %.3f, then %.3f", run, text, first, last)
+    write_directions(snakemake.output.direction, learned)

@@ -1,0 +1,97 @@
+"""Every image of a category's support sets as the noise that a diffusion model makes it from, computed once.
+
+Sources, runs and detectors share the file. What the model makes of the noise again, unedited, is kept too: it is the
+normal image that anomalies of this model are compared with, so that the model's own traces cannot be what is detected.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import h5py
+import numpy as np
+import torch
+from torch import Tensor
+
+from variad.anomalies.model_images import from_model, grey_ones, to_model
+from variad.diffusion.ddim import generate, invert
+from variad.diffusion.model import DiffusionModel
+from variad.errors import UserError
+from variad.files import writing
+from variad.records import Images
+
+BATCH_SIZE = 16  # on one core more bring nothing
+
+
+@dataclass(frozen=True)
+class Inversions:
+    """Noise of N images.
+
+    Attributes:
+        image_ids: of the images.
+        noise: ``x_T``, float ``[N, 3, R, R]``.
+        regenerated: what DDIM makes of it without an edit, uint8 ``[N, R, R, 3]``; grey where the image is grey.
+        steps: DDIM steps of both ways.
+    """
+
+    image_ids: list[str]
+    noise: Tensor
+    regenerated: Images
+    steps: int
+
+    def rows(self, image_ids: Sequence[str]) -> list[int]:
+        """Where images are.
+
+        Raises:
+            UserError: one is not in the file.
+        """
+        row = {name: place for place, name in enumerate(self.image_ids)}
+        missing = [name for name in image_ids if name not in row]
+        if missing:
+            raise UserError(f"inversions: expected image {missing[0]}, found no such image_id.")
+        return [row[name] for name in image_ids]
+
+    def noise_of(self, image_ids: Sequence[str]) -> Tensor:
+        """``x_T`` of images, float32 ``[n, 3, R, R]``."""
+        return self.noise[self.rows(image_ids)].float()
+
+    def regenerated_of(self, image_ids: Sequence[str]) -> Images:
+        """Regenerated images, uint8 ``[n, R, R, 3]``."""
+        return self.regenerated[self.rows(image_ids)]
+
+    def grey(self, image_ids: Sequence[str]) -> Tensor:
+        """Which images are grey, bool ``[n]``."""
+        return grey_ones(self.regenerated_of(image_ids))
+
+
+def compute_inversions(
+    model: DiffusionModel, image_ids: list[str], images: Images, steps: int, batch_size: int = BATCH_SIZE
+) -> Inversions:
+    """Invert and regenerate images.
+
+    Args:
+        images: uint8 ``[N, S, S, 3]``; brought to the model's resolution.
+
+    Raises:
+        UserError: ``steps`` does not fit the model.
+    """
+    # Half precision costs the round trip nothing (docs/methods.md) and halves the file.
+    noise = invert(model, to_model(images, model.resolution), steps, batch_size).half()
+    again = generate(model, noise.float(), steps, batch_size=batch_size)
+    return Inversions(image_ids, noise, from_model(again, grey_ones(images)), steps)
+
+
+def write_inversions(path: str | Path, inversions: Inversions) -> None:
+    """Write ``/image_id``, ``/x_T`` float16, ``/regenerated`` and the attribute ``steps``."""
+    with writing(path) as temporary, h5py.File(temporary, "w") as file:
+        file.attrs["steps"] = inversions.steps
+        file.create_dataset("image_id", data=inversions.image_ids, dtype=h5py.string_dtype())
+        file["x_T"] = inversions.noise.numpy().astype(np.float16)
+        file["regenerated"] = inversions.regenerated
+
+
+def read_inversions(path: str | Path) -> Inversions:
+    """Read a file of ``write_inversions``."""
+    with h5py.File(path) as file:
+        names = [str(name) for name in file["image_id"].asstr()[:]]
+        return Inversions(names, torch.from_numpy(file["x_T"][:]), file["regenerated"][:], int(file.attrs["steps"]))
