@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 from PIL import Image
+from scipy.io import savemat
 
 Pixels = np.ndarray[Any, np.dtype[np.uint8]]
 
@@ -118,6 +119,86 @@ def visa(root: Path, categories: tuple[str, ...] = ("candle",), size: Size = TIN
     with open(root / "split_csv/1cls.csv", "w", newline="", encoding="utf-8") as stream:
         csv.writer(stream).writerows([("object", "split", "label", "image", "mask"), *rows])
     return root
+
+
+CUB_CLASSES = ("001.Black_footed_Albatross", "002.Laysan_Albatross", "003.Sooty_Albatross")
+
+
+def cub(root: Path, size: Size = TINY) -> Path:
+    """``CUB_200_2011/images/{class}/*.jpg`` and the text files; ``size.train`` and ``size.good`` images a class."""
+    home, lines = root / "CUB_200_2011", _Lines()
+    for label, name in enumerate(CUB_CLASSES, start=1):
+        lines.add("classes.txt", label, name)
+        draw = _Artist(name, size)
+        for index in range(size.train + size.good):
+            number = lines.count("images.txt") + 1
+            path = f"{name}/{name[4:]}_{index:04}_{7000 + number}.jpg"
+            _save(home / "images" / path, draw.good())
+            lines.add("images.txt", number, path)
+            lines.add("image_class_labels.txt", number, label)
+            # the real split alternates too
+            lines.add("train_test_split.txt", number, int(index % 2 == 0 if index < 2 * size.good else True))
+    for name in ("README", "bounding_boxes.txt", "attributes/attributes.txt"):
+        _write(home / name, "1 0.0\n")
+    lines.write(home)
+    return root
+
+
+def flowers_102(root: Path, classes: int = 3, size: Size = TINY) -> Path:
+    """``jpg/image_00001.jpg`` and on, classes in a row, ``imagelabels.mat`` and ``setid.mat`` beside ``jpg``."""
+    labels: list[int] = []
+    sets: dict[str, list[int]] = {"trnid": [], "valid": [], "tstid": []}
+    for label in range(1, classes + 1):
+        draw = _Artist(f"flower {label}", size)
+        parts = ["trnid"] * (size.train - size.train // 2) + ["valid"] * (size.train // 2) + ["tstid"] * size.good
+        for part in parts:
+            labels.append(label)
+            sets[part].append(len(labels))
+            _save(root / "jpg" / f"image_{len(labels):05}.jpg", draw.good())
+    savemat(root / "imagelabels.mat", {"labels": np.asarray([labels], np.uint8)})
+    savemat(root / "setid.mat", {name: np.asarray([numbers], np.uint16) for name, numbers in sets.items()})
+    return root
+
+
+TINY_IMAGENET_IDS = ("n01443537", "n01629819", "n01641577")
+
+
+def tiny_imagenet(root: Path, size: Size = Size(height=64, width=64)) -> Path:
+    """``tiny-imagenet-200/{train/{wnid}/images,val/images,test/images}``, annotations, ``wnids.txt``, ``words.txt``."""
+    home, lines = root / "tiny-imagenet-200", _Lines("\t")
+    for wnid in TINY_IMAGENET_IDS:
+        draw = _Artist(wnid, size)
+        lines.add("wnids.txt", wnid)
+        lines.add("words.txt", wnid, f"name of {wnid}, another name")
+        for number in range(size.train):
+            _save(home / "train" / wnid / "images" / f"{wnid}_{number}.JPEG", draw.good())
+            lines.add(f"train/{wnid}/{wnid}_boxes.txt", f"{wnid}_{number}.JPEG", 0, 0, 63, 63)
+        for _ in range(size.good):
+            name = f"val_{lines.count('val/val_annotations.txt')}.JPEG"
+            _save(home / "val/images" / name, draw.good())
+            lines.add("val/val_annotations.txt", name, wnid, 0, 0, 63, 63)
+    _save(home / "test/images/test_0.JPEG", draw.good())
+    lines.add("words.txt", "n00001740", "entity")
+    lines.write(home)
+    return root
+
+
+class _Lines:
+    """Text files that grow by a line at a time."""
+
+    def __init__(self, separator: str = " ") -> None:
+        self.separator = separator
+        self.files: dict[str, list[str]] = {}
+
+    def add(self, name: str, *values: object) -> None:
+        self.files.setdefault(name, []).append(self.separator.join(map(str, values)))
+
+    def count(self, name: str) -> int:
+        return len(self.files.get(name, []))
+
+    def write(self, folder: Path) -> None:
+        for name, lines in self.files.items():
+            _write(folder / name, "\n".join(lines) + "\n")
 
 
 class _Artist:

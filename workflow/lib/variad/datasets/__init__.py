@@ -22,7 +22,16 @@ ADAPTERS = {
     "btad": "Btad",
     "mvtec_loco": "MvtecLoco",
     "visa": "Visa",
+    "cub": "Cub",
+    "flowers_102": "Flowers102",
+    "tiny_imagenet": "TinyImagenet",
+    "class_folders": "ClassFolders",
+    "package_classes": "PackageClasses",
 }
+# one class is normal, and every defect is another class
+CLASS_ADAPTERS = ("cub", "flowers_102", "tiny_imagenet", "class_folders", "package_classes")
+# files that rule unpack_dataset renders from packages
+RENDERED_ADAPTERS = ("textures", "package_classes")
 
 
 def open_dataset(adapter: str, root: str | Path | None = None, **settings: Any) -> Dataset:
@@ -68,6 +77,7 @@ def unpack_dataset(adapter: str, folder: str | Path, **settings: Any) -> None:
     dataset = open_dataset(adapter, folder, **settings)
     if not hasattr(dataset, "unpack"):
         raise UserError(
-            f"adapter '{adapter}': expected one that renders its files (textures), found nothing to unpack."
+            f"adapter '{adapter}': expected one that renders its files ({', '.join(RENDERED_ADAPTERS)}), "
+            "found nothing to unpack."
         )
     dataset.unpack()

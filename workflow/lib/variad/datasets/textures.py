@@ -105,16 +105,17 @@ class Textures:
         return Tile(split, defect, number, top, left, clean, image, mask)
 
     def _cut(self, category: str, split: str, generator: np.random.Generator) -> tuple[int, int, Grey]:
-        photograph = _photograph(category)
+        source = photograph(category)
         first, last = ROWS[split]
         top = int(generator.integers(first, last - self.tile_size + 1))
-        left = int(generator.integers(0, photograph.shape[1] - self.tile_size + 1))
-        tile = photograph[top : top + self.tile_size, left : left + self.tile_size]
+        left = int(generator.integers(0, source.shape[1] - self.tile_size + 1))
+        tile = source[top : top + self.tile_size, left : left + self.tile_size]
         gain, offset = generator.uniform(0.94, 1.06), generator.uniform(-5, 5)
         return top, left, np.clip(np.rint(tile * gain + offset), 0, 255).astype(np.uint8)
 
 
-def _photograph(category: str) -> Grey:
+def photograph(category: str) -> Grey:
+    """One of scikit-image's photographs, grey, ``[512, 512]``."""
     # Found without importing scikit-image, which takes longer than everything else here.
     spec = importlib.util.find_spec("skimage")
     if spec is None or not spec.submodule_search_locations:

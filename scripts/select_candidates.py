@@ -1,0 +1,14 @@
+"""Adapter of rule select_candidates: synthetic scores in, the choice of every run and source out."""
+
+from variad.running import job
+from variad.selection.choice import choose, synthetic_auroc
+from variad.selection.records import read_tables
+from variad.tables import write_table
+
+with job(snakemake) as at:
+    candidates = read_tables(snakemake.input.candidates, "selection_candidates")
+    aurocs = synthetic_auroc(read_tables(snakemake.input.scores, "synthetic_scores"), candidates)
+    choices = choose(aurocs, candidates, snakemake.params.default)
+    write_table(snakemake.output.aurocs, aurocs, "synthetic_auroc")
+    write_table(snakemake.output.choices, choices, "choices")
+    at.log.info("%d candidates, %d rows of choices", len(candidates), len(choices))

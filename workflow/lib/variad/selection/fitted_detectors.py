@@ -1,0 +1,93 @@
+"""The workflow's own detectors as candidates: each is trained on the bank of a trial."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from variad.backbones import Backbone, load_backbone
+from variad.detectors import create_detector
+from variad.detectors.base import Detector, DetectorInput, Extractor
+from variad.feature_files import FeatureMaps
+from variad.features import prepare
+from variad.pixels import to_tensor
+from variad.records import Images
+from variad.seeding import numpy_generator
+from variad.selection.trials import Rows, Scores, Trial
+
+BATCH = 8
+
+
+@dataclass(frozen=True)
+class DetectorEntry:
+    """A detector of the config: its method and settings, and the extractor whose features it sees."""
+
+    method: str
+    settings: dict[str, Any]
+    extractor: Extractor
+
+
+class FittedDetectors:
+    """Candidates named as the config's detectors.
+
+    Args:
+        entries: detectors by name.
+        seed: root seed of training, below ``key``, the detector's name and the run.
+    """
+
+    def __init__(
+        self, entries: Mapping[str, DetectorEntry], seed: int = 0, key: tuple[str, ...] = (), device: str = "cpu"
+    ) -> None:
+        self.entries, self.seed, self.key, self.device = entries, seed, key, device
+        self._backbones = {
+            entry.extractor: load_backbone(
+                entry.extractor.backbone, entry.extractor.layers, entry.extractor.weights
+            ).to(device)
+            for entry in entries.values()
+        }
+
+    def describe(self) -> list[dict[str, str | int]]:
+        """As large as the network whose features they see."""
+        return [
+            {
+                "candidate": name,
+                "parameters": sum(value.numel() for value in self._backbone(entry).parameters()),
+                "depth": len(entry.extractor.layers) - 1,
+                "resolution": entry.extractor.resolution,
+            }
+            for name, entry in self.entries.items()
+        ]
+
+    def score(self, pool: Images, trials: Sequence[Trial]) -> list[Scores]:
+        """See ``Candidates.score``; trains every detector once a trial."""
+        return [{name: self._score(name, pool, trial) for name in self.entries} for trial in trials]
+
+    def _score(self, name: str, pool: Images, trial: Trial) -> "np.ndarray[Any, np.dtype[np.float64]]":
+        entry = self.entries[name]
+        detector = create_detector(entry.method, entry.settings, entry.extractor, self.device)
+        detector.fit(self._input(entry, detector, pool, trial.bank), self._generator(name, trial.run))
+        parts = [
+            detector.score(self._input(entry, detector, pool, trial.queries[start : start + BATCH])).scores
+            for start in range(0, len(trial.queries), BATCH)
+        ]
+        return np.concatenate(parts).astype(np.float64)
+
+    def _generator(self, name: str, run: int) -> np.random.Generator:
+        # not by the bank: a detector draws the same numbers for the original and for the regenerated one
+        return numpy_generator(self.seed, *self.key, "selection", name, run)
+
+    def _backbone(self, entry: DetectorEntry) -> Backbone:
+        return self._backbones[entry.extractor]
+
+    def _input(self, entry: DetectorEntry, detector: Detector, pool: Images, rows: Rows) -> DetectorInput:
+        parts = [self._features(entry, pool[rows[start : start + BATCH]]) for start in range(0, len(rows), BATCH)]
+        features = {layer: np.concatenate([part[layer] for part in parts]) for layer in entry.extractor.layers}
+        return DetectorInput(features, pool[rows] if detector.uses_images else None)
+
+    def _features(self, entry: DetectorEntry, images: Images) -> FeatureMaps:
+        seen = prepare(to_tensor(images).to(self.device), entry.extractor.resolution, entry.extractor.crop)
+        with torch.inference_mode():
+            maps = self._backbone(entry)(seen)
+        return {layer: value.permute(0, 2, 3, 1).float().cpu().numpy() for layer, value in maps.items()}

@@ -1,0 +1,125 @@
+"""Scoring validation normals and synthetic anomalies of every source: no label of a real image is needed or read."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from variad.anomalies.anomaly_file import NamedImages, read_anomalies, read_manifest, read_normals
+from variad.anomalies.support import Support, all_image_ids, read_support
+from variad.errors import UserError
+from variad.records import read_images
+from variad.selection.trials import Candidates, ImagePool, Rows, Trial, score_trials
+
+RECONSTRUCTION = "reconstruction"
+
+
+@dataclass(frozen=True)
+class SourceFiles:
+    """Where the anomalies of a source lie: its ``anomalies.h5`` and ``manifest.csv``."""
+
+    name: str
+    images: str | Path
+    manifest: str | Path
+
+
+@dataclass(frozen=True)
+class SyntheticSet:
+    """The synthetic test of one run and source: what is scored, by which bank, with which labels."""
+
+    source: str
+    trial: Trial
+    image_ids: tuple[str, ...]
+    labels: tuple[int, ...]
+
+
+def synthetic_sets(
+    images: str | Path, support: str | Path, sources: Sequence[SourceFiles]
+) -> tuple[ImagePool, list[SyntheticSet]]:
+    """Every run and source: validation normals (label 0), then the source's anomalies of that run (label 1).
+
+    Where a source brings its own versions of normal images, they take the place of the originals in the bank and in
+    the validation set, so that traces of its generator are on both sides. The first such source also gives the control
+    ``reconstruction``: original validation normals (0) against their own regenerations (1), with the original bank,
+    which shows what those traces alone would choose.
+
+    Raises:
+        UserError: a source lacks anomalies of some run, or a normal image.
+    """
+    runs = read_support(support)
+    names = all_image_ids(runs)
+    pool = ImagePool()
+    originals = dict(zip(names, pool.add(read_images(images, names)).tolist(), strict=True))
+    sets, regenerated = [], None
+    for source in sources:
+        normals = read_normals(source.images)
+        own = originals if normals is None else _rows_by_name(pool, normals)
+        regenerated = own if regenerated is None and normals is not None else regenerated
+        for run, members in runs.items():
+            sets.append(_of_source(pool, source, run, members, own))
+    if regenerated is not None:
+        sets += [_reconstruction(run, members, originals, regenerated) for run, members in runs.items()]
+    return pool, sets
+
+
+def score_sets(candidates: Candidates, pool: ImagePool, sets: Sequence[SyntheticSet], prefix: str) -> pd.DataFrame:
+    """Table ``synthetic_scores``; names of candidates begin with ``prefix`` and a slash."""
+    results = score_trials(candidates, pool.images, [one.trial for one in sets])
+    parts = [
+        pd.DataFrame(
+            {
+                "run": one.trial.run,
+                "candidate": f"{prefix}/{name}",
+                "source": one.source,
+                "image_id": one.image_ids,
+                "label": one.labels,
+                "score": values,
+            }
+        )
+        for one, scores in zip(sets, results, strict=True)
+        for name, values in scores.items()
+    ]
+    return pd.concat(parts, ignore_index=True)
+
+
+def _of_source(
+    pool: ImagePool, source: SourceFiles, run: int, members: Support, normals: Mapping[str, int]
+) -> SyntheticSet:
+    manifest = read_manifest(source.manifest)
+    anomalies = manifest[manifest["run"] == run]
+    if anomalies.empty:
+        raise UserError(f"{source.manifest}: expected anomalies of run {run}, found none.")
+    rows = pool.add(read_anomalies(source.images, anomalies))
+    bank, validation = (_known(normals, names, source.images) for names in (members.bank, members.validation))
+    return SyntheticSet(
+        source.name,
+        Trial(run, bank, np.concatenate([validation, rows])),
+        (*members.validation, *anomalies["anomaly_id"]),
+        (0,) * len(validation) + (1,) * len(rows),
+    )
+
+
+def _reconstruction(
+    run: int, members: Support, originals: Mapping[str, int], regenerated: Mapping[str, int]
+) -> SyntheticSet:
+    bank, normal = (_known(originals, names, "images.h5") for names in (members.bank, members.validation))
+    again = _known(regenerated, members.validation, "images.h5")
+    return SyntheticSet(
+        RECONSTRUCTION,
+        Trial(run, bank, np.concatenate([normal, again])),
+        (*members.validation, *(f"{RECONSTRUCTION}/{name}" for name in members.validation)),
+        (0,) * len(normal) + (1,) * len(again),
+    )
+
+
+def _rows_by_name(pool: ImagePool, normals: NamedImages) -> dict[str, int]:
+    return dict(zip(normals.image_ids, pool.add(normals.images).tolist(), strict=True))
+
+
+def _known(rows: Mapping[str, int], names: Sequence[str], where: str | Path) -> Rows:
+    missing = [name for name in names if name not in rows]
+    if missing:
+        raise UserError(f"{where}: expected a normal image {missing[0]}, found none.")
+    return np.asarray([rows[name] for name in names], np.int64)

@@ -1,0 +1,69 @@
+"""Prompts as detectors: how much better an image matches the anomalous prompt of a template than the normal one.
+
+Source: second document, section 4.3, and A.4 for the templates.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from variad.encoders.base import ImageTextEncoder
+from variad.pixels import to_tensor
+from variad.records import Images
+from variad.selection.template_sets import Pair
+from variad.selection.trials import Scores, Trial, members_of
+
+BATCH = 8
+SCALE = 100.0  # CLIP's logit scale [assumed]
+
+
+def anomaly_weight(images: Tensor, normal: Tensor, anomalous: Tensor, scale: float = SCALE) -> Tensor:
+    """Softmax weight of the anomalous prompt, ``[B]``, of unit embeddings ``[B, D]``, ``[D]``, ``[D]``."""
+    return torch.stack([scale * images @ normal, scale * images @ anomalous], dim=1).softmax(dim=1)[:, 1]
+
+
+def anomaly_logit(images: Tensor, normal: Tensor, anomalous: Tensor, scale: float = SCALE) -> Tensor:
+    """Logit of ``anomaly_weight``, ``[B]``: the same order, without ties where the weight is rounded to 0 or 1."""
+    return scale * (images @ anomalous - images @ normal)
+
+
+class Templates:
+    """Candidates ``template_01`` and on; banks play no part.
+
+    Args:
+        pairs: normal and anomalous prompt of each, with ``{}`` for the class name.
+        class_name: the product's name.
+    """
+
+    def __init__(self, encoder: ImageTextEncoder, pairs: Sequence[Pair], class_name: str, device: str = "cpu") -> None:
+        self.encoder, self.pairs, self.class_name, self.device = encoder, pairs, class_name, device
+
+    def describe(self) -> list[dict[str, str | int]]:
+        """All are of one size."""
+        return [
+            {"candidate": name, "parameters": 0, "depth": 0, "resolution": self.encoder.resolution}
+            for name in self._names()
+        ]
+
+    def score(self, pool: Images, trials: Sequence[Trial]) -> list[Scores]:
+        """See ``Candidates.score``."""
+        texts = [text.replace("{}", self.class_name) for pair in self.pairs for text in pair]
+        embedded = self.encoder.encode_text(texts).double()
+        results: list[Scores] = [
+            {name: np.full(len(trial.queries), np.nan) for name in self._names()} for trial in trials
+        ]
+        queries = np.unique(np.concatenate([trial.queries for trial in trials]))
+        for start in range(0, len(queries), BATCH):
+            rows = queries[start : start + BATCH]
+            with torch.inference_mode():
+                images = self.encoder.encode_image(to_tensor(pool[rows]).to(self.device)).double()
+            for index, name in enumerate(self._names()):
+                logits = anomaly_logit(images, *embedded[2 * index : 2 * index + 2]).cpu().numpy()
+                for number, (here, there) in members_of(rows, trials).items():
+                    results[number][name][there] = logits[here]
+        return results
+
+    def _names(self) -> list[str]:
+        return [f"template_{number:02}" for number in range(1, len(self.pairs) + 1)]
