@@ -1,3 +1,53 @@
+# downloads run where Snakemake does: compute nodes may have no internet
+localrules:
+    fetch_archive,
+    unpack_archive,
+
+
+# download a published archive, going on where an interrupted job ended; the archive and its part are not declared, so that
+# Snakemake, which removes what is declared, keeps them. No code among the inputs: a hash says what has to come.
+rule fetch_archive:
+    output:
+        record="resources/downloads/archives/{archive}.fetched.json",
+    log:
+        "results/logs/fetch_archive/{archive}.log",
+    benchmark:
+        "results/benchmarks/fetch_archive/{archive}.tsv"
+    retries: 0  # what may pass is tried again inside
+    conda:
+        "../../envs/base.yaml"
+    threads: 1
+    resources:
+        mem_mb=500,
+    params:
+        mirror=mirror_of_archive,
+    script:
+        "../../scripts/fetch_archive.py"
+
+
+# verify an archive and unpack it, all or nothing; one that is gone since is fetched again
+rule unpack_archive:
+    input:
+        records=records_of_archive,
+    output:
+        contents="resources/downloads/{unpacked}/contents.txt",
+    log:
+        "results/logs/unpack_archive/{unpacked}.log",
+    benchmark:
+        "results/benchmarks/unpack_archive/{unpacked}.tsv"
+    retries: 0
+    conda:
+        "../../envs/base.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+    params:
+        mirrors=mirrors_of_dataset,
+        keep_archive=config["downloads"]["keep_archives"],
+    script:
+        "../../scripts/unpack_archive.py"
+
+
 # render a data set that comes without files: textures with simulated defects, all of its categories at once
 rule unpack_dataset:
     input:
@@ -25,6 +75,7 @@ rule unpack_dataset:
 rule index_category:
     input:
         root=dataset_root,
+        downloaded=dataset_contents,
         folders=dataset_folders,  # adding an image to a user's own folders, or removing one, reruns this
         code=code_of("index_category"),
         adapter=adapter_code,
@@ -41,7 +92,7 @@ rule index_category:
         mem_mb=1000,
     params:
         adapter=lookup(within=config, dpath="datasets/{dataset}/adapter"),
-        path=lookup(within=config, dpath="datasets/{dataset}/path"),
+        path=dataset_path,
         settings=lookup(within=config, dpath="datasets/{dataset}/settings"),
     script:
         "../../scripts/index_category.py"
@@ -52,6 +103,7 @@ rule pack_category:
     input:
         manifest=rules.index_category.output.manifest,
         root=dataset_root,
+        downloaded=dataset_contents,
         code=code_of("pack_category"),
         adapter=adapter_code,
     output:
@@ -67,7 +119,7 @@ rule pack_category:
         mem_mb=1000,
     params:
         adapter=lookup(within=config, dpath="datasets/{dataset}/adapter"),
-        path=lookup(within=config, dpath="datasets/{dataset}/path"),
+        path=dataset_path,
         settings=lookup(within=config, dpath="datasets/{dataset}/settings"),
         image_size=lookup(within=config, dpath="image_size"),
     script:

@@ -7,6 +7,7 @@ rule train_detector:
         features=features_of_real_images,
         added_features=features_of_added_images,
         weights=weights_of_detector,
+        penalty=penalty_images,
         method=detector_code,
         code=code_of("train_detector"),
     output:
@@ -22,7 +23,7 @@ rule train_detector:
         gpu=config["run"]["gpu"],
         mem_mb=lambda wildcards, attempt: 4000 * attempt,
     params:
-        detector=detector_of,
+        detector=trained_detector,
         extractor=detector_extractor,
         runs=runs_of,
         seed=config["run"]["seed"],
@@ -74,6 +75,7 @@ rule predict_images:
         features=features_of_real_images,
         added_features=features_of_added_images,
         weights=weights_of_detector,
+        penalty=penalty_images,
         method=detector_code,
         code=code_of("predict_images"),
     output:
@@ -90,7 +92,7 @@ rule predict_images:
         gpu=config["run"]["gpu"],
         mem_mb=lambda wildcards, attempt: 4000 * attempt,
     params:
-        detector=detector_of,
+        detector=trained_detector,
         extractor=detector_extractor,
         quantile=config["predict"]["quantile"],
         seed=config["run"]["seed"],

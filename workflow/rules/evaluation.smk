@@ -77,6 +77,71 @@ rule aggregate_metrics:
         "../../scripts/aggregate_metrics.py"
 
 
+# tables 5 to 15 of the first document, ours beside the published values
+rule compare_published:
+    input:
+        summary=rules.aggregate_metrics.output.summary,
+        published=[
+            ROOT / f"resources/published/{name}.csv"
+            for name in ("auroc", "table_5_gains", "ablations", "anomalib_single_run")
+        ],
+        code=code_of("compare_published"),
+    output:
+        csv=report(
+            expand("results/tables/paper/table_{number}.csv", number=PAPER_TABLES),
+            caption="../report/published.rst",
+            category="Published values",
+        ),
+        md=expand("results/tables/paper/table_{number}.md", number=PAPER_TABLES),
+        tex=expand("results/tables/paper/table_{number}.tex", number=PAPER_TABLES),
+    log:
+        "results/logs/compare_published.log",
+    benchmark:
+        "results/benchmarks/compare_published.tsv"
+    conda:
+        "../../envs/base.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+    params:
+        caption=config["run"]["caption"],
+    script:
+        "../../scripts/compare_published.py"
+
+
+# logical and structural anomalies apart, and overlap with single defects
+rule tabulate_overlap:
+    input:
+        summary=rules.aggregate_metrics.output.summary,
+        code=code_of("tabulate_overlap"),
+    output:
+        loco=report(
+            "results/tables/paper/loco.csv",
+            caption="../report/overlap.rst",
+            category="Published values",
+        ),
+        loco_page="results/tables/paper/loco.md",
+        aupro=report(
+            "results/tables/paper/aupro.csv",
+            caption="../report/overlap.rst",
+            category="Published values",
+        ),
+        aupro_page="results/tables/paper/aupro.md",
+    log:
+        "results/logs/tabulate_overlap.log",
+    benchmark:
+        "results/benchmarks/tabulate_overlap.tsv"
+    conda:
+        "../../envs/base.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+    params:
+        caption=config["run"]["caption"],
+    script:
+        "../../scripts/tabulate_overlap.py"
+
+
 # training sets against each other, for the pairs that the config names
 rule compare_training_sets:
     input:

@@ -113,7 +113,7 @@ class TimmBackbone(Backbone):
 
         known = _timm_layers(name)
         _check_layers(name, layers, known)
-        path = _weights_file(name, weights)
+        path = weights_file(name, weights)
         configuration = timm.get_pretrained_cfg(name)
         super().__init__(
             name,
@@ -183,7 +183,12 @@ def _timm_layers(name: str) -> dict[str, dict[str, Any]]:
     return {entry["module"]: entry for entry in described}
 
 
-def _weights_file(name: str, weights: str | Path | None) -> Path:
+def weights_file(name: str, weights: str | Path | None) -> Path:
+    """The safetensors file of a timm model: the one given, or the hub's, downloaded.
+
+    Raises:
+        UserError: the file is missing, or nothing can be downloaded.
+    """
     if weights is None:
         return _download(name)
     if not Path(weights).is_file() or Path(weights).suffix != ".safetensors":

@@ -9,10 +9,14 @@ import yaml
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError, best_match
 
+from variad.ablations.checks import check_ablations
 from variad.datasets import ADAPTERS
 from variad.detectors import check_method
+from variad.downloads.catalogue import CATALOGUE
 from variad.errors import UserError
+from variad.selection.settings import check_selection
 
+SELECTION_SECTIONS = {"anomaly_sources", "candidates", "selection"}
 SCHEMA = Path(__file__).resolve().parents[2] / "schemas" / "config.schema.yaml"
 Config = dict[str, Any]
 
@@ -32,6 +36,9 @@ def resolve(given: Config, default: str | Path) -> Config:
     _fill_defaults(config, schema, schema)
     _check(config, schema)
     _check_references(config)
+    check_ablations(config)
+    if SELECTION_SECTIONS & set(given):  # the default's need not fit the data sets of a user who does not select
+        check_selection(config)
     return config
 
 
@@ -78,6 +85,7 @@ def _expectation(error: ValidationError) -> str:
         "minimum": f"at least {error.validator_value}",
         "exclusiveMinimum": f"more than {error.validator_value}",
         "maximum": f"at most {error.validator_value}",
+        "pattern": f"a value that matches {error.validator_value}",
         "minItems": f"at least {error.validator_value} entries",
         "minProperties": f"at least {error.validator_value} entries",
     }
@@ -124,6 +132,9 @@ def _check_references(config: Config) -> None:
         for layer in detector["layers"] or []:
             _one_of(f"detectors.{name}.layers", layer, config["extractors"][detector["extractor"]]["layers"])
     _defined(config, "prompts.encoder", config["prompts"]["encoder"], "encoders")
+    for name, model in config["diffusion_models"].items():
+        if not model["weights"] and not (model["kind"] == "diffusers" and model["model"]):
+            raise UserError(f"config key diffusion_models.{name}.weights: expected a file or folder, found none.")
     for name, dataset in config["datasets"].items():
         _one_of(f"datasets.{name}.adapter", dataset["adapter"], ADAPTERS)
         encoder = dataset["prompts"].get("encoder")
@@ -143,6 +154,8 @@ def _check_references(config: Config) -> None:
     _defined(config, "predict.detector", config["predict"]["detector"], "detectors")
     for name in (name for pair in config["study"]["contrasts"] for name in pair):
         _one_of("study.contrasts", name, config["study"]["training_sets"])
+    for name in config["downloads"]["sources"]:
+        _one_of("downloads.sources", name, CATALOGUE)
     if "original" not in config["study"]["training_sets"]:
         raise UserError("config key study.training_sets: expected 'original' among them, found it missing.")
 

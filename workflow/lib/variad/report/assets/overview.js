@@ -39,6 +39,13 @@
   if (values("metric").includes("image_auroc")) selects.metric.value = "image_auroc";
   refresh();
 
+  // Pages of other targets bring a script that links them here; until they are made there is none, and nothing happens.
+  for (const name of ["selection", "exposure"]) {
+    const link = document.createElement("script");
+    link.src = `./${name}.js`;
+    document.head.append(link);
+  }
+
   const figure = document.getElementById("figure");
   figure.addEventListener("click", () => figure.classList.toggle("full"));
 })();

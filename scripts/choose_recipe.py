@@ -1,0 +1,10 @@
+"""Adapter of rule choose_recipe: synthetic scores in, the training set that every source chooses out."""
+
+from variad.recipe_choice.choice import choose_recipes, synthetic_auroc
+from variad.running import job
+from variad.tables import read_table, write_table
+
+with job(snakemake):
+    aurocs = synthetic_auroc(read_table(snakemake.input.scores, "recipe_scores"))
+    write_table(snakemake.output.aurocs, aurocs, "recipe_auroc")
+    write_table(snakemake.output.choices, choose_recipes(aurocs), "recipe_choices")

@@ -1,0 +1,21 @@
+"""Adapter of rule judge_exposure: scores of every category and labels in, the table of outlier exposure out."""
+
+from variad.exposure.judging import exposure_table, judge_category
+from variad.exposure.page import network_text, to_markdown
+from variad.running import job
+from variad.selection.aggregation import write_markdown
+from variad.tables import read_table, write_table
+
+with job(snakemake):
+    given, params = snakemake.input, snakemake.params
+    judged = {
+        (dataset, category): judge_category(
+            read_table(scores, "exposure_scores"), read_table(manifest, "manifest"), params.seed, dataset, category
+        )
+        for (dataset, category), scores, manifest in zip(params.categories, given.scores, given.manifests, strict=True)
+    }
+    control = params.controls[0] if params.controls else "nothing"
+    table = exposure_table(judged, control)
+    write_table(snakemake.output.table, table, "exposure")
+    network = network_text(params.backbone, params.trained_blocks)
+    write_markdown(snakemake.output.page, to_markdown(table, params.caption, network, control))

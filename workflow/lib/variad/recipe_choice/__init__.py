@@ -1,0 +1,1 @@
+"""The two documents joined: synthetic anomalies choose the recipe of the training set, without labels."""

@@ -1,0 +1,109 @@
+"""Pages of the gallery for selection and outlier exposure: tables, figures and contact sheets in one file each.
+
+They are not part of the main job. So that the first page can link them once they exist, each comes with a small script
+that the first page asks for; while it is missing, nothing happens.
+"""
+
+import base64
+import io
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from string import Template
+
+from PIL import Image
+
+from variad.files import writing
+from variad.report.embedding import text
+from variad.report.gallery import ASSETS
+from variad.report.markdown_html import to_html
+
+SHEET_QUALITY = 85
+CARD_WIDTH = 224  # pixels
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part of a page.
+
+    Attributes:
+        title: empty for none, where the tables have titles of their own.
+        tables: Markdown files, under each other.
+        figures: SVG files.
+        sheets: labels and PNG files, shown folded.
+    """
+
+    title: str = ""
+    tables: Sequence[str | Path] = ()
+    figures: Sequence[str | Path] = ()
+    sheets: Sequence[tuple[str, str | Path]] = ()
+
+
+def build_branch_page(target: str | Path, title: str, lead: str, parts: Sequence[Part]) -> None:
+    """Write a page with everything inside it."""
+    template = Template((ASSETS / "branch.html").read_text("utf-8"))
+    html = template.substitute(
+        title=text(title),
+        lead=text(lead),
+        style=(ASSETS / "gallery.css").read_text("utf-8"),
+        body="\n".join(_part(part) for part in parts),
+    )
+    with writing(target) as temporary:
+        temporary.write_text(html, "utf-8")
+
+
+def write_link(target: str | Path, page: str, title: str, lead: str, picture: str | Path) -> None:
+    """Write the script that puts a card for ``page`` on the gallery's first page.
+
+    Args:
+        picture: PNG that the card shows, made small.
+    """
+    card = (
+        f'<a class="category" href="./{text(page)}">'
+        f'<img src="{_jpeg(picture, CARD_WIDTH)}" alt="" width="112" height="112">'
+        f"<span><strong>{text(title)}</strong><small>{text(lead)}</small></span></a>"
+    )
+    script = (
+        '"use strict";\n'
+        "(() => {\n"
+        '  const item = document.createElement("li");\n'
+        f"  item.innerHTML = {json.dumps(card)};\n"
+        '  document.getElementById("branch-pages").append(item);\n'
+        '  document.getElementById("branches-hint").hidden = true;\n'
+        "})();\n"
+    )
+    with writing(target) as temporary:
+        temporary.write_text(script, "utf-8")
+
+
+def _part(part: Part) -> str:
+    blocks = [f"<h2>{text(part.title)}</h2>"] if part.title else []
+    blocks += [to_html(Path(path).read_text("utf-8")) for path in part.tables]
+    blocks += [_figure(Path(path)) for path in part.figures]
+    blocks += [_sheet(label, path) for label, path in part.sheets]
+    return "<section>\n" + "\n".join(blocks) + "\n</section>"
+
+
+def _figure(path: Path) -> str:
+    data = base64.b64encode(path.read_bytes()).decode("ascii")
+    name = text(path.stem.replace("_", " "))
+    return f'<figure><img alt="Figure: {name}" src="data:image/svg+xml;base64,{data}"></figure>'
+
+
+def _sheet(label: str, path: str | Path) -> str:
+    picture = f'<figure><img alt="Contact sheet of {text(label)}" src="{_jpeg(path)}"></figure>'
+    return f"<details><summary>{text(label)}</summary>{picture}</details>"
+
+
+def _jpeg(path: str | Path, width: int | None = None) -> str:
+    """A picture as the address of a JPEG that holds it."""
+    with Image.open(path) as opened:
+        picture = opened.convert("RGB")
+    if width is not None:
+        # the upper left square, where a figure begins, rather than all of it too small to see
+        side = min(picture.size)
+        picture = picture.crop((0, 0, side, side)).resize((width, width), Image.Resampling.LANCZOS)
+    stream = io.BytesIO()
+    picture.save(stream, "JPEG", quality=SHEET_QUALITY)
+    return "data:image/jpeg;base64," + base64.b64encode(stream.getvalue()).decode("ascii")
