@@ -1,0 +1,266 @@
+import copy
+import functools
+import os
+import re
+
+from snakemake.exceptions import WorkflowError
+from snakemake.iocontainers import Wildcards
+
+from variad.ablations.entries import (
+    BASELINE,
+    all_cells,
+    cells_of,
+    entries,
+    training_sets_of,
+)
+from variad.code_inputs import library_files
+from variad.configuration import merged, resolve
+from variad.contents import retract_incomplete
+from variad.datasets import CLASS_ADAPTERS, RENDERED_ADAPTERS
+from variad.datasets.folder import category_folders
+from variad.detectors import method_file
+from variad.downloads.catalogue import (
+    ARCHIVES,
+    BESIDE,
+    DATASET_FILES,
+    DATASETS,
+    WEIGHTS_FILES,
+)
+from variad.downloads.unpacking import lifted_folder
+from variad.errors import UserError
+from variad.exposure.settings import check_exposure, exposure_of
+from variad.metrics.lpips_weights import find_lpips_backbone
+from variad.recipe_choice.settings import check_recipes
+from variad.selection.benchmark_names import CLASS_BENCHMARKS, DEFECT_BENCHMARKS
+from variad.selection.methods import method_module
+from variad.selection.settings import selection_categories, selection_of
+
+DOWNLOADS = "resources/downloads"
+
+# what the study's folders are called, from the data set down to a training set
+CELL = "results/{dataset}/{category}/{scenario}/{training_set}"
+
+# what the user asked for, which the default completes
+GIVEN_CONFIG = copy.deepcopy(config)
+
+try:
+    config.update(resolve(config, ROOT / "config" / "config.yaml"))
+except UserError as error:
+    raise WorkflowError(str(error)) from None
+
+
+def one_of(names):
+    return "|".join(re.escape(str(name)) for name in names)
+
+
+wildcard_constraints:
+    dataset=one_of(config["datasets"]),
+    category="[^/]+",
+    scenario=one_of(config["scenarios"]),
+    training_set=one_of(config["training_sets"]),
+    detector=one_of(config["detectors"]),
+    extractor=one_of(config["extractors"]),
+    encoder=one_of(config["encoders"]),
+    word_source="wordnet_related|wordnet_all|wordlist",
+    vqgan=one_of(config["vqgans"]),
+    teacher=one_of(config["teachers"]),
+    diffusion_model=one_of(config["diffusion_models"]),
+    candidate_set=one_of(config["candidates"]),
+    source=one_of(config["anomaly_sources"]),
+    archive=one_of(DATASET_FILES),
+    unpacked=one_of(ARCHIVES),
+    weights_file=one_of(WEIGHTS_FILES),
+
+
+def relative(path):
+    """From the working directory, so that a moved folder is still up to date."""
+    return os.path.relpath(path)
+
+
+def code_of(rule_name):
+    """The library files that a rule's script imports: an edit to one of them reruns the rule."""
+    return [
+        relative(path) for path in library_files(ROOT / "scripts" / f"{rule_name}.py")
+    ]
+
+
+@functools.cache
+def code_from(file):
+    """A file and the library files that it imports; looked up once, as a study asks a thousand times."""
+    return [relative(path) for path in sorted({file, *library_files(file)})]
+
+
+def check_results_folder():
+    """Fail before any work where results cannot be written."""
+    folder = next(
+        path for path in (Path("results").absolute(), Path.cwd()) if path.exists()
+    )
+    if not folder.is_dir() or not os.access(folder, os.W_OK):
+        raise WorkflowError(
+            f"{folder}: expected a folder that can be written to, found one that cannot."
+        )
+
+
+def dataset_of(wildcards):
+    return config["datasets"][wildcards.dataset]
+
+
+def category_of(wildcards):
+    categories = dataset_of(wildcards)["categories"]
+    if wildcards.category not in categories:
+        raise WorkflowError(
+            f"config key datasets.{wildcards.dataset}.categories: expected a category "
+            f"'{wildcards.category}', found {', '.join(categories)}."
+        )
+    return categories[wildcards.category]
+
+
+def class_name(wildcards):
+    return category_of(wildcards)["class_name"]
+
+
+def recipe_of(wildcards):
+    return config["training_sets"][wildcards.training_set]
+
+
+def detector_of(wildcards):
+    return config["detectors"][wildcards.detector]
+
+
+def layers_of(wildcards):
+    """Those of the extractor's layers that a detector uses."""
+    detector = detector_of(wildcards)
+    return detector["layers"] or config["extractors"][detector["extractor"]]["layers"]
+
+
+def detector_extractor(wildcards):
+    """The extractor entry of a detector, with the layers that the detector uses."""
+    entry = config["extractors"][detector_of(wildcards)["extractor"]]
+    return {**entry, "layers": layers_of(wildcards)}
+
+
+def detector_code(wildcards):
+    """The library files of a detector, which its scripts import by name, or a user's own file."""
+    return code_from(method_file(detector_of(wildcards)["method"]))
+
+
+def trained_detector(wildcards):
+    """The entry of a detector, with the folder of its penalty images where the config has an archive's name."""
+    entry = detector_of(wildcards)
+    archive = penalty_archive(entry)
+    if archive is None:
+        return entry
+    penalty = {"penalty": f"{DOWNLOADS}/{archive}"}
+    return {**entry, "settings": {**entry["settings"], **penalty}}
+
+
+def penalty_archive(entry):
+    penalty = entry["settings"].get("penalty")
+    return penalty if entry["method"] == "efficientad" and penalty in ARCHIVES else None
+
+
+def penalty_images(wildcards):
+    """The list of the penalty images of EfficientAD that a rule unpacks."""
+    archive = penalty_archive(detector_of(wildcards))
+    return contents_of(archive) if archive else []
+
+
+def weights_of_detector(wildcards):
+    """The weights of the network whose features a detector sees: EfficientAD runs it on views of its own."""
+    entry = config["extractors"][detector_of(wildcards)["extractor"]]
+    return file_of_package_or_user(entry["weights"])
+
+
+def runs_of(wildcards):
+    """How many runs of a scenario a detector sees: all of them unless ``study.only`` says fewer."""
+    runs = config["scenarios"][wildcards.scenario]["runs"]
+    return min(
+        runs, config["study"]["only"].get(wildcards.detector, {}).get("runs", runs)
+    )
+
+
+def prompt_settings(wildcards):
+    """The settings of the prompts section, with those of the data set in their place."""
+    return prompt_settings_of(wildcards.dataset)
+
+
+def prompt_settings_of(dataset):
+    return merged(config["prompts"], config["datasets"][dataset]["prompts"])
+
+
+def file_of_package_or_user(path):
+    """An input file that the config names, or nothing when it comes from a package or a hub."""
+    if not path or not Path(path).suffix:
+        return []
+    # a download that is verified again is no news
+    return ancient(path) if is_downloaded_weights(path) else str(path)
+
+
+def is_downloaded_weights(path):
+    folder, name = os.path.split(path)
+    return folder == f"{DOWNLOADS}/weights" and name in WEIGHTS_FILES
+
+
+def study_categories():
+    return [
+        (name, category)
+        for name, dataset in config["datasets"].items()
+        if dataset["in_study"]
+        for category in dataset["categories"]
+    ]
+
+
+def study_training_sets():
+    """(dataset, category, scenario, training set) of everything that the study compares."""
+    return [
+        (dataset, category, scenario, training_set)
+        for dataset, category in study_categories()
+        for scenario in config["study"]["scenarios"]
+        for training_set in config["study"]["training_sets"]
+    ]
+
+
+def detectors_of(dataset, scenario, training_set):
+    """The detectors that see a training set in a scenario: all but those that ``study.only`` keeps from it."""
+    cell = {"datasets": dataset, "scenarios": scenario, "training_sets": training_set}
+    only = config["study"]["only"]
+    return [
+        name
+        for name in config["study"]["detectors"]
+        if all(
+            value in only.get(name, {}).get(key, [value]) for key, value in cell.items()
+        )
+    ]
+
+
+def cells_of_category(wildcards):
+    """Folders of the cells of one category."""
+    return [
+        f"results/{wildcards.dataset}/{wildcards.category}/{scenario}/{training_set}/{detector}"
+        for scenario in config["study"]["scenarios"]
+        for training_set in config["study"]["training_sets"]
+        for detector in detectors_of(wildcards.dataset, scenario, training_set)
+    ]
+
+
+def extractors_of(detectors):
+    return sorted({config["detectors"][name]["extractor"] for name in detectors})
+
+
+def category_groups():
+    return {
+        name: {
+            key: value["group"]
+            for key, value in dataset["categories"].items()
+            if "group" in value
+        }
+        for name, dataset in config["datasets"].items()
+    }
+
+
+# only the main process looks: a job on a cluster must not retract what another one is about to read
+if workflow.is_main_process:
+    check_results_folder()
+    retract_incomplete(
+        f"results/{dataset}/{category}" for dataset, category in study_categories()
+    )
