@@ -26,7 +26,7 @@ pytestmark = pytest.mark.slow
 Config = dict[str, Any]
 
 CATEGORIES = {
-    "mvtec_ad": ["toothbrush", "grid", "leather", "pill", "metal_nut"],
+    "mvtec_ad": ["toothbrush", "grid", "metal_nut"],
     "btad": ["01"],
     "mvtec_loco": ["breakfast_box"],
 }
@@ -34,6 +34,7 @@ SIZE = layouts.Size(train=3, good=3, defective=2, height=48, width=64)
 TABLES = [4, *range(5, 19)]
 FIGURES = range(11, 19)
 LATER = "zipper"  # joins the study at the end
+IN_PLACE_OF = {"leather": "grid", "pill": "metal_nut"}  # in table 17
 
 server = pytest.fixture(scope="module")(lambda: (yield from _server()))
 
@@ -71,12 +72,12 @@ def small(config: Config, sources: Config, mvtec: list[str]) -> Config:
     one_shot_on_mvtec = {"datasets": ["mvtec_ad"], "scenarios": ["one_shot"]}
     trained = ("cflow", "reverse_distillation", "efficientad")
     config["study"] |= {
-        "scenarios": ["one_shot", "full_shot"],
+        "scenarios": ["one_shot"],
         "training_sets": ["original", "generated"],
         "only": dict.fromkeys(trained, one_shot_on_mvtec),
     }
     config["predict"] |= {"scenario": "one_shot", "training_set": "generated"}
-    _drop_categories(config["ablations"], mvtec)
+    _shrink_ablations(config["ablations"], mvtec)
     return config
 
 
@@ -100,16 +101,18 @@ def _shrink_extractor(extractor: Config) -> None:
         extractor["layers"] = stages
 
 
-def _drop_categories(section: Any, mvtec: list[str]) -> None:
-    """From every comparison, the categories of MVTec AD that the small study does not have."""
-    if isinstance(section, list):
-        for one in section:
-            _drop_categories(one, mvtec)
-    if isinstance(section, dict):
-        if section.get("dataset") == "mvtec_ad" and "categories" in section:
-            section["categories"] = [name for name in section["categories"] if name in mvtec]
-        for value in section.values():
-            _drop_categories(value, mvtec)
+def _shrink_ablations(ablations: Config, mvtec: list[str]) -> None:
+    """Fewer categories and points on the axes; every comparison stays."""
+    for entry in (ablations["prompts"], *ablations["maps"].values()):
+        if entry["dataset"] == "mvtec_ad" and "categories" in entry:
+            entry["categories"] = [name for name in entry["categories"] if name in mvtec]
+    ablations["variance_forms"]["categories"] = ["toothbrush"]
+    for cell in ablations["encoders_and_strategies"]["cells"]:
+        cell["category"] = IN_PLACE_OF[cell["category"]]
+    del ablations["strategies"]["training_sets"]["autoaugment"]
+    ablations["iterations"]["training_sets"] = ablations["iterations"]["training_sets"][2:5]
+    series = ablations["counts"]["training_sets"]
+    ablations["counts"]["training_sets"] = {name: sets[2:4] for name, sets in series.items()}
 
 
 @pytest.fixture(scope="module")
@@ -158,7 +161,7 @@ def test_each_data_set_has_its_table_beside_the_published_values(study):
     means = summary.set_index(["dataset", "category", "detector", "training_set"])["mean"]
     of_table = {
         6: ("mvtec_ad", "toothbrush", "patchcore", 78.7), 7: ("mvtec_ad", "grid", "patchcore", 64.9),
-        8: ("mvtec_ad", "pill", "cflow", 61.0), 11: ("mvtec_ad", "leather", "reverse_distillation", 100.0),
+        8: ("mvtec_ad", "metal_nut", "cflow", 79.6), 11: ("mvtec_ad", "grid", "reverse_distillation", 79.7),
         12: ("mvtec_ad", "metal_nut", "efficientad", 62.1), 14: ("btad", "01", "patchcore", 92.4),
         15: ("mvtec_loco", "breakfast_box", "patchcore", 74.9),
     }  # fmt: skip
