@@ -86,7 +86,7 @@ def compare(arguments: argparse.Namespace, category: str, seed: int) -> list[Arr
         }  # fmt: skip
         command = [str(arguments.peer), str(HERE / "efficientad_parity_peer.py"), json.dumps(request)]
         subprocess.run(command, check=True)
-        first, last = (_converted(load_file(folder / f"peer.{end}.safetensors")) for end in ("first", "last"))
+        first, last = (converted(load_file(folder / f"peer.{end}.safetensors")) for end in ("first", "last"))
         with np.load(folder / "peer.npz") as file:
             peer = dict(file)
         masks, good = read_masks(folder), len(list((folder / "test/good").iterdir()))
@@ -202,7 +202,7 @@ def _maps_apart(ours: Any, peers: Any) -> float:
     return max(_apart(_padded(one), other) for one, other in zip(ours, peers, strict=True))
 
 
-def _converted(tensors: Arrays) -> Arrays:
+def converted(tensors: Arrays) -> Arrays:
     """Weights of anomalib's student and autoencoder by our names."""
     return {_our_name(name): value for name, value in tensors.items()}
 

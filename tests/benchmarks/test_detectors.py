@@ -137,6 +137,30 @@ def test_the_peer_runs(tmp_path, detector):
     assert all(float(row["fit_s"]) > 0 for row in rows)
 
 
+def test_the_peers_weights_of_efficientad_have_a_place_in_ours():
+    from efficientad_parity import converted
+
+    from variad.detectors.efficientad.networks import StudentAndAutoencoder
+    from variad.models.pdn import config_of
+
+    layers = [f"student.conv{number}" for number in range(1, 5)]
+    layers += [f"ae.encoder.enconv{number}" for number in range(1, 7)]
+    layers += [f"ae.decoder.deconv{number}" for number in range(1, 9)]
+    names = {f"{layer}.{part}" for layer in layers for part in ("weight", "bias")}
+    ours = StudentAndAutoencoder(config_of("pdn_tiny"), 64).state_dict()
+    assert set(converted(dict.fromkeys(names, 0))) == set(ours)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not PEER.exists(), reason="needs the peer's environment: make bench, or BENCH_PYTHON")
+def test_efficientad_is_the_peers_from_the_same_weights(tmp_path):
+    options = ("--categories", "brick", "--seeds", "1", "--steps", "2", "--train", "2", "--test", "3")
+    exact, coarse = run("efficientad_parity.py", tmp_path, "--peer", str(PEER), *options)
+    assert (exact["precision"], coarse["precision"]) == ("float32", "bfloat16")
+    assert float(exact["loss"]) < 1e-5 and float(exact["maps_of_same_weights"]) < 1e-5 and float(exact["maps"]) < 1e-3
+    assert float(coarse["loss"]) < 1e-2
+
+
 @pytest.mark.slow
 def test_latency_and_the_figure_are_made(tmp_path):
     options = ("--detectors", "patchcore", "--images", "8", "--repeats", "2")

@@ -1,10 +1,12 @@
 """Diffusion models by their config entries."""
 
+import json
 from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 import torch
+import yaml
 from diffusers import DDPMPipeline, DDPMScheduler
 from diffusers.models.unets.unet_2d import UNet2DModel
 
@@ -139,6 +141,15 @@ def test_the_picture_reaches_a_skip_free_level_through_the_bottleneck_alone(leve
             model.epsilon(batch, 500, lambda h, _t: torch.ones_like(h))
     hook.remove()
     assert torch.equal(seen[0], seen[1]) == (levels > 0)
+
+
+def test_the_shipped_weights_are_those_that_were_measured_and_that_the_default_names() -> None:
+    quality = json.loads((SHIPPED.parent / "quality.json").read_text("utf-8"))
+    entry = yaml.safe_load((SHIPPED.parents[2] / "config" / "config.yaml").read_text("utf-8"))["diffusion_models"]
+    assert quality["sha256"] == sha256(SHIPPED) == entry["ddpm_small"]["sha256"]
+    for category in ("elpv_mono", "elpv_poly"):
+        assert quality["psnr"][category]["round_trip"]["50"]["least"] >= 36
+        assert quality["psnr"][category]["mix_to_style"]["mean"] < 35
 
 
 @pytest.mark.slow

@@ -54,7 +54,7 @@ def test_synthetic_auroc_by_hand():
     ]
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.lists(st.sampled_from([0.1, 0.5, 0.9]), min_size=6, max_size=6))
 def test_the_choice_is_an_argmax_and_ties_share_it(values):
     choices = choose(aurocs(values), CANDIDATES, None)

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy.stats import kendalltau
@@ -26,7 +26,6 @@ def test_no_ranking_on_one_side_has_no_tau():
 small = hnp.arrays(np.float64, st.integers(2, 12).map(lambda n: (2, n)), elements=st.integers(0, 4).map(float))
 
 
-@settings(deadline=None)
 @given(small)
 def test_equals_scipy(values):
     expected = kendalltau(values[0], values[1]).statistic

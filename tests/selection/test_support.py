@@ -2,7 +2,7 @@
 
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from variad.errors import UserError
@@ -15,7 +15,6 @@ def manifest(train, test=3):
     return pd.DataFrame(rows, columns=["image_id", "split", "label", "defect"])
 
 
-@settings(deadline=None)
 @given(
     bank=st.integers(1, 6),
     seeds=st.integers(1, 6),
