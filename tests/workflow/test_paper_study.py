@@ -67,7 +67,7 @@ def small(config: Config, sources: Config, mvtec: list[str]) -> Config:
         _shrink_extractor(extractor)
     settings = {name: detector["settings"] for name, detector in config["detectors"].items()}
     settings["cflow"] |= {"epochs": 1, "coupling_blocks": 2, "condition_size": 16}
-    settings["reverse_distillation"] |= {"epochs": 1, "block": "basic", "blocks": [1, 1], "embedding_blocks": 1}
+    settings["reverse_distillation"] |= {"epochs": 1, "block": "basic", "blocks": [1, 1, 1], "embedding_blocks": 1}
     settings["efficientad"] |= {"steps": 3, "penalty": "photographs"}
     one_shot_on_mvtec = {"datasets": ["mvtec_ad"], "scenarios": ["one_shot"]}
     trained = ("cflow", "reverse_distillation", "efficientad")
