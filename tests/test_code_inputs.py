@@ -31,7 +31,7 @@ def test_evaluation_does_not_depend_on_generation():
     assert not {name for name in names("scripts/evaluate_cell.py") if name.startswith("generation")}
 
 
-def test_only_the_figure_and_the_gallery_depend_on_gains():
+def test_only_the_figure_depends_on_gains():
     module = LIBRARY / "report/gains.py"
     users = {path.stem for path in Path("scripts").glob("*.py") if module in library_files(path)}
-    assert users == {"plot_gains", "build_gallery"}
+    assert users == {"plot_gains"}

@@ -7,7 +7,7 @@ import pandas as pd
 
 from variad.exposure.names import FROZEN, PLAIN
 from variad.report.figure_files import NARROWEST, STYLE, save_figure
-from variad.report.gains import DODGE, STYLES
+from variad.report.styles import DODGE, STYLES
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -8,27 +8,15 @@ import numpy as np
 import pandas as pd
 
 from variad.files import writing
+from variad.report.styles import DODGE, SCENARIOS, STYLES
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 METRICS = {"image_auroc": "Image AUROC", "pixel_auroc": "Pixel AUROC"}
-SCENARIOS = {"one_shot": "One-shot", "few_shot": "Few-shot", "full_shot": "Full-shot"}
 FIRST_SETS = ("generated", "generated_tuned", "duplicated")
-# Okabe and Ito's colours without yellow, which is too faint on white; the markers differ as well.
-STYLES = (
-    ("#0072B2", "o"),
-    ("#D55E00", "s"),
-    ("#000000", "X"),
-    ("#009E73", "^"),
-    ("#CC79A7", "D"),
-    ("#56B4E9", "v"),
-    ("#E69F00", "P"),
-    ("#777777", "*"),
-)
 ROW_HEIGHT = 0.2  # inches a marker
-DODGE = 0.76  # share of a category's band that its markers use
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,8 @@ import pandas as pd
 
 from variad.files import writing
 from variad.report.embedding import href, text
-from variad.report.gains import SCENARIOS
 from variad.report.gallery import ASSETS
+from variad.report.styles import SCENARIOS
 
 FILTERS = ("dataset", "category", "detector", "scenario", "training_set", "metric")
 

@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 
 from variad.report.figure_files import NARROWEST, STYLE, save_figure
-from variad.report.gains import STYLES
 from variad.report.selection_places import with_places
+from variad.report.styles import STYLES
 from variad.selection.rank_correlation import kendall_tau
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from variad.report.figure_files import NARROWEST, STYLE, save_figure
-from variad.report.gains import STYLES
 from variad.report.selection_places import large_datasets
+from variad.report.styles import STYLES
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
