@@ -93,12 +93,10 @@ def _shrink_extractor(extractor: Config) -> None:
     if extractor["backbone"].startswith("pdn"):
         extractor |= {"backbone": "pdn_tiny", "weights": "resources/pdn_tiny/model.safetensors", "resolution": 64}
         return
-    stages = ["stage3", "stage5", "stage7"]
-    extractor |= {"backbone": "efficientnet_lite0", "layers": stages[: len(extractor["layers"])]}
+    stages = ["stage2", "stage3", "stage5"]
+    extractor |= {"backbone": "efficientnet_lite0", "layers": stages[-len(extractor["layers"]) :]}
     if "crop" in extractor:
         extractor |= {"resolution": 64, "crop": 56}
-    if len(extractor["layers"]) == 3:
-        extractor["layers"] = stages
 
 
 def _shrink_ablations(ablations: Config, mvtec: list[str]) -> None:
