@@ -199,8 +199,6 @@ def test_another_category_recomputes_nothing_of_the_others(study):
     folder, written = study
     config = written([*CATEGORIES["mvtec_ad"], LATER])
     said = succeed(folder, "--dry-run", "paper", config=config)
-    jobs = [block for block in said.split("\n\n") if block.lstrip().startswith(("rule ", "localrule "))]
-    assert jobs
     old = {f"results/mvtec_ad/{name}/" for name in CATEGORIES["mvtec_ad"]} | {"results/btad/", "results/mvtec_loco/"}
     outputs = [line for line in said.splitlines() if line.strip().startswith("output:")]
     assert any(f"results/mvtec_ad/{LATER}/" in line for line in outputs)
