@@ -46,7 +46,7 @@ plan:
 		--config 'plan={targets: [$(subst $(space),$(comma),$(strip $(TARGETS)))]}'
 
 test: lint
-	OMP_NUM_THREADS=1 $(IN_VENV) -m pytest -n 2
+	OMP_NUM_THREADS=1 $(IN_VENV) -m pytest -n 2 --dist loadfile
 
 bench:
 	$(set_up) "$(VENV)" requirements
