@@ -7,16 +7,16 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 from tqdm import tqdm
 
 from variad.diffusion.schedule import add_noise, linear_alphas_cumprod
 from variad.diffusion.small_unet import SmallUNetConfig, build_small_unet
 from variad.errors import UserError
-from variad.files import writing
 from variad.models.learning_rate import warm_cosine
 from variad.models.training_crops import TrainingCrops
+from variad.models.training_state import descend, follow, load_state, save_state
 from variad.models.weights import save_weights
 from variad.seeding import torch_generator, torch_seed
 
@@ -87,38 +87,24 @@ class DdpmTrainer:
             found = self.unet(noisy, times).sample
         loss = functional.mse_loss(found.float(), noise)
         self._descend(loss)
-        self._update_average()
+        follow(self.average, self.unet, self.next_step, self.settings.weight_average)
         self.next_step += 1
         return loss.item()
 
     def _descend(self, loss: Tensor) -> None:
         s = self.settings
-        for group in self.optimiser.param_groups:
-            group["lr"] = warm_cosine(self.next_step, s.learning_rate, s.warm_up, s.steps)
-        self.optimiser.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(self.unet.parameters(), 1.0)
-        self.optimiser.step()
-
-    @torch.no_grad()
-    def _update_average(self) -> None:
-        # Shorter memory at first, so that the initial weights are forgotten.
-        keep = min(self.settings.weight_average, (1 + self.next_step) / (10 + self.next_step))
-        for name, tensor in self.unet.state_dict().items():
-            self.average[name].lerp_(tensor, 1 - keep)
+        rate = warm_cosine(self.next_step, s.learning_rate, s.warm_up, s.steps)
+        descend(loss, self.unet, self.optimiser, rate)
 
     def save(self, path: Path) -> None:
         """Write all that a killed training needs to go on."""
         state = {
             "step": self.next_step,
-            "settings": str(self.settings),
-            "config": str(self.config),
             "model": self.unet.state_dict(),
             "average": self.average,
             "optimiser": self.optimiser.state_dict(),
         }
-        with writing(path) as temporary:
-            torch.save(state, temporary)
+        save_state(path, self._made_by(), state)
 
     def resume(self, path: Path) -> None:
         """Go on from a file of ``save``.
@@ -126,13 +112,14 @@ class DdpmTrainer:
         Raises:
             UserError: the file belongs to other settings.
         """
-        state = torch.load(path, weights_only=True)
-        if (state["settings"], state["config"]) != (str(self.settings), str(self.config)):
-            raise UserError(f"{path}: expected a training with the same settings, found {state['settings']}.")
+        state = load_state(path, self._made_by())
         self.unet.load_state_dict(state["model"])
         self.optimiser.load_state_dict(state["optimiser"])
         self.average = state["average"]
         self.next_step = state["step"]
+
+    def _made_by(self) -> str:
+        return f"{self.settings}, {self.config}"
 
 
 def spread_times(count: int, steps: int, generator: torch.Generator) -> Tensor:

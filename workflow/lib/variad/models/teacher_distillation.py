@@ -11,16 +11,16 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 from tqdm import tqdm
 
 from variad.errors import UserError
-from variad.files import writing
 from variad.models.distillation_target import DistillationTarget
 from variad.models.learning_rate import warm_cosine
 from variad.models.pdn import PDN, config_of, metadata, standardised
 from variad.models.training_crops import TrainingCrops
+from variad.models.training_state import descend, load_state, save_state
 from variad.models.weights import save_weights
 from variad.seeding import torch_seed
 
@@ -101,12 +101,8 @@ class Distillation:
             found = self.model(standardised(images))
         loss = functional.mse_loss(found.float(), wanted)
         s = self.settings
-        for group in self.optimiser.param_groups:
-            group["lr"] = warm_cosine(self.next_step, s.learning_rate, s.warm_up, s.steps)
-        self.optimiser.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
-        self.optimiser.step()
+        rate = warm_cosine(self.next_step, s.learning_rate, s.warm_up, s.steps)
+        descend(loss, self.model, self.optimiser, rate)
         self.next_step += 1
         return loss.detach()
 
@@ -114,12 +110,10 @@ class Distillation:
         """Write all that a killed training needs to go on."""
         state = {
             "step": self.next_step,
-            "settings": str(self.settings),
             "model": self.model.state_dict(),
             "optimiser": self.optimiser.state_dict(),
         }
-        with writing(path) as temporary:
-            torch.save(state, temporary)
+        save_state(path, str(self.settings), state)
 
     def resume(self, path: Path) -> None:
         """Go on from a file of ``save``.
@@ -127,9 +121,7 @@ class Distillation:
         Raises:
             UserError: the file belongs to other settings.
         """
-        state = torch.load(path, weights_only=True)
-        if state["settings"] != str(self.settings):
-            raise UserError(f"{path}: expected a training with the same settings, found {state['settings']}.")
+        state = load_state(path, str(self.settings))
         self.model.load_state_dict(state["model"])
         self.optimiser.load_state_dict(state["optimiser"])
         self.next_step = state["step"]

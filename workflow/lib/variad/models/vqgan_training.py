@@ -11,16 +11,16 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 from tqdm import tqdm
 
 from variad.errors import UserError
-from variad.files import writing
 from variad.models.codebook import MovingCodebook
 from variad.models.learning_rate import warm_cosine
 from variad.models.reconstruction_loss import reconstruction_loss
 from variad.models.training_crops import TrainingCrops
+from variad.models.training_state import descend, follow, load_state, save_state
 from variad.models.vqgan import VQGAN, VQGANConfig
 from variad.models.weights import save_weights
 from variad.seeding import torch_generator, torch_seed
@@ -127,7 +127,7 @@ class Trainer:
         self._descend(reconstruction + penalty)
         if quantised:
             self._follow(_rows(latent.detach()))
-        self._update_average()
+        follow(self.average, self.model, self.next_step, self.settings.weight_average)
         self.next_step += 1
         error = functional.mse_loss(found.detach().float(), images).item()
         return {"loss": reconstruction.item(), "penalty": penalty.item(), "psnr": 10 * math.log10(4 / error)}
@@ -153,12 +153,8 @@ class Trainer:
 
     def _descend(self, loss: Tensor) -> None:
         s = self.settings
-        for group in self.optimiser.param_groups:
-            group["lr"] = warm_cosine(self.next_step, s.learning_rate, s.warm_up, s.steps)
-        self.optimiser.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
-        self.optimiser.step()
+        rate = warm_cosine(self.next_step, s.learning_rate, s.warm_up, s.steps)
+        descend(loss, self.model, self.optimiser, rate)
 
     def _follow(self, latents: Tensor) -> None:
         self.codebook.update(latents)
@@ -169,27 +165,17 @@ class Trainer:
             dead = self.codebook.restart(latents, torch_generator(self.settings.seed, "vqgan", "restart", step), least)
             self.average[CODES][dead] = self.codebook.codes[dead]
 
-    @torch.no_grad()
-    def _update_average(self) -> None:
-        # Shorter memory at first, so that the initial weights are forgotten.
-        keep = min(self.settings.weight_average, (1 + self.next_step) / (10 + self.next_step))
-        for name, tensor in self.model.state_dict().items():
-            self.average[name].lerp_(tensor, 1 - keep)
-
     def save(self, path: Path) -> None:
         """Write all that a killed training needs to go on."""
         state = {
             "step": self.next_step,
-            "settings": str(self.settings),
-            "config": str(self.model.config),
             "model": self.model.state_dict(),
             "average": self.average,
             "optimiser": self.optimiser.state_dict(),
             "counts": self.codebook.counts,
             "sums": self.codebook.sums,
         }
-        with writing(path) as temporary:
-            torch.save(state, temporary)
+        save_state(path, self._made_by(), state)
 
     def resume(self, path: Path) -> None:
         """Go on from a file of ``save``.
@@ -197,14 +183,15 @@ class Trainer:
         Raises:
             UserError: the file belongs to other settings.
         """
-        state = torch.load(path, weights_only=True)
-        if (state["settings"], state["config"]) != (str(self.settings), str(self.model.config)):
-            raise UserError(f"{path}: expected a training with the same settings, found {state['settings']}.")
+        state = load_state(path, self._made_by())
         self.model.load_state_dict(state["model"])
         self.optimiser.load_state_dict(state["optimiser"])
         self.average = state["average"]
         self.codebook.counts, self.codebook.sums = state["counts"], state["sums"]
         self.next_step = state["step"]
+
+    def _made_by(self) -> str:
+        return f"{self.settings}, {self.model.config}"
 
 
 def train_vqgan(path: str | Path, config: VQGANConfig = SMALL, settings: Training | None = None) -> None:
