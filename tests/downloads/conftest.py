@@ -1,23 +1,16 @@
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from tests.downloads.server import FileServer
+from tests.downloads.server import FileServer, serving
 
 
 @pytest.fixture
 def server() -> Iterator[FileServer]:
-    started = FileServer()
-    thread = threading.Thread(target=started.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
-    thread.start()
-    yield started
-    started.stopping.set()
-    started.shutdown()
-    started.server_close()
-    thread.join()
+    with serving() as started:
+        yield started
 
 
 @pytest.fixture

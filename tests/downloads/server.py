@@ -4,6 +4,8 @@ import re
 import socket
 import struct
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -72,6 +74,21 @@ class FileServer(ThreadingHTTPServer):
 
     def handle_error(self, request, client_address) -> None:
         """Say nothing: clients that hang up are part of the tests."""
+
+
+@contextmanager
+def serving() -> Iterator[FileServer]:
+    """A server that runs, in a thread of this process."""
+    started = FileServer()
+    thread = threading.Thread(target=started.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
+    thread.start()
+    try:
+        yield started
+    finally:
+        started.stopping.set()
+        started.shutdown()
+        started.server_close()
+        thread.join()
 
 
 class _Handler(BaseHTTPRequestHandler):

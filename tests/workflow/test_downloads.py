@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import tarfile
-import threading
 import time
 import zipfile
 from collections.abc import Iterator
@@ -23,7 +22,7 @@ from PIL import Image
 from tests import layouts
 from tests.downloads.archives import file_info, make_tar
 from tests.downloads.checks import sha256
-from tests.downloads.server import Fault, FileServer
+from tests.downloads.server import Fault, FileServer, serving
 from variad.datasets import open_dataset
 from variad.datasets.manifest import index_category
 from variad.downloads.catalogue import find_source
@@ -40,21 +39,16 @@ Config = dict[str, Any]
 CATEGORIES = {"mvtec_ad": "bottle", "btad": "01", "mvtec_loco": "breakfast_box"}
 ARCHIVES = "resources/downloads/archives"
 WEIGHTS = "resources/downloads/weights"
+PROXIES = ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY")  # the local server is not behind one
 SLACK = 60.0  # seconds for a process on a busy machine to come as far as a test waits for
 
 
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[FileServer]:
-    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+    for name in PROXIES:
         monkeypatch.delenv(name, raising=False)
-    started = FileServer()
-    thread = threading.Thread(target=started.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
-    thread.start()
-    yield started
-    started.stopping.set()
-    started.shutdown()
-    started.server_close()
-    thread.join()
+    with serving() as started:
+        yield started
 
 
 def packed(tree: Path, file_name: str) -> bytes:

@@ -15,12 +15,12 @@ from PIL import Image
 
 from tests import layouts
 from tests.configs import load
+from tests.downloads.server import FileServer, serving
 from variad.tables import read_table
 
 from .running import planned, succeed
 from .test_dag import in_place
-from .test_downloads import packed, published
-from .test_downloads import server as file_server
+from .test_downloads import PROXIES, packed, published
 
 pytestmark = pytest.mark.slow
 Config = dict[str, Any]
@@ -36,12 +36,13 @@ FIGURES = range(11, 19)
 LATER = "zipper"  # joins the study at the end
 IN_PLACE_OF = {"leather": "grid", "pill": "toothbrush", "metal_nut": "grid"}  # in table 17 and figure 15
 
-server = pytest.fixture(scope="module")(lambda: (yield from _server()))
 
-
-def _server() -> Iterator[Any]:
-    with pytest.MonkeyPatch.context() as patch:
-        yield from file_server.__wrapped__(patch)  # type: ignore[attr-defined]
+@pytest.fixture(scope="module")
+def server() -> Iterator[FileServer]:
+    with pytest.MonkeyPatch.context() as patch, serving() as started:
+        for name in PROXIES:
+            patch.delenv(name, raising=False)
+        yield started
 
 
 def small(config: Config, sources: Config, mvtec: list[str]) -> Config:
