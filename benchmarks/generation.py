@@ -100,6 +100,7 @@ def _work(arguments: argparse.Namespace):  # type: ignore[no-untyped-def]
     from plain_generation import guide_one, use_tamings_activation
 
     from variad.generation.guidance import decode, guide
+    from variad.models.vqgan import fold_upsampling
     from variad.running import keep_freed_memory
 
     vqgan, by, starts, settings = _models(arguments)
@@ -120,6 +121,7 @@ def _work(arguments: argparse.Namespace):  # type: ignore[no-untyped-def]
         use_tamings_activation()
         return plain, "float32"
     keep_freed_memory()
+    fold_upsampling(vqgan)
     vqgan.to(memory_format=torch.channels_last)
     return ours, arguments.precision
 
@@ -156,7 +158,7 @@ def _small(device: str):  # type: ignore[no-untyped-def]
     from variad.encoders.conse import ConSE
     from variad.models.vqgan import load_vqgan
 
-    vqgan = load_vqgan(HERE.parent / "resources" / "vqgan_small" / "model.safetensors").to(device)
+    vqgan = load_vqgan(HERE.parent / "resources" / "vqgan_small" / "model.safetensors", fold=False).to(device)
     classes = torch.randn(1000, 384).to(device)
     classify = Lite0Backbone(["stage7"]).to(device).forward_logits
     return vqgan, ConSE(classify, classes, classes.mean(dim=0), resolution=128), 384

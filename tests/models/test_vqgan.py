@@ -1,5 +1,6 @@
 """The VQGAN: latents, codes and images; loading our weights and official checkpoints."""
 
+import copy
 import json
 import re
 import subprocess
@@ -10,14 +11,22 @@ from pathlib import Path
 import pytest
 import torch
 from taming.modules.diffusionmodules import model as taming_model
-from taming.modules.diffusionmodules.model import AttnBlock
+from taming.modules.diffusionmodules.model import AttnBlock, Upsample
 
 from tests.memory import measured
 from tests.official import IMAGENET_F16, NARROW, Reference, write_official
 from variad.errors import UserError
 from variad.files import sha256
 from variad.models.open_images import textiles
-from variad.models.vqgan import VQGAN, VQGANConfig, _FrugalAttention, load_vqgan, nearest_codes
+from variad.models.vqgan import (
+    VQGAN,
+    VQGANConfig,
+    _folded,
+    _FrugalAttention,
+    fold_upsampling,
+    load_vqgan,
+    nearest_codes,
+)
 from variad.models.vqgan_quality import measure
 from variad.models.weights import save_weights
 
@@ -140,6 +149,33 @@ def test_without_attention_the_image_depends_on_its_surroundings_only_through_no
     assert difference[..., :2, :2].max() > 0 and difference[..., 12:, 12:].max() == 0
 
 
+@pytest.mark.parametrize("sides", [(4, 4), (3, 5)])
+def test_folded_upsampling_gives_tamings_images_and_gradients(model: VQGAN, sides: tuple[int, int]) -> None:
+    model.double().requires_grad_(False)
+    folded = copy.deepcopy(model)
+    fold_upsampling(folded)
+    assert not [layer for layer in folded.decoder.modules() if isinstance(layer, Upsample)]
+    latent = images(2, 4, *sides).double().requires_grad_()
+    found = []
+    for one in (model, folded):
+        decoded = one.decode(latent)
+        (gradient,) = torch.autograd.grad(decoded.square().sum(), latent)
+        found.append((decoded, gradient))
+    torch.testing.assert_close(found[1], found[0], rtol=1e-10, atol=1e-12)
+
+
+def test_folding_doubles_by_hand() -> None:
+    """One channel, a kernel that sums a row of three: each output is the sum of three doubled pixels."""
+    convolution = torch.nn.Conv2d(1, 1, 3, padding=1)
+    with torch.no_grad():
+        convolution.weight.copy_(torch.tensor([[[[0.0, 0, 0], [1, 10, 100], [0, 0, 0]]]]))
+        convolution.bias.fill_(0.5)
+        found = _folded(convolution)(torch.tensor([[[[1.0, 2.0]]]]))
+    # doubled row 1 1 2 2 with zeros around it
+    row = [10 + 100 + 0.5, 1 + 10 + 200 + 0.5, 1 + 20 + 200 + 0.5, 2 + 20 + 0.5]
+    torch.testing.assert_close(found, torch.tensor([[[row, row]]]))
+
+
 def test_our_weights_come_back_frozen_and_in_float32(tmp_path: Path, model: VQGAN) -> None:
     path = tmp_path / "model.safetensors"
     save_weights(path, model.state_dict(), asdict(TINY))
@@ -206,11 +242,12 @@ def test_wrong_latent_size_is_named(model: VQGAN, shape: tuple[int, ...]) -> Non
 LOAD = """
 import torch
 from pathlib import Path
-from variad.models.vqgan import load_vqgan
+from variad.models.vqgan import fold_upsampling, load_vqgan
 
 path = Path(sys.argv[1])
-model = load_vqgan(path, config_path=path.with_name("model.yaml"))
+model = load_vqgan(path, config_path=path.with_name("model.yaml"), fold=False)
 result = {"parameters": sum(parameter.numel() for parameter in model.parameters())}
+fold_upsampling(model)
 with torch.no_grad():
     for side in (224, 256):
         latent = model.encode(torch.zeros(1, 3, side, side))

@@ -7,6 +7,7 @@ Transformers (CVPR 2021), section 3.1.
 
 import contextlib
 import io
+import itertools
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,7 +16,7 @@ from typing import Any
 import torch
 import yaml
 from taming.modules.diffusionmodules import model as taming_model
-from taming.modules.diffusionmodules.model import AttnBlock, Decoder, Encoder
+from taming.modules.diffusionmodules.model import AttnBlock, Decoder, Encoder, Upsample
 from taming.modules.vqvae.quantize import VectorQuantizer2
 from torch import Tensor, nn
 from torch.nn import functional
@@ -192,13 +193,44 @@ def _replace(network: nn.Module, kind: type, make: Callable[[Any], nn.Module]) -
                 setattr(module, name, make(child))
 
 
-def load_vqgan(path: str | Path, *, config_path: str | Path | None = None, sha256: str | None = None) -> VQGAN:
+def fold_upsampling(model: VQGAN) -> None:
+    """Make each doubling of the decoder's sides and the convolution behind it one layer, for frozen weights.
+
+    The same images up to rounding, with 4 in place of 9 products an output and no enlarged tensor in memory: half the
+    time of these layers (forward and backward, one core, float32 and bfloat16).
+    """
+    _replace(model.decoder, Upsample, lambda layer: _folded(layer.conv))
+
+
+def _folded(convolution: nn.Conv2d) -> nn.ConvTranspose2d:
+    """A 3 x 3 convolution behind nearest-neighbour doubling, as a transposed 4 x 4 convolution of stride 2.
+
+    Doubling writes each pixel to 2 x 2 places, which is a transposed convolution with a kernel of ones; the two kernels
+    are convolved with each other.
+    """
+    inside, outside = convolution.in_channels, convolution.out_channels
+    folded = nn.ConvTranspose2d(inside, outside, 4, 2, 1).to(convolution.weight)
+    folded.requires_grad_(convolution.weight.requires_grad)
+    with torch.no_grad():
+        flipped = convolution.weight.transpose(0, 1).flip(2, 3)
+        folded.weight.zero_()
+        for x, y in itertools.product((0, 1), repeat=2):
+            folded.weight += functional.pad(flipped, (x, 1 - x, y, 1 - y))
+        assert folded.bias is not None and convolution.bias is not None  # taming's layers have one
+        folded.bias.copy_(convolution.bias)
+    return folded
+
+
+def load_vqgan(
+    path: str | Path, *, config_path: str | Path | None = None, sha256: str | None = None, fold: bool = True
+) -> VQGAN:
     """A frozen VQGAN in evaluation mode, float32, on the CPU.
 
     Args:
         path: safetensors of this project, or an official taming checkpoint (``.ckpt``).
         config_path: the ``model.yaml`` beside an official checkpoint; safetensors carry their own config.
         sha256: the file's expected hash.
+        fold: make it faster by ``fold_upsampling``, which leaves taming's names of these layers.
 
     Raises:
         UserError: a file is missing, has another hash, or does not fit its config.
@@ -215,6 +247,8 @@ def load_vqgan(path: str | Path, *, config_path: str | Path | None = None, sha25
         state = {name: tensor for name, tensor in checkpoint.items() if not name.startswith("loss.")}
     model = VQGAN(config)
     fill(model, state, path)
+    if fold:
+        fold_upsampling(model)
     return model.eval().requires_grad_(False)
 
 
