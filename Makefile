@@ -26,7 +26,7 @@ help:
 	@echo "             make plan CONFIG=config/paper.yaml TARGETS=\"all ablations\""
 	@echo "make test    set up $(VENV) with the tools of the tests, then lint and run every test"
 	@echo "make bench   set up $(VENV), and $(BENCH_VENV) with anomalib; measure the generator against a plain loop and"
-	@echo "             the detectors against anomalib, fifty minutes on a core; writes benchmarks/*.csv"
+	@echo "             the detectors against anomalib, about an hour on a core; writes benchmarks/*.csv"
 	@echo "make lint    the first part of make test"
 	@echo "make lock    resolve envs/*.in again: envs/*.lock, and the conda environments made from them"
 	@echo "make clean   remove $(VENV), $(BENCH_VENV) and what tools left behind; results/ stays"
