@@ -2,7 +2,8 @@
 
 A cell of the study trains one detector on several draws of shots. Their networks have the same shape, so that one call
 could compute them all (``torch.func.vmap`` over stacked weights). Forward and backward pass at the sizes of the default
-study, random weights and inputs, alternating; both ways give the same gradients, which is checked.
+study, random weights and inputs, alternating; both ways give the same gradients, which is checked in float32. CFlow's
+loop has the gradients that its training has, written by hand; its batched way has automatic ones.
 """
 
 import argparse

@@ -19,7 +19,8 @@ def test_the_plain_loop_gives_the_same_images(settings, monkeypatch):
     monkeypatch.syspath_prepend(str(BENCHMARKS))
     from plain_generation import guide_one
 
-    vqgan, encoder = make_vqgan(torch.float64), TinyEncoder(torch.float64)
+    vqgan, unfolded = make_vqgan(torch.float64), make_vqgan(torch.float64, fold=False)
+    encoder = TinyEncoder(torch.float64)
     texts = functional.normalize(torch.randn(3, 12, generator=torch.Generator().manual_seed(2)), dim=1).double()
     start = torch.randn(3, 4, 16, 16, generator=torch.Generator().manual_seed(3)).double()
     values = settings(guidance=1.0, iterations=6, anchor=0.5)
@@ -29,7 +30,7 @@ def test_the_plain_loop_gives_the_same_images(settings, monkeypatch):
     assert (guided.latent - start).abs().max() > 0.1  # the steps did something
     for place in range(3):
         by = Guide(encoder, texts[place : place + 1])
-        plain = guide_one(start[place : place + 1], by, vqgan, values, torch.Generator().manual_seed(place))
+        plain = guide_one(start[place : place + 1], by, unfolded, values, torch.Generator().manual_seed(place))
         torch.testing.assert_close(plain, ours[place : place + 1], rtol=0, atol=1e-9)
 
 

@@ -2,6 +2,7 @@
 
 import pytest
 
+from variad.configuration import resolve
 from variad.errors import UserError
 from variad.exposure.settings import check_exposure, exposure_of
 
@@ -25,10 +26,20 @@ def test_what_can_be_done_passes() -> None:
     check({"edit": ["classification", "regression"], "scar": ["classification"]}, "tuned")
 
 
-def test_a_data_set_may_have_sources_of_its_own() -> None:
-    section = {"sources": {"scar": ["classification"]}, "steps": 3, "overrides": {"elpv": {"sources": {"edit": ["x"]}}}}
-    assert exposure_of({"exposure": section}, "elpv") == {"sources": {"edit": ["x"]}, "steps": 3}
-    assert exposure_of({"exposure": section}, "mvtec_ad") == {"sources": {"scar": ["classification"]}, "steps": 3}
+def test_a_data_set_gets_the_sources_of_its_selection_or_its_own() -> None:
+    section = {
+        "sources": {"scar": ["classification"], "edit": ["regression"]},
+        "steps": 3,
+        "overrides": {"elpv": {"sources": {"edit": ["x"]}}},
+    }
+    selection = {"sources": ["scar", "edit"], "overrides": {"elpv": {"sources": []}, "btad": {"sources": ["scar"]}}}
+    config = {"exposure": section, "selection": selection}
+    assert exposure_of(config, "elpv") == {"sources": {"edit": ["x"]}, "steps": 3}
+    assert exposure_of(config, "btad") == {"sources": {"scar": ["classification"]}, "steps": 3}
+    assert exposure_of(config, "mvtec_ad") == {"sources": section["sources"], "steps": 3}
+
+
+def test_wrong_overrides() -> None:
     with pytest.raises(UserError, match=r"exposure\.overrides: expected one of elpv, found 'cub'"):
         check({}, None, {"cub": {"sources": {}}})
     with pytest.raises(UserError, match=r"exposure\.overrides\.elpv\.sources\.scar: expected regression only"):
@@ -47,3 +58,14 @@ def test_a_data_set_may_have_sources_of_its_own() -> None:
 def test_mistakes(sources: dict[str, list[str]], added: str | None, sentence: str) -> None:
     with pytest.raises(UserError, match=sentence):
         check(sources, added)
+
+
+def test_the_default_goes_with_a_users_own_data_and_selection() -> None:
+    """Sections are taken whole, so that the default's exposure has to fit whatever data sets a config names."""
+    given = {
+        "datasets": {"lid": {"adapter": "folder", "categories": {"lid": {"class_name": "lid"}}}},
+        "selection": {"datasets": {"lid": None}, "sources": ["scar"], "candidates": ["lite0"]},
+    }
+    for config in (resolve({}, "config/config.yaml"), resolve(given, "config/config.yaml")):
+        check_exposure(config)
+    assert exposure_of(config, "lid")["sources"] == {"scar": ["classification"]}

@@ -7,7 +7,7 @@ from torch.nn import functional
 
 from variad.generation.guidance import Guide
 from variad.generation.settings import GenerationSettings
-from variad.models.vqgan import VQGAN, VQGANConfig
+from variad.models.vqgan import VQGAN, VQGANConfig, fold_upsampling
 
 
 class TinyEncoder:
@@ -30,7 +30,7 @@ def encoder():
     return TinyEncoder()
 
 
-def make_vqgan(dtype=torch.float32):
+def make_vqgan(dtype=torch.float32, fold=True):
     torch.manual_seed(0)
     config = VQGANConfig(
         embed_dim=4, n_embed=64, z_channels=4, ch=32, ch_mult=(1, 2), num_res_blocks=1, attn_resolutions=(),
@@ -39,7 +39,10 @@ def make_vqgan(dtype=torch.float32):
     model = VQGAN(config)
     with torch.no_grad():
         model.codebook.copy_(torch.randn(64, 4, generator=torch.Generator().manual_seed(1)))
-    return model.eval().requires_grad_(False).to(dtype)
+    model = model.eval().requires_grad_(False).to(dtype)
+    if fold:  # as every loaded one
+        fold_upsampling(model)
+    return model
 
 
 @pytest.fixture

@@ -68,6 +68,15 @@ def test_taus_intervals_and_the_bound_are_drawn() -> None:
     assert [label.get_text() for label in axis.get_yticklabels()] == ["scar", "blurred"]
 
 
+def test_panels_with_nothing_below_have_an_axis_of_their_own() -> None:
+    five = pd.concat([summary().assign(category=name) for name in ("mono", "poly", "brick", "grass", "wood")])
+    figure = tau_figure(five, "Detectors")
+    shown = [axis for axis in figure.axes if axis.get_visible()]
+    assert [bool(axis.get_xlabel()) for axis in shown] == [False, True, True, True, True]
+    labels = [axis.xaxis.get_tick_params()["labelbottom"] for axis in shown]
+    assert labels == [False, True, True, True, True]
+
+
 def exposure() -> pd.DataFrame:
     rows = [
         ("none", "frozen", "support", 80.0, np.nan, np.nan, np.nan),

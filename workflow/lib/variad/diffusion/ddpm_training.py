@@ -86,15 +86,11 @@ class DdpmTrainer:
         with torch.autocast("cpu", torch.bfloat16):
             found = self.unet(noisy, times).sample
         loss = functional.mse_loss(found.float(), noise)
-        self._descend(loss)
+        s = self.settings
+        descend(loss, self.unet, self.optimiser, warm_cosine(self.next_step, s.learning_rate, s.warm_up, s.steps))
         follow(self.average, self.unet, self.next_step, self.settings.weight_average)
         self.next_step += 1
         return loss.item()
-
-    def _descend(self, loss: Tensor) -> None:
-        s = self.settings
-        rate = warm_cosine(self.next_step, s.learning_rate, s.warm_up, s.steps)
-        descend(loss, self.unet, self.optimiser, rate)
 
     def save(self, path: Path) -> None:
         """Write all that a killed training needs to go on."""

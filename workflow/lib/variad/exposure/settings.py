@@ -4,15 +4,18 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from variad.errors import UserError
+from variad.selection.settings import selection_of
 
 Config = dict[str, Any]
 
 
 def exposure_of(config: Config, dataset: str) -> Config:
-    """The section ``exposure`` with the sources of a data set in their place, where it has its own."""
+    """The section ``exposure`` with a data set's own sources, or of ``sources`` those that its selection has."""
     section = config["exposure"]
     plain = {key: value for key, value in section.items() if key != "overrides"}
-    return {**plain, **section["overrides"].get(dataset, {})}
+    made = selection_of(config, dataset)["sources"]
+    shared = {source: objectives for source, objectives in section["sources"].items() if source in made}
+    return {**plain, "sources": shared, **section["overrides"].get(dataset, {})}
 
 
 def check_exposure(config: Config) -> None:

@@ -40,7 +40,7 @@ class VQGANConfig:
         resolution: image side in pixels for which ``attn_resolutions`` are counted; other sides work as well.
         norm_groups: groups of every GroupNorm. 32 is taming's; with 32 channels that is instance normalisation, which
             loses brightness. 0 leaves the norms out: levels and colours pass, and decoding with its backward pass
-            takes 60 ms an image in place of 95 with four groups (224 px, bfloat16, one core).
+            takes 60 ms an image in place of 95 with four groups (224 px, bfloat16, one core, not folded).
         mid_attention: whether the two attention blocks at the lowest resolution exist. Without them the network is
             fully convolutional, and its cost grows linearly with the number of pixels.
     """
@@ -230,7 +230,7 @@ def load_vqgan(
         path: safetensors of this project, or an official taming checkpoint (``.ckpt``).
         config_path: the ``model.yaml`` beside an official checkpoint; safetensors carry their own config.
         sha256: the file's expected hash.
-        fold: make it faster by ``fold_upsampling``, which leaves taming's names of these layers.
+        fold: make it faster by ``fold_upsampling``. False keeps the layers, names and ``state_dict`` of the file.
 
     Raises:
         UserError: a file is missing, has another hash, or does not fit its config.

@@ -124,7 +124,9 @@ class Trainer:
         with torch.autocast("cpu", torch.bfloat16):
             found = self.model.decode(entry)
         reconstruction = reconstruction_loss(found.float(), images)
-        self._descend(reconstruction + penalty)
+        s = self.settings
+        rate = warm_cosine(self.next_step, s.learning_rate, s.warm_up, s.steps)
+        descend(reconstruction + penalty, self.model, self.optimiser, rate)
         if quantised:
             self._follow(_rows(latent.detach()))
         follow(self.average, self.model, self.next_step, self.settings.weight_average)
@@ -150,11 +152,6 @@ class Trainer:
         scale = self.settings.noise * self.next_step / self.settings.unquantised
         noise = scale * torch.randn(latent.shape, generator=generator)
         return latent + noise, self.settings.power * latent.square().mean()
-
-    def _descend(self, loss: Tensor) -> None:
-        s = self.settings
-        rate = warm_cosine(self.next_step, s.learning_rate, s.warm_up, s.steps)
-        descend(loss, self.model, self.optimiser, rate)
 
     def _follow(self, latents: Tensor) -> None:
         self.codebook.update(latents)

@@ -50,7 +50,7 @@ def tau_figure(summary: pd.DataFrame, title: str) -> "Figure":
         _draw_panel(axis, group, sources, f"{key[0]}, {key[1]}\n{str(key[2]).replace('_', ' ')}")
     axes[0, 0].set_yticks(range(len(sources)), sources)
     axes[0, 0].set_ylim(len(sources) - 0.5, -0.5)
-    for axis in axes.flat[max(0, len(panels) - columns) : len(panels)]:  # with nothing below
+    for axis in axes.flat[len(panels) - columns : len(panels)]:  # with nothing below
         axis.set_xlabel("Kendall's τ")
         axis.tick_params(labelbottom=True)
     figure.suptitle(title, fontweight="bold")
