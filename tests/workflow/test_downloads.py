@@ -187,13 +187,20 @@ def test_interrupted_download_goes_on(server: FileServer, tmp_path: Path) -> Non
     ]
 
 
+def heed_interrupts() -> None:
+    """What a shell starts in the background ignores Ctrl-C, and so would all that it starts."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def killed_when(reached: Any, folder: Path, config: Path, target: str) -> None:
     """Start Snakemake and end it, with its jobs, as Ctrl-C in a terminal does."""
     folder.mkdir()
     command = [sys.executable, "-m", "snakemake", "--snakefile", ROOT / "Snakefile", "--directory", folder]
     command += ["--configfile", config, "--cores", "1", target]
     with open(folder / "said.txt", "w", encoding="utf-8") as said:
-        process = subprocess.Popen(command, stdout=said, stderr=said, cwd=ROOT, start_new_session=True)
+        process = subprocess.Popen(
+            command, stdout=said, stderr=said, cwd=ROOT, start_new_session=True, preexec_fn=heed_interrupts
+        )
         deadline = time.monotonic() + SLACK
         while not reached() and process.poll() is None and time.monotonic() < deadline:
             time.sleep(0.05)
