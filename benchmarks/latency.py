@@ -6,7 +6,6 @@ the features vary in; so its memory bank is filled with tiles of a photograph.
 """
 
 import argparse
-import csv
 import sys
 import tempfile
 import time
@@ -22,27 +21,22 @@ COLUMNS = (
     "detector", "backbone", "layers", "resolution", "training_images", "bank", "threads", "precision",
     "floor_ms", "score_ms", "total_ms", "total_by_floor", "machine", "torch",
 )  # fmt: skip
-_LINE = "{detector}, {backbone}: floor {floor_ms} ms, total {total_ms} ms, {total_by_floor} x"
+LINE = "{detector}, {backbone}: floor {floor_ms} ms, total {total_ms} ms, {total_by_floor} x"
 PATCHCORE = {"coreset_fraction": 0.1, "neighbours": 9}
 QUICK = {"cflow": {"epochs": 1}, "reverse_distillation": {"max_steps": 1}, "efficientad": {"steps": 1}}
 
 
 def main() -> None:
     """Measure every detector, and write one row each."""
+    from timing import write_rows
+
     arguments = _parsed()
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         for name, backbone, layers, images, settings in _cases(arguments):
             rows.append(_measured(arguments, Path(folder), name, backbone, layers, images, settings))
-            print(
-                "{detector}, {backbone}: floor {floor_ms} ms, total {total_ms} ms, {total_by_floor} x".format(
-                    **rows[-1]
-                )
-            )
-    with open(arguments.output, "w", newline="", encoding="utf-8") as stream:
-        writer = csv.DictWriter(stream, COLUMNS, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
+            print(LINE.format(**rows[-1]))
+    write_rows(arguments.output, COLUMNS, rows)
 
 
 def _parsed() -> argparse.Namespace:

@@ -8,7 +8,6 @@ loop has the gradients that its training has, written by hand; its batched way h
 
 import argparse
 import copy
-import csv
 import statistics
 import sys
 import time
@@ -20,7 +19,7 @@ HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "workflow" / "lib")]
 
 import torch  # noqa: E402, after the path
-from timing import machine  # noqa: E402
+from timing import machine, write_rows  # noqa: E402
 from torch import Tensor, nn  # noqa: E402
 from torch.func import functional_call, grad, stack_module_state, vmap  # noqa: E402
 
@@ -49,10 +48,7 @@ def main() -> None:
             )  # fmt: skip
             rows.append(dict(zip(COLUMNS, values, strict=True)))
             print(*values[:7], flush=True)
-    with open(arguments.output, "w", newline="", encoding="utf-8") as stream:
-        writer = csv.DictWriter(stream, COLUMNS, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
+    write_rows(arguments.output, COLUMNS, rows)
 
 
 def _parsed() -> argparse.Namespace:

@@ -1,10 +1,13 @@
-"""Seconds and memory of a measurement, on a CPU or a GPU; for both sides of ``detectors.py``."""
+"""Seconds and memory of a measurement, on a CPU or a GPU, for both sides of ``detectors.py``; rows of a result."""
 
+import csv
 import os
 import platform
 import resource
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 
 class Stopwatch:
@@ -48,3 +51,11 @@ def machine(device: str) -> str:
     text = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").is_file() else ""
     names = [line.partition(":")[2].strip() for line in text.splitlines() if line.startswith("model name")]
     return f"{names[0] if names else platform.processor()}, {os.cpu_count()} cores"
+
+
+def write_rows(path: Path, columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> None:
+    """One CSV of a benchmark."""
+    with open(path, "w", newline="", encoding="utf-8") as stream:
+        writer = csv.DictWriter(stream, columns, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
