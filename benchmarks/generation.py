@@ -3,8 +3,10 @@
     python benchmarks/generation.py                                  # the small models, on the CPU
     python benchmarks/generation.py --models full --device cuda      # full-size architectures, random weights
 
-Every measurement runs in its own process, so that peaks of memory and settings of the allocator stay apart. Results go
-to a CSV with the machine's facts; the ratio of medians is printed.
+On a CPU both get one core, then all of them, each in its own way: the loop is one process of so many threads, the
+engine so many processes of one thread, as the workflow's jobs are. Every measurement runs in processes of its own, so
+that peaks of memory and settings of the allocator stay apart. Results go to a CSV with the machine's facts; ratios of
+medians are printed.
 """
 
 import argparse
@@ -23,8 +25,8 @@ HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "workflow" / "lib")]
 
 COLUMNS = (
-    "engine", "device", "models", "precision", "batch", "images", "iterations", "cutouts", "size", "threads",
-    "seconds", "images_per_second", "peak_gb", "machine", "torch",
+    "engine", "device", "models", "precision", "batch", "images", "iterations", "cutouts", "size", "processes",
+    "threads", "seconds", "images_per_second", "peak_gb", "machine", "torch",
 )  # fmt: skip
 
 
@@ -35,12 +37,13 @@ def main() -> None:
         print(json.dumps(_measured(arguments)))
         return
     rows = []
-    cases = [("plain", 1), *(("variad", size) for size in arguments.batch)]
+    engines = [("plain", 1), *(("variad", size) for size in arguments.batch)]
+    cases = [(cores, engine, batch) for cores in sorted(set(arguments.cores)) for engine, batch in engines]
     for repeat in range(arguments.repeats):
-        for engine, batch in cases if repeat % 2 == 0 else reversed(cases):
-            rows.append(_in_own_process(arguments, engine, batch))
-            shown = {name: rows[-1][name] for name in ("engine", "batch", "images_per_second", "peak_gb")}
-            print(json.dumps(shown), flush=True)
+        for cores, engine, batch in cases if repeat % 2 == 0 else reversed(cases):
+            rows.append(_in_own_processes(arguments, cores, engine, batch))
+            names = ("engine", "batch", "processes", "threads", "images_per_second", "peak_gb")
+            print(json.dumps({name: rows[-1][name] for name in names}), flush=True)
     _write(arguments.output, rows)
     _print_ratios(rows)
 
@@ -51,29 +54,60 @@ def _parsed() -> argparse.Namespace:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--precision", choices=("float32", "bfloat16"), default="bfloat16", help="of the engine")
     parser.add_argument("--batch", type=int, nargs="+", default=[1, 4, 8], help="batch sizes of the engine")
-    parser.add_argument("--images", type=int, default=8)
+    parser.add_argument("--images", type=int, default=8, help="of every process")
     parser.add_argument("--iterations", type=int, default=20)
     parser.add_argument("--cutouts", type=int, default=4)
     parser.add_argument("--size", type=int, default=224)
-    parser.add_argument("--threads", type=int, default=1, help="as many as a job of the workflow has")
+    parser.add_argument("--cores", type=int, nargs="+", default=None, help="of a CPU, 1 and all if not given")
+    parser.add_argument("--threads", type=int, default=1, help=argparse.SUPPRESS)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--output", type=Path, default=HERE / "generation.csv")
     parser.add_argument("--only", choices=("plain", "variad"), help=argparse.SUPPRESS)
-    return parser.parse_args()
+    arguments = parser.parse_args()
+    if arguments.cores is None:
+        arguments.cores = [1, os.cpu_count() or 1] if arguments.device == "cpu" else [1]
+    return arguments
 
 
-def _in_own_process(arguments: argparse.Namespace, engine: str, batch: int) -> dict[str, object]:
-    names = ("models", "device", "precision", "images", "iterations", "cutouts", "size", "threads")
+def _in_own_processes(arguments: argparse.Namespace, cores: int, engine: str, batch: int) -> dict[str, object]:
+    """One measurement: of one process, or of several that begin together and count until the last has ended."""
+    processes, threads = (1, cores) if engine == "plain" else (cores, 1)
+    names = ("models", "device", "precision", "images", "iterations", "cutouts", "size")
     options = [f"--{name}={getattr(arguments, name)}" for name in names]
-    command = [sys.executable, __file__, *options, f"--only={engine}", f"--batch={batch}"]
-    environment = {**os.environ, "OMP_NUM_THREADS": str(arguments.threads)}
-    result = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True)
-    row: dict[str, object] = json.loads(result.stdout.splitlines()[-1])
-    return row
+    command = [sys.executable, __file__, *options, f"--only={engine}", f"--batch={batch}", f"--threads={threads}"]
+    environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
+    children = [
+        subprocess.Popen(command, env=environment, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        for _ in range(processes)
+    ]
+    try:
+        for child in children:
+            _line_of(child)  # warmed up
+        for child in children:
+            print(file=child.stdin, flush=True)
+        found = [json.loads(_line_of(child)) for child in children]
+    finally:
+        for child in children:
+            child.kill()
+            child.wait()
+    images, seconds = sum(row["images"] for row in found), max(row["seconds"] for row in found)
+    rate, peak = round(images / seconds, 4), round(sum(row["peak_gb"] for row in found), 3)
+    together = {"images": images, "seconds": seconds, "images_per_second": rate, "peak_gb": peak}
+    return {**found[0], **together, "processes": processes}
+
+
+def _line_of(child: "subprocess.Popen[str]") -> str:
+    line = child.stdout.readline() if child.stdout else ""
+    if not line:
+        raise SystemExit("a measuring process has failed")
+    return line
 
 
 def _measured(arguments: argparse.Namespace) -> dict[str, object]:
-    """One warm-up image or batch, then ``images`` images; seconds of the guided steps and the last decoding alone."""
+    """One warm-up image or batch, then ``images`` images; seconds of the guided steps and the last decoding alone.
+
+    In between a line is written, and one waited for, so that several processes can begin together.
+    """
     import torch
 
     torch.set_num_threads(arguments.threads)
@@ -81,6 +115,8 @@ def _measured(arguments: argparse.Namespace) -> dict[str, object]:
     batch = arguments.batch[0] if arguments.only == "variad" else 1
     work(range(batch))
     _wait(arguments.device)
+    print("ready", flush=True)
+    sys.stdin.readline()
     begin = time.perf_counter()
     for start in range(0, arguments.images, batch):
         work(range(start, min(start + batch, arguments.images)))
@@ -88,7 +124,7 @@ def _measured(arguments: argparse.Namespace) -> dict[str, object]:
     seconds = time.perf_counter() - begin
     values = (
         arguments.only, arguments.device, arguments.models, precision, batch, arguments.images, arguments.iterations,
-        arguments.cutouts, arguments.size, arguments.threads, round(seconds, 3), round(arguments.images / seconds, 4),
+        arguments.cutouts, arguments.size, 1, arguments.threads, round(seconds, 3), round(arguments.images / seconds, 4),
         round(_peak(arguments.device), 3), _machine(arguments.device), torch.__version__,
     )  # fmt: skip
     return dict(zip(COLUMNS, values, strict=True))
@@ -99,7 +135,7 @@ def _work(arguments: argparse.Namespace):  # type: ignore[no-untyped-def]
     import torch
     from plain_generation import guide_one, use_tamings_activation
 
-    from variad.generation.guidance import decode, guide
+    from variad.generation.guidance import guide
     from variad.models.vqgan import fold_upsampling
     from variad.running import keep_freed_memory
 
@@ -113,9 +149,7 @@ def _work(arguments: argparse.Namespace):  # type: ignore[no-untyped-def]
     def ours(places):  # type: ignore[no-untyped-def]
         rows = slice(places.start, places.stop)
         generators = [torch.Generator().manual_seed(place) for place in places]
-        guided = guide(starts[rows], by.rows(rows), vqgan, settings, generators)
-        with torch.no_grad():
-            decode(vqgan, guided.latent)
+        guide(starts[rows], by.rows(rows), vqgan, settings, generators)
 
     if arguments.only == "plain":
         use_tamings_activation()
@@ -135,7 +169,7 @@ def _models(arguments: argparse.Namespace):  # type: ignore[no-untyped-def]
     from variad.generation.settings import GenerationSettings
 
     torch.manual_seed(0)
-    vqgan, encoder, width = (_small if arguments.models == "small" else _full)(arguments.device)
+    vqgan, encoder, width = (_small if arguments.models == "small" else _full)(arguments.device, arguments.only)
     count = max(arguments.images, *arguments.batch)
     side = arguments.size // vqgan.factor
     low, high = vqgan.codebook.amin(dim=0), vqgan.codebook.amax(dim=0)
@@ -150,9 +184,13 @@ def _models(arguments: argparse.Namespace):  # type: ignore[no-untyped-def]
     return vqgan, Guide(encoder, texts), starts, settings
 
 
-def _small(device: str):  # type: ignore[no-untyped-def]
-    """The VQGAN that ships, and EfficientNet-Lite0 as centred ConSE uses it (class names at random: same cost)."""
+def _small(device: str, engine: str):  # type: ignore[no-untyped-def]
+    """The VQGAN that ships, and EfficientNet-Lite0 as centred ConSE uses it (class names at random: same cost).
+
+    The plain loop has timm's network with the same weights, as one gets it there.
+    """
     import torch
+    from plain_generation import timm_lite0
 
     from variad.backbones import Lite0Backbone
     from variad.encoders.conse import ConSE
@@ -160,12 +198,12 @@ def _small(device: str):  # type: ignore[no-untyped-def]
 
     vqgan = load_vqgan(HERE.parent / "resources" / "vqgan_small" / "model.safetensors", fold=False).to(device)
     classes = torch.randn(1000, 384).to(device)
-    classify = Lite0Backbone(["stage7"]).to(device).forward_logits
+    classify = timm_lite0(device) if engine == "plain" else Lite0Backbone(["stage7"]).to(device).forward_logits
     return vqgan, ConSE(classify, classes, classes.mean(dim=0), resolution=128), 384
 
 
-def _full(device: str):  # type: ignore[no-untyped-def]
-    """VQGAN f16 with 1,024 codes and CLIP ViT-B/16, with random weights: the same cost as with real ones."""
+def _full(device: str, engine: str):  # type: ignore[no-untyped-def]
+    """The same for both engines: VQGAN f16 with 1,024 codes and CLIP ViT-B/16, with random weights: the same cost as with real ones."""
     import open_clip
 
     from variad.encoders.openclip import OpenClip
@@ -217,13 +255,14 @@ def _write(path: Path, rows: list[dict[str, object]]) -> None:
 
 
 def _print_ratios(rows: list[dict[str, object]]) -> None:
-    speed: dict[tuple[object, object], list[float]] = {}
+    speed: dict[tuple[object, ...], list[float]] = {}
     for row in rows:
-        speed.setdefault((row["engine"], row["batch"]), []).append(float(str(row["images_per_second"])))
-    plain = statistics.median(speed["plain", 1])
-    for (engine, batch), values in speed.items():
-        median = statistics.median(values)
-        print(f"{engine}, batch {batch}: {median:.3f} images/s, {median / plain:.2f} x the plain loop")
+        cores = int(str(row["processes"])) * int(str(row["threads"]))
+        speed.setdefault((cores, row["engine"], row["batch"]), []).append(float(str(row["images_per_second"])))
+    for (cores, engine, batch), values in speed.items():
+        median, plain = statistics.median(values), statistics.median(speed[cores, "plain", 1])
+        ratio = f"{median / plain:.2f} x the plain loop"
+        print(f"cores {cores}, {engine}, batch {batch}: {median:.3f} images/s, {ratio}")
 
 
 if __name__ == "__main__":

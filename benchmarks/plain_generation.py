@@ -1,14 +1,17 @@
 """The peer of ``generation.py``: text guidance as the usual VQGAN-CLIP loops write it, one image at a time.
 
-Float32, taming's own quantiser and activation, one encoder call a cutout. It uses the same models, start, text, steps
+Float32, taming's own quantiser and activation, timm's classifier, one encoder call a cutout. It uses the same models, start, text, steps
 and cutouts as the engine, so that in equal precision both give the same images.
 """
+
+from collections.abc import Callable
 
 import torch
 from taming.modules.diffusionmodules import model as taming_model
 from torch import Tensor
 from torch.nn import functional
 
+from variad import efficientnet_lite0 as lite0
 from variad.generation.cutouts import draw_windows
 from variad.generation.guidance import Guide
 from variad.generation.settings import GenerationSettings
@@ -18,6 +21,17 @@ from variad.models.vqgan import VQGAN
 def use_tamings_activation() -> None:
     """Undo what ``variad.models.vqgan`` replaced in taming-transformers, for this process."""
     taming_model.nonlinearity = lambda x: x * torch.sigmoid(x)
+
+
+def timm_lite0(device: str) -> Callable[[Tensor], Tensor]:
+    """ImageNet logits of images in [0, 1] by timm's EfficientNet-Lite0, with the weights that the engine uses."""
+    import timm
+
+    network = timm.create_model("tf_efficientnet_lite0", pretrained=False)
+    packaged = torch.load(lite0.packaged_weights(), weights_only=True)
+    network.load_state_dict(dict(zip(network.state_dict(), packaged.values(), strict=True)))
+    network.eval().requires_grad_(False).to(device)
+    return lambda images: network((images - lite0.MEAN) / lite0.STD)
 
 
 def guide_one(

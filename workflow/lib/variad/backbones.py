@@ -76,7 +76,7 @@ class Lite0Backbone(Backbone):
             mean=[lite0.MEAN] * 3,
             std=[lite0.STD] * 3,
         )
-        self.network = lite0.load_packaged()
+        self.network = lite0.load_packaged().freeze()
 
     def _features(self, normalised: Tensor) -> dict[str, Tensor]:
         return self.network.forward_stages(normalised, self.layers)

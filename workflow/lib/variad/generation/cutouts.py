@@ -37,7 +37,10 @@ def cutouts(images: Tensor, windows: Tensor, size: int) -> Tensor:
     Returns:
         ``[B * count, 3, size, size]``, the crops of one image after another.
     """
-    theta = windows.flatten(0, 1).to(images)
-    grid = functional.affine_grid(theta, [len(theta), 3, size, size], align_corners=False)
-    repeated = images.repeat_interleave(windows.shape[1], dim=0)
-    return functional.grid_sample(repeated, grid, mode="bilinear", padding_mode="border", align_corners=False)
+    centres = (2 * torch.arange(size).to(images) + 1) / size - 1
+    scale, shift = windows.to(images).diagonal(dim1=-2, dim2=-1), windows.to(images)[..., 2]
+    columns, rows = (scale[..., None] * centres + shift[..., None]).unbind(2)
+    grid = torch.stack(torch.broadcast_tensors(columns[..., None, :], rows[..., None]), dim=-1)
+    # the crops of an image lie below each other, so that its pixels need not be copied for every one of them
+    stacked = functional.grid_sample(images, grid.flatten(1, 2), "bilinear", "border", align_corners=False)
+    return stacked.unflatten(2, (-1, size)).transpose(1, 2).flatten(0, 1)

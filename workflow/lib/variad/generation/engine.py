@@ -128,11 +128,9 @@ class _Batch:
             views = strategy(self.settings.view)(self.images, self.generators)
             mean = self.vqgan.encode(views * 2 - 1)
             latent = self._perturb(mean)
-        trace: Arrays = {}
-        if by:
-            latent, trace = self._guide(latent, by, min(watched, len(views)))
+        decoded, trace = self._guide(latent, by, min(watched, len(views))) if by else (self._decode(latent), {})
         with torch.no_grad():
-            result = self._finish(latent, mean, views)
+            result = self._finish(decoded, mean, views)
             return {**self._record(result, views, by), **trace, **self._frames()}
 
     def _perturb(self, mean: Tensor) -> Tensor:
@@ -144,6 +142,10 @@ class _Batch:
         spread = self.spreads.of(self.images)
         return perturb_latent(mean, spread, noise.to(mean), settings.form, settings.noise_scale)
 
+    @torch.no_grad()
+    def _decode(self, latent: Tensor) -> Tensor:
+        return decode(self.vqgan, latent, self.grey)
+
     def _guide(self, latent: Tensor, by: Guide, watched: int) -> tuple[Tensor, Arrays]:
         wanted = {int(step) for step in np.linspace(0, self.settings.iterations, WATCHED_STEPS).round()}
 
@@ -153,14 +155,13 @@ class _Batch:
 
         guided = guide(latent, by, self.vqgan, self.settings, self.generators, watch, self.grey)
         trace = {"trace_loss": guided.loss, "trace_similarity": guided.similarity}
-        return guided.latent, {name: values.cpu().numpy() for name, values in trace.items()}
+        return guided.images, {name: values.cpu().numpy() for name, values in trace.items()}
 
-    def _finish(self, latent: Tensor, mean: Tensor, views: Tensor) -> Tensor:
-        decoded = decode(self.vqgan, latent, self.grey)
+    def _finish(self, decoded: Tensor, mean: Tensor, views: Tensor) -> Tensor:
         if self.settings.output == "decoded":
             return decoded
         # what reconstruction loses cancels out, so that the photograph's finest detail stays
-        return (views + (decoded - decode(self.vqgan, mean, self.grey))).clamp(0, 1)
+        return (views + (decoded - self._decode(mean))).clamp(0, 1)
 
     def _record(self, result: Tensor, views: Tensor, by: Guide | None) -> Arrays:
         distance = distance_to_view(result, views).cpu().numpy()

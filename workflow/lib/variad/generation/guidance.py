@@ -1,7 +1,7 @@
 """Text guidance: gradient steps on the latent towards a prompt (first document, text-guided integrator)."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -29,9 +29,12 @@ class Guide:
 
 @dataclass(frozen=True)
 class Guided:
-    """Latents ``[B, C, h, w]`` after the last step; loss and similarity of every step, ``[B, iterations + 1]``."""
+    """Latents ``[B, C, h, w]`` after the last step and their images ``[B, 3, H, W]`` in [0, 1], decoded in float32
+    whatever the steps' precision; loss and similarity of every step, ``[B, iterations + 1]``.
+    """
 
     latent: Tensor
+    images: Tensor
     loss: Tensor
     similarity: Tensor
 
@@ -73,13 +76,15 @@ def guide(
     # Adam works element by element, so that a batch is as good as one image at a time
     optimiser = FusedAdam([latent], settings.learning_rate)
     windows = draw_windows(settings.cutouts, settings.iterations + 1, generators).to(latent)
+    # the images after the last step are the ones that are kept
+    last = replace(settings, precision="float32")
     history = []
     for iteration in tqdm(
         range(settings.iterations + 1), desc="guidance", unit="step", leave=False, mininterval=5, disable=None
     ):
         more = iteration < settings.iterations
         with torch.set_grad_enabled(more):
-            step = look(latent, start, by, vqgan, settings, windows[iteration], grey)
+            step = look(latent, start, by, vqgan, settings if more else last, windows[iteration], grey)
         history.append((step.loss.detach(), step.similarity.detach()))
         if watch is not None:
             watch(iteration, step.images.detach())
@@ -89,7 +94,7 @@ def guide(
             with torch.no_grad():
                 latent.copy_(clamp_to_codebook(latent, vqgan.codebook))
     losses, similarities = zip(*history, strict=True)
-    return Guided(latent.detach(), torch.stack(losses, dim=1), torch.stack(similarities, dim=1))
+    return Guided(latent.detach(), step.images, torch.stack(losses, dim=1), torch.stack(similarities, dim=1))
 
 
 def look(

@@ -1,0 +1,139 @@
+"""A convolution whose weights never change, with the ReLU6 behind it: faster on a CPU, forward and backward."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+from torch.nn import functional
+
+CEILING = 6.0  # of a ReLU6
+
+
+class FrozenConvolution(nn.Module):
+    """``convolution(x)``, clamped to [0, 6] if wished, with gradients for ``x`` alone.
+
+    The same values as torch's own layers up to rounding. On a CPU, in float32, they take a third to two thirds less
+    time, most of it saved where images are few:
+
+    - The weights are brought into oneDNN's own order once, where torch does it at every call.
+    - 1 x 1 convolutions of few images in one thread go to oneDNN as well, where torch takes a product of matrices.
+    - The clamped output is all that is kept for the backward pass.
+    - The gradient at stride 1 is a convolution with the flipped kernels.
+
+    A stride of 2 pads as TensorFlow's ``SAME`` does, see ``same_kernel``.
+    """
+
+    weight: Tensor
+    bias: Tensor
+
+    def __init__(self, convolution: nn.Conv2d, clamp: bool) -> None:
+        """
+        Args:
+            convolution: with a bias and a square, odd kernel; of stride 1 with ``kernel // 2`` zeros around, or of
+                stride 2; dense or depthwise.
+            clamp: whether a ReLU6 follows.
+        """
+        super().__init__()
+        assert convolution.bias is not None  # what batch normalisation is folded into
+        self.stride, self.padding = convolution.stride[0], convolution.kernel_size[0] // 2
+        self.groups, self.clamp = convolution.groups, clamp
+        self.register_buffer("weight", convolution.weight.detach().clone())
+        self.register_buffer("bias", convolution.bias.detach().clone())
+        self._packed: dict[tuple[int, ...], Tensor] = {}  # by the sides' parity; the flipped kernels by ()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``[B, C, H, W]`` to ``[B, D, H / stride, W / stride]``, rounded up."""
+        if _with_onednn(x):
+            result: Tensor = _OnCpu.apply(x, self)  # type: ignore[no-untyped-call]
+            return result
+        y = functional.conv2d(x, self._kernel(x), self.bias, self.stride, self.padding, groups=self.groups)
+        return y.clamp(0, CEILING) if self.clamp else y
+
+    def _kernel(self, x: Tensor) -> Tensor:
+        return self.weight if self.stride == 1 else same_kernel(self.weight, x)
+
+    def convolve(self, x: Tensor) -> Tensor:
+        """The convolution by oneDNN, without the clamp."""
+        parity = (x.shape[-2] % 2, x.shape[-1] % 2)
+        if parity not in self._packed:
+            self._packed[parity] = self._pack(self._kernel(x), x, self.stride)
+        return self._convolve(x, self._packed[parity], self.bias, self.stride)
+
+    def gradient(self, of_output: Tensor, shape: torch.Size) -> Tensor:
+        """The gradient of the input, of this shape, from the output's in front of the clamp, both channels last."""
+        if self.stride == 1:
+            if () not in self._packed:
+                flipped = self.weight.flip(2, 3)
+                self._packed[()] = self._pack(flipped if self.groups > 1 else flipped.transpose(0, 1), of_output, 1)
+            return self._convolve(of_output, self._packed[()], None, 1)
+        if self.groups == 1:
+            return self._scattered(of_output, shape)
+        blank = torch.empty(shape, memory_format=torch.channels_last)  # the gradient does not depend on the input
+        kernel, padding, strides = self._kernel(blank), (self.padding,) * 2, (self.stride,) * 2
+        wanted = (True, False, False)
+        return torch.ops.aten.convolution_backward(
+            of_output, blank, kernel, None, strides, padding, (1, 1), False, (0, 0), self.groups, wanted
+        )[0]
+
+    def _scattered(self, of_output: Tensor, shape: torch.Size) -> Tensor:
+        # oneDNN wants 16 channels at once; the first layer of a network has 3
+        taps = self.weight.flatten(1).T @ of_output.flatten(2)
+        before = [self.padding - 1 + side % 2 for side in shape[-2:]]
+        sides = [side + self.padding + at for side, at in zip(shape[-2:], before, strict=True)]
+        whole = functional.fold(taps, sides, self.weight.shape[-1], stride=self.stride)
+        return whole[..., before[0] : before[0] + shape[-2], before[1] : before[1] + shape[-1]]
+
+    def _pack(self, kernel: Tensor, x: Tensor, stride: int) -> Tensor:
+        return torch.ops.mkldnn._reorder_convolution_weight(
+            kernel.contiguous(), [self.padding] * 2, [stride] * 2, [1, 1], self.groups, list(x.shape)
+        )
+
+    def _convolve(self, x: Tensor, packed: Tensor, bias: Tensor | None, stride: int) -> Tensor:
+        return torch.ops.mkldnn._convolution_pointwise(
+            x, packed, bias, [self.padding] * 2, [stride] * 2, [1, 1], self.groups, "none", [], ""
+        )
+
+
+class _OnCpu(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, layer: FrozenConvolution) -> Tensor:
+        y = layer.convolve(x)
+        if layer.clamp:
+            y.clamp_(0, CEILING)
+            ctx.save_for_backward(y)
+        ctx.layer, ctx.shape = layer, x.shape
+        return y
+
+    @staticmethod
+    @once_differentiable  # type: ignore[untyped-decorator]
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        (gradient,), layer = gradients, ctx.layer
+        if layer.clamp:
+            # zero where the output is 0 or 6, which is where the input was not between them
+            gradient = torch.ops.aten.hardtanh_backward(gradient, ctx.saved_tensors[0], 0.0, CEILING)
+        return layer.gradient(gradient.contiguous(memory_format=torch.channels_last), ctx.shape), None
+
+
+def _with_onednn(x: Tensor) -> bool:
+    """Whether torch has oneDNN's convolutions for this input: on most CPUs, not on all."""
+    return x.device.type == "cpu" and x.dtype == torch.float32 and hasattr(torch.ops.mkldnn, "_convolution_pointwise")
+
+
+def convolve_same(x: Tensor, weight: Tensor, bias: Tensor | None, groups: int) -> Tensor:
+    """A convolution of stride 2 padded as TensorFlow's ``SAME``: sides halved and rounded up, odd zeros at the end."""
+    return functional.conv2d(x, same_kernel(weight, x), bias, 2, weight.shape[-1] // 2, groups=groups)
+
+
+def same_kernel(weight: Tensor, x: Tensor) -> Tensor:
+    """The kernel that makes a convolution of stride 2 and ``kernel // 2`` zeros on all sides pad as ``SAME``.
+
+    An even side wants one zero less at its beginning: a row of zeros in front of the kernel's own takes it up, and the
+    input needs no copy with one more zero at its end.
+
+    Args:
+        weight: ``[D, C, K, K]``, K odd.
+        x: what it is used on, ``[B, C, H, W]``.
+    """
+    rows, columns = (1 - side % 2 for side in x.shape[-2:])
+    return functional.pad(weight, (columns, 0, rows, 0))
