@@ -118,7 +118,9 @@ class EfficientNetLite0(nn.Module):
         """ImageNet logits ``[B, 1000]``."""
         last = stage_names()[-1]
         x = self.head(self.forward_stages(images, [last])[last])
-        logits: Tensor = self.classifier(x.mean(dim=(2, 3)))
+        # a softmax follows, to which the third digit of a logit matters
+        with torch.autocast(x.device.type, enabled=False):
+            logits: Tensor = self.classifier(x.to(self.classifier.weight).mean(dim=(2, 3)))
         return logits
 
     def freeze(self) -> Self:

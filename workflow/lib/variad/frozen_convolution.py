@@ -8,6 +8,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 CEILING = 6.0  # of a ReLU6
+PRECISIONS = (torch.float32, torch.bfloat16)  # of oneDNN's fast convolutions
 
 
 class FrozenConvolution(nn.Module):
@@ -21,6 +22,7 @@ class FrozenConvolution(nn.Module):
     - The clamped output is all that is kept for the backward pass.
     - The gradient at stride 1 is a convolution with the flipped kernels.
 
+    Within ``torch.autocast`` what is clamped is in its precision, what is not (the terms of sums) in the weights'.
     A stride of 2 pads as TensorFlow's ``SAME`` does, see ``same_kernel``.
     """
 
@@ -40,44 +42,50 @@ class FrozenConvolution(nn.Module):
         self.groups, self.clamp = convolution.groups, clamp
         self.register_buffer("weight", convolution.weight.detach().clone())
         self.register_buffer("bias", convolution.bias.detach().clone())
-        self._packed: dict[tuple[int, ...], Tensor] = {}  # by the sides' parity; the flipped kernels by ()
+        self._packed: dict[object, Tensor] = {}
 
     def forward(self, x: Tensor) -> Tensor:
         """``[B, C, H, W]`` to ``[B, D, H / stride, W / stride]``, rounded up."""
         if _with_onednn(x):
-            result: Tensor = _OnCpu.apply(x, self)  # type: ignore[no-untyped-call]
-            return result
-        y = functional.conv2d(x, self._kernel(x), self.bias, self.stride, self.padding, groups=self.groups)
-        return y.clamp(0, CEILING) if self.clamp else y
+            y: Tensor = _OnCpu.apply(x.to(_precision(x)), self)  # type: ignore[no-untyped-call]
+        else:
+            y = functional.conv2d(x, self._kernel(x), self.bias, self.stride, self.padding, groups=self.groups)
+            y = y.clamp(0, CEILING) if self.clamp else y
+        return y if self.clamp else y.to(self.weight.dtype)
 
     def _kernel(self, x: Tensor) -> Tensor:
         return self.weight if self.stride == 1 else same_kernel(self.weight, x)
 
     def convolve(self, x: Tensor) -> Tensor:
-        """The convolution by oneDNN, without the clamp."""
-        parity = (x.shape[-2] % 2, x.shape[-1] % 2)
-        if parity not in self._packed:
-            self._packed[parity] = self._pack(self._kernel(x), x, self.stride)
-        return self._convolve(x, self._packed[parity], self.bias, self.stride)
+        """The convolution and the clamp by oneDNN, in the input's precision."""
+        key = (x.dtype, x.shape[-2] % 2, x.shape[-1] % 2)
+        if key not in self._packed:
+            self._packed[key] = self._pack(self._kernel(x), x, self.stride)
+        return self._convolve(x, self._packed[key], self.bias.to(x.dtype), self.stride, self.clamp)
 
     def gradient(self, of_output: Tensor, shape: torch.Size) -> Tensor:
         """The gradient of the input, of this shape, from the output's in front of the clamp, both channels last."""
         if self.stride == 1:
-            if () not in self._packed:
-                flipped = self.weight.flip(2, 3)
-                self._packed[()] = self._pack(flipped if self.groups > 1 else flipped.transpose(0, 1), of_output, 1)
-            return self._convolve(of_output, self._packed[()], None, 1)
-        if self.groups == 1:
-            return self._scattered(of_output, shape)
-        blank = torch.empty(shape, memory_format=torch.channels_last)  # the gradient does not depend on the input
-        kernel, padding, strides = self._kernel(blank), (self.padding,) * 2, (self.stride,) * 2
-        wanted = (True, False, False)
+            return self._correlate(of_output)
+        whole = of_output.to(self.weight.dtype)  # oneDNN has no fast code for this in bfloat16
+        return (self._scatter if self.groups == 1 else self._transpose)(whole, shape).to(of_output.dtype)
+
+    def _correlate(self, of_output: Tensor) -> Tensor:
+        key = (of_output.dtype, "flipped")
+        if key not in self._packed:
+            flipped = self.weight.flip(2, 3)
+            self._packed[key] = self._pack(flipped if self.groups > 1 else flipped.transpose(0, 1), of_output, 1)
+        return self._convolve(of_output, self._packed[key], None, 1, clamp=False)
+
+    def _transpose(self, of_output: Tensor, shape: torch.Size) -> Tensor:
+        x = torch.empty(shape, memory_format=torch.channels_last)  # what is in it has no influence
+        padding, strides, wanted = (self.padding,) * 2, (self.stride,) * 2, (True, False, False)
         return torch.ops.aten.convolution_backward(
-            of_output, blank, kernel, None, strides, padding, (1, 1), False, (0, 0), self.groups, wanted
+            of_output, x, self._kernel(x), None, strides, padding, (1, 1), False, (0, 0), self.groups, wanted
         )[0]
 
-    def _scattered(self, of_output: Tensor, shape: torch.Size) -> Tensor:
-        # oneDNN wants 16 channels at once; the first layer of a network has 3
+    def _scatter(self, of_output: Tensor, shape: torch.Size) -> Tensor:
+        # the layer that sees the image has 3 channels, where oneDNN's code wants 16
         taps = self.weight.flatten(1).T @ of_output.flatten(2)
         before = [self.padding - 1 + side % 2 for side in shape[-2:]]
         sides = [side + self.padding + at for side, at in zip(shape[-2:], before, strict=True)]
@@ -86,12 +94,13 @@ class FrozenConvolution(nn.Module):
 
     def _pack(self, kernel: Tensor, x: Tensor, stride: int) -> Tensor:
         return torch.ops.mkldnn._reorder_convolution_weight(
-            kernel.contiguous(), [self.padding] * 2, [stride] * 2, [1, 1], self.groups, list(x.shape)
+            kernel.to(x.dtype).contiguous(), [self.padding] * 2, [stride] * 2, [1, 1], self.groups, list(x.shape)
         )
 
-    def _convolve(self, x: Tensor, packed: Tensor, bias: Tensor | None, stride: int) -> Tensor:
+    def _convolve(self, x: Tensor, packed: Tensor, bias: Tensor | None, stride: int, clamp: bool) -> Tensor:
+        after, limits = ("hardtanh", [0.0, CEILING]) if clamp else ("none", [])
         return torch.ops.mkldnn._convolution_pointwise(
-            x, packed, bias, [self.padding] * 2, [stride] * 2, [1, 1], self.groups, "none", [], ""
+            x, packed, bias, [self.padding] * 2, [stride] * 2, [1, 1], self.groups, after, limits, ""
         )
 
 
@@ -100,7 +109,6 @@ class _OnCpu(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, layer: FrozenConvolution) -> Tensor:
         y = layer.convolve(x)
         if layer.clamp:
-            y.clamp_(0, CEILING)
             ctx.save_for_backward(y)
         ctx.layer, ctx.shape = layer, x.shape
         return y
@@ -117,7 +125,12 @@ class _OnCpu(torch.autograd.Function):
 
 def _with_onednn(x: Tensor) -> bool:
     """Whether torch has oneDNN's convolutions for this input: on most CPUs, not on all."""
-    return x.device.type == "cpu" and x.dtype == torch.float32 and hasattr(torch.ops.mkldnn, "_convolution_pointwise")
+    return x.device.type == "cpu" and x.dtype in PRECISIONS and hasattr(torch.ops.mkldnn, "_convolution_pointwise")
+
+
+def _precision(x: Tensor) -> torch.dtype:
+    wanted = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else x.dtype
+    return wanted if wanted in PRECISIONS else x.dtype
 
 
 def convolve_same(x: Tensor, weight: Tensor, bias: Tensor | None, groups: int) -> Tensor:

@@ -7,6 +7,7 @@ embeddings of different images differ. This is not CLIP: no image took part in l
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import torch
 from torch import Tensor
 from torch.nn import functional
 
@@ -52,8 +53,9 @@ class ConSE:
     def encode_image(self, images: Tensor) -> Tensor:
         """Unit embeddings ``[B, D]`` of RGB images ``[B, 3, H, W]`` in [0, 1]; differentiable in the images."""
         logits = self._classify(fit(images, self.resolution))
-        probabilities = (logits / self._temperature).softmax(dim=-1)
-        return functional.normalize(probabilities @ self._centred_classes, dim=-1)
+        with torch.autocast(logits.device.type, enabled=False):
+            probabilities = (logits / self._temperature).softmax(dim=-1)
+            return functional.normalize(probabilities @ self._centred_classes, dim=-1)
 
     def encode_text(self, texts: Sequence[str]) -> Tensor:
         """Unit embeddings ``[B, D]`` of texts, without gradient.

@@ -114,9 +114,9 @@ def look(
         grey: see ``decode``.
     """
     with torch.autocast(latent.device.type, torch.bfloat16, enabled=settings.precision == "bfloat16"):
-        images = decode(vqgan, latent, grey)
-    images = images.to(latent)
-    distance, similarity = _to_text(images, by, windows)
+        images = decode(vqgan, latent, grey).to(latent)
+        embeddings = by.encoder.encode_image(cutouts(images, windows, by.encoder.resolution)).to(latent)
+    distance, similarity = _to_text(embeddings.unflatten(0, windows.shape[:2]), by.texts[:, None])
     pull = (latent - start).square().mean(dim=(1, 2, 3))
     return Step(images, settings.guidance * distance + settings.anchor * pull, similarity)
 
@@ -135,9 +135,6 @@ def decode(vqgan: VQGAN, latent: Tensor, grey: Tensor | None = None) -> Tensor:
     return images.clamp(0, 1)
 
 
-def _to_text(images: Tensor, by: Guide, windows: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean distance and cosine over the cutouts of each image, ``[B]`` each."""
-    crops = cutouts(images, windows, by.encoder.resolution)
-    embeddings = by.encoder.encode_image(crops).unflatten(0, windows.shape[:2])
-    texts = by.texts[:, None]
+def _to_text(embeddings: Tensor, texts: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean distance and cosine over the cutouts of each image, ``[B]`` each, of ``[B, count, D]`` and ``[B, 1, D]``."""
     return spherical_distance(embeddings, texts).mean(dim=1), (embeddings * texts).sum(dim=-1).mean(dim=1)
