@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Literal, Protocol, Self, runtime_checkable
 import torch
 from torch import Tensor
 
+from variad.precision import in_bfloat16
+
 if TYPE_CHECKING:
     from diffusers.models.unets.unet_2d import UNet2DModel
 
@@ -70,7 +72,7 @@ class DiffusionModel:
         return found[:, :3].float()
 
     def _arithmetic(self, device: str) -> torch.autocast | nullcontext[None]:
-        return torch.autocast(device, torch.bfloat16) if self.precision == "bfloat16" else nullcontext()
+        return torch.autocast(device, torch.bfloat16) if in_bfloat16(self.precision, device) else nullcontext()
 
 
 @contextmanager

@@ -23,6 +23,7 @@ from variad.detectors.cflow.training import Schedule
 from variad.detectors.randomness import seeded
 from variad.errors import UserError
 from variad.files import writing
+from variad.precision import in_bfloat16
 
 _SCHEDULES = ("cosine", "constant")
 _PRECISIONS = ("float32", "bfloat16")
@@ -63,7 +64,7 @@ class CFlow:
     ) -> None:
         self.settings = {name: value for name, value in locals().items() if name not in ("self", "device")}
         check_settings(**self.settings)
-        dtype = torch.bfloat16 if precision == "bfloat16" else torch.float32
+        dtype = torch.bfloat16 if in_bfloat16(precision, device) else torch.float32
         self.schedule = Schedule(
             epochs, fiber_batch_size, learning_rate, warmup_fraction, schedule == "cosine", patience, dtype
         )

@@ -14,6 +14,7 @@ from variad.detectors.efficientad.settings import EfficientADSettings
 from variad.detectors.plateau import Plateau
 from variad.fused_adam import FusedAdam
 from variad.models.pdn import PDN, standardised
+from variad.precision import in_bfloat16
 
 BLOCKS = 100  # the loss is looked at so many times in a training
 DROP_AT, DROP_TO = 0.95, 0.1
@@ -91,7 +92,8 @@ class EfficientADTraining:
 
     def autocast(self) -> torch.autocast:
         """The precision of the networks' products."""
-        return torch.autocast(self.images.device.type, torch.bfloat16, enabled=self.settings.precision == "bfloat16")
+        device = self.images.device
+        return torch.autocast(device.type, torch.bfloat16, enabled=in_bfloat16(self.settings.precision, device))
 
     def _batches(self) -> Iterator[Batch]:
         size = self.settings.batch

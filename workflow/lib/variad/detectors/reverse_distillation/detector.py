@@ -27,6 +27,7 @@ from variad.detectors.reverse_distillation.training import Schedule, restore, tr
 from variad.errors import UserError
 from variad.feature_files import FeatureMaps
 from variad.files import writing
+from variad.precision import in_bfloat16
 
 _PAPER_STRIDE = 4  # pixels a position, of the shallowest layer of the paper's encoder
 _SCORED_AT_ONCE = 16  # images
@@ -91,7 +92,7 @@ class ReverseDistillation:
         check_settings(self.settings)
         self.schedule = Schedule(epochs, max_steps, batch_size, learning_rate, patience)
         self.widths = StudentWidths(block, width_factor, tuple(blocks), embedding_blocks, embedding_width_factor)
-        self.half, self.resolution, self.device = precision == "bfloat16", resolution, device
+        self.half, self.resolution, self.device = in_bfloat16(precision, device), resolution, device
         self.encoder: Encoder | None = None
         self.student: torch.nn.Module | None = None
         self.losses: list[float] = []
