@@ -124,8 +124,9 @@ def _measured(arguments: argparse.Namespace) -> dict[str, object]:
     seconds = time.perf_counter() - begin
     values = (
         arguments.only, arguments.device, arguments.models, precision, batch, arguments.images, arguments.iterations,
-        arguments.cutouts, arguments.size, 1, arguments.threads, round(seconds, 3), round(arguments.images / seconds, 4),
-        round(_peak(arguments.device), 3), _machine(arguments.device), torch.__version__,
+        arguments.cutouts, arguments.size, 1, arguments.threads, round(seconds, 3),
+        round(arguments.images / seconds, 4), round(_peak(arguments.device), 3),
+        _machine(arguments.device), torch.__version__,
     )  # fmt: skip
     return dict(zip(COLUMNS, values, strict=True))
 
@@ -203,7 +204,7 @@ def _small(device: str, engine: str):  # type: ignore[no-untyped-def]
 
 
 def _full(device: str, engine: str):  # type: ignore[no-untyped-def]
-    """The same for both engines: VQGAN f16 with 1,024 codes and CLIP ViT-B/16, with random weights: the same cost as with real ones."""
+    """VQGAN f16 with 1,024 codes and CLIP ViT-B/16, the same for both engines; with random weights, at equal cost."""
     import open_clip
 
     from variad.encoders.openclip import OpenClip

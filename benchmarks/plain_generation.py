@@ -1,7 +1,7 @@
 """The peer of ``generation.py``: text guidance as the usual VQGAN-CLIP loops write it, one image at a time.
 
-Float32, taming's own quantiser and activation, timm's classifier, one encoder call a cutout. It uses the same models, start, text, steps
-and cutouts as the engine, so that in equal precision both give the same images.
+Float32, taming's own quantiser and activation, timm's classifier, one encoder call a cutout. It uses the same weights,
+start, text, steps and cutouts as the engine, so that in equal precision both give the same images.
 """
 
 from collections.abc import Callable

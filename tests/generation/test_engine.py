@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from variad.generation.engine import generate
-from variad.generation.guidance import Guide, decode
+from variad.generation.guidance import Guide, decode, guide
 from variad.pixels import to_tensor, to_uint8
 
 from .conftest import TinyEncoder
@@ -91,6 +91,21 @@ def test_steps_begin_with_the_start_and_end_with_the_result(parents, vqgan, by, 
     assert guided.steps.shape == (5, 5, 32, 32, 3)
     np.testing.assert_array_equal(guided.steps[:, -1], guided.images)
     np.testing.assert_array_equal(guided.steps[:, 0], generate(parents, SEEDS, settings(), vqgan).images)
+
+
+def test_the_last_look_is_in_float32_whatever_the_steps_are(encoder, texts, vqgan, settings):
+    start = torch.randn(2, 4, 16, 16, generator=torch.Generator().manual_seed(3))
+    values = settings(iterations=3, guidance=1.0, anchor=0.1, precision="bfloat16")
+    shown = {}
+    by, draws = Guide(encoder, texts[:2]), [torch.Generator().manual_seed(place) for place in range(2)]
+    guided = guide(start, by, vqgan, values, draws, watch=shown.__setitem__)
+    with torch.no_grad():
+        exact = decode(vqgan, guided.latent)
+        with torch.autocast("cpu", torch.bfloat16):
+            rounded = decode(vqgan, guided.latent)
+    assert torch.equal(guided.images, exact) and torch.equal(shown[3], exact)
+    assert not torch.equal(rounded.float(), exact)
+    assert all(images.dtype == torch.float32 for images in shown.values())
 
 
 def test_acceptance_limits_reject(parents, vqgan, by, settings):

@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from torch.nn import functional
 
 from variad.errors import UserError
 from variad.generation.acceptance import accepted, distance_to_view
@@ -59,6 +60,19 @@ def test_first_cutout_is_the_whole_image_and_all_lie_within():
     torch.testing.assert_close(crops[6], ramp[1])
     width = crops[..., -1].mean(dim=(1, 2)) - crops[..., 0].mean(dim=(1, 2))
     assert (width > 0.48).all() and (width <= 1.0001).all()
+
+
+def test_cutouts_equal_those_of_an_affine_grid_and_have_its_gradients():
+    images = torch.rand(3, 3, 24, 32, dtype=torch.float64, requires_grad=True)
+    windows = draw_windows(4, 2, generators(3))[1].double()
+    found = cutouts(images, windows, 16)
+    grid = functional.affine_grid(windows.flatten(0, 1), [12, 3, 16, 16], align_corners=False)
+    repeated = images.repeat_interleave(4, dim=0)
+    wanted = functional.grid_sample(repeated, grid, "bilinear", "border", align_corners=False)
+    torch.testing.assert_close(found, wanted)
+    weights = torch.rand_like(wanted)
+    gradients = (torch.autograd.grad((crops * weights).sum(), images)[0] for crops in (found, wanted))
+    torch.testing.assert_close(*gradients)
 
 
 def test_cutouts_of_an_image_do_not_depend_on_the_batch():

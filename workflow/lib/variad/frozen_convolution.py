@@ -87,10 +87,11 @@ class FrozenConvolution(nn.Module):
     def _scatter(self, of_output: Tensor, shape: torch.Size) -> Tensor:
         # the layer that sees the image has 3 channels, where oneDNN's code wants 16
         taps = self.weight.flatten(1).T @ of_output.flatten(2)
-        before = [self.padding - 1 + side % 2 for side in shape[-2:]]
-        sides = [side + self.padding + at for side, at in zip(shape[-2:], before, strict=True)]
-        whole = functional.fold(taps, sides, self.weight.shape[-1], stride=self.stride)
-        return whole[..., before[0] : before[0] + shape[-2], before[1] : before[1] + shape[-1]]
+        height, width = shape[-2:]
+        above, left = self.padding - 1 + height % 2, self.padding - 1 + width % 2
+        padded = (above + height + self.padding, left + width + self.padding)
+        whole = functional.fold(taps, padded, self.weight.shape[-1], stride=self.stride)
+        return whole[..., above : above + height, left : left + width]
 
     def _pack(self, kernel: Tensor, x: Tensor, stride: int) -> Tensor:
         return torch.ops.mkldnn._reorder_convolution_weight(
