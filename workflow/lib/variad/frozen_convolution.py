@@ -14,8 +14,9 @@ PRECISIONS = (torch.float32, torch.bfloat16)  # of oneDNN's fast convolutions
 class FrozenConvolution(nn.Module):
     """``convolution(x)``, clamped to [0, 6] if wished, with gradients for ``x`` alone.
 
-    The same values as torch's own layers up to rounding. On a CPU, in float32, they take a third to two thirds less
-    time, most of it saved where images are few:
+    The same values as torch's own layers up to rounding. On a CPU, in float32, a network of them takes up to half less
+    time, most of it saved where images are few (EfficientNet-Lite0, 224 px, one core: 12.1 to 7.8 ms for one, 44 to 25
+    for four):
 
     - The weights are brought into oneDNN's own order once, where torch does it at every call.
     - 1 x 1 convolutions of few images in one thread go to oneDNN as well, where torch takes a product of matrices.
