@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from variad import precision
-from variad.precision import in_bfloat16
+from variad.precision import autocast, in_bfloat16
 
 
 @pytest.fixture
@@ -34,3 +34,13 @@ def test_a_cpu_without_it_computes_in_float32_and_says_so_once(cpu, caplog):
         "precision: this CPU has no instructions for bfloat16; computing in float32 instead"
     ]
     assert in_bfloat16("bfloat16", "cuda")
+
+
+@pytest.mark.parametrize("supported, wanted", [(True, torch.bfloat16), (False, torch.float32)])
+def test_autocast_heeds_it(cpu, supported, wanted):
+    cpu(supported)
+    left, right = torch.ones(2, 3), torch.ones(3, 2)
+    with autocast("bfloat16", "cpu"):
+        assert (left @ right).dtype == wanted
+    with autocast("float32", torch.device("cpu")):
+        assert (left @ right).dtype == torch.float32

@@ -22,6 +22,11 @@ def in_bfloat16(precision: str, device: str | torch.device) -> bool:
     return torch.device(device).type != "cpu" or _cpu_has_bfloat16()
 
 
+def autocast(precision: str, device: str | torch.device) -> torch.autocast:
+    """``torch.autocast`` in bfloat16 where ``in_bfloat16`` says so; elsewhere it changes nothing."""
+    return torch.autocast(torch.device(device).type, torch.bfloat16, enabled=in_bfloat16(precision, device))
+
+
 @functools.cache  # one warning a process
 def _cpu_has_bfloat16() -> bool:
     supported = getattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", None)  # not in every build of torch

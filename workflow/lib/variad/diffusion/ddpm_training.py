@@ -18,6 +18,7 @@ from variad.models.learning_rate import warm_cosine
 from variad.models.training_crops import TrainingCrops
 from variad.models.training_state import descend, follow, load_state, save_state
 from variad.models.weights import save_weights
+from variad.precision import autocast
 from variad.seeding import torch_generator, torch_seed
 
 log = logging.getLogger("variad")
@@ -83,7 +84,7 @@ class DdpmTrainer:
         noise = torch.randn(images.shape, generator=generator)
         times = spread_times(len(images), len(self.alphas_cumprod), generator)
         noisy = add_noise(images, noise, self.alphas_cumprod[times]).to(memory_format=torch.channels_last)
-        with torch.autocast("cpu", torch.bfloat16):
+        with autocast("bfloat16", "cpu"):
             found = self.unet(noisy, times).sample
         loss = functional.mse_loss(found.float(), noise)
         s = self.settings

@@ -1,14 +1,14 @@
 """A trained diffusion model: the network that predicts noise, and the noise schedule it was trained with."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol, Self, runtime_checkable
 
 import torch
 from torch import Tensor
 
-from variad.precision import in_bfloat16
+from variad.precision import autocast
 
 if TYPE_CHECKING:
     from diffusers.models.unets.unet_2d import UNet2DModel
@@ -67,12 +67,9 @@ class DiffusionModel:
             x: noisy images ``[B, 3, R, R]``.
             h: edits the mid block's output on the way; gradients flow through it.
         """
-        with edited(self.unet, h, t), self._arithmetic(x.device.type):
+        with edited(self.unet, h, t), autocast(self.precision, x.device):
             found: Tensor = self.unet(x, t).sample
         return found[:, :3].float()
-
-    def _arithmetic(self, device: str) -> torch.autocast | nullcontext[None]:
-        return torch.autocast(device, torch.bfloat16) if in_bfloat16(self.precision, device) else nullcontext()
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from variad.generation.cutouts import cutouts, draw_windows
 from variad.generation.latent import clamp_to_codebook
 from variad.generation.settings import GenerationSettings
 from variad.models.vqgan import VQGAN
-from variad.precision import in_bfloat16
+from variad.precision import autocast
 
 
 @dataclass(frozen=True)
@@ -114,7 +114,7 @@ def look(
         windows: of the cutouts, ``[B, count, 2, 3]``.
         grey: see ``decode``.
     """
-    with torch.autocast(latent.device.type, torch.bfloat16, enabled=in_bfloat16(settings.precision, latent.device)):
+    with autocast(settings.precision, latent.device):
         images = decode(vqgan, latent, grey).to(latent)
         embeddings = by.encoder.encode_image(cutouts(images, windows, by.encoder.resolution)).to(latent)
     distance, similarity = _to_text(embeddings.unflatten(0, windows.shape[:2]), by.texts[:, None])

@@ -10,6 +10,7 @@ from torch.nn import functional
 
 from variad.backbones import LITE0, load_backbone
 from variad.models.pdn import RECEPTIVE_FIELD, STRIDE, output_side
+from variad.precision import autocast
 from variad.seeding import torch_generator
 
 
@@ -41,7 +42,7 @@ class DistillationTarget:
         """Stages at the PDN's positions, ``[B, h, w, sum of C]`` float32, of RGB ``[B, 3, S, S]`` in [0, 1]."""
         side = images.shape[-1]
         larger = functional.interpolate(images.to(self.device), scale_factor=self.enlarge, mode="bilinear")
-        with torch.autocast(self.device.split(":")[0], torch.bfloat16):
+        with autocast("bfloat16", self.device):
             maps = self.backbone(larger)
         return torch.cat([self._at_centres(maps[name].float(), name, side) for name in maps], dim=-1)
 

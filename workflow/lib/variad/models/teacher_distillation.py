@@ -22,6 +22,7 @@ from variad.models.pdn import PDN, config_of, metadata, standardised
 from variad.models.training_crops import TrainingCrops
 from variad.models.training_state import descend, load_state, save_state
 from variad.models.weights import save_weights
+from variad.precision import autocast
 from variad.seeding import torch_seed
 
 log = logging.getLogger("variad")
@@ -97,7 +98,7 @@ class Distillation:
         """One optimiser step on RGB images in [0, 1]; returns the mean squared error (the target's variance is 1)."""
         images = images.to(self.target.device, memory_format=torch.channels_last)
         wanted = self.target(images)
-        with torch.autocast(self.target.device.split(":")[0], torch.bfloat16):
+        with autocast("bfloat16", self.target.device):
             found = self.model(standardised(images))
         loss = functional.mse_loss(found.float(), wanted)
         s = self.settings

@@ -23,6 +23,7 @@ from variad.models.training_crops import TrainingCrops
 from variad.models.training_state import descend, follow, load_state, save_state
 from variad.models.vqgan import VQGAN, VQGANConfig
 from variad.models.weights import save_weights
+from variad.precision import autocast
 from variad.seeding import torch_generator, torch_seed
 
 log = logging.getLogger("variad")
@@ -116,12 +117,12 @@ class Trainer:
     def step(self, images: Tensor) -> dict[str, float]:
         """One optimiser step on images in [-1, 1]; returns its loss, the latent's penalty and PSNR (decibels)."""
         images = images.to(memory_format=torch.channels_last)
-        with torch.autocast("cpu", torch.bfloat16):
+        with autocast("bfloat16", "cpu"):
             latent = self.model.encode(images)
         latent = latent.float()
         quantised = self.next_step >= self.settings.unquantised
         entry, penalty = self._quantised(latent) if quantised else self._noisy(latent)
-        with torch.autocast("cpu", torch.bfloat16):
+        with autocast("bfloat16", "cpu"):
             found = self.model.decode(entry)
         reconstruction = reconstruction_loss(found.float(), images)
         s = self.settings
@@ -136,7 +137,7 @@ class Trainer:
 
     def start_codebook(self, batches: list[Tensor]) -> None:
         """Put the codes at the k-means centres of the latents of ``batches``."""
-        with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        with torch.no_grad(), autocast("bfloat16", "cpu"):
             latents = [_rows(self.model.encode(images).float()) for images in batches]
         self.codebook.start(torch.cat(latents), torch_generator(self.settings.seed, "vqgan", "k-means"))
         self.average[CODES].copy_(self.codebook.codes)

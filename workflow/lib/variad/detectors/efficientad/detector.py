@@ -20,7 +20,7 @@ from variad.features import prepare
 from variad.models.pdn import BORDER, NETWORKS, config_of, load_pdn, standardised
 from variad.models.weights import load_weights, save_weights
 from variad.pixels import to_tensor
-from variad.precision import in_bfloat16
+from variad.precision import autocast
 from variad.records import Images
 
 Maps = NDArray[np.float32]
@@ -90,9 +90,7 @@ class EfficientAD:
         """``StudentAndAutoencoder.maps``, ``[2, N, h, h]``; one image at a time, so that none depends on another."""
         answers = TeacherAnswers(self.networks.student, self.mean, self.std)
         found = []
-        half = in_bfloat16(self.settings.precision, self.device)
-        precision = torch.autocast(self.device.split(":")[0], torch.bfloat16, enabled=half)
-        with torch.inference_mode(), precision:
+        with torch.inference_mode(), autocast(self.settings.precision, self.device):
             for row in range(len(_images(images))):
                 image = standardised(self._prepared(images, [row]))
                 features = torch.from_numpy(images.features[PDN_LAYER][row : row + 1]).to(self.device)

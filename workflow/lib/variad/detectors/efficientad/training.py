@@ -14,7 +14,7 @@ from variad.detectors.efficientad.settings import EfficientADSettings
 from variad.detectors.plateau import Plateau
 from variad.fused_adam import FusedAdam
 from variad.models.pdn import PDN, standardised
-from variad.precision import in_bfloat16
+from variad.precision import autocast
 
 BLOCKS = 100  # the loss is looked at so many times in a training
 DROP_AT, DROP_TO = 0.95, 0.1
@@ -92,8 +92,7 @@ class EfficientADTraining:
 
     def autocast(self) -> torch.autocast:
         """The precision of the networks' products."""
-        device = self.images.device
-        return torch.autocast(device.type, torch.bfloat16, enabled=in_bfloat16(self.settings.precision, device))
+        return autocast(self.settings.precision, self.images.device)
 
     def _batches(self) -> Iterator[Batch]:
         size = self.settings.batch
