@@ -166,7 +166,9 @@ def test_latency_and_the_figure_are_made(tmp_path):
     options = ("--detectors", "patchcore", "--images", "8", "--repeats", "2")
     rows = run("latency.py", tmp_path, *options)
     assert [row["backbone"] for row in rows] == ["resnet18", "efficientnet_lite0"]
-    assert all(float(row["total_ms"]) > float(row["floor_ms"]) > 0 for row in rows)
+    for row in rows:
+        floor, total = float(row["floor_ms"]), float(row["total_ms"])
+        assert floor > 0 and total > 0 and float(row["total_by_floor"]) == pytest.approx(total / floor, abs=0.01)
 
 
 def test_the_figure_shows_every_detector(tmp_path):

@@ -34,12 +34,19 @@ def test_the_plain_loop_gives_the_same_images(settings, monkeypatch):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("models", ["small", "full"])
-def test_the_benchmark_writes_one_row_a_measurement(tmp_path, models):
+@pytest.mark.parametrize("models, cores", [("small", (1, 2)), ("full", (1,))])
+def test_the_benchmark_writes_one_row_a_measurement(tmp_path, models, cores):
     command = [sys.executable, BENCHMARKS / "generation.py", f"--models={models}", "--images=2", "--iterations=1"]
-    command += ["--size=64", "--cutouts=1", "--repeats=1", "--batch", "1", "2", "--output", tmp_path / "out.csv"]
+    command += ["--size=64", "--cutouts=1", "--repeats=1", "--batch", "1", "2", "--cores", *map(str, cores)]
+    command += ["--output", tmp_path / "out.csv"]
     subprocess.run(command, check=True, timeout=600)
     with open(tmp_path / "out.csv", encoding="utf-8") as stream:
         rows = list(csv.DictReader(stream))
-    assert [(row["engine"], row["batch"]) for row in rows] == [("plain", "1"), ("variad", "1"), ("variad", "2")]
+    names = ("engine", "batch", "processes", "threads", "images")
+    wanted = [
+        row
+        for count in cores
+        for row in (f"plain 1 1 {count} 2", f"variad 1 {count} 1 {2 * count}", f"variad 2 {count} 1 {2 * count}")
+    ]
+    assert [" ".join(row[name] for name in names) for row in rows] == wanted
     assert all(float(row["images_per_second"]) > 0 and float(row["peak_gb"]) > 0 for row in rows)
