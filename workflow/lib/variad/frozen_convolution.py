@@ -61,7 +61,7 @@ class FrozenConvolution(nn.Module):
 
     def convolve(self, x: Tensor) -> Tensor:
         """The convolution and the clamp by oneDNN, in the input's precision."""
-        key = (x.dtype, x.shape[-2] % 2, x.shape[-1] % 2)
+        key = (x.dtype, *(side % self.stride for side in x.shape[-2:]))  # a kernel of stride 2 differs by parity
         if key not in self._packed:
             self._packed[key] = self._pack(self._kernel(x), x, self.stride)
         return self._convolve(x, self._packed[key], self.bias.to(x.dtype), self.stride, self.clamp)
