@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from variad.planning.detector_work import variant_of
+from variad.planning.detector_work import settings_of, variant_of
 from variad.planning.features import layer_shapes
 from variad.planning.study import Study, is_guided
 from variad.planning.work import image_encoder, text_encoder
@@ -127,7 +127,7 @@ def _patchcore(study: Study, entry: dict[str, Any], variant: str) -> Iterator[Ro
 
     shapes = layer_shapes(study.extractor(entry["extractor"]), entry["layers"]) or []
     channels, side = sum(width for width, _ in shapes), max(side for _, side in shapes)
-    draw, dimensions = np.random.default_rng(0), entry["settings"].get("projection", 128)
+    draw, dimensions = np.random.default_rng(0), settings_of(entry)["projection"]
     points = draw.standard_normal((40_000, dimensions)).astype(np.float32)
     took = measured(lambda: greedy_coreset(points, 1000, np.random.default_rng(0)))
     yield "train_detector", variant, "coreset_giga", took / (len(points) * 1000 * dimensions / 1e9)

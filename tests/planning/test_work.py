@@ -1,9 +1,16 @@
+import dataclasses
+import inspect
+
 import pytest
 
+from variad.detectors import METHODS, default_settings, detector_class
+from variad.detectors.efficientad.settings import EfficientADSettings
+from variad.encoders.conse import RESOLUTION
+from variad.planning.detector_work import variant_of
 from variad.planning.jobs import Job
 from variad.planning.sizes import Size, sizes_of
 from variad.planning.study import Study
-from variad.planning.work import work_of
+from variad.planning.work import image_encoder, work_of
 
 GENERATE = {
     "method": "generate", "vqgan": "small", "encoder": "conse", "guidance": 1.0, "iterations": 20, "cutouts": 4,
@@ -93,6 +100,50 @@ def test_trainings_count_the_runs_that_the_detector_sees():
         "cflow, resnet18.tv_in1k layer3 at 224 px, coupling_blocks 8, fiber_batch_size 256, precision float32"
     )
     assert of("train_detector", "d.c.one_shot.generated.student")[1] == {"steps": 500}
+
+
+def detector(method, **settings):
+    """A study of one more detector, and its work on one shot and 8 added images, in 5 runs."""
+    entry = {"method": method, "extractor": "e", "layers": None, "settings": settings}
+    study = Study({**CONFIG, "detectors": {"plain": entry}}, STUDY.sizes)
+    return entry, work_of(Job("train_detector", "d.c.one_shot.generated.plain"), study)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_what_a_detector_leaves_out_is_counted_as_its_own_class_has_it(method):
+    if method == "efficientad":
+        defaults = {field.name: field.default for field in dataclasses.fields(EfficientADSettings)}
+    else:
+        arguments = inspect.signature(detector_class(method)).parameters.values()
+        defaults = {one.name: one.default for one in arguments if one.name not in ("device", "extractor")}
+    defaults = {name: list(value) if isinstance(value, tuple) else value for name, value in defaults.items()}
+    assert default_settings(method) == defaults
+    (left_out, plain), (spelt_out, full) = detector(method), detector(method, **defaults)
+    assert plain == full
+    assert variant_of(STUDY, left_out) == variant_of(STUDY, spelt_out)
+
+
+@pytest.mark.parametrize(
+    ("method", "units"),
+    [
+        ("cflow", {"image_epochs": 5 * 9 * 200}),
+        ("reverse_distillation", {"image_epochs": 5 * 9 * 200}),
+        ("efficientad", {"steps": 5 * 70_000}),
+        ("patchcore", {"images": 45, "coreset_giga": pytest.approx(5 * (9 * 784) * 705 * 128 / 1e9)}),
+    ],
+)
+def test_work_of_detectors_without_settings(method, units):
+    assert detector(method)[1].units == units
+
+
+def test_an_encoder_without_a_resolution_is_counted_at_its_own():
+    assert image_encoder({"kind": "conse", "resolution": None}) == f"conse {RESOLUTION} px"
+
+
+def test_a_limit_of_steps_is_less_work():
+    # an epoch of 9 images in batches of 4 has 3 steps, so that 6 steps are 2 epochs
+    assert detector("reverse_distillation", batch_size=4, max_steps=6)[1].units == {"image_epochs": 5 * 9 * 2}
+    assert detector("reverse_distillation", batch_size=4, max_steps=601)[1].units == {"image_epochs": 5 * 9 * 200}
 
 
 def test_prompts_are_at_most_the_words_that_there_are():

@@ -3,6 +3,7 @@
 A config may also name a class in a user's own file, ``my_detector.py:MyDetector``.
 """
 
+import ast
 import importlib
 import importlib.util
 import inspect
@@ -20,6 +21,8 @@ METHODS = {
     "reverse_distillation": "variad.detectors.reverse_distillation.detector:ReverseDistillation",
     "efficientad": "variad.detectors.efficientad.detector:EfficientAD",
 }
+# where a constructor takes all settings together, the dataclass that they are of
+SETTINGS = {"efficientad": "variad.detectors.efficientad.settings:EfficientADSettings"}
 
 
 def detector_class(method: str) -> Any:
@@ -46,9 +49,35 @@ def method_file(method: str) -> Path:
         UserError: as ``check_method``.
     """
     check_method(method)
-    if method not in METHODS:
-        return Path(method.rsplit(":", 1)[0])
-    module = METHODS[method].partition(":")[0].removeprefix(f"{__name__}.")
+    return _file_of(METHODS[method]) if method in METHODS else Path(method.rsplit(":", 1)[0])
+
+
+def default_settings(method: str) -> dict[str, Any]:
+    """The settings of a method of ``METHODS`` that have a default, with it; lists for tuples, as in a config.
+
+    They are read in the text of the class, so that the plan, which asks for them, needs no torch.
+    """
+    place = SETTINGS.get(method, METHODS[method])
+    tree, name = ast.parse(_file_of(place).read_text("utf-8")), place.partition(":")[2]
+    body = next(node.body for node in tree.body if isinstance(node, ast.ClassDef) and node.name == name)
+    pairs = [pair for node in body for pair in _defaults(node)]
+    read = {name: ast.literal_eval(value) for name, value in pairs if name not in ("device", "extractor")}
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in read.items()}
+
+
+def _defaults(node: ast.stmt) -> list[tuple[str, ast.expr]]:
+    """Of a constructor's arguments, or of a dataclass's field."""
+    if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and node.value:
+        return [(node.target.id, node.value)]
+    if isinstance(node, ast.FunctionDef) and node.name == "__init__":
+        defaults = node.args.defaults
+        names = [argument.arg for argument in node.args.args][-len(defaults) :]
+        return list(zip(names, defaults, strict=True)) if defaults else []
+    return []
+
+
+def _file_of(place: str) -> Path:
+    module = place.partition(":")[0].removeprefix(f"{__name__}.")
     return Path(__file__).parent.joinpath(*module.split(".")).with_suffix(".py")
 
 
