@@ -1,8 +1,12 @@
 import pytest
+import timm
+import torch
 
 from tests.planning.test_work import STUDY
+from variad import efficientnet_lite0
+from variad.models.pdn import NETWORKS, PDN
 from variad.planning.disk import Download, downloads, result_bytes, result_total
-from variad.planning.features import layer_shapes
+from variad.planning.features import LAYERS, layer_shapes
 from variad.planning.generated import images_and_steps
 from variad.planning.jobs import Job
 
@@ -22,6 +26,27 @@ def test_layers_of_networks():
     assert layer_shapes(extractor, ["layer3"]) == [(1024, 16)]
     assert layer_shapes({**extractor, "backbone": "pdn_small", "layers": ["features"]}) == [(384, 56)]
     assert layer_shapes({**extractor, "backbone": "some_net"}) is None
+
+
+@pytest.mark.parametrize("side", [112, 226, 50])
+@pytest.mark.parametrize("name", NETWORKS)
+def test_maps_of_patch_description_networks_are_as_the_networks_have_them(name, side):
+    with torch.device("meta"):
+        features = PDN(NETWORKS[name])(torch.zeros(1, 3, side, side))
+    extractor = {"backbone": name, "layers": ["features"], "side": side}
+    assert layer_shapes(extractor) == [(features.shape[1], features.shape[2])]
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_channels_and_strides_are_as_the_networks_have_them(name):
+    if name == "efficientnet_lite0":
+        channels, strides = efficientnet_lite0.stage_channels(), efficientnet_lite0.stage_strides()
+        known = {layer: (channels[layer], strides[layer]) for layer in channels}
+    else:
+        with torch.device("meta"):
+            described = timm.create_model(name, pretrained=False, features_only=True).feature_info.info
+        known = {layer["module"]: (layer["num_chs"], layer["reduction"]) for layer in described}
+    assert LAYERS[name].items() <= known.items()
 
 
 def test_bytes_of_results():

@@ -11,11 +11,11 @@ LAYERS = {
     "resnet50": _BOTTLENECK,
     "wide_resnet50_2": _BOTTLENECK,
 }
-PDN_CHANNELS = 384
+PDN_CHANNELS = {"pdn_tiny": 96, "pdn_small": 384, "pdn_medium": 384}
 
 
 def layer_shapes(extractor: Mapping[str, Any], layers: Sequence[str] | None = None) -> list[tuple[int, int]] | None:
-    """(channels, side) of each layer's map; None for a network that is not in ``LAYERS``.
+    """(channels, side) of each layer's map; None for a network that is not listed here.
 
     Args:
         extractor: entry of the config with ``side``, pixels.
@@ -23,8 +23,8 @@ def layer_shapes(extractor: Mapping[str, Any], layers: Sequence[str] | None = No
     """
     wanted = layers or extractor["layers"]
     network = str(extractor["backbone"]).partition(".")[0]
-    if network.startswith("pdn_"):  # without padding: a quarter of the image, less eight positions
-        return [(PDN_CHANNELS, extractor["side"] // 4 - 8) for _ in wanted]
+    if network in PDN_CHANNELS:  # without padding: a quarter of the image, less eight positions
+        return [(PDN_CHANNELS[network], -(-extractor["side"] // 4) - 8) for _ in wanted]
     known = LAYERS.get(network, {})
     if any(layer not in known for layer in wanted):
         return None
@@ -32,6 +32,6 @@ def layer_shapes(extractor: Mapping[str, Any], layers: Sequence[str] | None = No
 
 
 def bytes_an_image(extractor: Mapping[str, Any]) -> int | None:
-    """Of one image's features on disk, float32; None for a network that is not in ``LAYERS``."""
+    """Of one image's features on disk, float32; None for a network that is not listed here."""
     shapes = layer_shapes(extractor)
     return sum(channels * side * side * 4 for channels, side in shapes) if shapes else None
