@@ -47,6 +47,8 @@ def test_an_empty_cell_is_kept_where_it_may_be(tmp_path):
         (scores(extra=1), "expected the columns"),
         (scores(label=[0, 2]), "column label: maximum is 1, found 2"),
         (scores(run=[-1, 0]), "column run: minimum is 0, found -1"),
+        (scores(run=[0, 1.5]), "column run: expected integer, found 1.5"),
+        (scores(run=[0, float("inf")]), "column run: expected integer, found inf"),
         (scores(score=["a", 1]), "column score: expected number"),
         (scores(score=[None, 1]), "column score: expected number, found an empty cell"),
     ],
@@ -55,6 +57,21 @@ def test_bad_tables_are_refused_and_not_written(tmp_path, frame, message):
     with pytest.raises(UserError, match=message):
         write_table(tmp_path / "scores.csv", frame, "scores")
     assert not list(tmp_path.iterdir())
+
+
+def test_truth_is_read_as_it_is_written_and_nothing_else_is(tmp_path):
+    file = tmp_path / "p.csv"
+    table = pd.DataFrame({"rank": [1, 2], "image_id": ["a", "b"], "score": [0.9, 0.1], "threshold": 0.5})
+    table["anomalous"] = [True, False]
+    write_table(file, table, "predictions")
+    assert read_table(file, "predictions")["anomalous"].tolist() == [True, False]
+    text = file.read_text()
+    for found in ("1", "0", "yes", "TRUE", "true", "Fals", "", " True"):
+        file.write_text(text.replace("True", found))
+        with pytest.raises(UserError, match=rf"p.csv: column anomalous: expected True or False, found '{found}'"):
+            read_table(file, "predictions")
+    with pytest.raises(UserError, match="column anomalous: expected True or False, found 'None'"):
+        write_table(file, table.assign(anomalous=[None, True]), "predictions")
 
 
 def test_a_word_that_is_not_allowed(tmp_path):

@@ -11,6 +11,7 @@ import yaml
 from variad.errors import UserError
 from variad.files import writing
 
+_TRUTH = {"True": True, "False": False}  # as pandas writes them
 SCHEMAS = Path(__file__).resolve().parents[2] / "schemas"
 
 
@@ -75,7 +76,11 @@ def _convert(column: "pd.Series[Any]", kind: str, nullable: bool, where: str) ->
     if kind == "string":
         return column.fillna("").astype(str).astype(object)
     if kind == "boolean":
-        return column.map(lambda value: str(value).lower() == "true").astype(bool)
+        known = column.map(lambda value: _TRUTH.get(str(value)))
+        if known.isna().any():
+            found = str(column[known.isna()].iloc[0])
+            raise UserError(f"{where}: column {column.name}: expected True or False, found {found!r}.")
+        return known.astype(bool)
     try:
         numbers = pd.to_numeric(column.replace("", np.nan))
     except (ValueError, TypeError) as error:
@@ -83,5 +88,8 @@ def _convert(column: "pd.Series[Any]", kind: str, nullable: bool, where: str) ->
     if numbers.isna().any() and not nullable:
         raise UserError(f"{where}: column {column.name}: expected {kind}, found an empty cell.")
     if kind == "integer":
+        broken = numbers[numbers % 1 != 0].dropna()
+        if len(broken):
+            raise UserError(f"{where}: column {column.name}: expected integer, found {broken.iloc[0]}.")
         return numbers.astype("Int64" if nullable else "int64")
     return numbers.astype("float64")
