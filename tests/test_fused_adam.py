@@ -55,6 +55,23 @@ def test_memory_layouts_do_not_mix_numbers_up(kept, given):
     np.testing.assert_allclose(parameter.detach(), expected, rtol=1e-5, atol=1e-6)
 
 
+def test_parameters_without_a_gradient_stay_as_torchs_adam_leaves_them():
+    """Three of one shape, so that nothing but the values tells which gradient moved which."""
+    draw = np.random.default_rng(0)
+    starts = draw.standard_normal((3, 4)).astype(np.float32)
+    ours, theirs = ([torch.tensor(start, requires_grad=True) for start in starts] for _ in range(2))
+    optimiser, expected = FusedAdam(ours, 0.1, weight_decay=0.1), torch.optim.Adam(theirs, 0.1, weight_decay=0.1)
+    for known in ([1, 2], [0, 1, 2], [], [0], [2]):
+        expected.zero_grad()
+        for number in known:
+            gradient = draw.standard_normal(4).astype(np.float32)
+            ours[number].grad, theirs[number].grad = torch.tensor(gradient), torch.tensor(gradient)
+        optimiser.step()
+        expected.step()
+        for mine, other in zip(ours, theirs, strict=True):
+            np.testing.assert_allclose(mine.detach(), other.detach(), rtol=1e-6)
+
+
 @pytest.mark.slow
 def test_the_compiler_is_not_imported():
     code = (

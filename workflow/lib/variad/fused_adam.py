@@ -14,7 +14,7 @@ class FusedAdam:
     """Adam (Kingma & Ba, 2015) with epsilon 1e-8; equal to ``torch.optim.Adam(fused=True)``.
 
     Args:
-        parameters: leaves on one device; all have a gradient whenever ``step`` is called.
+        parameters: leaves on one device; those without a gradient when ``step`` is called stay as they are.
         weight_decay: added to the gradient, times the weights.
     """
 
@@ -34,14 +34,15 @@ class FusedAdam:
     @torch.no_grad()
     def step(self) -> None:
         """Move the parameters, and forget their gradients."""
-        gradients = [_laid_out_as(parameter) for parameter in self.parameters if parameter.grad is not None]
+        moved = [place for place, parameter in enumerate(self.parameters) if parameter.grad is not None]
+        parameters = [self.parameters[place] for place in moved]
         adam(
-            self.parameters,
-            gradients,
-            self.first,
-            self.second,
+            parameters,
+            [_laid_out_as(parameter) for parameter in parameters],
+            [self.first[place] for place in moved],
+            [self.second[place] for place in moved],
             [],
-            self.steps,
+            [self.steps[place] for place in moved],
             fused=True,
             amsgrad=False,
             beta1=self.betas[0],
@@ -51,7 +52,7 @@ class FusedAdam:
             eps=1e-8,
             maximize=False,
         )
-        for parameter in self.parameters:
+        for parameter in parameters:
             parameter.grad = None
 
 
