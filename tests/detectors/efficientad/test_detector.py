@@ -10,6 +10,7 @@ from variad.detectors.base import DetectorInput, Extractor
 from variad.detectors.efficientad.detector import EfficientAD, split_off
 from variad.detectors.efficientad.map_normalisation import MapRange
 from variad.detectors.efficientad.networks import Batch, StudentAndAutoencoder
+from variad.detectors.efficientad.training import TeacherAnswers
 from variad.errors import UserError
 from variad.models.pdn import NETWORKS, PDN, PDNConfig, load_pdn, metadata, standardised
 from variad.models.weights import save_weights
@@ -66,6 +67,19 @@ def test_maps_and_scores_by_hand(extractor: Extractor) -> None:
     assert found.maps.shape == (2, 16, 16) and found.maps.dtype == found.scores.dtype == np.float32
     np.testing.assert_allclose(found.maps[:, 4:-4, 4:-4], wanted, rtol=1e-3, atol=1e-4)
     np.testing.assert_allclose(found.scores, wanted.max(axis=(1, 2)), rtol=1e-3, atol=1e-4)
+
+
+def test_nothing_but_a_teacher_answers_as_one(extractor: Extractor, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A student with an autoencoder has twice a teacher's channels: its answers would not even fit."""
+    asked = []
+    original = TeacherAnswers.__init__
+    monkeypatch.setattr(
+        TeacherAnswers, "__init__", lambda self, *given: asked.append(given[0]) or original(self, *given)
+    )
+    detector = fitted(extractor, textured(2))
+    detector.score(seen(textured(1), extractor))
+    assert asked and all(teacher.head.out_channels == detector.networks.channels for teacher in asked)
+    assert all(teacher is not detector.networks.student for teacher in asked)
 
 
 def test_the_border_repeats_the_nearest_position_or_is_zero(extractor: Extractor) -> None:

@@ -13,7 +13,7 @@ from variad.detectors.base import DetectorInput, Extractor, Scored
 from variad.detectors.efficientad.map_normalisation import MapRange
 from variad.detectors.efficientad.networks import StudentAndAutoencoder
 from variad.detectors.efficientad.settings import EfficientADSettings
-from variad.detectors.efficientad.training import EfficientADTraining, TeacherAnswers
+from variad.detectors.efficientad.training import EfficientADTraining, StandardisedFeatures, TeacherAnswers
 from variad.detectors.randomness import seeded
 from variad.errors import UserError
 from variad.features import prepare
@@ -88,7 +88,7 @@ class EfficientAD:
 
     def _maps(self, images: DetectorInput) -> Maps:
         """``StudentAndAutoencoder.maps``, ``[2, N, h, h]``; one image at a time, so that none depends on another."""
-        answers = TeacherAnswers(self.networks.student, self.mean, self.std)
+        answers = StandardisedFeatures(self.mean, self.std)
         found = []
         with torch.inference_mode(), autocast(self.settings.precision, self.device):
             for row in range(len(_images(images))):

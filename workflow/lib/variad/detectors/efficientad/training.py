@@ -20,20 +20,27 @@ BLOCKS = 100  # the loss is looked at so many times in a training
 DROP_AT, DROP_TO = 0.95, 0.1
 
 
-class TeacherAnswers:
-    """A frozen teacher whose channels are standardised.
+class StandardisedFeatures:
+    """A teacher's cached features with standardised channels; the teacher itself is not needed.
 
     Args:
         mean, std: ``[C]``, of the training images' features.
     """
 
-    def __init__(self, teacher: PDN, mean: Tensor, std: Tensor) -> None:
-        self.teacher = teacher
+    def __init__(self, mean: Tensor, std: Tensor) -> None:
         self.mean, self.std = mean.view(1, -1, 1, 1), std.view(1, -1, 1, 1)
 
     def of_features(self, features: Tensor) -> Tensor:
         """From the teacher's own output ``[B, h, h, C]``, as it is cached, to ``[B, C, h, h]``."""
         return (features.permute(0, 3, 1, 2) - self.mean) / self.std
+
+
+class TeacherAnswers(StandardisedFeatures):
+    """A frozen teacher that also answers to images which are not cached; ``mean`` and ``std`` as above."""
+
+    def __init__(self, teacher: PDN, mean: Tensor, std: Tensor) -> None:
+        super().__init__(mean, std)
+        self.teacher = teacher
 
     @torch.no_grad()
     def of_images(self, images: Tensor) -> Tensor:
