@@ -183,8 +183,10 @@ def two_categories(tmp_path):
 
 def test_averages_of_categories(tmp_path):
     rows = two_categories(tmp_path)
-    rows = [
-        replace(row, values=row.values - 0.1, gain=row.gain + 0.02) if row.category == "poly" else row for row in rows
+    poly = [row for row in rows if row.category == "poly"]
+    moved = [-0.1 + 0.02 * (row.training_set == "generated") for row in poly]  # 2 points of gain more than in mono
+    rows = [row for row in rows if row.category == "mono"] + [
+        replace(row, values=row.values + shift, gain=row.gain + 0.02) for row, shift in zip(poly, moved, strict=True)
     ]
     table = summary_of(rows + average_rows(rows))
     key = ("generated", "image_auroc")
@@ -195,6 +197,44 @@ def test_averages_of_categories(tmp_path):
     # Two independent draws: the average's interval is narrower, by about the root of two.
     width = (mono["gain_high"] - mono["gain_low"] + poly["gain_high"] - poly["gain_low"]) / 2
     assert (average["gain_high"] - average["gain_low"]) / width == pytest.approx(2**-0.5, abs=0.12)
+
+
+def by_hand(category, training_set, runs, values, gain=np.nan):
+    key = ["d", category, "patchcore", "one_shot", training_set, "image_auroc"]
+    draws = np.full(5, gain) if np.isfinite(gain) else np.zeros(0)
+    return Row(*key, runs=runs, values=np.array(values), gain=gain, gain_draws=draws)
+
+
+def test_the_gain_of_an_average_is_of_the_runs_that_its_mean_is_of():
+    rows = [
+        by_hand("mono", "original", (0, 1, 2), [0.5, 0.6, 0.7]),
+        by_hand("mono", "generated", (0, 1, 2), [0.6, 0.8, 0.1], gain=-0.1),
+        by_hand("poly", "original", (0, 1), [0.4, 0.5]),
+        by_hand("poly", "generated", (0, 1), [0.4, 0.6], gain=0.05),
+    ]
+    original, generated = average_rows(rows)
+    assert original.runs == generated.runs == (0, 1)
+    np.testing.assert_allclose(original.values, [0.45, 0.55])
+    np.testing.assert_allclose(generated.values, [0.5, 0.7])
+    assert np.isnan(original.gain) and generated.gain == pytest.approx(0.1)  # and not (-0.1 + 0.05) / 2
+    assert not generated.gain_draws.size  # mono's are of three runs
+    table = summary_of(rows + average_rows(rows)).loc[("average", "generated", "image_auroc")]
+    assert table["mean"] - 50 == table["gain"] == 10 and np.isnan(table["gain_low"])
+
+
+def test_equal_runs_average_gains_and_draws_as_they_are():
+    rows = [
+        by_hand("mono", "original", (0, 1), [0.5, 0.6]),
+        by_hand("mono", "generated", (0, 1), [0.6, 0.8], gain=0.15),
+        by_hand("poly", "original", (0, 1), [0.4, 0.5]),
+        by_hand("poly", "generated", (0, 1), [0.4, 0.6], gain=0.05),
+    ]
+    generated = average_rows(rows)[1]
+    assert generated.gain == pytest.approx(0.1) and generated.gain_draws == pytest.approx(np.full(5, 0.1))
+
+
+def test_categories_without_a_run_in_common_have_no_average():
+    assert average_rows([by_hand("mono", "original", (0,), [0.5]), by_hand("poly", "original", (1,), [0.5])]) == []
 
 
 def test_averages_of_groups():

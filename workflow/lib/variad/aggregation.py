@@ -1,6 +1,6 @@
 """From cells to rows of the summary: mean, standard deviation, paired gain over ``original``, averages."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -43,6 +43,10 @@ class Row:
     gain: float
     gain_draws: Array
 
+    def mean(self, runs: Iterable[int]) -> float:
+        """Of the values in some of its runs."""
+        return float(self.values[np.isin(self.runs, list(runs))].mean())
+
     @property
     def key(self) -> dict[str, str]:
         """The values of ``ROW_KEY``."""
@@ -66,7 +70,9 @@ def category_rows(cells: Sequence[Cell], seed: int, draws: int = DRAWS) -> list[
 def average_rows(rows: Sequence[Row], groups: Mapping[str, Mapping[str, str]] | None = None) -> list[Row]:
     """Averages over all categories of each data set, and over each of its groups of them, where there is more than one.
 
-    A row is left out unless every category has it, so that averages stay comparable across training sets.
+    A row is left out unless every category has it, in one run at least that all have, so that averages stay comparable
+    across training sets. Where categories have other runs besides, mean and gain are of those that all have, and the
+    gain has no interval: the draws are of all runs.
 
     Args:
         groups: for a data set, the group (say ``object``) of each category; gives ``average_object`` and so on.
@@ -131,8 +137,7 @@ def _plain_rows(cell: Cell) -> list[Row]:
 
 
 def _with_gain(row: Row, before: Row, draws: Array) -> Row:
-    gain = float(row.values.mean() - before.values.mean())
-    return replace(row, gain=gain, gain_draws=draws)
+    return replace(row, gain=row.mean(row.runs) - before.mean(before.runs), gain_draws=draws)
 
 
 def _average(rows: Sequence[Row], categories: Sequence[str], name: str) -> list[Row]:
@@ -140,17 +145,24 @@ def _average(rows: Sequence[Row], categories: Sequence[str], name: str) -> list[
     for row in rows:
         if row.category in categories:
             together.setdefault((row.detector, row.scenario, row.training_set, row.metric), []).append(row)
-    return [_mean_row(members, name) for members in together.values() if len(members) == len(categories)]
+    averages = []
+    for (detector, scenario, training_set, metric), members in together.items():
+        runs = set.intersection(*(set(row.runs) for row in members))
+        if len(members) == len(categories) and runs:
+            before = [] if training_set == BASELINE else together.get((detector, scenario, BASELINE, metric), [])
+            averages.append(_mean_row(members, before, sorted(runs), name))
+    return averages
 
 
-def _mean_row(rows: Sequence[Row], name: str) -> Row:
-    # A run of the average is that run of every category; runs that some category lacks do not enter.
-    runs = tuple(sorted(set.intersection(*(set(row.runs) for row in rows))))
+def _mean_row(rows: Sequence[Row], before: Sequence[Row], runs: Sequence[int], name: str) -> Row:
+    """The mean of rows over ``runs``, which all have; ``before`` are those of the baseline, if there are any."""
     values = np.mean([row.values[np.isin(row.runs, runs)] for row in rows], axis=0)
-    drawn = all(row.gain_draws.size for row in rows)
+    gain = np.nan
+    if len(before) == len(rows):
+        gain = float(np.mean([row.mean(runs) - other.mean(runs) for row, other in zip(rows, before, strict=True)]))
+    drawn = all(row.gain_draws.size and len(row.runs) == len(runs) for row in rows)
     draws = np.mean([row.gain_draws for row in rows], axis=0) if drawn else np.zeros(0)
-    gain = float(np.mean([row.gain for row in rows]))
-    return replace(rows[0], category=name, runs=runs, values=values, gain=gain, gain_draws=draws)
+    return replace(rows[0], category=name, runs=tuple(runs), values=values, gain=gain, gain_draws=draws)
 
 
 def _percent(row: Row) -> dict[str, float]:
