@@ -1,7 +1,17 @@
 """Random numbers that depend on what is computed, not on when or in what order.
 
-Every generator descends from one root seed and a key such as ``("elpv", "mono", 3)``. Shots use (dataset, category,
-run); everything else adds scenario and training set, so that runs are paired across training sets.
+Every generator descends from one root seed and a key such as ``("elpv", "mono", 3)``. What a key leaves out shares its
+draws:
+
+- shots: data set, category, run, so that a smaller scenario's are the first of a larger one's;
+- resamples of the bootstrap of gains: data set, category, scenario, detector;
+- an added image: data set, category, scenario, training set, run, its number in the run;
+- the training of a detector: data set, category, scenario, training set, detector, run;
+- support sets and synthetic anomalies, and what selection and exposure fit: data set, category, run, and a purpose.
+
+So runs of two training sets are paired by shots, test images and resamples. They are not paired by added images, nor by
+the start and order of a training: even ``original`` and ``duplicated`` begin elsewhere, and what that is worth is part
+of the spread of a gain.
 """
 
 import hashlib
