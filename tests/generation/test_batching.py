@@ -1,5 +1,8 @@
 """Sizes of batches, memory that runs out, and batches that survive a killed job."""
 
+import gc
+import weakref
+
 import numpy as np
 import pytest
 import torch
@@ -36,6 +39,34 @@ def test_bytes_per_image_are_counted_without_the_weights():
 
     # of each image exp keeps its result, 1,000 floats; the product keeps the weights, four megabytes, once
     assert bytes_per_image(forward) == 4000
+
+
+def test_counting_bytes_keeps_none_of_them():
+    """What a layer keeps of its own result must not keep that layer."""
+    made = []
+
+    def forward(count):
+        latent = torch.ones(count, 10, requires_grad=True)
+        result = latent.exp()  # keeps its result
+        made.extend(map(weakref.ref, (latent, result)))
+        return result.sigmoid().sum()
+
+    assert bytes_per_image(forward) == 80
+    gc.collect()
+    assert [tensor() for tensor in made] == [None] * 4
+
+
+def tensors_alive():
+    gc.collect()
+    return sum(issubclass(type(thing), torch.Tensor) for thing in gc.get_objects())
+
+
+def test_images_leave_no_tensors_behind(parents, vqgan, by, settings):
+    guided = settings(guidance=1.0, iterations=1)
+    generate(parents[:1], SEEDS[:1], guided, vqgan, by, memory=10**12)
+    before = tensors_alive()
+    generate(parents[:1], SEEDS[:1], guided, vqgan, by, memory=10**12)
+    assert tensors_alive() == before
 
 
 def test_out_of_memory_halves_the_batch_until_it_fits():

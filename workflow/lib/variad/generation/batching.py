@@ -42,7 +42,7 @@ def _bytes_kept(forward: Callable[[], object]) -> int:
     def pack(tensor: torch.Tensor) -> torch.Tensor:
         storage = tensor.untyped_storage()
         seen[storage.data_ptr()] = storage.nbytes()
-        return tensor
+        return tensor.detach()  # a layer's own result would keep the layer that keeps it, for ever
 
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
         kept = forward()  # alive until counted, so that no address is used twice
