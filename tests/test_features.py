@@ -68,6 +68,25 @@ def test_no_images_keep_the_layers_shapes(tmp_path, images):
     assert read_features(tmp_path / "f.h5", ["half", "quarter"])["half"].shape == (0, 4, 4, 3)
 
 
+class ElsewhereBackbone(TinyBackbone):
+    """As a GPU's: it refuses images that are not on its own device. Its maps have no numbers, so they come as zeros."""
+
+    def to(self, device):
+        self.device = torch.device(device)
+        return self
+
+    def forward(self, images):
+        assert images.device == self.device
+        return {layer: torch.zeros_like(value, device="cpu") for layer, value in super().forward(images).items()}
+
+
+@pytest.mark.parametrize("count", [0, 3])
+def test_images_go_where_the_backbone_is_and_none_do_too(tmp_path, images, count):
+    batches = [images[:count]] if count else []
+    write_features(tmp_path / "f.h5", batches, count, ElsewhereBackbone(), {}, resolution=8, device="meta")
+    assert read_features(tmp_path / "f.h5", ["half"])["half"].shape == (count, 4, 4, 3)
+
+
 def test_an_unknown_layer_is_named(tmp_path, images):
     write(tmp_path / "f.h5", images)
     with pytest.raises(UserError, match="expected features of layer third"):

@@ -63,7 +63,7 @@ def write_features(
                 progress.update(len(batch))
         if not count:  # the layers' shapes are recorded all the same
             side = resolution or crop or 224
-            _append(file, _forward(backbone, prepare(torch.zeros(1, 3, side, side), side, crop)), 0, 0)
+            _append(file, _forward(backbone, prepare(torch.zeros(1, 3, side, side, device=device), side, crop)), 0, 0)
 
 
 def _forward(backbone: Backbone, images: Tensor) -> FeatureMaps:
