@@ -66,6 +66,8 @@ def test_taus_intervals_and_the_bound_are_drawn() -> None:
     assert ([0.2, 0.7], [0, 0]) in drawn and ([0.5], [0]) in drawn and ([0.1], [1]) in drawn
     assert [0.8, 0.8] in [xs for xs, _ in drawn]
     assert [label.get_text() for label in axis.get_yticklabels()] == ["scar", "blurred"]
+    legend = [text.get_text() for text in axis.figure.legends[0].get_texts()]
+    assert legend == ["τ of a source, interval of about 95 %", "half-split τ of the real AUROC"]
 
 
 def test_panels_with_nothing_below_have_an_axis_of_their_own() -> None:

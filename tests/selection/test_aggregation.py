@@ -94,6 +94,7 @@ def test_nothing_judged():
 def test_markdown(judged):
     text = to_markdown(selection_summary(*judged, "detector"), "Choosing detectors", "scaled down")
     assert "# Choosing detectors\n\n> scaled down" in text
+    assert "[interval of about 95 % over images; in simulations 84 to 99 %" in text
     assert "## elpv, mono: defects\n\n4 candidates, 3 runs, half-split τ 0.70." in text
     assert "| `scar` | 80.0 | 90.0 | 60.0 | 80.0 | 10.0 | +0.50 [+0.40, +0.60] | 33 % |" in text
     assert "| `random` | 60.0 | 90.0 | 60.0 | 80.0 | 30.0 |  | 33 % |" in text

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from matplotlib.lines import Line2D
 
-BARS, BOUND = "τ of a source, 95 % interval", "half-split τ of the real AUROC"
+BARS, BOUND = "τ of a source, interval of about 95 %", "half-split τ of the real AUROC"
 BOUND_COLOUR = "#777777"
 WIDTH, BAND = 3.0, 0.42  # inches
 

@@ -146,13 +146,17 @@ def worth(values: Array, chosen: Array) -> dict[str, float | int]:
 
 
 def tau_interval(tau: float, draws: Array, level: float = LEVEL) -> tuple[float, float]:
-    """Interval of the tau that unlimited images would give, from bootstrap draws ``[D]``; NaN without draws.
+    """About a ``level`` interval of the tau that unlimited images would give, of bootstrap draws ``[D]``; NaN without.
 
     Noise of AUROC flips pairs of candidates that are close, about in proportion to its standard deviation, and so pulls
     tau towards 0: the estimate lies below the truth, and draws, whose noise is the square root of two times as large,
     below the estimate. So there are two estimates, the plain one and the one that the draws point to at no noise; the
-    interval reaches from the lower less, to the higher plus, the larger half-width of the draws. In simulations it
-    covers 88 to 98 % where 95 % are asked for; the percentile interval covers 0 to 97 %.
+    interval reaches from the lower less, to the higher plus, the larger half-width of the draws.
+
+    Where 95 % are asked for it covers 84 to 99 % (median 92) in simulations of 10 to 42 candidates in one run or the
+    mean of three, as long as half-split tau is 0.45 or more, on the synthetic side too, and the source does not rank
+    exactly as reality does; where it does, 54 to 84 %. With a half-split tau of 0.2, which is candidates that differ by
+    no more than their noise, it covers 10 to 85 %. The percentile interval covers 0 to 97 %.
     """
     known = draws[np.isfinite(draws)]
     if not known.size or not np.isfinite(tau):
