@@ -6,10 +6,23 @@ import numpy as np
 import pytest
 
 from tests.memory import measured
+from tests.metrics.test_pixel import aupro
 from variad.defects import defect_of
 from variad.errors import UserError
-from variad.metrics.pixel import aupro, evaluate_maps
-from variad.metrics.spro import FPR_LIMITS, au_spro
+from variad.metrics.pixel import evaluate_maps
+from variad.metrics.spro import FPR_LIMITS, highest_values, saturated_areas
+
+
+def au_spro(maps, defects, limits=FPR_LIMITS):
+    """AU-sPRO of one type of anomaly by limit, from maps ``[height, width]`` and the defects of each."""
+    highest, negatives = [], []
+    for index, (anomaly_map, found) in enumerate(zip(maps, defects, strict=True)):
+        highest += [highest_values(str(index), anomaly_map, defect) for defect in found]
+        outside = np.ones(anomaly_map.size, bool)
+        for defect in found:
+            outside[defect.pixels] = False
+        negatives.append(np.sort(np.asarray(anomaly_map, np.float32).ravel()[outside]))
+    return saturated_areas(highest, negatives, limits)
 
 
 def slow_au_spro(maps, masks, areas, limit):

@@ -1,6 +1,5 @@
 """Templates as detectors: the sets of the second document, and the score by hand."""
 
-import math
 import re
 from pathlib import Path
 
@@ -10,7 +9,7 @@ import torch
 
 from variad.errors import UserError
 from variad.selection.template_sets import FILE, find_templates, template_sets
-from variad.selection.templates import Templates, anomaly_logit, anomaly_weight
+from variad.selection.templates import Templates, anomaly_logit
 from variad.selection.trials import Trial
 
 
@@ -45,21 +44,24 @@ def test_sets_are_those_of_the_document():
     assert "A.4" in Path(FILE).read_text("utf-8")
 
 
-def test_weight_by_hand():
+def weight(images, normal, anomalous, scale):
+    """Softmax weight of the anomalous prompt, ``[B]``."""
+    return torch.stack([scale * images @ normal, scale * images @ anomalous], dim=1).softmax(dim=1)[:, 1]
+
+
+def test_logit_by_hand():
     images = torch.tensor([[0.8, 0.6], [0.6, 0.8]])
     normal, anomalous = torch.tensor([1.0, 0.0]), torch.tensor([0.0, 1.0])
-    expected = [1 / (1 + math.exp(100 * 0.2)), 1 / (1 + math.exp(-100 * 0.2))]
-    assert anomaly_weight(images.double(), normal.double(), anomalous.double()).tolist() == pytest.approx(expected)
     assert anomaly_logit(images, normal, anomalous).tolist() == pytest.approx([-20, 20], rel=1e-5)
-    assert anomaly_weight(images, normal, anomalous, scale=2.0).tolist() == pytest.approx(
-        [1 / (1 + math.exp(0.4)), 1 / (1 + math.exp(-0.4))]
+    assert anomaly_logit(images, normal, anomalous, scale=2.0).sigmoid().tolist() == pytest.approx(
+        weight(images, normal, anomalous, 2.0).tolist()
     )
 
 
 def test_the_logit_orders_images_where_the_weight_is_rounded_to_one():
     images = torch.nn.functional.normalize(torch.tensor([[0.1, 1.0], [0.0, 1.0]]), dim=1)
     normal, anomalous = torch.tensor([1.0, 0.0]), torch.tensor([0.0, 1.0])
-    assert anomaly_weight(images, normal, anomalous).unique().numel() == 1
+    assert weight(images, normal, anomalous, 100.0).unique().numel() == 1
     assert anomaly_logit(images, normal, anomalous).diff() > 0
 
 

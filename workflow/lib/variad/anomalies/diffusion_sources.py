@@ -22,7 +22,6 @@ from variad.diffusion.model import DiffusionModel
 from variad.encoders.base import ImageTextEncoder
 from variad.errors import UserError
 
-METHODS = ("style_mix", "text_edit")
 SeedOf = Callable[[int], np.random.SeedSequence]
 Runs = dict[int, list[Anomaly]]
 SupportSets = Mapping[int, Support]

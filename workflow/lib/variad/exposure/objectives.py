@@ -14,7 +14,6 @@ from variad.errors import UserError
 
 Name = Literal["classification", "regression", "rotation", "relabelled"]
 WITH_ANOMALIES = ("classification", "regression")
-CONTROLS = ("rotation", "relabelled")
 
 
 @dataclass(frozen=True)

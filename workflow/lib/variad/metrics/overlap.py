@@ -1,13 +1,11 @@
 """The curve of the mean overlap with defects against the false positive rate, and the area under its beginning."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from variad.metrics.ranking import Ranking
-
-Array = NDArray[Any]
 
 
 class OverlapCurve(NamedTuple):

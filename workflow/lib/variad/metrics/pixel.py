@@ -47,6 +47,9 @@ def evaluate_maps(
 
     Raises:
         UserError: a mask and its map differ in size.
+
+    Source of ``aupro``, the area under the per-region overlap up to ``FPR_LIMIT``, divided by that: Bergmann et al.,
+    "The MVTec Anomaly Detection Dataset", IJCV 2021, section on metrics.
     """
     pool, overlap, without_mask = PixelPool(), SaturatedOverlap(), 0
     usable = any(label == 1 and image_id in masks for image_id, label in labels.items())
@@ -69,28 +72,13 @@ def pixel_auroc(maps: Sequence[Array], masks: Sequence[Array]) -> float:
     """Area under the ROC curve of all pixels; maps and masks are lists of ``[height, width]``.
 
     Raises:
-        ValueError: there is no pixel inside or none outside the masks, or a map is not finite. So for all below.
-        UserError: a mask and its map differ in size. So for all below.
+        ValueError: there is no pixel inside or none outside the masks, or a map is not finite.
+        UserError: a mask and its map differ in size.
     """
-    return float(_pool(maps, masks).rankings()[0].auroc())
-
-
-def pixel_average_precision(maps: Sequence[Array], masks: Sequence[Array]) -> float:
-    """Average precision of all pixels."""
-    return float(_pool(maps, masks).rankings()[0].average_precision())
-
-
-def pixel_f1_max(maps: Sequence[Array], masks: Sequence[Array]) -> float:
-    """Highest F1 of all pixels over all thresholds."""
-    return float(_pool(maps, masks).rankings()[0].f1_max())
-
-
-def aupro(maps: Sequence[Array], masks: Sequence[Array], fpr_limit: float = FPR_LIMIT) -> float:
-    """Area under the per-region overlap curve up to a false positive rate, divided by that rate.
-
-    Source: Bergmann et al., "The MVTec Anomaly Detection Dataset", IJCV 2021, section on metrics.
-    """
-    return overlap_curve(_pool(maps, masks).rankings()[1]).area(fpr_limit)
+    pool = PixelPool()
+    for index, (anomaly_map, mask) in enumerate(zip(maps, masks, strict=True)):
+        pool.add(str(index), anomaly_map, mask)
+    return float(pool.rankings()[0].auroc())
 
 
 def pixel_histograms(anomaly_map: Array, mask: Array, edges: Array) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -106,10 +94,3 @@ def _metrics(pixels: Ranking, regions: Ranking) -> dict[str, float]:
         "pixel_f1_max": float(pixels.f1_max()),
         "aupro": overlap_curve(regions).area(FPR_LIMIT),
     }
-
-
-def _pool(maps: Sequence[Array], masks: Sequence[Array]) -> PixelPool:
-    pool = PixelPool()
-    for index, (anomaly_map, mask) in enumerate(zip(maps, masks, strict=True)):
-        pool.add(str(index), anomaly_map, mask)
-    return pool

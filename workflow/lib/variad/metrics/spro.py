@@ -67,29 +67,6 @@ class SaturatedOverlap:
         return found
 
 
-def au_spro(
-    maps: Sequence[Array], defects: Sequence[Sequence[Defect]], limits: Sequence[float] = FPR_LIMITS
-) -> dict[float, float]:
-    """AU-sPRO of one type of anomaly by limit of the false positive rate, 0 to 1.
-
-    Args:
-        maps: of the anomalous and the good images, ``[height, width]``.
-        defects: of each map; none of a good image.
-
-    Raises:
-        ValueError: there is no defect or no pixel outside them, a map is not finite, or a limit is not in (0, 1].
-        UserError: a defect is of an image of another size.
-    """
-    highest, negatives = [], []
-    for index, (anomaly_map, found) in enumerate(zip(maps, defects, strict=True)):
-        highest += [highest_values(str(index), anomaly_map, defect) for defect in found]
-        outside = np.ones(anomaly_map.size, bool)
-        for defect in found:
-            outside[defect.pixels] = False
-        negatives.append(np.sort(np.asarray(anomaly_map, np.float32).ravel()[outside]))
-    return saturated_areas(highest, negatives, limits)
-
-
 def highest_values(image_id: str, anomaly_map: Array, defect: Defect) -> Array:
     """The highest map values inside a defect, float32 ``[saturation area]``, in no order.
 
@@ -106,7 +83,15 @@ def highest_values(image_id: str, anomaly_map: Array, defect: Defect) -> Array:
 def saturated_areas(
     highest: Sequence[Array], negatives: Sequence[Array], limits: Sequence[float]
 ) -> dict[float, float]:
-    """AU-sPRO by limit, from the highest values inside each defect and ascending values outside all, by image."""
+    """AU-sPRO of one type of anomaly by limit of the false positive rate, 0 to 1.
+
+    Args:
+        highest: of each defect, as ``highest_values`` has them.
+        negatives: of each anomalous and each good image, the map values outside all defects, ascending.
+
+    Raises:
+        ValueError: there is no defect or no pixel outside them, a value is not finite, or a limit is not in (0, 1].
+    """
     if not highest:
         raise ValueError("expected defects, found none.")
     shares = np.concatenate([np.full(values.size, 1 / values.size) for values in highest])

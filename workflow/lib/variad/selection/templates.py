@@ -19,13 +19,11 @@ BATCH = 8
 SCALE = 100.0  # CLIP's logit scale [assumed]
 
 
-def anomaly_weight(images: Tensor, normal: Tensor, anomalous: Tensor, scale: float = SCALE) -> Tensor:
-    """Softmax weight of the anomalous prompt, ``[B]``, of unit embeddings ``[B, D]``, ``[D]``, ``[D]``."""
-    return torch.stack([scale * images @ normal, scale * images @ anomalous], dim=1).softmax(dim=1)[:, 1]
-
-
 def anomaly_logit(images: Tensor, normal: Tensor, anomalous: Tensor, scale: float = SCALE) -> Tensor:
-    """Logit of ``anomaly_weight``, ``[B]``: the same order, without ties where the weight is rounded to 0 or 1."""
+    """Logit of the anomalous prompt's softmax weight, ``[B]``, of unit embeddings ``[B, D]``, ``[D]``, ``[D]``.
+
+    The same order as the weight has, without ties where that is rounded to 0 or 1.
+    """
     return scale * (images @ anomalous - images @ normal)
 
 
