@@ -12,9 +12,9 @@ from variad.paper.measured import Measured
 
 
 @pytest.fixture
-def numbers(summary, facts, notes):
+def numbers(summary, facts):
     def of(number, study=summary):
-        return compare(TABLES[number], Measured(study), facts, notes)
+        return compare(TABLES[number], Measured(study), facts)
 
     return of
 

@@ -1,6 +1,6 @@
 """Writing tables: one of the document beside ours in its three forms, and pages of text."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 from variad.files import writing
@@ -14,12 +14,7 @@ from variad.tables import write_table
 
 
 def write_comparison(
-    number: int,
-    measured: Measured,
-    facts: Facts,
-    notes: Mapping[tuple[str, ...], Sequence[str]],
-    caption: str,
-    paths: Mapping[str, str | Path],
+    number: int, measured: Measured, facts: Facts, caption: str, paths: Mapping[str, str | Path]
 ) -> None:
     """Write table ``number``.
 
@@ -27,7 +22,7 @@ def write_comparison(
         paths: of the forms ``csv`` (schema ``published_comparison``), ``md`` and ``tex``.
     """
     table = TABLES[number]
-    numbers = compare(table, measured, facts, notes)
+    numbers = compare(table, measured, facts)
     write_table(paths["csv"], comparison_table(table, numbers), "published_comparison")
     write_text(paths["md"], to_markdown(table, numbers, caption))
     write_text(paths["tex"], to_latex(table, numbers, caption))
