@@ -8,7 +8,7 @@ from variad.paper.arrangement import TABLES
 from variad.paper.comparison import compare, comparison_table
 from variad.paper.facts import Facts
 from variad.paper.latex import to_latex
-from variad.paper.markdown import to_markdown
+from variad.paper.markdown import comparison_page
 from variad.paper.measured import Measured
 from variad.tables import write_table
 
@@ -24,7 +24,7 @@ def write_comparison(
     table = TABLES[number]
     numbers = compare(table, measured, facts)
     write_table(paths["csv"], comparison_table(table, numbers), "published_comparison")
-    write_text(paths["md"], to_markdown(table, numbers, caption))
+    write_text(paths["md"], comparison_page(table, numbers, caption))
     write_text(paths["tex"], to_latex(table, numbers, caption))
 
 
