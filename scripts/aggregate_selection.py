@@ -3,7 +3,7 @@
 import numpy as np
 
 from variad.running import job
-from variad.selection.aggregation import selection_summary, to_markdown, write_markdown
+from variad.selection.aggregation import selection_page, selection_summary, write_markdown
 from variad.selection.records import read_draws, read_tables
 from variad.tables import write_table
 
@@ -18,5 +18,5 @@ with job(snakemake):
     ):
         summary = selection_summary(judged, draws, kind, params.groups)
         write_table(table, summary, "selection_summary")
-        write_markdown(text, to_markdown(summary, titles[kind], params.caption))
+        write_markdown(text, selection_page(summary, titles[kind], params.caption))
     write_table(out.points, read_tables(given.points, "selection_points"), "selection_points")

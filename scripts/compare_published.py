@@ -4,7 +4,6 @@ from pathlib import Path
 
 from variad.paper.arrangement import TABLES
 from variad.paper.facts import read_facts
-from variad.paper.footnotes import footnotes
 from variad.paper.measured import Measured
 from variad.paper.writing import write_comparison
 from variad.running import job
@@ -14,7 +13,6 @@ with job(snakemake):
     given, out = snakemake.input, snakemake.output
     measured = Measured(read_table(given.summary, "summary"))
     facts = read_facts(Path(given.published[0]).parent)
-    notes = footnotes(facts)
     for number, *paths in zip(TABLES, out.csv, out.md, out.tex, strict=True):
         forms = dict(zip(("csv", "md", "tex"), paths, strict=True))
-        write_comparison(number, measured, facts, notes, snakemake.params.caption, forms)
+        write_comparison(number, measured, facts, snakemake.params.caption, forms)

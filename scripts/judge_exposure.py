@@ -1,7 +1,7 @@
 """Adapter of rule judge_exposure: scores of every category and labels in, the table of outlier exposure out."""
 
 from variad.exposure.judging import exposure_table, judge_category
-from variad.exposure.page import network_text, to_markdown
+from variad.exposure.page import exposure_page, network_text
 from variad.running import job
 from variad.selection.aggregation import write_markdown
 from variad.tables import read_table, write_table
@@ -18,4 +18,4 @@ with job(snakemake):
     table = exposure_table(judged, control)
     write_table(snakemake.output.table, table, "exposure")
     network = network_text(params.backbone, params.trained_blocks)
-    write_markdown(snakemake.output.page, to_markdown(table, params.caption, network, control))
+    write_markdown(snakemake.output.page, exposure_page(table, params.caption, network, control))

@@ -1,7 +1,7 @@
 """Adapter of rule judge_recipes: choices and the real scores of every cell in, the table of chosen recipes out."""
 
 from variad.recipe_choice.judgement import judge_sources, real_results, recipe_table
-from variad.recipe_choice.page import to_markdown
+from variad.recipe_choice.page import recipe_page
 from variad.running import job
 from variad.selection.aggregation import write_markdown
 from variad.tables import read_table, write_table
@@ -23,4 +23,4 @@ with job(snakemake):
         judged[(*place, scenario)] = judge_sources(known, chosen, results, runs, params.default)
     table = recipe_table(judged)
     write_table(snakemake.output.table, table, "recipes")
-    write_markdown(snakemake.output.page, to_markdown(table, params.caption, params.default))
+    write_markdown(snakemake.output.page, recipe_page(table, params.caption, params.default))

@@ -6,11 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from variad.ablations.component_table import component_table
+from variad.ablations.component_table import TWO_FORMS, component_table
 from variad.ablations.form_table import ABSENT, MOVED, form_table, quality_by_run
-from variad.ablations.pages import prompt_page, to_latex, to_markdown, value_page, write_value_pages
+from variad.ablations.pages import ablation_page, prompt_page, to_latex, value_page, write_value_pages
 from variad.ablations.prompt_table import prompt_table
-from variad.ablations.published import TWO_FORMS
 from variad.paper.latex import STYLE as LATEX
 from variad.paper.markdown import STYLE as MARKDOWN
 from variad.tables import read_table, write_table
@@ -107,7 +106,7 @@ def test_page_of_table_18(components):
     assert page.rows[-3][:2] == ["Ours", "measured"] and page.rows[-3][4:] == ["–", "–"]
     assert [letter for letter, _ in page.notes] == ["a", "b", "c", "d"]
     assert page.notes[1] == ("b", TWO_FORMS)
-    text = to_markdown(page)
+    text = ablation_page(page)
     assert text.startswith("# Table 18: strategies\n\n> Tiny.\n") and f"- <sup>b</sup> {TWO_FORMS}" in text
 
 

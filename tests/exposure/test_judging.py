@@ -4,9 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tests.markdown_rows import rows
 from variad.errors import UserError
 from variad.exposure.judging import exposure_table, judge_category
-from variad.exposure.page import network_text, to_markdown
+from variad.exposure.page import exposure_page, network_text
 from variad.tables import read_table, write_table
 
 LABELS = {"test/good/0": 0, "test/good/1": 0, "test/bad/0": 1, "test/bad/1": 1}
@@ -43,8 +44,9 @@ def test_means_and_differences_by_hand(tmp_path) -> None:
     assert np.isnan(table.loc[("none", "frozen", "support"), "gain"])
     path = tmp_path / "exposure.csv"
     write_table(path, table.reset_index(), "exposure")
-    page = to_markdown(read_table(path, "exposure"), "Scaled down.", "lite0", "rotation")
-    assert "| style_mix | classification | plain | 87.5 ± 17.7 | +25.0 [" in page and "> Scaled down." in page
+    page = exposure_page(read_table(path, "exposure"), "Scaled down.", "lite0", "rotation")
+    (row,) = [row for row in rows(page) if row[:3] == ["style_mix", "classification", "plain"]]
+    assert row[3] == "87.5 ± 17.7" and row[4].startswith("+25.0 [") and "> Scaled down." in page
 
 
 def test_the_average_is_over_categories_and_runs_stay_paired() -> None:

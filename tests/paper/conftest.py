@@ -5,8 +5,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from variad.paper.facts import Facts, read_facts
-from variad.paper.footnotes import footnotes
+from variad.paper.arrangement import TABLES
+from variad.paper.comparison import compare
+from variad.paper.facts import KEY, Facts, read_facts
+from variad.paper.measured import Measured
 
 FOLDER = Path(__file__).parents[2] / "resources" / "published"
 
@@ -18,7 +20,10 @@ def facts() -> Facts:
 
 @pytest.fixture(scope="session")
 def notes(facts) -> dict[tuple[str, ...], list[str]]:
-    return footnotes(facts)
+    """The notes on each number of the tables, by the values of ``KEY``."""
+    nothing = Measured(pd.DataFrame(columns=[*KEY, "mean", "std"]))
+    numbers = [number for table in TABLES.values() for number in compare(table, nothing, facts)]
+    return {tuple(number.key[name] for name in KEY): list(number.notes) for number in numbers if number.notes}
 
 
 @pytest.fixture

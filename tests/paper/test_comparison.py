@@ -9,9 +9,9 @@ from variad.tables import read_table, write_table
 
 
 @pytest.fixture
-def written(summary, facts, notes, tmp_path):
+def written(summary, facts, tmp_path):
     def table(number, study=summary):
-        frame = comparison_table(TABLES[number], compare(TABLES[number], Measured(study), facts, notes))
+        frame = comparison_table(TABLES[number], compare(TABLES[number], Measured(study), facts))
         write_table(tmp_path / "table.csv", frame, "published_comparison")
         return read_table(tmp_path / "table.csv", "published_comparison")
 

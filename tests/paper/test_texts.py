@@ -4,28 +4,24 @@ import re
 
 import pytest
 
+from tests.markdown_rows import rows
 from variad.paper.arrangement import TABLES
 from variad.paper.comparison import compare
 from variad.paper.latex import escape, to_latex
-from variad.paper.markdown import to_markdown
+from variad.paper.markdown import comparison_page
 from variad.paper.measured import Measured
 
 
 @pytest.fixture
-def numbers(summary, facts, notes):
+def numbers(summary, facts):
     def of(number, study=summary):
-        return compare(TABLES[number], Measured(study), facts, notes)
+        return compare(TABLES[number], Measured(study), facts)
 
     return of
 
 
-def rows(page):
-    lines = [line for line in page.splitlines() if line.startswith("| ")]
-    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
-
-
 def test_markdown_of_table_14(numbers):
-    page = to_markdown(TABLES[14], numbers(14), "A study.\nNot its size.")
+    page = comparison_page(TABLES[14], numbers(14), "A study.\nNot its size.")
     table = rows(page)
     assert table[0] == ["", "", "Class-1", "Class-2", "Class-3", "Avg"]
     assert table[2] == ["**One-shot**", "measured", "**73.2 (±0.5)**", "**74.3 (±0.5)**", "**65.6 (±0.5)**", "**71.0**"]
@@ -40,7 +36,7 @@ def test_markdown_of_table_14(numbers):
 
 
 def test_notes_are_lettered_by_first_mention(numbers):
-    page = to_markdown(TABLES[7], numbers(7), "")
+    page = comparison_page(TABLES[7], numbers(7), "")
     assert rows(page)[3][3] == "47.2 (±0.2)<sup>a</sup>"
     assert rows(page)[6][3] == "64.9 (±0.2)<sup>b</sup>"
     assert rows(page)[21][2:8] == [
@@ -50,7 +46,7 @@ def test_notes_are_lettered_by_first_mention(numbers):
 
 
 def test_two_metrics_share_a_cell_of_table_5(numbers, summary):
-    page = to_markdown(TABLES[5], numbers(5, summary[summary["metric"] == "image_auroc"]), "")
+    page = comparison_page(TABLES[5], numbers(5, summary[summary["metric"] == "image_auroc"]), "")
     table = rows(page)
     assert table[0] == ["", "", "One-shot", "Few-shot", "Full-shot"]
     assert table[2][:3] == ["**Patchcore**", "measured", "**77.9 / –**"]
@@ -61,7 +57,7 @@ def test_two_metrics_share_a_cell_of_table_5(numbers, summary):
 
 
 def test_nothing_measured(numbers, summary):
-    table = rows(to_markdown(TABLES[15], numbers(15, summary[:0]), ""))
+    table = rows(comparison_page(TABLES[15], numbers(15, summary[:0]), ""))
     assert table[2][2:] == table[4][2:] == ["–"] * 6
     assert table[3][2] == "59.4 (±0.2)"
 

@@ -4,8 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tests.markdown_rows import rows as table_rows
 from variad.recipe_choice.judgement import judge_sources, real_results, recipe_table
-from variad.recipe_choice.page import to_markdown
+from variad.recipe_choice.page import recipe_page
 from variad.tables import read_table, write_table
 
 RUNS = [0, 1]
@@ -67,6 +68,8 @@ def test_the_table_has_averages_and_reads_back(tmp_path) -> None:
     average = table[(table["category"] == "average") & (table["source"] == "scar")].iloc[0]
     assert (average["selected"], average["regret"], average["best_picked"]) == (68.75, 31.25, 0.25)
     write_table(tmp_path / "recipes.csv", table, "recipes")
-    page = to_markdown(read_table(tmp_path / "recipes.csv", "recipes"), "Scaled down.", "tuned")
-    assert "| `scar` | original 1.5, generated 0.5 | 68.8 | 75.0 | 100.0 | 75.0 | 31.2 | -6.2 [" in page
+    page = recipe_page(read_table(tmp_path / "recipes.csv", "recipes"), "Scaled down.", "tuned")
+    row = table_rows(page)[2]
+    assert row[:7] == ["`scar`", "original 1.5, generated 0.5", "68.8", "75.0", "100.0", "75.0", "31.2"]
+    assert row[7].startswith("-6.2 [")
     assert "3 recipes, 2 runs." in page

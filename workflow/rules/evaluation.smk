@@ -83,7 +83,7 @@ rule compare_published:
         summary=rules.aggregate_metrics.output.summary,
         published=[
             ROOT / f"resources/published/{name}.csv"
-            for name in ("auroc", "table_5_gains", "ablations", "anomalib_single_run")
+            for name in ("auroc", "table_5_gains", "footnotes")
         ],
         code=code_of("compare_published"),
     output:

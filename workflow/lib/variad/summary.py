@@ -13,6 +13,7 @@ import pandas as pd
 
 from variad.errors import UserError
 from variad.files import writing
+from variad.paper.markdown_parts import markdown_page, markdown_table
 from variad.tables import read_table
 
 TITLES = {"image_auroc": "Image AUROC", "pixel_auroc": "Pixel AUROC"}
@@ -20,7 +21,6 @@ LEGEND = (
     "Percent: mean ± standard deviation over runs (gain over `original` in points [95 % bootstrap interval]). "
     "Published values are the first document's, not ours."
 )
-_CAPTION = "> "
 
 
 def wide_table(frame: pd.DataFrame, metric: str) -> pd.DataFrame:
@@ -59,14 +59,15 @@ def cell_text(row: Mapping[Any, Any]) -> str:
     return f"{numbers['mean']:.1f}{spread}" + (f" ({'; '.join(notes)})" if notes else "")
 
 
-def to_markdown(frame: pd.DataFrame, caption: str) -> str:
+def summary_page(frame: pd.DataFrame, caption: str) -> str:
     """The summary as Markdown; ``caption`` says on what scale the study ran."""
-    parts = ["# Summary", _quoted(caption), LEGEND]
+    parts = [LEGEND]
     for metric, title, table in _tables(frame):
-        parts += [f"## {title}", _markdown_rows(table)]
+        heads = list(table.columns)
+        parts += [f"## {title}", markdown_table(heads, table.to_numpy().tolist(), left=len(heads))]
         if metric == "pixel_auroc":
             parts.append("Intervals of pixel AUROC come from histograms of map values.")
-    return "\n\n".join(part for part in parts if part) + "\n"
+    return markdown_page("Summary", caption, *parts)
 
 
 def to_text(frame: pd.DataFrame, caption: str, width: int | None = None) -> str:
@@ -79,15 +80,15 @@ def to_text(frame: pd.DataFrame, caption: str, width: int | None = None) -> str:
 
 
 def write_markdown(path: str | Path, frame: pd.DataFrame, caption: str) -> None:
-    """Write ``to_markdown`` to a file."""
+    """Write ``summary_page`` to a file."""
     with writing(path) as temporary:
-        temporary.write_text(to_markdown(frame, caption), encoding="utf-8", newline="\n")
+        temporary.write_text(summary_page(frame, caption), encoding="utf-8", newline="\n")
 
 
 def read_caption(path: Path) -> str:
     """The caption of a file that ``write_markdown`` wrote; empty if there is no such file."""
     lines = path.read_text("utf-8").splitlines() if path.is_file() else []
-    return "\n".join(line.removeprefix(_CAPTION) for line in lines if line.startswith(_CAPTION))
+    return "\n".join(line.removeprefix("> ") for line in lines if line.startswith("> "))
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -108,15 +109,6 @@ def _tables(frame: pd.DataFrame) -> list[tuple[str, str, pd.DataFrame]]:
     return [
         (metric, title, wide_table(frame, metric)) for metric, title in TITLES.items() if metric in set(frame["metric"])
     ]
-
-
-def _quoted(caption: str) -> str:
-    return "\n".join(_CAPTION + line for line in caption.splitlines())
-
-
-def _markdown_rows(table: pd.DataFrame) -> str:
-    lines = [list(table.columns), ["---"] * len(table.columns), *table.to_numpy().tolist()]
-    return "\n".join("| " + " | ".join(str(cell).replace("|", "\\|") for cell in line) + " |" for line in lines)
 
 
 def _text_blocks(table: pd.DataFrame, width: int) -> list[str]:

@@ -6,13 +6,17 @@ from typing import Any
 import pandas as pd
 
 from variad.ablations.entries import BASELINE
-from variad.ablations.published import NONE, NOTES, TWO_FORMS, printed_component
+from variad.ablations.published import NONE, printed_component
 from variad.ablations.values import DECIMALS, baseline_of, measured, percent_by_run
 
 TITLES = {
     17: "Table 17: encoders, and strategies of augmentation before generating, image AUROC",
     18: "Table 18: strategies of augmentation against the method, image AUROC",
 }
+TWO_FORMS = (
+    "The document applies strategies 'when generating' (A.5.2) and lists them as augmentation: both forms stand beside "
+    "its one value."
+)
 
 
 def component_table(
@@ -57,8 +61,7 @@ def _row(
     values, baseline = (percent_by_run(metrics, key) for key in (cell, baseline_of(cell)))
     printed = printed_component(published, number, cell, component)
     ours = measured(values, None if training_set == BASELINE else baseline)
-    notes = [NOTES.get((number, cell["category"], component), ""), TWO_FORMS if shared else ""]
-    footnote = " ".join(note for note in notes if note) if printed != NONE else ""
+    notes = [printed.note, TWO_FORMS if shared and printed != NONE else ""]
     return {
         "table": number,
         "row": component,
@@ -68,5 +71,5 @@ def _row(
         **ours,
         **printed.columns,
         "difference": round(ours["ours_mean"] - printed.mean, DECIMALS) + 0.0,
-        "footnote": footnote,
+        "footnote": " ".join(note for note in notes if note),
     }

@@ -19,7 +19,6 @@ OF_ITSELF = {"ssim": 1.0, "psnr": np.nan, "vif": 1.0, "lpips": 0.0}  # an image 
 BY_DEFINITION = "By definition: an image against itself."
 MOVED = "Views were flipped or turned before encoding, which lowers SSIM, PSNR and VIF whatever the form."
 ABSENT = "LPIPS absent: AlexNet's weights are not on this machine."
-SCALE = "The document does not explain the scale of its LPIPS; ours, by AlexNet, is about 0 to 1."
 
 
 def form_table(
@@ -90,12 +89,8 @@ def _quality_row(
         itself = {**measured(pd.Series([OF_ITSELF[quality]]).dropna(), None), "runs": 0}
         return _row(entry, of, quality, itself, QUALITIES[quality], published, BY_DEFINITION)
     values = quality_by_run(tables, quality)
-    note = _note_on_lpips(values) if quality == "lpips" else MOVED * moved
+    note = ("" if len(values) else ABSENT) if quality == "lpips" else MOVED * moved
     return _row(entry, of, quality, measured(values, None), QUALITIES[quality], published, note)
-
-
-def _note_on_lpips(values: "pd.Series[float]") -> str:
-    return SCALE if len(values) else f"{SCALE} {ABSENT}"
 
 
 def _row(
@@ -105,7 +100,7 @@ def _row(
     ours: Mapping[str, Any],
     name: str,
     published: pd.DataFrame,
-    footnote: str,
+    note: str,
 ) -> dict[str, Any]:
     form, training_set = of
     several = len(entry["categories"]) > 1
@@ -123,5 +118,5 @@ def _row(
         **ours,
         **printed.columns,
         "difference": round(ours["ours_mean"] - printed.mean, DECIMALS) + 0.0,
-        "footnote": footnote,
+        "footnote": " ".join(part for part in (printed.note, note) if part),
     }

@@ -15,7 +15,7 @@ from variad.paper.grid import VALUES, Style
 from variad.paper.latex import STYLE as LATEX
 from variad.paper.latex import escape
 from variad.paper.markdown import STYLE as MARKDOWN
-from variad.paper.markdown_parts import markdown_rows, quoted
+from variad.paper.markdown_parts import markdown_notes, markdown_page, markdown_table
 
 METRIC_TITLES = {
     "image_auroc": "AUROC (%)",
@@ -81,7 +81,7 @@ def prompt_page(table: pd.DataFrame, caption: str) -> Page:
 
 def write_pages(paths: Mapping[str, str | Path], markdown: Page, latex: Page, label: str) -> None:
     """Write a page as Markdown to ``paths["md"]`` and as LaTeX to ``paths["tex"]``."""
-    for path, text in ((paths["md"], to_markdown(markdown)), (paths["tex"], to_latex(latex, label))):
+    for path, text in ((paths["md"], ablation_page(markdown)), (paths["tex"], to_latex(latex, label))):
         with writing(path) as temporary:
             temporary.write_text(text, encoding="utf-8", newline="\n")
 
@@ -92,12 +92,10 @@ def write_value_pages(paths: Mapping[str, str | Path], table: pd.DataFrame, titl
     write_pages(paths, markdown, latex, title.partition(":")[0].lower().replace(" ", "-"))
 
 
-def to_markdown(page: Page) -> str:
+def ablation_page(page: Page) -> str:
     """The page as Markdown."""
-    notes = "\n".join(f"- <sup>{letter}</sup> {text}" for letter, text in page.notes)
-    table = markdown_rows(page.heads, page.rows, left=page.left)
-    parts = [f"# {page.title}", quoted(page.caption), page.legend, table, notes]
-    return "\n\n".join(part for part in parts if part) + "\n"
+    table = markdown_table(page.heads, page.rows, left=page.left)
+    return markdown_page(page.title, page.caption, page.legend, table, markdown_notes(page.notes))
 
 
 def to_latex(page: Page, label: str) -> str:

@@ -1,4 +1,4 @@
-"""What the first document prints in tables 4 and 16 to 18, and what is known to be odd about it."""
+"""What the first document prints in tables 4 and 16 to 18, each value with the note on what is odd about it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -30,30 +30,16 @@ ROW_TITLES = {
     "mu_sigma": "mu + sigma",
     "mu_sigma_epsilon": "mu + sigma * epsilon",
 }
-# by table, category and row; a test holds them against the published values
-NOTES = {
-    (17, "leather", "baseline"): "No detector is named here; 65.8 is EfficientAD's one-shot baseline of table 13.",
-    (17, "pill", "baseline"): "No detector is named here; 68.6 is CFlow's one-shot baseline of table 8.",
-    (17, "leather", "clip_rn50x64"): "The text (A.5.1) gives this gain as 10.1 points, the table as 10.3.",
-    (17, "leather", "strategies_1"): "Printed equal to the baseline, spread included.",
-    (17, "pill", "strategies_1"): "Printed equal to the baseline, spread included.",
-    (18, "toothbrush", "generated"): "Table 6 prints 78.7 for the same cell.",
-    (18, "grid", "baseline"): "Table 7 prints 47.2 for the same cell.",
-    (18, "grid", "generated"): "Table 7 prints 64.9 for the same cell.",
-}
-TWO_FORMS = (
-    "The document applies strategies 'when generating' (A.5.2) and lists them as augmentation: both forms stand beside "
-    "its one value."
-)
 
 
 @dataclass(frozen=True)
 class Printed:
-    """A printed value with its spread over runs and its gain over the printed baseline; NaN where there is none."""
+    """A printed value, its spread over runs, its gain over the printed baseline and the note on it; NaN for none."""
 
     mean: float
     std: float
     gain: float
+    note: str = ""
 
     @property
     def columns(self) -> dict[str, float]:
@@ -103,4 +89,4 @@ def _printed(rows: pd.DataFrame, metric: str, row: str, baseline: str) -> Printe
     mean = float(here["value"].iloc[0])
     is_gain = metric.endswith("auroc_percent") and row != baseline and len(before)
     gain = round(mean - float(before["value"].iloc[0]), DECIMALS) + 0.0 if is_gain else float("nan")
-    return Printed(mean, float(here["std"].iloc[0]), gain)
+    return Printed(mean, float(here["std"].iloc[0]), gain, str(here["note"].iloc[0]))

@@ -1,7 +1,6 @@
 """What a small diffusion model is worth: how well images come back from noise, and whether its bottleneck matters."""
 
 import json
-import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torchmetrics.functional.image import peak_signal_noise_ratio
 
 from variad.diffusion.ddim import generate, invert, timesteps
 from variad.diffusion.h_space import StyleMix, record_h
@@ -52,8 +52,7 @@ def measure(model: DiffusionModel, images: Tensor, steps: Sequence[int]) -> dict
 def psnr(found: Tensor, wanted: Tensor) -> list[float]:
     """Peak signal-to-noise ratio of each image in decibels, after clipping to [-1, 1] and rounding to 8 bits."""
     first, second = (((images.clamp(-1, 1) + 1) * 127.5).round() for images in (found, wanted))
-    errors = (first - second).square().flatten(1).mean(1).tolist()
-    return [10 * math.log10(255**2 / error) if error else math.inf for error in errors]
+    return list(peak_signal_noise_ratio(first, second, data_range=255.0, reduction="none", dim=(1, 2, 3)).tolist())
 
 
 def to_images(pictures: Sequence[Picture], resolution: int) -> Tensor:

@@ -5,7 +5,7 @@ from typing import Any
 import pandas as pd
 
 from variad.exposure.names import FROZEN, PLAIN
-from variad.paper.markdown_parts import markdown_rows
+from variad.paper.markdown_parts import markdown_page, markdown_table
 
 LEGEND = (
     "Percent: mean ± standard deviation over runs of the image AUROC on the real test; differences in points [95 % "
@@ -24,7 +24,7 @@ HEADS = (
 )
 
 
-def to_markdown(table: pd.DataFrame, caption: str, network: str, control: str) -> str:
+def exposure_page(table: pd.DataFrame, caption: str, network: str, control: str) -> str:
     """Table ``exposure`` as Markdown.
 
     Args:
@@ -32,13 +32,12 @@ def to_markdown(table: pd.DataFrame, caption: str, network: str, control: str) -
         network: what was fine-tuned, in words.
         control: the objective that ``over_control`` is against.
     """
-    quoted = "\n".join(f"> {line}" for line in caption.splitlines())
-    parts = ["# Outlier exposure", quoted, f"Network: {network}.", LEGEND]
+    parts = [f"Network: {network}.", LEGEND]
     heads = [head.format(control=control) for head in HEADS]
     for (dataset, category), rows in table.groupby(["dataset", "category"], sort=False):
         lines = [_cells(row) for row in rows.to_dict("records")]
-        parts += [f"## {dataset}, {category}", markdown_rows(heads, lines, 3)]
-    return "\n\n".join(part for part in parts if part) + "\n"
+        parts += [f"## {dataset}, {category}", markdown_table(heads, lines, left=3)]
+    return markdown_page("Outlier exposure", caption, *parts)
 
 
 def network_text(backbone: str, trained_blocks: int | None) -> str:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from variad.paper.arrangement import PaperTable
-from variad.paper.facts import KEY, Facts
+from variad.paper.facts import Facts
 from variad.paper.measured import Measured
 
 ROWS = {"generated": "Ours", "gain": "Gain(+%)"}  # the document's titles of the second and third row of a block
@@ -37,24 +37,10 @@ class Compared:
         return round(self.ours[0] - self.published[0], 4) + 0.0
 
 
-def compare(
-    table: PaperTable, measured: Measured, facts: Facts, notes: Mapping[tuple[str, ...], Sequence[str]]
-) -> list[Compared]:
-    """The numbers of a table, row by row.
-
-    Args:
-        notes: as ``footnotes.footnotes`` gives them.
-    """
+def compare(table: PaperTable, measured: Measured, facts: Facts) -> list[Compared]:
+    """The numbers of a table, row by row."""
     return [
-        Compared(
-            block,
-            row,
-            column,
-            key,
-            measured.value(key),
-            facts.printed(key),
-            tuple(notes.get(tuple(key[name] for name in KEY), ())),
-        )
+        Compared(block, row, column, key, measured.value(key), facts.printed(key), facts.notes(key))
         for block, row, column, key in _places(table)
     ]
 

@@ -1,6 +1,6 @@
-"""The values that were published, read from ``resources/published`` and looked up by the names of a study."""
+"""What was published and what is odd about it, from ``resources/published``, looked up by the names of a study."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -13,12 +13,7 @@ from variad.tables import read_table
 KEY = ("dataset", "detector", "scenario", "source", "category", "metric")
 GAIN_KEY = ("detector", "scenario", "metric")
 NONE = (float("nan"), float("nan"))
-FILES = {
-    "auroc": "published_auroc",
-    "table_5_gains": "published_gains",
-    "ablations": "published_ablations",
-    "anomalib_single_run": "single_run",
-}
+FILES = {"auroc": "published_auroc", "table_5_gains": "published_gains", "footnotes": "published_footnotes"}
 
 
 @dataclass(frozen=True)
@@ -26,14 +21,12 @@ class Facts:
     """The tables of ``resources/published``, as they are.
 
     Attributes:
-        auroc: schema ``published_auroc``; gains: ``published_gains``; ablations: ``published_ablations``;
-            single_run: ``single_run``.
+        auroc: schema ``published_auroc``; gains: ``published_gains``; footnotes: ``published_footnotes``.
     """
 
     auroc: pd.DataFrame
     gains: pd.DataFrame
-    ablations: pd.DataFrame
-    single_run: pd.DataFrame
+    footnotes: pd.DataFrame
 
     def printed(self, key: Mapping[str, str]) -> tuple[float, float]:
         """Mean and standard deviation that the document prints, percent; NaN where it prints none.
@@ -44,11 +37,15 @@ class Facts:
             key: by ``KEY``, with our names; source is ``original``, ``generated`` or ``gain``.
         """
         if key["source"] != "gain":
-            return self._values.get(tuple(_name(key[name], name) for name in KEY), NONE)
+            return self._values.get(_place(key, KEY), NONE)
         if key["category"] == "average" and key["dataset"] == "mvtec_ad":
-            return self._gains.get(tuple(_name(key[name], name) for name in GAIN_KEY), float("nan")), float("nan")
+            return self._gains.get(_place(key, GAIN_KEY), float("nan")), float("nan")
         before, after = (self.printed({**key, "source": source})[0] for source in ("original", "generated"))
         return round(after - before, 1) + 0.0, float("nan")
+
+    def notes(self, key: Mapping[str, str]) -> tuple[str, ...]:
+        """What is known to be inconsistent about a printed number; ``key`` as above."""
+        return self._notes.get(_place(key, KEY), ())
 
     @cached_property
     def _values(self) -> dict[tuple[str, ...], tuple[float, float]]:
@@ -63,6 +60,10 @@ class Facts:
         rows = self.gains.to_dict("records")
         return {tuple(str(row[name]) for name in GAIN_KEY): float(row["gain_percent"]) for row in rows}
 
+    @cached_property
+    def _notes(self) -> dict[tuple[str, ...], tuple[str, ...]]:
+        return {tuple(map(str, place)): tuple(rows["note"]) for place, rows in self.footnotes.groupby(list(KEY))}
+
 
 def read_facts(folder: str | Path) -> Facts:
     """Read the tables of ``resources/published``.
@@ -71,8 +72,8 @@ def read_facts(folder: str | Path) -> Facts:
         UserError: one is missing or does not follow its schema.
     """
     tables = {name: read_table(Path(folder) / f"{name}.csv", schema) for name, schema in FILES.items()}
-    return Facts(tables["auroc"], tables["table_5_gains"], tables["ablations"], tables["anomalib_single_run"])
+    return Facts(tables["auroc"], tables["table_5_gains"], tables["footnotes"])
 
 
-def _name(value: str, column: str) -> str:
-    return published_detector(value) if column == "detector" else value
+def _place(key: Mapping[str, str], columns: Sequence[str]) -> tuple[str, ...]:
+    return tuple(published_detector(key[name]) if name == "detector" else key[name] for name in columns)

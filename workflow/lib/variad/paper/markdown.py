@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from variad.paper.arrangement import PaperTable
 from variad.paper.comparison import Compared
 from variad.paper.grid import Line, Style, grid
-from variad.paper.markdown_parts import markdown_rows, quoted
+from variad.paper.markdown_parts import markdown_notes, markdown_page, markdown_table
 
 STYLE = Style("±", "−", "–", "<sup>{}</sup>")
 LEGEND = (
@@ -16,18 +16,13 @@ LEGEND = (
 )
 
 
-def to_markdown(table: PaperTable, numbers: Sequence[Compared], caption: str) -> str:
+def comparison_page(table: PaperTable, numbers: Sequence[Compared], caption: str) -> str:
     """The page of one table; ``caption`` says on what scale the study ran."""
     arranged = grid(table, numbers, STYLE)
     rows = [_cells(line) for block in arranged.blocks for row in block for line in row]
-    parts = [
-        f"# Table {table.number}: {table.title}",
-        quoted(caption),
-        LEGEND,
-        markdown_rows(["", "", *arranged.columns], rows, left=2),
-        "\n".join(f"- <sup>{letter}</sup> {text}" for letter, text in arranged.notes),
-    ]
-    return "\n\n".join(part for part in parts if part) + "\n"
+    values = markdown_table(["", "", *arranged.columns], rows, left=2)
+    notes = markdown_notes(arranged.notes)
+    return markdown_page(f"Table {table.number}: {table.title}", caption, LEGEND, values, notes)
 
 
 def _cells(line: Line) -> list[str]:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from variad.paper.markdown_parts import markdown_rows, quoted
+from variad.paper.markdown_parts import markdown_page, markdown_table
 from variad.paper.overlap_summary import AUPRO, BY_TYPE
 
 _KINDS = {"all": "all", "logical": "logical", "structural": "structural", "mean_of_types": "mean of both"}
@@ -27,13 +27,13 @@ def by_type_page(table: pd.DataFrame, caption: str) -> str:
     )
     shown = [meaning for meaning in BY_TYPE.values() if meaning[0] == "image_auroc" or meaning[1] == "mean_of_types"]
     heads = [_heading(*meaning) for meaning in shown]
-    parts = ["# Logical and structural anomalies", quoted(caption), legend]
+    parts = [legend]
     for title, section in _sections(table):
         cells = {_place(row, ("category", "training_set", "measure", "anomalies", "fpr_limit")): row for row in section}
         names = dict.fromkeys((str(row["category"]), str(row["training_set"])) for row in section)
         rows = [[*name, *[_value(cells, (*name, *map(str, meaning))) for meaning in shown]] for name in names]
-        parts += [f"## {title}", markdown_rows(["category", "training set", *heads], rows, left=2)]
-    return "\n\n".join(part for part in (parts if len(table) else [*parts, _NONE]) if part) + "\n"
+        parts += [f"## {title}", markdown_table(["category", "training set", *heads], rows, left=2)]
+    return markdown_page("Logical and structural anomalies", caption, *(parts if len(table) else [legend, _NONE]))
 
 
 def per_region_page(table: pd.DataFrame, caption: str) -> str:
@@ -47,14 +47,14 @@ def per_region_page(table: pd.DataFrame, caption: str) -> str:
         "Percent; mean (± standard deviation over runs). AUPRO: area under the mean overlap with each connected region "
         f"of the ground truth up to a false positive rate of {limit:g}, divided by it."
     )
-    parts = ["# Per-region overlap", quoted(caption), legend]
+    parts = [legend]
     for title, section in _sections(table):
         sets = list(dict.fromkeys(str(row["training_set"]) for row in section))
         cells = {_place(row, ("category", "training_set")): row for row in section}
         categories = dict.fromkeys(str(row["category"]) for row in section)
         rows = [[category, *[_value(cells, (category, name)) for name in sets]] for category in categories]
-        parts += [f"## {title}", markdown_rows(["category", *sets], rows, left=1)]
-    return "\n\n".join(part for part in (parts if len(table) else [*parts, _NONE]) if part) + "\n"
+        parts += [f"## {title}", markdown_table(["category", *sets], rows, left=1)]
+    return markdown_page("Per-region overlap", caption, *(parts if len(table) else [legend, _NONE]))
 
 
 def _sections(table: pd.DataFrame) -> list[tuple[str, list[dict[Any, Any]]]]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from variad.paper.markdown_parts import markdown_page, markdown_table
 from variad.planning.disk import Download
 from variad.planning.estimate import Estimate, reasons
 from variad.planning.jobs import Job
@@ -41,8 +42,8 @@ class Plan:
 
 def render(plan: Plan) -> str:
     """The page, Markdown."""
-    parts = [f"# Plan of `{' '.join(plan.targets)}`", _table(plan.table), *_left(plan), *_done(plan), _unknown(plan)]
-    return "\n\n".join(part for part in parts if part) + "\n"
+    title = f"Plan of `{' '.join(plan.targets)}`"
+    return markdown_page(title, "", _table(plan.table), *_left(plan), *_done(plan), _unknown(plan))
 
 
 def duration(seconds: float) -> str:
@@ -58,21 +59,19 @@ def size(count: float) -> str:
 
 
 def _table(table: pd.DataFrame) -> str:
+    heads = ["rule", "jobs left", "estimate", "not known", "jobs done", "estimate", "took", "peak memory"]
     lines = [
-        "| rule | jobs left | estimate | not known | jobs done | estimate | took | peak memory |",
-        "|---|--:|--:|--:|--:|--:|--:|--:|",
-    ]
-    for row in table.to_dict("records"):
-        cells = [
+        [
             str(row["rule"]), f"{row['jobs_left']:,}", _hours(row["left_hours"]), str(row["unknown_jobs"] or ""),
             f"{row['jobs_done']:,}", _hours(row["done_estimated_hours"]), _hours(row["done_measured_hours"]),
             "" if pd.isna(row["peak_gb"]) else f"{row['peak_gb']:.1f} GB",
-        ]  # fmt: skip
-        lines.append(f"| {' | '.join(cells)} |")
+        ]
+        for row in table.to_dict("records")
+    ]  # fmt: skip
     left, done, unknown = table["jobs_left"].sum(), table["jobs_done"].sum(), table["unknown_jobs"].sum()
     hours = [_hours(table[name].sum()) for name in ("left_hours", "done_estimated_hours", "done_measured_hours")]
     total = ["total", f"{left:,}", hours[0], str(unknown or ""), f"{done:,}", *hours[1:], ""]
-    return "\n".join([*lines, f"| {' | '.join(total)} |"])
+    return markdown_table(heads, [*lines, total], left=1)
 
 
 def _hours(hours: float | None) -> str:

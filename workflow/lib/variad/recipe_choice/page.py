@@ -4,7 +4,7 @@ from typing import Any
 
 import pandas as pd
 
-from variad.paper.markdown_parts import markdown_rows, quoted
+from variad.paper.markdown_parts import markdown_page, markdown_table
 
 LEGEND = (
     "Every source of synthetic anomalies chooses, in each run, the training set whose detector tells its anomalies "
@@ -18,16 +18,16 @@ LEGEND = (
 HEADS = ("source", "chosen (runs)", "selected", "default", "oracle", "average", "regret", "gain", "best", "τ")
 
 
-def to_markdown(table: pd.DataFrame, caption: str, default: str) -> str:
+def recipe_page(table: pd.DataFrame, caption: str, default: str) -> str:
     """Table ``recipes`` as Markdown; ``caption`` says on what scale the study ran."""
-    parts = ["# Recipes chosen by synthetic anomalies", quoted(caption), LEGEND.format(default=default)]
+    parts = [LEGEND.format(default=default)]
     for (dataset, category, detector, scenario), rows in table.groupby(
         ["dataset", "category", "detector", "scenario"], sort=False
     ):
         count = f"{rows['recipes'].iloc[0]} recipes, {rows['runs'].iloc[0]} runs."
         parts += [f"## {dataset}, {category}: {detector}, {str(scenario).replace('_', '-')}", count]
-        parts.append(markdown_rows(HEADS, [_cells(row) for row in rows.to_dict("records")], 2))
-    return "\n\n".join(part for part in parts if part) + "\n"
+        parts.append(markdown_table(HEADS, [_cells(row) for row in rows.to_dict("records")], left=2))
+    return markdown_page("Recipes chosen by synthetic anomalies", caption, *parts)
 
 
 def _cells(row: dict[Any, Any]) -> list[str]:

@@ -1,49 +1,32 @@
-"""The Markdown that our tables are written in, as HTML: headings, quotations, paragraphs, tables and code, no more."""
+"""The Markdown that our tables are written in, as HTML."""
 
-import re
-from collections.abc import Iterator
+from markdown_it import MarkdownIt
 
-from variad.report.embedding import text
+# Headings, quotations, paragraphs, tables and code, no more: a user's names stay as they are and hold no markup.
+_MARKDOWN = MarkdownIt("zero").enable(["heading", "blockquote", "table", "backticks", "newline"])
+_TABLE = '<div class="scroll" tabindex="0" role="region" aria-label="Table"><table>'
+for _kind, _html in {
+    "blockquote_open": "",
+    "blockquote_close": "",
+    "table_open": _TABLE,
+    "table_close": "</table></div>",
+    "softbreak": " ",
+    "hardbreak": " ",
+}.items():
+    _MARKDOWN.add_render_rule(_kind, lambda *_, html=_html: html)
 
 
 def to_html(markdown: str) -> str:
     """HTML of a Markdown table page; its headings become h2 and h3, everything is escaped."""
-    blocks = re.split(r"\n{2,}", markdown.strip())
-    return "\n".join(_block(block.splitlines()) for block in blocks if block.strip())
-
-
-def _block(lines: list[str]) -> str:
-    first = lines[0]
-    if first.startswith("#"):
-        level = min(6, len(first) - len(first.lstrip("#")) + 1)
-        return f"<h{level}>{_inline(first.lstrip('# '))}</h{level}>"
-    if first.startswith("|"):
-        return _table(lines)
-    said = " ".join(line.removeprefix("> ").removeprefix(">") for line in lines)
-    return f'<p class="faint">{_inline(said)}</p>'
-
-
-def _table(lines: list[str]) -> str:
-    heads, rule, *rows = (_cells(line) for line in lines)
-    kinds = [' class="number"' if mark.strip().endswith(":") else "" for mark in rule]
-    head = "".join(f'<th scope="col"{kind}>{_inline(cell)}</th>' for cell, kind in zip(heads, kinds, strict=True))
-    body = "\n".join(
-        "<tr>" + "".join(f"<td{kind}>{_inline(cell)}</td>" for cell, kind in zip(row, kinds, strict=True)) + "</tr>"
-        for row in rows
-    )
-    table = f"<table><thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody></table>"
-    return f'<div class="scroll" tabindex="0" role="region" aria-label="Table">{table}</div>'
-
-
-def _cells(line: str) -> list[str]:
-    inside = line.strip().removeprefix("|").removesuffix("|")
-    return [cell.strip().replace("\\|", "|") for cell in re.split(r"(?<!\\)\|", inside)]
-
-
-def _inline(words: str) -> str:
-    return "".join(_spans(text(words)))
-
-
-def _spans(escaped: str) -> Iterator[str]:
-    for number, part in enumerate(escaped.split("`")):
-        yield f"<code>{part}</code>" if number % 2 else part
+    tokens = _MARKDOWN.parse(markdown)
+    for token in tokens:
+        token.block = False  # all in one line
+        if token.type in ("heading_open", "heading_close"):
+            token.tag = f"h{min(6, int(token.tag[1]) + 1)}"
+        elif token.type == "paragraph_open":
+            token.attrs = {"class": "faint"}
+        elif token.type in ("th_open", "td_open"):
+            is_number = token.attrs.get("style") == "text-align:right"
+            token.attrs = {"scope": "col"} if token.type == "th_open" else {}
+            token.attrs |= {"class": "number"} if is_number else {}
+    return _MARKDOWN.renderer.render(tokens, _MARKDOWN.options, {})

@@ -9,6 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from variad.files import writing
+from variad.paper.markdown_parts import markdown_page, markdown_table
 from variad.selection.judgement import tau_interval
 
 Array = NDArray[Any]
@@ -17,6 +18,7 @@ KEY = ["dataset", "category", "benchmark", "source"]
 MEANS = ["selected", "oracle", "average", "default", "regret", "best_picked", "tau", "half_split_tau"]
 PERCENT = ["selected", "oracle", "average", "default", "regret"]
 COLUMNS = [*KEY, "runs", "candidates", *MEANS[:-1], "tau_low", "tau_high", "half_split_tau"]
+HEADS = ("source", *PERCENT, "τ", "best")
 DECIMALS = 4
 MANY_CATEGORIES = 15
 LEGEND = (
@@ -59,9 +61,9 @@ def selection_summary(
     return _rounded(whole[COLUMNS])
 
 
-def to_markdown(summary: pd.DataFrame, title: str, caption: str) -> str:
+def selection_page(summary: pd.DataFrame, title: str, caption: str) -> str:
     """A table for each data set, category and benchmark, a row a source; many categories are left to the CSV."""
-    parts = [f"# {title}", *(f"> {line}" for line in caption.splitlines()), LEGEND, CONTROLS]
+    parts = [LEGEND, CONTROLS]
     for (dataset, category, benchmark), rows in summary.groupby(KEY[:3], sort=False):
         categories = set(summary.loc[summary["dataset"] == dataset, "category"])
         if len(categories) > MANY_CATEGORIES and not str(category).startswith("average"):
@@ -70,8 +72,8 @@ def to_markdown(summary: pd.DataFrame, title: str, caption: str) -> str:
         parts.append(f"## {dataset}, {category}: {str(benchmark).replace('_', ' ')}")
         bound = _number(first["half_split_tau"], 2)
         parts.append(f"{first['candidates']} candidates, {first['runs']} runs, half-split τ {bound}.")
-        parts.append(_rows(rows))
-    return "\n\n".join(parts) + "\n"
+        parts.append(markdown_table(HEADS, [_cells(row) for row in rows.to_dict("records")], left=len(HEADS)))
+    return markdown_page(title, caption, *parts)
 
 
 def write_markdown(path: str | Path, text: str) -> None:
@@ -122,14 +124,11 @@ def _rounded(table: pd.DataFrame) -> pd.DataFrame:
     return table.assign(**{name: values.round(DECIMALS) + 0.0 for name, values in numbers.items()})
 
 
-def _rows(rows: pd.DataFrame) -> str:
-    lines = ["| source | selected | oracle | average | default | regret | τ | best |", "|---" * 8 + "|"]
-    for row in rows.to_dict("records"):
-        cells = [f"`{row['source']}`", *(_number(row[name], 1) for name in PERCENT)]
-        bounds = f" [{row['tau_low']:+.2f}, {row['tau_high']:+.2f}]" if pd.notna(row["tau_low"]) else ""
-        tau = f"{row['tau']:+.2f}{bounds}" if pd.notna(row["tau"]) else ""
-        lines.append("| " + " | ".join([*cells, tau, f"{100 * row['best_picked']:.0f} %"]) + " |")
-    return "\n".join(lines)
+def _cells(row: Mapping[Any, Any]) -> list[str]:
+    bounds = f" [{row['tau_low']:+.2f}, {row['tau_high']:+.2f}]" if pd.notna(row["tau_low"]) else ""
+    tau = f"{row['tau']:+.2f}{bounds}" if pd.notna(row["tau"]) else ""
+    numbers = [_number(row[name], 1) for name in PERCENT]
+    return [f"`{row['source']}`", *numbers, tau, f"{100 * row['best_picked']:.0f} %"]
 
 
 def _number(value: Any, digits: int) -> str:
