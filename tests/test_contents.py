@@ -3,6 +3,7 @@
 import pytest
 
 from variad.contents import filling, retract_incomplete
+from variad.errors import UserError
 
 
 def fill(folder, names):
@@ -33,3 +34,17 @@ def test_a_list_is_retracted_when_a_file_is_gone(tmp_path):
     assert retract_incomplete([tmp_path]) == [tmp_path / "broken/contents.txt"]
     assert not (tmp_path / "broken/contents.txt").exists()
     assert (tmp_path / "whole/contents.txt").exists()
+
+
+@pytest.mark.parametrize("name", ["results/gallery/mine/../contents.txt", "../contents.txt", "contents.txt"])
+def test_a_folder_that_is_another_than_its_path_says_is_not_emptied(tmp_path, monkeypatch, name):
+    work = tmp_path / "work"
+    (work / "results/gallery/mine").mkdir(parents=True)
+    kept = [tmp_path / "kept", work / "kept", work / "results/gallery/kept"]
+    for path in kept:
+        path.write_text("")
+    monkeypatch.chdir(work)
+    for contents in (name, work / name):
+        with pytest.raises(UserError, match="expected a file in a folder of its own"), filling(contents):
+            raise AssertionError
+    assert all(path.exists() for path in kept)

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from variad.errors import UserError
 from variad.files import writing
 
 NAME = "contents.txt"
@@ -16,8 +17,15 @@ NAME = "contents.txt"
 
 @contextmanager
 def filling(contents: str | Path) -> Iterator[Path]:
-    """Give the emptied folder of a ``contents.txt`` to fill; the list is written when the block ends well."""
+    """Give the emptied folder of a ``contents.txt`` to fill; the list is written when the block ends well.
+
+    Raises:
+        UserError: the path leads through ``..``, or to the working directory or one above it, so that more would be
+            emptied than the folder that it names.
+    """
     folder = Path(contents).parent
+    if ".." in folder.parts or Path.cwd().is_relative_to(folder.resolve()):
+        raise UserError(f"{contents}: expected a file in a folder of its own, without '..', found another.")
     if folder.exists():
         shutil.rmtree(folder)
     folder.mkdir(parents=True)
