@@ -4,6 +4,7 @@ import os
 import re
 
 from snakemake.exceptions import WorkflowError
+from snakemake.io import _IOFile
 from snakemake.iocontainers import Wildcards
 
 from variad.ablations.entries import (
@@ -16,7 +17,7 @@ from variad.ablations.entries import (
 from variad.code_inputs import library_files
 from variad.config_references import check_predict
 from variad.configuration import merged, resolve
-from variad.contents import retract_incomplete
+from variad.contents import incomplete_lists
 from variad.datasets import CLASS_ADAPTERS, RENDERED_ADAPTERS
 from variad.datasets.folder import category_folders
 from variad.detectors import method_file
@@ -289,9 +290,36 @@ def category_groups():
     }
 
 
-# only the main process looks: a job on a cluster must not retract what another one is about to read
+def take_for_missing(lists):
+    """Have Snakemake take lists of folders that lack a file for missing, each until a job writes it anew.
+
+    Nothing is deleted: this file is read for a dry run too, and `onstart` comes after the DAG was built.
+    """
+    written = {str(path): path.stat().st_mtime_ns for path in lists}
+    exists_local = _IOFile.exists_local
+
+    async def exists_whole(file):
+        there, time = await exists_local(file), written.get(str(file))
+        return there and (time is None or os.stat(file).st_mtime_ns != time)
+
+    if written:
+        _IOFile.exists_local = exists_whole
+
+
+def result_folders():
+    """The folders of every category, and the pages of the gallery."""
+    return [
+        folder
+        for dataset, entry in config["datasets"].items()
+        for category in entry["categories"]
+        for folder in (
+            f"results/{dataset}/{category}",
+            f"results/gallery/{dataset}/{category}",
+        )
+    ]
+
+
+# only the main process looks: to a job on a cluster, what another one is about to make anew is no business of its own
 if workflow.is_main_process:
     check_results_folder()
-    retract_incomplete(
-        f"results/{dataset}/{category}" for dataset, category in study_categories()
-    )
+    take_for_missing(incomplete_lists(result_folders()))
