@@ -1,21 +1,33 @@
-"""The schema of the config says what the code does: the names, defaults and values of every setting."""
+"""The reference of the config: README.md says what the schema says, and the schema says what the code does."""
 
 import dataclasses
 import importlib
 import inspect
+import re
+import runpy
+from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from jsonschema import Draft202012Validator
 
+from variad.anomalies.direction import DirectionSettings
+from variad.anomalies.image_sources import make_from_images
+from variad.anomalies.style_mix import MixSettings
 from variad.configuration import SCHEMA, load_yaml
 from variad.datasets import ADAPTERS
 from variad.detectors import METHODS, detector_class
 from variad.detectors.base import Extractor
 from variad.detectors.efficientad.settings import EfficientADSettings
+from variad.encoders import load_encoder
 from variad.errors import UserError
+from variad.generation.settings import GenerationSettings
+from variad.selection.neighbours import Neighbours
 
 ROOT = load_yaml(SCHEMA)
+reference = SimpleNamespace(**runpy.run_path("config/generate.py"))
+README = reference.README.read_text("utf-8")
 DETECTORS = ROOT["$defs"]["detector_settings"]
 SETTINGS = ROOT["$defs"]["adapter_settings"]
 # values at and around the ends of the settings' ranges
@@ -24,12 +36,22 @@ PROBES = [None, True, -1, 0, 1e-6, 0.5, 1, 1.5, 3, 4, 6, 64, 1000, "", "none", "
 
 def resolved(node: dict[str, Any]) -> dict[str, Any]:
     """A part of the schema in place of a reference to it."""
-    if "$ref" not in node:
-        return node
-    target: Any = ROOT
-    for part in node["$ref"].removeprefix("#/").split("/"):
-        target = target[part]
-    return {**resolved(target), **node}
+    return reference.resolved(node, ROOT)
+
+
+def mappings(node: dict[str, Any], path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
+    """Every mapping with known keys below a part of the schema, by its path."""
+    node = resolved(node)
+    if "properties" in node:
+        yield path, node
+    each = node.get("additionalProperties")
+    below = {**node.get("properties", {}), **({"*": each} if isinstance(each, dict) else {})}
+    for name, child in below.items():
+        yield from mappings(child, f"{path}.{name}".removeprefix("."))
+
+
+ALL = dict(mappings(ROOT))
+KEYS = [(path, key, resolved(node)) for path, part in ALL.items() for key, node in part["properties"].items()]
 
 
 def validator(node: dict[str, Any]) -> Draft202012Validator:
@@ -119,3 +141,84 @@ def test_an_adapter_s_defaults_are_allowed(adapter: str) -> None:
 def test_settings_are_schemas_that_name_what_they_are_for(part: dict[str, Any]) -> None:
     Draft202012Validator.check_schema(part)
     assert all(resolved(node)["description"] for node in resolved(part)["properties"].values())
+
+
+def test_the_readme_is_what_the_schema_gives() -> None:
+    assert reference.filled(README, ROOT) == README, "run `make reference`"
+
+
+def test_a_changed_schema_changes_the_readme() -> None:
+    changed = load_yaml(SCHEMA)
+    changed["$defs"]["recipe"]["properties"]["iterations"]["default"] = 21
+    new = set(reference.filled(README, changed).splitlines()) - set(README.splitlines())
+    assert len(new) == 1 and "| `iterations` | `generate` |" in new.pop()
+
+
+@pytest.mark.parametrize("section", ROOT["properties"])
+def test_every_key_is_in_the_table_of_its_section(section: str) -> None:
+    text = README.split(f"\n## {section}\n")[1].split("\n## ")[0]
+    assert "\n| key |" in text or "\n| entry |" in text
+    for path, key, _ in KEYS:
+        # data sets and categories may override keys that have a table of their own
+        if path.split(".")[0] == section and path != "datasets.*.prompts":
+            assert re.search(rf"[`.{{ ]{re.escape(key)}[`:,.}}]", text), f"{path}.{key}"
+
+
+def test_overridden_prompts_are_prompts() -> None:
+    said = {"default": None, "from": "", "description": ""}
+    own, overriding = (
+        {name: {**resolved(node), **said} for name, node in ALL[path]["properties"].items()}
+        for path in ("prompts", "datasets.*.prompts")
+    )
+    assert own == overriding
+
+
+def test_links_lead_to_the_sections() -> None:
+    links = re.findall(r"\[(\w+)\]\(#(\w+)\)", README)
+    assert [name for name, _ in links] == re.findall(r"^## (\w+)$", README, re.M)
+    assert all(name == anchor for name, anchor in links)
+
+
+def test_defaults_are_allowed_and_origins_known() -> None:
+    for path, key, node in KEYS:
+        if "default" in node and node["default"] != {}:  # an empty mapping is filled with the defaults below it
+            assert validator(node).is_valid(node["default"]), f"{path}.{key}"
+        origins = re.findall(r"\[(\w+)\]", node.get("from", "[1]"))
+        assert set(origins) <= {"1", "2", "lit", "assumed", "ours"}
+        assert origins or node["from"].startswith("as `"), f"{path}.{key}"
+
+
+def test_names_that_the_code_knows_are_explained() -> None:
+    for key, known in (("datasets.*.adapter", ADAPTERS), ("detectors.*.method", METHODS)):
+        explained = re.findall(r"`(\w+)`", reference.find(ROOT, key)["description"])
+        assert [name for name in known if name not in explained] == []
+
+
+def heeded(path: str, method: str) -> dict[str, Any]:
+    """Default of each key that only one method, or that one and others, heed."""
+    nodes = {name: resolved(node) for name, node in ALL[path]["properties"].items()}
+    return {name: node.get("default") for name, node in nodes.items() if method in node.get("of", [])}
+
+
+def test_methods_heed_what_the_code_takes() -> None:
+    for path, key, node in KEYS:
+        keys = ALL[path]["properties"]
+        kinds = resolved(keys.get("method", keys.get("kind", {}))).get("enum", [])
+        assert set(node.get("of", [])) <= set(kinds), f"{path}.{key}"
+    mixed, edited = (heeded("anomaly_sources.*", method) for method in ("style_mix", "text_edit"))
+    made = dataclasses.asdict(MixSettings())
+    assert {name: mixed[name] for name in made} == made
+    assert mixed.keys() - made.keys() == {"diffusion_model", "steps", "batch_size"}
+    learned = dataclasses.asdict(DirectionSettings())
+    assert {name: edited[name] for name in learned} == learned
+    blurred = inspect.signature(make_from_images).parameters
+    assert heeded("anomaly_sources.*", "blurred") == {"resolution": blurred["resolution"].default}
+    assert heeded("anomaly_sources.*", "unrelated") == {"images": blurred["donor_images"].default}
+    generated = [field.name for field in dataclasses.fields(GenerationSettings)]
+    assert heeded("training_sets.*", "generate").keys() == {"vqgan", "encoder", *generated}
+    near, arguments = heeded("candidates.*", "neighbours"), inspect.signature(Neighbours).parameters
+    assert {name: near[name] for name in ("grid", "bank_patches")} == {
+        name: arguments[name].default for name in ("grid", "bank_patches")
+    }
+    temperature = inspect.signature(load_encoder).parameters["temperature"].default
+    assert heeded("encoders.*", "conse") == {"temperature": temperature}
