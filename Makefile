@@ -18,7 +18,7 @@ define set_up
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: help demo plan test bench lint lock clean
+.PHONY: help demo plan test bench lint lock reference clean
 
 help:
 	@echo "make demo    set up $(VENV), run the workflow on the data that come with it, print the result table"
@@ -29,6 +29,7 @@ help:
 	@echo "             the detectors against anomalib, about an hour on a core; writes benchmarks/*.csv"
 	@echo "make lint    the first part of make test"
 	@echo "make lock    resolve envs/*.in again: envs/*.lock, and the conda environments made from them"
+	@echo "make reference  make the tables of config/README.md from the schema of the config"
 	@echo "make clean   remove $(VENV), $(BENCH_VENV) and what tools left behind; results/ stays"
 	@echo
 	@echo "Settings: PYTHON=$(PYTHON) (3.11 or newer)  VENV=$(VENV)  BENCH_VENV=$(BENCH_VENV)  CORES=$(CORES)"
@@ -69,6 +70,10 @@ lint:
 lock:
 	$(set_up) "$(VENV)" requirements-test
 	"$(VENV)/bin/python" envs/generate.py --resolve
+
+reference:
+	$(set_up) "$(VENV)" requirements
+	$(IN_VENV) config/generate.py
 
 clean:
 	rm -rf "$(VENV)" "$(BENCH_VENV)" .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -78,7 +78,8 @@ def included(source: str) -> set[str]:
 def conda_environment(name: str, pins: list[Pin]) -> str:
     """The text of ``<name>.yaml``."""
     head = f"# Made by envs/generate.py from {name}.in and requirements.lock: change those, then `make lock`.\n"
-    conda = f"channels:\n  - conda-forge\n  - nodefaults\ndependencies:\n  - python ={PYTHON}\n  - pip\n  - pip:\n"
+    # no `nodefaults`, a word up to conda 26.6 and a channel that does not exist from 26.7 on
+    conda = f"channels:\n  - conda-forge\ndependencies:\n  - python ={PYTHON}\n  - pip\n  - pip:\n"
     return head + conda + "".join(f"      - {pin.requirement}\n" for pin in closure(pins, included(f"{name}.in")))
 
 

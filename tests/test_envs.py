@@ -35,10 +35,30 @@ def _normalised(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
+def _normalised_name(requirement: str) -> str:
+    return _normalised(requirement.split("==")[0])
+
+
 @pytest.mark.parametrize("name", generate.CONDA_ENVIRONMENTS)
 def test_conda_environment_is_what_the_lock_gives(name: str) -> None:
     expected = generate.conda_environment(name, generate.read_lock(ENVS / "requirements.lock"))
     assert (ENVS / f"{name}.yaml").read_text(encoding="utf-8") == expected, "run `make lock`"
+
+
+@pytest.mark.parametrize("name", generate.CONDA_ENVIRONMENTS)
+def test_conda_environment_holds_a_channel_a_python_and_the_pins_and_nothing_else(name: str) -> None:
+    """Since conda 26.7 every entry of ``channels`` is a channel, ``nodefaults`` too; a prefix is Snakemake's."""
+    text = (ENVS / f"{name}.yaml").read_text(encoding="utf-8")
+    environment = yaml.safe_load(text)
+    assert list(environment) == ["channels", "dependencies"]
+    assert environment["channels"] == ["conda-forge"]
+    python, pip, listed = environment["dependencies"]
+    assert [python, pip, list(listed)] == ["python =3.11", "pip", ["pip"]]
+    locked = {pin.requirement for pin in generate.read_lock(ENVS / "requirements.lock")}
+    assert listed["pip"] and set(listed["pip"]) <= locked
+    assert listed["pip"] == sorted(set(listed["pip"]), key=_normalised_name)
+    assert all(re.fullmatch(r"[a-z0-9-]+==[\w.]+( ; [^@]+)?", line) for line in listed["pip"])
+    assert not re.search(r"://|@|defaults|^\s*-?\s*-[-a-z]", text, re.M)
 
 
 def test_conda_environments_pin_the_versions_of_the_lock_and_hold_the_base() -> None:

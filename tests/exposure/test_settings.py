@@ -63,7 +63,7 @@ def test_mistakes(sources: dict[str, list[str]], added: str | None, sentence: st
 def test_the_default_goes_with_a_users_own_data_and_selection() -> None:
     """Sections are taken whole, so that the default's exposure has to fit whatever data sets a config names."""
     given = {
-        "datasets": {"lid": {"adapter": "folder", "categories": {"lid": {"class_name": "lid"}}}},
+        "datasets": {"lid": {"adapter": "folder", "path": "photos", "categories": {"lid": {"class_name": "lid"}}}},
         "selection": {"datasets": {"lid": None}, "sources": ["scar"], "candidates": ["lite0"]},
     }
     for config in (resolve({}, "config/config.yaml"), resolve(given, "config/config.yaml")):

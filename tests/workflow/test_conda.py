@@ -3,6 +3,7 @@
 import shutil
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -39,9 +40,22 @@ def test_environment_alone_imports_all_that_its_rules_need(environment: str, tmp
     shutil.rmtree(tmp_path / "environment")  # gigabytes, which pytest would keep
 
 
+def test_the_stand_in_takes_channels_as_conda_does() -> None:
+    old, new = (partial(stand_in.searched_channels, version=version) for version in (stand_in.OLD, stand_in.NEW))
+    assert old(["conda-forge", "nodefaults"]) == new(["conda-forge"]) == ["conda-forge"]
+    assert old(["conda-forge"]) == ["conda-forge", "defaults"]
+    with pytest.raises(SystemExit, match=r"UnavailableInvalidChannel.*nodefaults"):
+        new(["conda-forge", "nodefaults"])
+
+
 @pytest.mark.slow
-def test_rules_run_with_use_conda(tmp_path: Path) -> None:
-    environment = stand_in.install_beside(tmp_path / "conda")
+@pytest.mark.parametrize(
+    ("version", "channels"),
+    [(stand_in.OLD, ["conda-forge", "defaults"]), (stand_in.NEW, ["conda-forge"])],
+    ids=["old conda", "new conda"],
+)
+def test_rules_run_with_use_conda(version: str, channels: list[str], tmp_path: Path) -> None:
+    environment = stand_in.install_beside(tmp_path / "conda", version)
     environment.pop("PYTHONDONTWRITEBYTECODE", None)
     study = tmp_path / "study"
     study.mkdir()
@@ -60,6 +74,7 @@ def test_rules_run_with_use_conda(tmp_path: Path) -> None:
         assert done.returncode == 0, done.stderr[-8000:]
     prefixes = [path for path in (study / ".snakemake" / "conda").iterdir() if path.is_dir()]
     assert len(prefixes) == 1
+    assert (prefixes[0] / "channels.txt").read_text(encoding="utf-8").splitlines() == channels
     # Python writes what it compiled beside what it imported: the scripts took numpy from here.
     assert list(prefixes[0].glob("lib/python*/site-packages/numpy/__pycache__"))
     for name in ("manifest.csv", "shots.csv"):

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 import yaml
 
+from variad.files import sha256
 from variad.tables import read_table
 
 from .running import ROOT, TINY, planned, succeed
@@ -100,12 +101,47 @@ def test_a_prompt_setting_of_one_data_set_touches_only_what_depends_on_it(finish
     assert {"index_category", "pack_category", "extract_features", "build_conse"}.isdisjoint(jobs)
 
 
+@pytest.mark.parametrize("lost", [False, True], ids=["whole", "a map gone"])
+def test_nothing_but_a_run_changes_the_folder(finished, lost, tmp_path):
+    """And a dry run announces that the map will be made again, by a run that needs it."""
+    folder, maps = tmp_path, f"{CELL}/maps/run_0/mono"
+    shutil.copytree(finished, folder, dirs_exist_ok=True)  # with all times
+    if lost:
+        next((folder / maps).rglob("*.tiff")).unlink()
+    before, whole = listing(folder), listing(finished)
+    assert len(before) == len(whole) - lost > 1000
+    jobs, of_predict = planned(folder), planned(folder, "predict")
+    for arguments in (["--lint"], ["--summary"], ["--dag"], ["--list-changes", "params"]):
+        succeed(folder, *arguments)
+    assert listing(folder) == before
+    assert jobs.get("score_test_set", 0) == lost and "train_detector" not in jobs
+    assert "predict_images" in of_predict and "score_test_set" not in of_predict
+    if lost:
+        succeed(folder, "--cores", "2")
+        assert planned(folder) == {}
+        after = {name: row for name, row in listing(folder).items() if name.startswith(maps)}
+        assert after and {name: row[-1] for name, row in after.items()} == {name: whole[name][-1] for name in after}
+        assert listing(folder).keys() == whole.keys()
+
+
+def listing(folder: Path) -> dict[str, tuple[int, int, str]]:
+    """Size, time and hash of everything in a folder, but for what Snakemake notes of its own call."""
+    own = {".snakemake/log", ".snakemake/iocache"}
+    found = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*")}
+    return {
+        name: (path.stat().st_size, path.stat().st_mtime_ns, sha256(path) if path.is_file() else "")
+        for name, path in found.items()
+        if not own & {name, *map(str, Path(name).parents)} and name != ".snakemake"
+    }
+
+
 @pytest.mark.parametrize(
     ("lost", "rule"),
     [
         (f"{CELL}/scores.csv", "score_test_set"),
         (f"{CELL}/model/run_1.safetensors", "train_detector"),
         (f"{CELL}/maps/run_0/mono/test/good", "score_test_set"),
+        ("results/gallery/elpv/mono/index.html", "build_gallery_page"),
         ("results/elpv/mono/one_shot/generated/contact_sheet.png", "plot_contact_sheet"),
         ("results/tables/summary.csv", "aggregate_metrics"),
     ],

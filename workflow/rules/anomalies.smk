@@ -3,9 +3,7 @@ rule invert_images:
     input:
         images=rules.pack_category.output.images,
         support="results/{dataset}/{category}/support.csv",
-        weights=lambda wildcards: file_of_package_or_user(
-            config["diffusion_models"][wildcards.diffusion_model].get("weights")
-        ),
+        weights=lambda wildcards: files_of_diffusion_model(wildcards.diffusion_model),
         code=code_of("invert_images"),
     output:
         inversions="results/{dataset}/{category}/anomalies/inversions/{diffusion_model}.h5",

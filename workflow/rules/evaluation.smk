@@ -48,10 +48,7 @@ rule aggregate_category:
 # the face of a run: all categories and their averages
 rule aggregate_metrics:
     input:
-        draws=[
-            f"results/tables/{dataset}/{category}.bootstrap.h5"
-            for dataset, category in study_categories()
-        ],
+        draws=draws_of_study,
         published=ROOT / "resources/published/auroc.csv",
         code=code_of("aggregate_metrics"),
     output:
@@ -145,7 +142,7 @@ rule tabulate_overlap:
 # training sets against each other, for the pairs that the config names
 rule compare_training_sets:
     input:
-        draws=rules.aggregate_metrics.input.draws,
+        draws=draws_of_study,
         code=code_of("compare_training_sets"),
     output:
         table="results/tables/contrasts.csv",
@@ -173,7 +170,7 @@ rule record_provenance:
             f"results/{dataset}/{category}/manifest.csv"
             for dataset, category in study_categories()
         ],
-        weights=study_weights(),
+        weights=study_weights,
         code=code_of("record_provenance"),
     output:
         record="results/tables/provenance.json",

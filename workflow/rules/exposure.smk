@@ -35,7 +35,9 @@ rule expose_outliers:
         anomalies=anomalies_of_exposure("anomalies.h5"),
         anomaly_manifests=anomalies_of_exposure("manifest.csv"),
         added=rules.extend_support.output.images if config["exposure"]["added"] else [],
-        weights=file_of_package_or_user(config["exposure"]["weights"]),
+        weights=lambda wildcards: file_of_package_or_user(
+            config["exposure"]["weights"], "exposure.weights"
+        ),
         code=code_of("expose_outliers"),
     output:
         scores="results/{dataset}/{category}/exposure/scores.csv",

@@ -46,11 +46,7 @@ rule list_candidates:
             if wildcards.word_source == "wordlist"
             else rules.fetch_wordnet.output.dictionary
         ),
-        wordlist=lambda wildcards: (
-            prompt_settings(wildcards)["wordlist"] or []
-            if wildcards.word_source == "wordlist"
-            else []
-        ),
+        wordlist=wordlist_of,
         code=code_of("list_candidates"),
     output:
         candidates="results/{dataset}/{category}/candidates/{word_source}.csv",

@@ -2,6 +2,10 @@
 
 An environment is a virtual environment of this Python with the YAML's pip list, installed without following
 dependencies: what is not in the list is not there, and whether the list is complete can be asked.
+
+It makes of ``channels`` what the version of conda that it is told to be does: up to 26.6 ``nodefaults`` was no channel
+but a word, without which those of the user's own configuration were searched too, after the file's; from 26.7 on every
+entry is a channel.
 """
 
 import argparse
@@ -15,16 +19,31 @@ from pathlib import Path
 import yaml
 
 ROOT = Path(__file__).resolve().parents[3]
+OLD, NEW = "25.1.0", "26.9.0"
+CONFIGURED = ("defaults",)  # what a conda from Anaconda's installers is configured with
+REACHABLE = ("conda-forge", "defaults")
 
 
-def install_beside(folder: Path) -> dict[str, str]:
+def install_beside(folder: Path, version: str = NEW) -> dict[str, str]:
     """Put ``conda`` and ``activate`` into ``folder/bin``; return the environment variables that go with them."""
     (folder / "bin").mkdir(parents=True)
     conda = folder / "bin" / "conda"
     conda.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{__file__}" "$@"\n', encoding="utf-8")
     conda.chmod(0o755)
     (folder / "bin" / "activate").write_text('export PATH="$1/bin:$PATH" CONDA_PREFIX="$1"\n', encoding="utf-8")
-    return {**os.environ, "PATH": f"{folder / 'bin'}:{os.environ['PATH']}", "STAND_IN_PREFIX": str(folder)}
+    path = f"{folder / 'bin'}:{os.environ['PATH']}"
+    return {**os.environ, "PATH": path, "STAND_IN_PREFIX": str(folder), "STAND_IN_VERSION": version}
+
+
+def searched_channels(listed: list[str], version: str) -> list[str]:
+    """The channels that ``conda env create`` searches for an environment file that lists these."""
+    if tuple(map(int, version.split("."))) < (26, 7):
+        special = "nodefaults" in listed
+        listed = [name for name in listed if name != "nodefaults"] + ([] if special else list(CONFIGURED))
+    for name in listed:
+        if name not in REACHABLE:
+            sys.exit(f"UnavailableInvalidChannel: HTTP 404 NOT FOUND for channel {name}")
+    return listed
 
 
 def create(file: Path, prefix: Path) -> Path:
@@ -55,7 +74,7 @@ def main(arguments: list[str]) -> None:
     if arguments == ["info", "--json"]:
         print(json.dumps({"conda_prefix": os.environ["STAND_IN_PREFIX"], "platform": "linux-64"}))
     elif arguments == ["--version"]:
-        print("conda 25.1.0")
+        print(f"conda {os.environ['STAND_IN_VERSION']}")
     elif arguments == ["config", "--get", "channel_priority", "--json"]:
         print(json.dumps({"get": {"channel_priority": "strict"}}))
     elif arguments == ["clean", "-y", "--tarballs"]:
@@ -67,7 +86,10 @@ def main(arguments: list[str]) -> None:
         parser.add_argument("--file", type=Path)
         parser.add_argument("--prefix", type=Path)
         parsed = parser.parse_args(arguments[2:])
+        listed = yaml.safe_load(parsed.file.read_text(encoding="utf-8"))["channels"]
+        channels = searched_channels(listed, os.environ["STAND_IN_VERSION"])
         create(parsed.file, parsed.prefix)
+        (parsed.prefix / "channels.txt").write_text("\n".join(channels), encoding="utf-8")
     else:
         sys.exit(f"the stand-in for conda does not know: {' '.join(arguments)}")
 

@@ -1,44 +1,73 @@
 """The config of a study: completed from the default, checked against its schema, with cross references resolved."""
 
 import copy
-from collections.abc import Iterable
+import math
 from pathlib import Path
 from typing import Any
 
 import yaml
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError, best_match
+from jsonschema.validators import extend
 
 from variad.ablations.checks import check_ablations
-from variad.datasets import ADAPTERS
-from variad.detectors import check_method
-from variad.downloads.catalogue import CATALOGUE
+from variad.config_names import check_names
+from variad.config_references import check_predict, check_references, check_study
 from variad.errors import UserError
+from variad.exposure.settings import check_exposure
+from variad.recipe_choice.settings import check_recipes
 from variad.selection.settings import check_selection
 
 SELECTION_SECTIONS = {"anomaly_sources", "candidates", "selection"}
+# sections that change nothing of what a study finds, so that the default's caption holds with others in their place
+WITHOUT_EFFECT = {"run", "downloads", "plan"}
+LONGEST_SHOWN = 100  # characters of a wrong value
 SCHEMA = Path(__file__).resolve().parents[2] / "schemas" / "config.schema.yaml"
 Config = dict[str, Any]
+
+# YAML's .nan and .inf would pass every limit, and 2.0 is no number of runs
+_TYPES = Draft202012Validator.TYPE_CHECKER.redefine_many(
+    {
+        "number": lambda _, value: _is_plain_number(value) and math.isfinite(value),
+        "integer": lambda _, value: _is_plain_number(value) and isinstance(value, int),
+    }
+)
+# the safe loader in C, ten times as fast, where PyYAML was built with it: every job on a cluster reads the schema
+_LOADER = yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader
+Validator = extend(Draft202012Validator, type_checker=_TYPES)  # type: ignore[no-untyped-call]
 
 
 def resolve(given: Config, default: str | Path) -> Config:
     """Complete, check and return a config.
 
     A top-level section that ``given`` holds replaces the default's whole section; one that it lacks is taken from the
-    file ``default``; what a section leaves out is filled from the schema.
+    file ``default``; what a section leaves out is filled from the schema. The default's caption describes the default,
+    so that a config with another study in it has its own or none.
 
     Raises:
-        UserError: a key is unknown, a value breaks the schema, or a name that is referred to does not exist.
+        UserError: a key is unknown or no name for a folder, a value breaks the schema, a name that is referred to does
+            not exist, or parts of the config do not fit each other.
     """
-    config = load_yaml(default)
-    config.update(copy.deepcopy(given))
+    shipped = load_yaml(default)
+    config = {**copy.deepcopy(shipped), **copy.deepcopy(given)}
+    check_names(config)
     schema = load_yaml(SCHEMA)
     _fill_defaults(config, schema, schema)
     _check(config, schema)
-    _check_references(config)
+    _check_settings(config, schema)
     check_ablations(config)
-    if SELECTION_SECTIONS & set(given):  # the default's need not fit the data sets of a user who does not select
-        check_selection(config)
+    check_references(config)
+    check_study(config)
+    # the default's other sections need not fit the data sets of a user who does not ask for what they are about
+    for sections, check in (
+        ({"predict"}, check_predict),
+        (SELECTION_SECTIONS, check_selection),
+        ({"exposure"}, check_exposure),
+        ({"recipes"}, check_recipes),
+    ):
+        if sections & set(given):
+            check(config)
+    config["run"]["caption"] = _caption(given, shipped)
     return config
 
 
@@ -49,7 +78,7 @@ def load_yaml(path: str | Path) -> Config:
         UserError: the file is missing, is not YAML, or holds no mapping.
     """
     try:
-        content = yaml.safe_load(Path(path).read_text("utf-8"))
+        content = yaml.load(Path(path).read_text("utf-8"), _LOADER)
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise UserError(f"{path}: expected a YAML file, found: {error}.") from error
     if not isinstance(content, dict):
@@ -62,35 +91,72 @@ def merged(default: Config, override: Config | None) -> Config:
     return {**default, **(override or {})}
 
 
-def _check(config: Config, schema: Config) -> None:
-    error = best_match(Draft202012Validator(schema).iter_errors(config))
+def _caption(given: Config, shipped: Config) -> str:
+    own: str | None = (given.get("run") or {}).get("caption")
+    if own is not None:
+        return own
+    changed = {section for section in given if given[section] != shipped.get(section)}
+    return "" if changed - WITHOUT_EFFECT else str(shipped["run"]["caption"])
+
+
+def _check(part: Any, schema: Config, key: str = "") -> None:
+    """Check a part of the config, ``key``, by the schema, or by a part of it with the whole one's ``$defs``."""
+    error = best_match(Validator(schema).iter_errors(part))
     if error is not None:
-        raise UserError(f"config key {_where(error)}: {_expectation(error)}.")
+        where = ".".join([*filter(None, [key]), *map(str, error.absolute_path)])
+        raise UserError(f"config key {where or '(top level)'}: {_expectation(error)}.")
 
 
-def _where(error: ValidationError) -> str:
-    return ".".join(str(part) for part in error.absolute_path) or "(top level)"
+def _check_settings(config: Config, schema: Config) -> None:
+    """What only a method or an adapter can say: its settings, and the categories of a published data set."""
+    parts = schema["$defs"]
+    for name, detector in config["detectors"].items():
+        settings = parts["detector_settings"].get(detector["method"], {})
+        _check(detector["settings"], {**settings, "$defs": parts}, f"detectors.{name}.settings")
+    for name, dataset in config["datasets"].items():
+        settings = parts["adapter_settings"].get(dataset["adapter"], {})
+        _check(dataset["settings"], {**settings, "$defs": parts}, f"datasets.{name}.settings")
+        known = {"propertyNames": parts["adapter_categories"].get(dataset["adapter"], {})}
+        _check(dataset["categories"], known, f"datasets.{name}.categories")
+    for section, settings in parts["training_settings"].items():
+        for name, entry in config[section].items():
+            _check(entry["training"], {**settings, "$defs": parts}, f"{section}.{name}.training")
+
+
+def _is_plain_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _expectation(error: ValidationError) -> str:
+    found = repr(error.instance)
+    found = found if len(found) <= LONGEST_SHOWN else f"{found[:LONGEST_SHOWN]}..."
+    if isinstance(error.schema, dict) and "expected" in error.schema:
+        return f"expected {error.schema['expected']}, found {found}"
     if error.validator == "additionalProperties" and isinstance(error.schema, dict):
         known = set(error.schema.get("properties", {}))
-        unknown = sorted(set(error.instance) - known)  # type: ignore[arg-type]
-        return f"expected only the keys {', '.join(sorted(known))}, found {', '.join(map(repr, unknown))}"
+        unknown = sorted(map(repr, set(error.instance) - known))  # type: ignore[arg-type]
+        expected = f"only the keys {', '.join(sorted(known))}" if known else "no keys"
+        return f"expected {expected}, found {', '.join(unknown)}"
     if error.validator == "required":
-        return f"expected {error.message}"
+        return f"expected the key {error.message.removesuffix(' is a required property')}, found none"
     descriptions = {
         "type": f"a value of type {error.validator_value}",
         "enum": f"one of {error.validator_value}",
         "minimum": f"at least {error.validator_value}",
         "exclusiveMinimum": f"more than {error.validator_value}",
         "maximum": f"at most {error.validator_value}",
+        "exclusiveMaximum": f"less than {error.validator_value}",
+        "multipleOf": f"a multiple of {error.validator_value}",
+        "const": repr(error.validator_value),
+        "uniqueItems": "every entry once",
+        "minLength": "a text that is not empty",
+        "maxItems": f"at most {error.validator_value} entries",
         "pattern": f"a value that matches {error.validator_value}",
         "minItems": f"at least {error.validator_value} entries",
         "minProperties": f"at least {error.validator_value} entries",
     }
-    expected = descriptions.get(str(error.validator))
-    return f"expected {expected}, found {error.instance!r}" if expected else error.message
+    described = descriptions.get(str(error.validator))
+    return f"expected {described}, found {found}" if described else error.message
 
 
 def _fill_defaults(node: Any, schema: Config, root: Config) -> None:
@@ -117,66 +183,3 @@ def _dereference(schema: Config, root: Config) -> Config:
     for part in schema["$ref"].removeprefix("#/").split("/"):
         target = target[part]
     return {**target, **{key: value for key, value in schema.items() if key != "$ref"}}
-
-
-def _check_references(config: Config) -> None:
-    """Every name that one section uses must be defined in another."""
-    for name, recipe in config["training_sets"].items():
-        _defined(config, f"training_sets.{name}.vqgan", recipe.get("vqgan"), "vqgans")
-        _defined(config, f"training_sets.{name}.encoder", recipe.get("encoder"), "encoders")
-    for name, detector in config["detectors"].items():
-        _check_method(name, detector["method"])
-        if detector["extractor"] not in config["extractors"] and not _is_used(config, name):
-            continue  # one of the default's, with extractors of the user's own
-        _defined(config, f"detectors.{name}.extractor", detector["extractor"], "extractors")
-        for layer in detector["layers"] or []:
-            _one_of(f"detectors.{name}.layers", layer, config["extractors"][detector["extractor"]]["layers"])
-    _defined(config, "prompts.encoder", config["prompts"]["encoder"], "encoders")
-    for name, model in config["diffusion_models"].items():
-        if not model["weights"] and not (model["kind"] == "diffusers" and model["model"]):
-            raise UserError(f"config key diffusion_models.{name}.weights: expected a file or folder, found none.")
-    for name, dataset in config["datasets"].items():
-        _one_of(f"datasets.{name}.adapter", dataset["adapter"], ADAPTERS)
-        encoder = dataset["prompts"].get("encoder")
-        _defined(config, f"datasets.{name}.prompts.encoder", encoder, "encoders")
-    for key, section in (("scenarios", "scenarios"), ("training_sets", "training_sets"), ("detectors", "detectors")):
-        for name in config["study"][key]:
-            _defined(config, f"study.{key}", name, section)
-    for name, part in config["study"]["only"].items():
-        _one_of("study.only", name, config["study"]["detectors"])
-        known = {key: config["study"][key] for key in ("scenarios", "training_sets")} | {"datasets": config["datasets"]}
-        for key, names in known.items():
-            for value in part.get(key, []):
-                _one_of(f"study.only.{name}.{key}", value, names)
-        if "original" not in part.get("training_sets", ["original"]):
-            raise UserError(f"config key study.only.{name}.training_sets: expected 'original' among them.")
-    _defined(config, "predict.training_set", config["predict"]["training_set"], "training_sets")
-    _defined(config, "predict.detector", config["predict"]["detector"], "detectors")
-    for name in (name for pair in config["study"]["contrasts"] for name in pair):
-        _one_of("study.contrasts", name, config["study"]["training_sets"])
-    for name in config["downloads"]["sources"]:
-        _one_of("downloads.sources", name, CATALOGUE)
-    if "original" not in config["study"]["training_sets"]:
-        raise UserError("config key study.training_sets: expected 'original' among them, found it missing.")
-
-
-def _is_used(config: Config, detector: str) -> bool:
-    return detector in config["study"]["detectors"] or detector == config["predict"]["detector"]
-
-
-def _check_method(detector: str, method: str) -> None:
-    try:
-        check_method(method)
-    except UserError as error:
-        raise UserError(f"config key detectors.{detector}.method: {str(error).partition(': ')[2]}") from error
-
-
-def _defined(config: Config, key: str, name: str | None, section: str) -> None:
-    if name is not None and name not in config[section]:
-        known = ", ".join(config[section])
-        raise UserError(f"config key {key}: expected one of {section} ({known}), found {name!r}.")
-
-
-def _one_of(key: str, name: str, known: Iterable[str]) -> None:
-    if name not in known:
-        raise UserError(f"config key {key}: expected one of {', '.join(known)}, found {name!r}.")

@@ -10,11 +10,26 @@ def dataset_root(wildcards):
     """Folder of a data set's files that is an input: the user's, or one that a rule fills."""
     dataset = dataset_of(wildcards)
     if dataset["path"]:
-        # a missing folder is the script's to report, in one sentence
-        return local_copy(dataset) if Path(dataset["path"]).is_dir() else []
+        if Path(dataset["path"]).is_dir():
+            return local_copy(dataset)
+        check_indexed(wildcards)
+        return []
     if dataset["adapter"] in RENDERED_ADAPTERS:
         return f"{DOWNLOADS}/{wildcards.dataset}"
     return []
+
+
+def check_indexed(wildcards):
+    """A data set whose folder is gone serves for what is left once its categories have been packed."""
+    here, path = (
+        f"results/{wildcards.dataset}/{wildcards.category}",
+        dataset_of(wildcards)["path"],
+    )
+    if not Path(f"{here}/images.h5").is_file():
+        raise WorkflowError(
+            f"config key datasets.{wildcards.dataset}.path: expected the data set's folder, found no such folder "
+            f"'{path}'."
+        )
 
 
 def local_copy(dataset):

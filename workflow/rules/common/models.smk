@@ -6,7 +6,10 @@ def encoder_files(encoder):
     entry = config["encoders"][encoder]
     if entry["kind"] == "conse":
         return rules.build_conse.output.classes
-    return entry["weights"] if Path(entry["weights"] or "").is_file() else []
+    # open_clip's tags of published weights are no paths
+    if Path(entry["weights"]).suffix in (".safetensors", ".pt", ".bin"):
+        return named_file(entry["weights"], f"encoders.{encoder}.weights")
+    return entry["weights"] if Path(entry["weights"]).is_file() else []
 
 
 def prompt_of_recipe(wildcards):
@@ -31,7 +34,10 @@ def weights_of_recipe(wildcards):
 def files_of_vqgan(name):
     """Weights of a VQGAN, and the YAML beside an official checkpoint."""
     entry = config["vqgans"][name]
-    files = [file_of_package_or_user(entry[key]) for key in ("weights", "config")]
+    files = [
+        file_of_package_or_user(entry[key], f"vqgans.{name}.{key}")
+        for key in ("weights", "config")
+    ]
     return [path for path in files if path]
 
 
@@ -40,7 +46,28 @@ def extractor_of(wildcards):
 
 
 def extractor_weights(wildcards):
-    return file_of_package_or_user(extractor_of(wildcards)["weights"])
+    return files_of_extractor(wildcards.extractor)
+
+
+def files_of_extractor(name):
+    return file_of_package_or_user(
+        config["extractors"][name]["weights"], f"extractors.{name}.weights"
+    )
+
+
+def files_of_diffusion_model(name):
+    return file_of_package_or_user(
+        config["diffusion_models"][name]["weights"], f"diffusion_models.{name}.weights"
+    )
+
+
+def wordlist_of(wildcards):
+    """The user's list of words, for prompts that are made of one."""
+    if wildcards.word_source != "wordlist":
+        return []
+    own = "wordlist" in dataset_of(wildcards)["prompts"]
+    key = f"datasets.{wildcards.dataset}.prompts" if own else "prompts"
+    return named_file(prompt_settings(wildcards)["wordlist"], f"{key}.wordlist")
 
 
 def features_of_real_images(wildcards):
@@ -66,7 +93,7 @@ def lpips_weights(wildcards):
     return find_lpips_backbone("resources/downloads") or []
 
 
-def study_weights():
+def study_weights(wildcards):
     """Weight files that the study's training sets and extractors are made with, for the record."""
     recipes = [
         config["training_sets"][name] for name in config["study"]["training_sets"]
@@ -76,10 +103,7 @@ def study_weights():
     extractors = extractors_of(config["study"]["detectors"])
     files = [path for name in sorted(vqgans) for path in files_of_vqgan(name)]
     files += [encoder_files(name) for name in sorted(encoders)]
-    files += [
-        file_of_package_or_user(config["extractors"][name]["weights"])
-        for name in extractors
-    ]
+    files += [files_of_extractor(name) for name in extractors]
     return [path for path in files if path]
 
 

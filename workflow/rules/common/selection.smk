@@ -24,7 +24,12 @@ def unrelated_images(wildcards):
         return []
     if source["images"] in ARCHIVES:
         return contents_of(source["images"])
-    return source["images"] if Path(source["images"]).is_dir() else []
+    if not Path(source["images"]).is_dir():
+        raise WorkflowError(
+            f"config key anomaly_sources.{wildcards.source}.images: expected photographs, an archive or a folder with "
+            f"images, found {source['images']!r}."
+        )
+    return source["images"]
 
 
 def needs_diffusion(source):
@@ -55,9 +60,7 @@ def files_of_source(wildcards):
     here = f"results/{wildcards.dataset}/{wildcards.category}/anomalies"
     files = {
         "inversions": f"{here}/inversions/{model}.h5",
-        "weights": file_of_package_or_user(
-            config["diffusion_models"][model].get("weights")
-        ),
+        "weights": files_of_diffusion_model(model),
     }
     if config["anomaly_sources"][wildcards.source]["method"] == "text_edit":
         files["direction"] = f"{here}/{wildcards.source}/direction.safetensors"
@@ -145,10 +148,11 @@ def around_candidates(wildcards):
 def weights_of_candidates(wildcards):
     """Weight files of a set of candidates that lie on this machine."""
     entry = candidates_of(wildcards)
-    files = [file_of_package_or_user(entry["weights"])]
+    key = f"candidates.{wildcards.candidate_set}.weights"
+    files = [file_of_package_or_user(entry["weights"], key)]
     files += [
-        file_of_package_or_user(detector["extractor"]["weights"])
-        for detector in detectors_among(entry).values()
+        files_of_extractor(config["detectors"][name]["extractor"])
+        for name in detectors_among(entry)
     ]
     return [path for path in files if path]
 

@@ -4,6 +4,7 @@ import os
 import re
 
 from snakemake.exceptions import WorkflowError
+from snakemake.io import _IOFile
 from snakemake.iocontainers import Wildcards
 
 from variad.ablations.entries import (
@@ -14,8 +15,9 @@ from variad.ablations.entries import (
     training_sets_of,
 )
 from variad.code_inputs import library_files
+from variad.config_references import check_predict
 from variad.configuration import merged, resolve
-from variad.contents import retract_incomplete
+from variad.contents import incomplete_lists
 from variad.datasets import CLASS_ADAPTERS, RENDERED_ADAPTERS
 from variad.datasets.folder import category_folders
 from variad.detectors import method_file
@@ -36,6 +38,7 @@ from variad.selection.methods import method_module
 from variad.selection.settings import selection_categories, selection_of
 
 DOWNLOADS = "resources/downloads"
+PENALTIES = ("photographs", "none")  # of EfficientAD, that need no folder
 
 # what the study's folders are called, from the data set down to a training set
 CELL = "results/{dataset}/{category}/{scenario}/{training_set}"
@@ -55,7 +58,7 @@ def one_of(names):
 
 wildcard_constraints:
     dataset=one_of(config["datasets"]),
-    category="[^/]+",
+    category="[^/.][^/]*",  # no name that leads out of its folder, wherever it comes from
     scenario=one_of(config["scenarios"]),
     training_set=one_of(config["training_sets"]),
     detector=one_of(config["detectors"]),
@@ -161,14 +164,20 @@ def penalty_archive(entry):
 
 def penalty_images(wildcards):
     """The list of the penalty images of EfficientAD that a rule unpacks."""
-    archive = penalty_archive(detector_of(wildcards))
+    entry = detector_of(wildcards)
+    archive, folder = penalty_archive(entry), entry["settings"].get("penalty")
+    named = entry["method"] == "efficientad" and folder not in (None, *PENALTIES)
+    if named and not archive and not Path(folder).is_dir():
+        raise WorkflowError(
+            f"config key detectors.{wildcards.detector}.settings.penalty: expected {', '.join(PENALTIES)}, "
+            f"imagenette or a folder with images, found '{folder}'."
+        )
     return contents_of(archive) if archive else []
 
 
 def weights_of_detector(wildcards):
     """The weights of the network whose features a detector sees: EfficientAD runs it on views of its own."""
-    entry = config["extractors"][detector_of(wildcards)["extractor"]]
-    return file_of_package_or_user(entry["weights"])
+    return files_of_extractor(detector_of(wildcards)["extractor"])
 
 
 def runs_of(wildcards):
@@ -188,12 +197,23 @@ def prompt_settings_of(dataset):
     return merged(config["prompts"], config["datasets"][dataset]["prompts"])
 
 
-def file_of_package_or_user(path):
-    """An input file that the config names, or nothing when it comes from a package or a hub."""
+def file_of_package_or_user(path, key):
+    """An input file that the config names under a key, or nothing when it comes from a package or a hub."""
     if not path or not Path(path).suffix:
         return []
     # a download that is verified again is no news
-    return ancient(path) if is_downloaded_weights(path) else str(path)
+    return ancient(path) if is_downloaded_weights(path) else named_file(path, key)
+
+
+def named_file(path, key):
+    """A file that the config names under a key, unless it is missing and lies where no rule makes any."""
+    parts = Path(path).parts
+    made = parts[:1] == ("results",) or parts[:2] == ("resources", "downloads")
+    if not made and not Path(path).exists():
+        raise WorkflowError(
+            f"config key {key}: expected a file, found none at '{path}'."
+        )
+    return str(path)
 
 
 def is_downloaded_weights(path):
@@ -207,6 +227,18 @@ def study_categories():
         for name, dataset in config["datasets"].items()
         if dataset["in_study"]
         for category in dataset["categories"]
+    ]
+
+
+def draws_of_study(wildcards):
+    """Rows of every category's table with their bootstrap draws."""
+    if not study_categories():
+        raise WorkflowError(
+            "config key datasets: expected a data set of the study, found none; set in_study to true for one."
+        )
+    return [
+        f"results/tables/{dataset}/{category}.bootstrap.h5"
+        for dataset, category in study_categories()
     ]
 
 
@@ -258,9 +290,36 @@ def category_groups():
     }
 
 
-# only the main process looks: a job on a cluster must not retract what another one is about to read
+def take_for_missing(lists):
+    """Have Snakemake take lists of folders that lack a file for missing, each until a job writes it anew.
+
+    Nothing is deleted: this file is read for a dry run too, and `onstart` comes after the DAG was built.
+    """
+    written = {str(path): path.stat().st_mtime_ns for path in lists}
+    exists_local = _IOFile.exists_local
+
+    async def exists_whole(file):
+        there, time = await exists_local(file), written.get(str(file))
+        return there and (time is None or os.stat(file).st_mtime_ns != time)
+
+    if written:
+        _IOFile.exists_local = exists_whole
+
+
+def result_folders():
+    """The folders of every category, and the pages of the gallery."""
+    return [
+        folder
+        for dataset, entry in config["datasets"].items()
+        for category in entry["categories"]
+        for folder in (
+            f"results/{dataset}/{category}",
+            f"results/gallery/{dataset}/{category}",
+        )
+    ]
+
+
+# only the main process looks: to a job on a cluster, what another one is about to make anew is no business of its own
 if workflow.is_main_process:
     check_results_folder()
-    retract_incomplete(
-        f"results/{dataset}/{category}" for dataset, category in study_categories()
-    )
+    take_for_missing(incomplete_lists(result_folders()))

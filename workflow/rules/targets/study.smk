@@ -129,7 +129,9 @@ def downloaded_files():
     return [contents_of(name) for name in sorted(archives - {None})] + weights
 
 
-def prediction_files():
+def prediction_files(wildcards=None):
+    """What section ``predict`` asks for, which need not fit a study whose predictions nobody wants."""
+    checked(check_predict)
     chosen = config["predict"]
     return [
         f"results/{dataset}/{category}/{chosen['scenario']}/{chosen['training_set']}/{chosen['detector']}/{name}"

@@ -40,8 +40,11 @@ def check_ablations(config: Config) -> None:
 def _check_kind(name: str, key: str, entry: Entry, config: Config) -> None:
     if name == "prompts" and entry["encoder"] is not None:
         _one_of(f"{key}.encoder", entry["encoder"], config["encoders"])
-    if name.startswith("maps.") and not config["study"]["keep_map_runs"]:
-        raise UserError(f"config key study.keep_map_runs: expected a run, whose maps {key} shows, found none.")
+    if name.startswith("maps."):
+        runs, kept = config["scenarios"][entry["scenario"]]["runs"], config["study"]["keep_map_runs"]
+        if not any(run < runs for run in kept):
+            found = ", ".join(map(str, kept)) or "none"
+            raise UserError(f"config key study.keep_map_runs: expected a run, whose maps {key} shows, found {found}.")
     if name == "tsne" and entry["run"] >= config["scenarios"][entry["scenario"]]["runs"]:
         runs = config["scenarios"][entry["scenario"]]["runs"]
         raise UserError(f"config key {key}.run: expected a run below {runs}, found {entry['run']}.")

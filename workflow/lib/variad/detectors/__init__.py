@@ -7,6 +7,7 @@ import ast
 import importlib
 import importlib.util
 import inspect
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -88,6 +89,53 @@ def check_method(method: str) -> None:
     path, _, name = method.rpartition(":")
     if method not in METHODS and not (name.isidentifier() and path.endswith(".py") and Path(path).is_file()):
         raise UserError(f"detector: expected a method among {', '.join(METHODS)}, or file.py:Class, found {method!r}.")
+
+
+def check_own_detector(method: str, settings: Collection[str]) -> None:
+    """Look into a user's file ``file.py:Class`` without running it.
+
+    Args:
+        settings: names that the class's constructor has to know.
+
+    Raises:
+        UserError: the file is no Python, has nothing of that name, or the class's constructor lacks a setting.
+    """
+    path, _, name = method.rpartition(":")
+    try:
+        module = ast.parse(Path(path).read_bytes(), path)
+    except (OSError, SyntaxError, ValueError) as error:
+        raise UserError(f"{path}: expected a Python file of a detector in '{path}', found: {error}.") from error
+    if not {name, "*", "__getattr__"} & set(_names_in(module)):
+        raise UserError(f"{path}: expected a detector class {name} in '{path}', found none.")
+    known = _constructor_arguments(module, name)
+    unknown = [] if known is None else [setting for setting in settings if setting not in known]
+    if unknown:
+        raise UserError(
+            f"{path}: expected a class whose settings are {', '.join(known or []) or 'none'}, found {unknown[0]!r} "
+            "among the settings."
+        )
+
+
+def _names_in(module: ast.Module) -> Iterator[str]:
+    """All names that a file defines, assigns or imports, wherever it does."""
+    for node in ast.walk(module):
+        if isinstance(node, ast.ClassDef | ast.FunctionDef):
+            yield node.name
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            yield node.id
+        elif isinstance(node, ast.alias):
+            yield (node.asname or node.name).partition(".")[0]
+
+
+def _constructor_arguments(module: ast.Module, name: str) -> list[str] | None:
+    """The settings of a class's own constructor; None where it has none or takes any."""
+    classes = [node for node in module.body if isinstance(node, ast.ClassDef) and node.name == name]
+    own = [node for part in classes for node in part.body if isinstance(node, ast.FunctionDef)]
+    constructors = [node.args for node in own if node.name == "__init__"]
+    if len(constructors) != 1 or constructors[0].kwarg is not None:
+        return None
+    names = [argument.arg for argument in (*constructors[0].args[1:], *constructors[0].kwonlyargs)]
+    return [argument for argument in names if argument not in ("extractor", "device")]
 
 
 def create_detector(method: str, settings: dict[str, Any], extractor: "Extractor", device: str = "cpu") -> Any:

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from variad.errors import UserError
+from variad.exposure.names import PLAIN, WITH_VIEWS
 from variad.selection.settings import selection_of
 
 Config = dict[str, Any]
@@ -58,6 +59,11 @@ def _check_added(config: Config, name: str) -> None:
     if recipe is None:
         known = ", ".join(config["training_sets"])
         raise UserError(f"config key exposure.added: expected one of training_sets ({known}), found '{name}'.")
+    if name in (PLAIN, WITH_VIEWS):
+        raise UserError(
+            f"config key exposure.added: expected a training set of another name than the table's other support sets, "
+            f"found '{name}'."
+        )
     if recipe["method"] != "generate" or (recipe["guidance"] > 0 and recipe["iterations"] > 0):
         raise UserError(
             f"config key exposure.added: expected a training set that is generated without text, found '{name}'."
