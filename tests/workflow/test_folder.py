@@ -43,7 +43,7 @@ def photos(tmp_path):
 def config(photos, tmp_path):
     study = yaml.safe_load(TINY.read_text())
     category = {"Deckel groß": {"class_name": "bottle cap"}}
-    study["datasets"] = {"mine": {"adapter": "folder", "path": str(photos), "categories": category}}
+    study["datasets"] = {"Meine Fotos": {"adapter": "folder", "path": str(photos), "categories": category}}
     path = tmp_path / "mine.yaml"
     path.write_text(yaml.safe_dump(study, allow_unicode=True), "utf-8")
     return path
@@ -55,11 +55,11 @@ def test_odd_images_run_through_to_table_gallery_and_predictions(config, tmp_pat
     summary = read_table(folder / "results/tables/summary.csv", "summary")
     assert len(summary.query("metric == 'image_auroc'")) == 8
     assert "pixel_auroc" not in set(summary["metric"])
-    page = (folder / "results/gallery/mine/Deckel groß/index.html").read_text("utf-8")
+    page = (folder / "results/gallery/Meine Fotos/Deckel groß/index.html").read_text("utf-8")
     assert "<b>" not in page
 
     succeed(folder, "--cores", "2", "predict", config=config)
-    cell = folder / "results/mine/Deckel groß/few_shot/generated_tuned/patchcore"
+    cell = folder / "results/Meine Fotos/Deckel groß/few_shot/generated_tuned/patchcore"
     table = read_table(cell / "predictions.csv", "predictions")
     assert list(table["rank"]) == [1, 2, 3]
     assert table.iloc[-1]["image_id"] == "unlabelled/fine"
@@ -73,6 +73,6 @@ def test_images_without_labels_need_no_test_set(photos, config, tmp_path):
     folder = in_place(tmp_path / "work")
     succeed(folder, "--cores", "2", "predict", config=config)
     table = read_table(
-        folder / "results/mine/Deckel groß/few_shot/generated_tuned/patchcore/predictions.csv", "predictions"
+        folder / "results/Meine Fotos/Deckel groß/few_shot/generated_tuned/patchcore/predictions.csv", "predictions"
     )
     assert len(table) == 3 and table["threshold"].nunique() == 1

@@ -1,11 +1,13 @@
 """A user's mistakes: one clear sentence, a non-zero exit, and nothing half-written."""
 
+import re
+
 import numpy as np
 import pytest
 import yaml
 from PIL import Image
 
-from .running import TINY, snakemake
+from .running import TINY, snakemake, succeed
 from .test_dag import in_place
 
 pytestmark = pytest.mark.slow
@@ -20,9 +22,12 @@ def photos(folder, count=4):
     return folder
 
 
+LID = {"lid": {"class_name": "lid"}}
+
+
 def study(**changes):
     config = yaml.safe_load(TINY.read_text())
-    config["datasets"] = {"mine": {"adapter": "folder", "path": "photos", "categories": {"lid": {"class_name": "lid"}}}}
+    config["datasets"] = {"mine": {"adapter": "folder", "path": "photos", "categories": dict(LID)}}
     for key, value in changes.items():
         section, _, rest = key.partition("__")
         if rest:
@@ -50,7 +55,7 @@ def has(said, *parts):
     """Some line says all of it, and no Python traceback does."""
     lines = [line for line in said.splitlines() if all(part in line for part in parts)]
     assert lines, said[-3000:]
-    assert "Traceback" not in said
+    assert "Traceback (most recent call last)" not in said
 
 
 @pytest.mark.parametrize(
@@ -73,10 +78,135 @@ MANIFEST = "results/mine/lid/manifest.csv"
 IMAGES = "results/mine/lid/images.h5"
 
 
-def test_missing_data_set_folder(tmp_path):
-    said = attempt(tmp_path, study(), MANIFEST)
-    has(said, "error:", "photos", "found no such folder")
-    assert not (tmp_path / "work" / MANIFEST).exists()
+PDN = {"pdn_tiny": {"backbone": "pdn_tiny", "layers": ["features"], "weights": "nowhere/pdn.safetensors"}}
+PENALTY = {"method": "efficientad", "extractor": "pdn_tiny", "settings": {"penalty": "nowhere/images"}}
+
+
+@pytest.mark.parametrize(
+    ("changes", "target", "sentence"),
+    [
+        ({}, "all", "datasets.mine.path: expected the data set's folder, found no such folder 'photos'."),
+        (
+            {"vqgans": {"vqgan_small": {"weights": "nowhere/model.safetensors"}}},
+            "generated",
+            "vqgans.vqgan_small.weights: expected a file, found none at 'nowhere/model.safetensors'.",
+        ),
+        (
+            {"prompts": {"encoder": "conse", "word_source": "wordlist", "wordlist": "words.txt"}},
+            "prompts",
+            "prompts.wordlist: expected a file, found none at 'words.txt'.",
+        ),
+        (
+            {"encoders": {"conse": {"kind": "open_clip", "model": "RN50", "weights": "nowhere/clip.pt"}}},
+            "prompts",
+            "encoders.conse.weights: expected a file, found none at 'nowhere/clip.pt'.",
+        ),
+        (
+            {"extractors": {**PDN, "lite0": PDN["pdn_tiny"]}},
+            "results/mine/lid/features/pdn_tiny.h5",
+            "extractors.pdn_tiny.weights: expected a file, found none at 'nowhere/pdn.safetensors'.",
+        ),
+        (
+            {"detectors": {"patchcore": PENALTY}},
+            "results/mine/lid/one_shot/original/patchcore/scores.csv",
+            "detectors.patchcore.settings.penalty: expected photographs, none, imagenette or a folder with images, "
+            "found 'nowhere/images'.",
+        ),
+        (
+            {
+                "anomaly_sources": {"other": {"method": "unrelated", "images": "nowhere/images"}},
+                "selection": {"datasets": {"mine": None}, "sources": ["other"], "candidates": ["lite0"]},
+            },
+            "results/mine/lid/anomalies/other/anomalies.h5",
+            "anomaly_sources.other.images: expected photographs, an archive or a folder with images, found "
+            "'nowhere/images'.",
+        ),
+        (
+            {"datasets__mine": {"adapter": "folder", "path": "photos", "categories": LID, "in_study": False}},
+            "all",
+            "datasets: expected a data set of the study, found none; set in_study to true for one.",
+        ),
+        (
+            {"scenarios": {"one_shot": {"shots": 1, "runs": 2}}, "study__scenarios": ["one_shot"], "predict": None},
+            "predict",
+            "predict.scenario: expected one of scenarios (one_shot), found 'full_shot'.",
+        ),
+    ],
+)
+def test_mistakes_that_only_some_targets_meet(tmp_path, changes, target, sentence):
+    """Said while the jobs are listed, before one of them runs."""
+    folder = in_place(tmp_path / "work")
+    if changes:
+        photos(folder / "photos")
+    config = study(**changes)
+    if config["predict"] is None:
+        del config["predict"]
+    has(attempt(tmp_path, config, target), f"config key {sentence}")
+    assert not (folder / "results").exists()
+
+
+def everything_in(folder):
+    return {path: path.is_dir() or path.read_bytes() for path in folder.rglob("*") if ".snakemake" not in path.parts}
+
+
+OUTSIDE = ("kept.txt", "work/kept.txt", "work/results/gallery/kept.txt", "work/results/gallery/mine/kept.txt")
+
+
+@pytest.mark.parametrize(
+    ("key", "name"),
+    [
+        ("category", ".."),
+        ("category", "../../.."),
+        ("category", "{dataset}"),
+        ("category", 1),
+        ("category", False),
+        ("dataset", ".."),
+        ("training_set", ".."),
+        ("detector", "/tmp"),
+    ],
+)
+def test_names_that_lead_elsewhere_end_in_one_sentence_and_touch_nothing(tmp_path, key, name):
+    folder = in_place(tmp_path / "work")
+    photos(folder / "photos")
+    for path in OUTSIDE:
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_text("")
+    config = study()
+    section = {"category": "datasets.mine.categories", "dataset": "datasets"}.get(key, f"{key}s")
+    entries = config["datasets"]["mine"]["categories"] if key == "category" else config.setdefault(f"{key}s", {})
+    entries[name] = next(iter(entries.values()), {"method": "patchcore", "extractor": "lite0"})
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))
+    before = everything_in(tmp_path)
+    has(attempt(tmp_path, config), f"config key {section}: expected ", f"found {name!r}")
+    assert everything_in(tmp_path) == before
+
+
+@pytest.mark.parametrize("name", ["001", "Dosen rot", "ß & co's (2)"])
+def test_plain_names_are_planned_and_nothing_lies_elsewhere(tmp_path, name):
+    folder = in_place(tmp_path / "work")
+    (photos(folder / "photos") / "lid").rename(folder / "photos" / name)
+    config = study(
+        datasets={name: {"adapter": "folder", "path": "photos", "categories": {name: {"class_name": "lid"}}}}
+    )
+    path = tmp_path / "config.yaml"
+    path.write_text(yaml.safe_dump(config, allow_unicode=True))
+    before = everything_in(tmp_path)
+    said = succeed(folder, "--dry-run", "all", "predict", "ablations", "export", config=path)
+    assert f"results/{name}/{name}/manifest.csv" in said
+    outputs = re.findall(r"^    (?:output|log|benchmark): (.*)$", said, re.MULTILINE)
+    assert len(outputs) > 50
+    places = {file.partition("/")[0] for line in outputs for file in line.split(", ")}
+    assert places <= {"results", "resources"}
+    assert everything_in(tmp_path) == before
+
+
+def test_a_target_that_leads_elsewhere_is_no_target(tmp_path):
+    folder = in_place(tmp_path / "work")
+    photos(folder / "photos")
+    for target in ("results/gallery/mine/../contents.txt", "results/mine/../manifest.csv"):
+        said = attempt(tmp_path, study(), target)
+        assert "MissingRuleException" in said
+    assert not (folder / "results").exists()
 
 
 def test_empty_train_good(tmp_path):
