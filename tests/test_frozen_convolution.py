@@ -72,7 +72,7 @@ def test_without_onednn_the_same(layer, monkeypatch):
     x = torch.randn(2, layer[0], 16, 12).requires_grad_()
     fast = frozen(x)
     (of_fast,) = torch.autograd.grad(fast.sum(), x)
-    monkeypatch.setattr(frozen_convolution, "_with_onednn", lambda x: False)
+    monkeypatch.setattr(frozen_convolution, "packs_convolutions", lambda dtype: False)
     slow = frozen(x)
     (of_slow,) = torch.autograd.grad(slow.sum(), x)
     torch.testing.assert_close(fast, slow, rtol=1e-5, atol=1e-5)
@@ -80,7 +80,7 @@ def test_without_onednn_the_same(layer, monkeypatch):
 
 
 @pytest.mark.parametrize("layer", LAYERS)
-def test_in_bfloat16_it_is_near_and_says_its_precision(layer):
+def test_in_bfloat16_it_is_near_and_says_its_precision(layer, has_bfloat16):
     convolution = made(*layer)
     for clamp in (True, False):
         frozen = FrozenConvolution(convolution, clamp)
@@ -95,6 +95,16 @@ def test_in_bfloat16_it_is_near_and_says_its_precision(layer):
         (of_wanted,) = torch.autograd.grad(wanted.square().sum(), x)
         assert of_found.dtype == torch.float32
         assert functional.cosine_similarity(of_found.flatten(), of_wanted.flatten(), dim=0) > 0.98
+
+
+@pytest.mark.parametrize("dtype, tolerance", [(torch.bfloat16, 0.05), (torch.float64, 1e-9)])
+@pytest.mark.parametrize("layer", LAYERS)
+def test_an_input_has_its_own_precision_without_autocast(layer, dtype, tolerance, has_bfloat16):
+    convolution = made(*layer)
+    x = torch.randn(2, layer[0], 16, 12).to(dtype)
+    found, wanted = FrozenConvolution(convolution, clamp=True)(x), reference(convolution, x.double(), clamp=True)
+    assert found.dtype == dtype
+    torch.testing.assert_close(found.double(), wanted, rtol=tolerance, atol=tolerance)
 
 
 def test_images_do_not_depend_on_each_other_or_on_what_came_before():

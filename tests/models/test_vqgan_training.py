@@ -87,6 +87,7 @@ def test_the_codebook_starts_after_the_unquantised_steps_and_moves_without_gradi
     assert trainer.model.codebook.grad is None and not trainer.model.codebook.requires_grad
 
 
+@pytest.mark.usefixtures("has_bfloat16")
 def test_training_lowers_the_loss() -> None:
     trainer, crops = Trainer(TINY, replace(FAST, steps=60, unquantised=30)), TrainingCrops(0, 16, 0.5, 3, 32)
     batch = crops.batch(4, 0)
