@@ -71,10 +71,11 @@ def test_an_image_is_scored_alike_alone_and_among_others():
     together = detector.score(test)
     for row in (0, 7, 19):
         alone = detector.score(rows(test, slice(row, row + 1)))
-        np.testing.assert_allclose(alone.scores, together.scores[row], rtol=1e-6)
+        # another number of images may be summed in another order, in each of some ten layers
+        np.testing.assert_allclose(alone.scores, together.scores[row], rtol=1e-5)
         np.testing.assert_allclose(alone.maps[0], together.maps[row], rtol=1e-5, atol=1e-6)
     turned = detector.score(rows(test, np.arange(20)[::-1]))
-    np.testing.assert_allclose(turned.scores[::-1], together.scores, rtol=1e-6)
+    np.testing.assert_allclose(turned.scores[::-1], together.scores, rtol=1e-5)
     assert detector.score(rows(test, slice(0))).maps.shape == (0, 32, 32)
 
 
