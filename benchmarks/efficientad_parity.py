@@ -24,6 +24,7 @@ import numpy as np  # noqa: E402
 import torch  # noqa: E402
 from detector_data import CATEGORIES, read_images, read_masks, write_images  # noqa: E402, scripts of this folder
 from safetensors.torch import load_file  # noqa: E402
+from timing import computed_in  # noqa: E402
 
 from variad.detectors.anomaly_map import MapSize, full_size_map  # noqa: E402
 from variad.detectors.efficientad.colour_jitter import draw_jitter, jitter  # noqa: E402
@@ -35,6 +36,7 @@ from variad.metrics.image import auroc  # noqa: E402
 from variad.metrics.pixel import pixel_auroc  # noqa: E402
 from variad.models.pdn import BORDER, config_of, load_pdn, standardised  # noqa: E402
 from variad.pixels import to_tensor  # noqa: E402
+from variad.precision import autocast  # noqa: E402
 
 SIDE = 256  # anomalib's autoencoder needs as many
 INSIDE = slice(4 * BORDER + 2, -4 * BORDER - 2)  # what no value of the border is interpolated into
@@ -92,7 +94,7 @@ def compare(arguments: argparse.Namespace, category: str, seed: int) -> list[Arr
         masks, good = read_masks(folder), len(list((folder / "test/good").iterdir()))
     labels = [0] * good + [1] * (len(given["test"]) - good)
     rows = []
-    for precision in PRECISIONS:
+    for precision in dict.fromkeys(computed_in(one, "cpu") for one in PRECISIONS):
         networks, answers, losses = _trained(first, given, arguments.teacher, precision)
         ours = _unpadded_maps(networks, answers, given)
         networks.load_state_dict(last)
@@ -136,7 +138,7 @@ def _trained(first: Arrays, given: Arrays, teacher: Path, precision: str) -> tup
     answers = TeacherAnswers(network, found.mean(dim=(0, 2, 3)), found.std(dim=(0, 2, 3), unbiased=False))
     optimiser, losses = FusedAdam(networks.parameters(), 1e-4, weight_decay=1e-5), []
     for number in range(len(given["images"])):
-        with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bfloat16"):
+        with autocast(precision, "cpu"):
             loss = networks.loss(_batch(given, number, answers), 0.999)
         loss.backward()  # type: ignore[no-untyped-call]
         optimiser.step()

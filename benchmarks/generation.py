@@ -135,6 +135,7 @@ def _work(arguments: argparse.Namespace):  # type: ignore[no-untyped-def]
     """What makes the images of some places, and its precision."""
     import torch
     from plain_generation import guide_one, use_tamings_activation
+    from timing import computed_in
 
     from variad.generation.guidance import guide
     from variad.models.vqgan import fold_upsampling
@@ -158,7 +159,7 @@ def _work(arguments: argparse.Namespace):  # type: ignore[no-untyped-def]
     keep_freed_memory()
     fold_upsampling(vqgan)
     vqgan.to(memory_format=torch.channels_last)
-    return ours, arguments.precision
+    return ours, computed_in(arguments.precision, arguments.device)
 
 
 def _models(arguments: argparse.Namespace):  # type: ignore[no-untyped-def]

@@ -69,7 +69,7 @@ def _measured(
     import torch
     from detector_cases import BACKBONES, CASES
     from detector_networks import write_weights
-    from timing import machine
+    from timing import computed_in, machine
     from variad_detector import as_input
 
     from variad.backbones import load_backbone
@@ -104,7 +104,7 @@ def _measured(
         "detector": name, "backbone": backbone_name, "layers": " ".join(layers), "resolution": side,
         "training_images": images, "bank": len(getattr(detector, "memory_bank", ())) or "",
         "threads": arguments.threads,
-        "precision": settings.get("precision", "float32"), "floor_ms": round(floor, 2),
+        "precision": computed_in(settings.get("precision", "float32"), "cpu"), "floor_ms": round(floor, 2),
         "score_ms": round(total - floor, 2),
         "total_ms": round(total, 2), "total_by_floor": round(total / floor, 2), "machine": machine("cpu"),
         "torch": torch.__version__,

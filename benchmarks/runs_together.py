@@ -19,7 +19,7 @@ HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "workflow" / "lib")]
 
 import torch  # noqa: E402, after the path
-from timing import machine, write_rows  # noqa: E402
+from timing import computed_in, machine, write_rows  # noqa: E402
 from torch import Tensor, nn  # noqa: E402
 from torch.func import functional_call, grad, stack_module_state, vmap  # noqa: E402
 
@@ -40,10 +40,10 @@ def main() -> None:
     for name, make in MAKERS.items():
         torch.manual_seed(0)
         _check_equal(name, *make(arguments.runs, torch.float32))
-        for dtype in PRECISIONS.get(name, (torch.float32, torch.bfloat16)):
-            loop, batched = _medians(make(arguments.runs, dtype), arguments.repeats)
+        for precision in dict.fromkeys(computed_in(one, "cpu") for one in PRECISIONS[name]):
+            loop, batched = _medians(make(arguments.runs, getattr(torch, precision)), arguments.repeats)
             values = (
-                name, arguments.runs, str(dtype).removeprefix("torch."), arguments.threads, round(loop, 1),
+                name, arguments.runs, precision, arguments.threads, round(loop, 1),
                 round(batched, 1), round(loop / batched, 2), machine("cpu"), torch.__version__,
             )  # fmt: skip
             rows.append(dict(zip(COLUMNS, values, strict=True)))
@@ -188,7 +188,9 @@ def _flow_loss(
 
 
 MAKERS = {"cflow": _cflow, "reverse_distillation": _reverse_distillation, "efficientad": _efficientad}
-PRECISIONS = {"reverse_distillation": (torch.float32,)}  # vmap knows no batch normalisation of bfloat16
+BOTH = ("float32", "bfloat16")
+# vmap knows no batch normalisation of bfloat16
+PRECISIONS = {"cflow": BOTH, "reverse_distillation": ("float32",), "efficientad": BOTH}
 
 if __name__ == "__main__":
     main()

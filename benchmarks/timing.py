@@ -53,6 +53,13 @@ def machine(device: str) -> str:
     return f"{names[0] if names else platform.processor()}, {os.cpu_count()} cores"
 
 
+def computed_in(precision: str, device: str) -> str:
+    """The precision that a row is of: a CPU without instructions for bfloat16 computes in float32."""
+    from variad.precision import in_bfloat16
+
+    return "bfloat16" if in_bfloat16(precision, device) else "float32"
+
+
 def write_rows(path: Path, columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> None:
     """One CSV of a benchmark."""
     with open(path, "w", newline="", encoding="utf-8") as stream:

@@ -30,7 +30,7 @@ def measure(request: dict[str, Any]) -> dict[str, Any]:
     """Fit and score; writes scores and maps of the test images, normal ones first, to ``request["output"]``."""
     import numpy as np
     from detector_data import read_images
-    from timing import Stopwatch, machine
+    from timing import Stopwatch, computed_in, machine
 
     from variad.backbones import load_backbone
 
@@ -46,7 +46,8 @@ def measure(request: dict[str, Any]) -> dict[str, Any]:
     scores, maps = _score(detector, backbone, np.concatenate(kinds), device)
     scored = clock.lap("score")
     np.savez(request["output"], scores=scores, maps=maps)
-    return {**fitted, **scored, "machine": machine(device), "version": _version()}
+    precision = computed_in(request["ours"].get("precision", "float32"), device)
+    return {**fitted, **scored, "precision": precision, "machine": machine(device), "version": _version()}
 
 
 def _version() -> str:

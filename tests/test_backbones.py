@@ -25,9 +25,9 @@ def test_layers_come_from_shallow_to_deep(backbone):
 
 
 def test_normalises_unit_range_itself(backbone):
-    images = torch.rand(1, 3, 64, 64)
+    images = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
     direct = lite0.load_packaged().forward_stages(images * 2 - 1, ["stage3"])["stage3"]
-    torch.testing.assert_close(backbone(images)["stage3"], direct, atol=1e-4, rtol=1e-5)
+    torch.testing.assert_close(backbone(images)["stage3"], direct, atol=1e-5 * float(direct.abs().max()), rtol=0)
 
 
 def test_is_frozen_and_stays_in_evaluation_mode(backbone):

@@ -20,12 +20,17 @@ def folded():
     return lite0.load_packaged()
 
 
+def assert_near(found, wanted):
+    """Up to what fifty layers in float32 may round, each in the processor's own order: 200 units in the last place."""
+    torch.testing.assert_close(found, wanted, rtol=0, atol=2e-5 * float(wanted.abs().max()))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("height, width", [(64, 64), (65, 97)])
 def test_logits_equal_timm(reference, folded, height, width):
     images = torch.rand(2, 3, height, width, generator=torch.Generator().manual_seed(0)) * 2 - 1
-    torch.testing.assert_close(folded(images), reference(images), atol=1e-4, rtol=1e-5)
-    torch.testing.assert_close(lite0.load_packaged(fold=False)(images), reference(images), atol=1e-5, rtol=1e-5)
+    assert_near(folded(images), reference(images))
+    assert_near(lite0.load_packaged(fold=False)(images), reference(images))
 
 
 @pytest.mark.slow
@@ -35,7 +40,7 @@ def test_stages_equal_timm(reference, folded):
     x = reference.bn1(reference.conv_stem(images))
     for name, block in zip(lite0.stage_names(), reference.blocks, strict=True):
         x = block(x)
-        torch.testing.assert_close(stages[name], x, atol=1e-4, rtol=1e-5)
+        assert_near(stages[name], x)
 
 
 def test_only_wanted_stages_with_their_strides_and_channels(folded):
@@ -49,7 +54,7 @@ def test_only_wanted_stages_with_their_strides_and_channels(folded):
 
 def test_folding_changes_nothing_but_rounding(folded):
     images = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(2)) * 2 - 1
-    torch.testing.assert_close(folded(images), lite0.load_packaged(fold=False)(images), atol=1e-4, rtol=1e-5)
+    assert_near(folded(images), lite0.load_packaged(fold=False)(images))
 
 
 def test_same_padding_puts_the_odd_zero_at_the_end():

@@ -10,6 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from variad.precision import in_bfloat16
+
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 PEER = Path(os.environ.get("BENCH_PYTHON", BENCHMARKS.parent / ".venv-bench" / "bin" / "python"))
 DETECTORS = ("patchcore", "cflow", "reverse_distillation", "efficientad")
@@ -119,11 +121,20 @@ def run(script: str, tmp_path: Path, *options: str) -> list[dict[str, str]]:
 TINY = ("--categories", "brick", "--seeds", "1", "--train", "6", "--test", "2", "--epochs", "1")
 
 
+def test_rows_name_the_precision_that_was_computed_in(has_bfloat16):
+    from timing import computed_in
+
+    assert computed_in("bfloat16", "cpu") == ("bfloat16" if has_bfloat16 else "float32")
+    assert computed_in("bfloat16", "cuda") == "bfloat16" and computed_in("float32", "cpu") == "float32"
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("detector", DETECTORS)
 def test_our_side_runs(tmp_path, detector):
     (row,) = run("detectors.py", tmp_path, "--detectors", detector, *TINY, "--log", str(tmp_path / "log"))
     assert (row["engine"], row["detector"], row["train_images"]) == ("variad", detector, "6")
+    lower = detector != "patchcore" and in_bfloat16("bfloat16", "cpu")
+    assert row["precision"] == ("bfloat16" if lower else "float32")
     assert all(float(row[name]) > 0 for name in ("fit_s", "score_s", "fit_peak_gb", "import_s"))
     assert 0 <= float(row["image_auroc"]) <= 100 and 0 <= float(row["pixel_auroc"]) <= 100
 
@@ -155,10 +166,11 @@ def test_the_peers_weights_of_efficientad_have_a_place_in_ours():
 @pytest.mark.skipif(not PEER.exists(), reason="needs the peer's environment: make bench, or BENCH_PYTHON")
 def test_efficientad_is_the_peers_from_the_same_weights(tmp_path):
     options = ("--categories", "brick", "--seeds", "1", "--steps", "2", "--train", "2", "--test", "3")
-    exact, coarse = run("efficientad_parity.py", tmp_path, "--peer", str(PEER), *options)
-    assert (exact["precision"], coarse["precision"]) == ("float32", "bfloat16")
+    exact, *coarse = run("efficientad_parity.py", tmp_path, "--peer", str(PEER), *options)
+    assert exact["precision"] == "float32"
+    assert [row["precision"] for row in coarse] == ["bfloat16"] * in_bfloat16("bfloat16", "cpu")
     assert float(exact["loss"]) < 1e-5 and float(exact["maps_of_same_weights"]) < 1e-5 and float(exact["maps"]) < 1e-3
-    assert float(coarse["loss"]) < 1e-2
+    assert all(float(row["loss"]) < 1e-2 for row in coarse)
 
 
 @pytest.mark.slow

@@ -71,6 +71,7 @@ def test_a_killed_training_goes_on_as_if_nothing_had_happened(trained: Path, tmp
     assert sha256(path) == sha256(trained)
 
 
+@pytest.mark.usefixtures("has_bfloat16")
 def test_training_lowers_the_loss() -> None:
     trainer = DdpmTrainer(TINY, replace(FAST, steps=30, learning_rate=3e-3))
     images = torch.zeros(8, 3, 16, 16)

@@ -44,13 +44,13 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_a_small_model_comes_back(model: DiffusionModel, small: Path, images: torch.Tensor) -> None:
+def test_a_small_model_comes_back(model: DiffusionModel, small: Path, images: torch.Tensor, has_bfloat16: bool) -> None:
     loaded = load_diffusion({"kind": "small", "weights": str(small), "sha256": sha256(small)})
     assert (loaded.resolution, loaded.skip_free_levels, loaded.times) == (16, 1, 1000)
     assert not loaded.unet.training and not any(weight.requires_grad for weight in loaded.unet.parameters())
     torch.testing.assert_close(loaded.epsilon(images, 500), model.epsilon(images, 500), rtol=1e-4, atol=1e-5)
     bfloat = load_diffusion({"kind": "small", "weights": str(small), "precision": "bfloat16"}).epsilon(images, 500)
-    assert bfloat.dtype == torch.float32
+    assert bfloat.dtype == torch.float32 and torch.equal(bfloat, loaded.epsilon(images, 500)) != has_bfloat16
     torch.testing.assert_close(bfloat, model.epsilon(images, 500), rtol=0.05, atol=0.05)
 
 

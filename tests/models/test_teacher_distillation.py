@@ -99,6 +99,7 @@ def test_training_goes_on_where_it_was_killed(tmp_path: Path) -> None:
         distil_teacher(broken, replace(FAST, seed=1))
 
 
+@pytest.mark.usefixtures("has_bfloat16")
 def test_training_lowers_the_error() -> None:
     settings = replace(FAST, steps=40, warm_up=4, learning_rate=3e-3)
     crops, target = training_material(settings)

@@ -87,6 +87,7 @@ def test_the_codebook_starts_after_the_unquantised_steps_and_moves_without_gradi
     assert trainer.model.codebook.grad is None and not trainer.model.codebook.requires_grad
 
 
+@pytest.mark.usefixtures("has_bfloat16")
 def test_training_lowers_the_loss() -> None:
     trainer, crops = Trainer(TINY, replace(FAST, steps=60, unquantised=30)), TrainingCrops(0, 16, 0.5, 3, 32)
     batch = crops.batch(4, 0)
@@ -232,11 +233,13 @@ def test_quality_file_names_the_weights_it_measured(trained: Path, tmp_path: Pat
 
 
 def test_the_first_layer_heeds_colour_and_answers_brightness_as_before() -> None:
-    plain, heeding = (Trainer(TINY, replace(FAST, colour_gain=gain)).model.encoder.conv_in for gain in (1.0, 16.0))
-    grey = torch.rand(1, 1, 8, 8, generator=torch.Generator().manual_seed(0)).expand(-1, 3, -1, -1)
-    tint = torch.tensor([0.5, -0.2, -0.3]).view(1, 3, 1, 1).expand(-1, -1, 8, 8)
-    torch.testing.assert_close(heeding(grey), plain(grey))
-    torch.testing.assert_close(heeding(grey + tint) - heeding(grey), 16 * (plain(grey + tint) - plain(grey)))
+    trainers = (Trainer(TINY, replace(FAST, colour_gain=gain)) for gain in (1.0, 16.0))
+    plain, heeding = (trainer.model.encoder.conv_in.double() for trainer in trainers)
+    grey = torch.rand(1, 1, 8, 8, generator=torch.Generator().manual_seed(0)).double().expand(-1, 3, -1, -1)
+    tint = torch.tensor([0.5, -0.2, -0.3]).double().view(1, 3, 1, 1).expand(-1, -1, 8, 8)
+    close = {"rtol": 0, "atol": 1e-5}  # the weights were changed in float32
+    torch.testing.assert_close(heeding(grey), plain(grey), **close)
+    torch.testing.assert_close(heeding(grey + tint) - heeding(grey), 16 * (plain(grey + tint) - plain(grey)), **close)
 
 
 def test_noise_grows_from_nothing_while_there_is_no_codebook() -> None:

@@ -1,6 +1,5 @@
 """A convolution whose weights never change, with the ReLU6 behind it: faster on a CPU, forward and backward."""
 
-import platform
 from typing import Any
 
 import torch
@@ -8,9 +7,9 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
+from variad.precision import packs_convolutions
+
 CEILING = 6.0  # of a ReLU6
-X86 = ("x86_64", "AMD64")
-PRECISIONS = (torch.float32, torch.bfloat16)  # of oneDNN's fast convolutions
 
 
 class FrozenConvolution(nn.Module):
@@ -26,6 +25,7 @@ class FrozenConvolution(nn.Module):
     - The gradient at stride 1 is a convolution with the flipped kernels.
 
     Within ``torch.autocast`` what is clamped is in its precision, what is not (the terms of sums) in the weights'.
+    Where ``packs_convolutions`` says no, torch's own layers compute.
     A stride of 2 pads as TensorFlow's ``SAME`` does, see ``same_kernel``.
     """
 
@@ -49,10 +49,12 @@ class FrozenConvolution(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """``[B, C, H, W]`` to ``[B, D, H / stride, W / stride]``, rounded up."""
-        if _with_onednn(x):
-            y: Tensor = _OnCpu.apply(x.to(_precision(x)), self)  # type: ignore[no-untyped-call]
+        dtype = _precision(x)
+        if x.device.type == "cpu" and packs_convolutions(dtype):
+            y: Tensor = _OnCpu.apply(x.to(dtype), self)  # type: ignore[no-untyped-call]
         else:
-            y = functional.conv2d(x, self._kernel(x), self.bias, self.stride, self.padding, groups=self.groups)
+            kernel, bias = self._kernel(x).to(x.dtype), self.bias.to(x.dtype)
+            y = functional.conv2d(x, kernel, bias, self.stride, self.padding, groups=self.groups)
             y = y.clamp(0, CEILING) if self.clamp else y
         return y if self.clamp else y.to(self.weight.dtype)
 
@@ -127,15 +129,9 @@ class _OnCpu(torch.autograd.Function):
         return layer.gradient(gradient.contiguous(memory_format=torch.channels_last), ctx.shape), None
 
 
-def _with_onednn(x: Tensor) -> bool:
-    """Whether torch has oneDNN's convolutions for this input, and they are its own: on x86 processors."""
-    kind = x.device.type == "cpu" and x.dtype in PRECISIONS
-    return kind and platform.machine() in X86 and hasattr(torch.ops.mkldnn, "_convolution_pointwise")
-
-
 def _precision(x: Tensor) -> torch.dtype:
-    wanted = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else x.dtype
-    return wanted if wanted in PRECISIONS else x.dtype
+    autocast = torch.is_autocast_enabled("cpu") and x.dtype != torch.float64  # which autocast leaves as it is
+    return torch.get_autocast_dtype("cpu") if autocast else x.dtype
 
 
 def convolve_same(x: Tensor, weight: Tensor, bias: Tensor | None, groups: int) -> Tensor:

@@ -1,10 +1,16 @@
-"""Where a setting ``precision: bfloat16`` is heeded."""
+"""What this processor can do: where ``precision: bfloat16`` is heeded, and oneDNN's own convolutions are used.
+
+oneDNN heeds the environment variable ``ONEDNN_MAX_CPU_ISA`` and torch asks oneDNN, so ``ONEDNN_MAX_CPU_ISA=AVX2`` makes
+of any x86 processor one without instructions for bfloat16.
+"""
 
 import functools
 import logging
+import platform
 
 import torch
 
+X86 = ("x86_64", "AMD64")
 log = logging.getLogger("variad")
 
 
@@ -19,7 +25,10 @@ def in_bfloat16(precision: str, device: str | torch.device) -> bool:
     """
     if precision != "bfloat16":
         return False
-    return torch.device(device).type != "cpu" or _cpu_has_bfloat16()
+    if torch.device(device).type != "cpu" or _cpu_has_bfloat16():
+        return True
+    _warn()
+    return False
 
 
 def autocast(precision: str, device: str | torch.device) -> torch.autocast:
@@ -27,10 +36,21 @@ def autocast(precision: str, device: str | torch.device) -> torch.autocast:
     return torch.autocast(torch.device(device).type, torch.bfloat16, enabled=in_bfloat16(precision, device))
 
 
-@functools.cache  # one warning a process
+def packs_convolutions(dtype: torch.dtype) -> bool:
+    """Whether convolutions of this precision on the CPU gain by weights that oneDNN has packed.
+
+    They are its own on x86 processors alone; in bfloat16 it refuses to pack where there are no instructions.
+    """
+    if platform.machine() not in X86 or not hasattr(torch.ops.mkldnn, "_convolution_pointwise"):
+        return False
+    return dtype == torch.float32 or (dtype == torch.bfloat16 and _cpu_has_bfloat16())
+
+
 def _cpu_has_bfloat16() -> bool:
     supported = getattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", None)  # not in every build of torch
-    if supported is not None and supported():
-        return True
+    return supported is not None and supported()
+
+
+@functools.cache  # one warning a process
+def _warn() -> None:
     log.warning("precision: this CPU has no instructions for bfloat16; computing in float32 instead")
-    return False
