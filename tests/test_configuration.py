@@ -13,10 +13,10 @@ import yaml
 
 from tests.configs import load
 from variad.backbones import PDN_LAYER
-from variad.config_references import LEVELS, SMALLEST_OF_TEACHERS, TEACHERS, check_predict
+from variad.config_references import check_predict
 from variad.configuration import SCHEMA, load_yaml, merged, resolve
 from variad.datasets.package_classes import CELLS, SURFACES
-from variad.detectors import create_detector
+from variad.detectors import LEVELS, SMALLEST_OF_TEACHERS, TEACHERS, create_detector
 from variad.detectors.base import Extractor
 from variad.detectors.efficientad.detector import SMALLEST_SIDE
 from variad.detectors.reverse_distillation.detector import ReverseDistillation

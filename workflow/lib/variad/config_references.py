@@ -5,16 +5,13 @@ from typing import Any
 
 from variad.ablations.entries import BASELINE, entries, places
 from variad.datasets import ADAPTERS, RENDERED_ADAPTERS
-from variad.detectors import METHODS, check_method, check_own_detector
+from variad.detectors import METHODS, check_extractor, check_method, check_own_detector
 from variad.downloads.catalogue import ARCHIVES, CATALOGUE
 from variad.errors import UserError
 
 Config = dict[str, Any]
 
 FROM_A_PACKAGE = ("elpv",)
-TEACHERS = ("pdn_small", "pdn_medium", "pdn_tiny")  # backbones that EfficientAD's student can learn from
-SMALLEST_OF_TEACHERS = 64  # pixels
-LEVELS = 3  # of Reverse Distillation's decoder, where its settings say nothing of them
 
 
 def check_references(config: Config) -> None:
@@ -71,32 +68,6 @@ def _used_detectors(config: Config) -> set[str]:
         detector for _, entry in entries(config["ablations"]) for _, _, detector in places(entry, config["datasets"])
     }
     return {*config["study"]["detectors"], config["predict"]["detector"], *of_ablations}
-
-
-def check_extractor(config: Config, name: str) -> None:
-    """Check that a detector can learn from the features that it gets.
-
-    Raises:
-        UserError: Reverse Distillation has other levels than layers, or EfficientAD no teacher or images too small.
-    """
-    key, detector = f"detectors.{name}", config["detectors"][name]
-    extractor = config["extractors"][detector["extractor"]]
-    layers = detector["layers"] or extractor["layers"]
-    if detector["method"] == "reverse_distillation":
-        blocks = detector["settings"].get("blocks")
-        if len(layers) != (LEVELS if blocks is None else len(blocks)):
-            found = f"the default's {LEVELS}" if blocks is None else blocks
-            raise UserError(
-                f"config key {key}.settings.blocks: expected one number for each layer ({', '.join(layers)}), "
-                f"found {found}."
-            )
-    if detector["method"] == "efficientad":
-        backbone, side = extractor["backbone"], extractor["crop"] or extractor["resolution"] or config["image_size"]
-        where = f"config key {key}.extractor: expected one for EfficientAD, "
-        if backbone not in TEACHERS:
-            raise UserError(f"{where}with a backbone of {', '.join(TEACHERS)}, found {backbone!r}.")
-        if side < SMALLEST_OF_TEACHERS:
-            raise UserError(f"{where}with images of at least {SMALLEST_OF_TEACHERS} pixels, found {side}.")
 
 
 def _check_dataset(config: Config, name: str, dataset: Config) -> None:

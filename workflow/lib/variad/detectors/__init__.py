@@ -7,7 +7,7 @@ import ast
 import importlib
 import importlib.util
 import inspect
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +24,11 @@ METHODS = {
 }
 # where a constructor takes all settings together, the dataclass that they are of
 SETTINGS = {"efficientad": "variad.detectors.efficientad.settings:EfficientADSettings"}
+
+
+TEACHERS = ("pdn_small", "pdn_medium", "pdn_tiny")  # backbones that EfficientAD's student can learn from
+SMALLEST_OF_TEACHERS = 64  # pixels
+LEVELS = 3  # of Reverse Distillation's decoder, where its settings say nothing of them
 
 
 def detector_class(method: str) -> Any:
@@ -158,3 +163,29 @@ def _load_file(path: Path) -> Any:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+def check_extractor(config: Mapping[str, Any], name: str) -> None:
+    """Check that a detector can learn from the features that it gets.
+
+    Raises:
+        UserError: Reverse Distillation has other levels than layers, or EfficientAD no teacher or images too small.
+    """
+    key, detector = f"detectors.{name}", config["detectors"][name]
+    extractor = config["extractors"][detector["extractor"]]
+    layers = detector["layers"] or extractor["layers"]
+    if detector["method"] == "reverse_distillation":
+        blocks = detector["settings"].get("blocks")
+        if len(layers) != (LEVELS if blocks is None else len(blocks)):
+            found = f"the default's {LEVELS}" if blocks is None else blocks
+            raise UserError(
+                f"config key {key}.settings.blocks: expected one number for each layer ({', '.join(layers)}), "
+                f"found {found}."
+            )
+    if detector["method"] == "efficientad":
+        backbone, side = extractor["backbone"], extractor["crop"] or extractor["resolution"] or config["image_size"]
+        where = f"config key {key}.extractor: expected one for EfficientAD, "
+        if backbone not in TEACHERS:
+            raise UserError(f"{where}with a backbone of {', '.join(TEACHERS)}, found {backbone!r}.")
+        if side < SMALLEST_OF_TEACHERS:
+            raise UserError(f"{where}with images of at least {SMALLEST_OF_TEACHERS} pixels, found {side}.")

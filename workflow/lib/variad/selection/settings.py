@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from itertools import product
 from typing import Any
 
-from variad.config_references import check_extractor
+from variad.detectors import check_extractor
 from variad.errors import UserError
 from variad.selection.methods import kind_of
 from variad.selection.template_sets import find_templates
