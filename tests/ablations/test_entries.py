@@ -162,6 +162,10 @@ def test_a_study_without_ablations_has_none():
             "config key study.keep_map_runs: expected a run, whose maps ablations.maps.figure_11 shows, found none.",
         ),
         (
+            {"study__keep_map_runs": [2, 7]},
+            "config key study.keep_map_runs: expected a run, whose maps ablations.maps.figure_11 shows, found 2, 7.",
+        ),
+        (
             {"ablations__guesses": {}},
             "config key ablations: expected only the keys .*, found 'guesses'.",
         ),

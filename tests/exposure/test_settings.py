@@ -13,6 +13,7 @@ SOURCES = {
 SETS = {
     "tuned": {"method": "generate", "guidance": 0, "iterations": 0},
     "guided": {"method": "generate", "guidance": 1.0, "iterations": 20},
+    "support": {"method": "generate", "guidance": 0, "iterations": 0},
 }
 
 
@@ -53,6 +54,7 @@ def test_wrong_overrides() -> None:
         ({"scar": ["regression"]}, None, "exposure.sources.scar: expected regression only for a source with several"),
         ({}, "nothing", "exposure.added: expected one of training_sets"),
         ({}, "guided", "exposure.added: expected a training set that is generated without text"),
+        ({}, "support", "exposure.added: expected a training set of another name than the table's other support sets"),
     ],
 )
 def test_mistakes(sources: dict[str, list[str]], added: str | None, sentence: str) -> None:

@@ -83,6 +83,40 @@ def test_what_a_data_set_overrides_holds_for_it_alone():
         ({"candidates__near__method": "knn"}, "candidates.near.method: expected one of .*'neighbours'.*found 'knn'"),
         ({"anomaly_sources__random": {"method": "scar"}}, "anomaly_sources: expected another name .*, found 'random'"),
         ({"selection__seeds": 1}, "selection.seeds: expected at least 2, found 1"),
+        (
+            {"selection__default": "ours/cflow"},
+            "selection.default: expected one of ours/patchcore, found 'ours/cflow'",
+        ),
+        (
+            {"selection__default": "near/stage3/96/pooled_1"},
+            "selection.default: expected one of near/stage3/224/pooled_1, .*, found 'near/stage3/96/pooled_1'",
+        ),
+        (
+            {"anomaly_sources__scar": {"method": "blurred", "count": 11}},
+            "anomaly_sources.scar.count: expected at most 10, as many as blurred makes of 10 seeds, found 11",
+        ),
+        (
+            {"anomaly_sources__scar": {"method": "blurred", "count": 10, "resolution": 224}},
+            "anomaly_sources.scar.resolution: expected less than image_size, 224 pixels, found 224",
+        ),
+        (
+            {"anomaly_sources__scar": {"method": "style_mix", "diffusion_model": "ddpm_small", "count": 26}},
+            "anomaly_sources.scar.count: expected at most 25, as many as style_mix makes of 10 seeds, found 26",
+        ),
+        (
+            {"anomaly_sources__scar": {"method": "text_edit", "diffusion_model": "ddpm_small", "count": 41}},
+            "anomaly_sources.scar.count: expected at most 40, as many as text_edit makes of 10 seeds, found 41",
+        ),
+        (
+            {"anomaly_sources__scar": {"method": "style_mix", "diffusion_model": "adm"}},
+            "anomaly_sources.scar.diffusion_model: expected one of ddpm_small, found 'adm'",
+        ),
+        (
+            {"anomaly_sources__scar": {"method": "text_edit", "diffusion_model": "ddpm_small", "encoder": "clip"}},
+            "anomaly_sources.scar.encoder: expected one of conse, found 'clip'",
+        ),
+        ({"candidates__near__scores": ["pooled_0"]}, "candidates.near.scores.0: expected pooled_k, patch_maximum or"),
+        ({"candidates__near__layers": ["stage9"]}, "candidates.near.layers.0: expected one of .*, found 'stage9'"),
     ],
 )
 def test_mistakes(changes, sentence):
