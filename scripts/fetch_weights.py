@@ -4,8 +4,7 @@ import sys
 from pathlib import Path
 
 from variad.downloads.catalogue import WEIGHTS_FILES, find_source
-from variad.downloads.sources import licence_notice, mirrored
-from variad.downloads.weight_files import fetch_weights
+from variad.downloads.sources import fetch_weights, licence_notice, mirrored
 from variad.running import job
 
 with job(snakemake):

@@ -3,8 +3,7 @@
 from pathlib import Path
 
 from variad.downloads.catalogue import find_source
-from variad.downloads.sources import mirrored
-from variad.downloads.unpacking import unpack_source
+from variad.downloads.sources import mirrored, unpack_source
 from variad.running import job
 
 with job(snakemake):

@@ -5,9 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from variad.downloads.extraction import extract
-from variad.downloads.limits import Limits
-from variad.downloads.verification import Expected
+from variad.downloads.archives import Limits, extract
+from variad.downloads.transfer import Expected
 from variad.errors import UserError
 
 
@@ -19,6 +18,16 @@ def names(folder: Path) -> list[str]:
 def nothing_left(target: Path) -> bool:
     """Whether the folder of ``target`` is empty."""
     return not names(target.parent)
+
+
+def part_of(target: Path) -> Path:
+    """Where the bytes of ``target`` are until it is complete."""
+    return target.with_name(f"{target.name}.part")
+
+
+def note_of(target: Path) -> Path:
+    """Where it is noted what the bytes of ``target`` belong to."""
+    return target.with_name(f"{target.name}.part.json")
 
 
 def sha256(content: bytes) -> str:

@@ -23,7 +23,7 @@ def content() -> bytes:
 def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """The seconds that were waited between attempts, none of them really."""
     waited: list[float] = []
-    monkeypatch.setattr("variad.downloads.retrying.sleep", waited.append)
+    monkeypatch.setattr("variad.downloads.transfer.sleep", waited.append)
     for name in ("http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"):
         monkeypatch.delenv(name, raising=False)
     return waited

@@ -44,6 +44,7 @@ class Answer:
     path: str
     asked_range: str | None
     asked_encoding: str | None
+    asked_condition: str | None
     status: int
     sent: int
 
@@ -134,7 +135,7 @@ class _Handler(BaseHTTPRequestHandler):
         return headers
 
     def _finish(self, status: int, headers: dict[str, str], body: bytes, fault: Fault | None = None) -> None:
-        asked = (self.headers.get("Range"), self.headers.get("Accept-Encoding"))
+        asked = (self.headers.get("Range"), self.headers.get("Accept-Encoding"), self.headers.get("If-Range"))
         self.server.answers.append(Answer(self.path, *asked, status, len(body)))
         self.send_response(status)
         for name, value in headers.items():

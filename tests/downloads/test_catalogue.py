@@ -9,9 +9,18 @@ from urllib.parse import urlsplit
 import pytest
 
 from tests.downloads.server import FileServer
-from variad.downloads.catalogue import ARCHIVES, BESIDE, CATALOGUE, DATASETS, WEIGHTS, WEIGHTS_FILES, find_source
-from variad.downloads.sources import Source, fetch_source, licence_notice
-from variad.downloads.verification import Expected
+from variad.downloads.catalogue import (
+    ARCHIVES,
+    BESIDE,
+    CATALOGUE,
+    DATASETS,
+    WEIGHTS,
+    WEIGHTS_FILES,
+    Source,
+    find_source,
+)
+from variad.downloads.sources import fetch_source, licence_notice
+from variad.downloads.transfer import Expected
 from variad.errors import UserError
 from variad.recorded_hash import record_path
 

@@ -7,11 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.downloads.checks import expected_of
+from tests.downloads.checks import expected_of, part_of
 from tests.downloads.server import Fault, FileServer
-from variad.downloads.disk_space import check_space
-from variad.downloads.fetching import fetch
-from variad.downloads.partial_file import part_path
+from variad.downloads.transfer import check_space, fetch
 from variad.errors import UserError
 
 pytestmark = pytest.mark.usefixtures("waits")
@@ -22,14 +20,14 @@ def test_disk_too_small_for_the_known_size(
 ) -> None:
     url, target = server.publish("/a.bin", content), tmp_path / "a.bin"
     usage = type("Usage", (), {"free": 299_999})
-    monkeypatch.setattr("variad.downloads.disk_space.shutil.disk_usage", lambda _: usage)
+    monkeypatch.setattr("variad.downloads.transfer.shutil.disk_usage", lambda _: usage)
     message = rf"^{tmp_path}: expected 300,000 free bytes for a\.bin, found 299,999\.$"
     with pytest.raises(UserError, match=message):
         fetch(url, target, expected_of(content))
     assert server.answers == []
     with pytest.raises(UserError, match=message):
         fetch(url, target)
-    assert part_path(target).stat().st_size == 0
+    assert part_of(target).stat().st_size == 0
     usage.free = 300_000
     assert fetch(url, target).size == 300_000
 
@@ -41,7 +39,7 @@ def test_rest_of_a_file_needs_room_for_the_rest(
     url = server.publish("/a.bin", content, Fault(drop=100_000))
     monkeypatch.setattr("variad.downloads.transfer.check_space", lambda _, size, __: needed.append(size))
     fetch(url, tmp_path / "a.bin")
-    assert needed == [300_000, 200_000]
+    assert needed == [0, 300_000, 200_000]  # nothing is known before the first answer
 
 
 def _fetch_with_a_limit(url: str, target: Path, limit: int, result) -> None:
@@ -59,21 +57,18 @@ def test_disk_that_fills_up_keeps_what_arrived(server: FileServer, content: byte
     process = context.Process(target=_fetch_with_a_limit, args=(url, target, 100_000, theirs))
     process.start()
     assert ours.poll(20)
-    assert ours.recv() == f"{part_path(target)}: expected room to write it, found: File too large."
+    assert ours.recv() == f"{part_of(target)}: expected room and permission to write it, found: File too large."
     process.join()
-    assert part_path(target).read_bytes() == content[:100_000]
+    assert part_of(target).read_bytes() == content[:100_000]
     assert fetch(url, target).path.read_bytes() == content
     assert server.answers[-1].asked_range == "bytes=100000-"
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
-def test_full_disk_is_not_tried_again(
-    server: FileServer, content: bytes, tmp_path: Path, waits: list[float], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_full_disk_is_not_tried_again(server: FileServer, content: bytes, tmp_path: Path, waits: list[float]) -> None:
     url, target = server.publish("/a.bin", content), tmp_path / "a.bin"
-    part_path(target).symlink_to("/dev/full")
-    monkeypatch.setattr("variad.downloads.partial_file.PartialFile.restart", lambda self: None)
-    with pytest.raises(UserError, match=rf"^{part_path(target)}: expected room .* No space left on device\.$"):
+    part_of(target).symlink_to("/dev/full")
+    with pytest.raises(UserError, match=rf"^{part_of(target)}: expected room .* No space left on device\.$"):
         fetch(url, target, expected_of(content))
     assert len(server.answers) == 1
     assert waits == []
@@ -81,7 +76,7 @@ def test_full_disk_is_not_tried_again(
 
 
 def test_space_is_checked_to_the_byte(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("variad.downloads.disk_space.shutil.disk_usage", lambda _: type("Usage", (), {"free": 10}))
+    monkeypatch.setattr("variad.downloads.transfer.shutil.disk_usage", lambda _: type("Usage", (), {"free": 10}))
     check_space(tmp_path, 10, "it")
     with pytest.raises(UserError, match=r"expected 11 free bytes for it, found 10\."):
         check_space(tmp_path, 11, "it")

@@ -7,15 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.downloads.checks import expected_of, names, sha256
+from tests.downloads.checks import expected_of, names, note_of, part_of, sha256
 from tests.downloads.server import Fault, FileServer
-from variad.downloads.fetching import fetch
-from variad.downloads.partial_file import PartialFile, note_path, part_path
-from variad.downloads.retrying import Patience
-from variad.downloads.verification import Expected
+from variad.downloads.transfer import Expected, fetch
 from variad.errors import UserError
 
 pytestmark = pytest.mark.usefixtures("waits")
+
+DATE = "Mon, 02 Jan 2023 10:00:00 GMT"
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -39,7 +38,7 @@ def test_resets_lose_nothing_that_arrived(server: FileServer, content: bytes, tm
 
 def test_silence_after_some_bytes_loses_none_of_them(server: FileServer, content: bytes, tmp_path: Path) -> None:
     url = server.publish("/a.bin", content, Fault(drop=100_001, stall=60))
-    assert fetch(url, tmp_path / "a.bin", patience=Patience(read_timeout=0.3)).path.read_bytes() == content
+    assert fetch(url, tmp_path / "a.bin", read_timeout=0.3).path.read_bytes() == content
     assert server.sent == len(content)
 
 
@@ -49,22 +48,26 @@ def test_early_end_of_a_body_without_length_is_noticed(server: FileServer, conte
     assert server.sent == len(content)
 
 
-def test_every_byte_is_written_by_a_file_that_takes_few_at_once(tmp_path: Path, content: bytes) -> None:
-    class Slow(io.BytesIO):
+def test_every_byte_is_written_by_a_file_that_takes_few_at_once(
+    server: FileServer, tmp_path: Path, content: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Slow(io.FileIO):
         def write(self, data) -> int:
-            return super().write(data[:70_000])
+            return super().write(data[:7_000])
 
-    part = PartialFile(stream := Slow(), tmp_path / "a.bin", "http://there", Expected())
-    part.append(content)
-    assert (stream.getvalue(), part.size) == (content, len(content))
+    def slowly(path: Path, mode: str, buffering: int = -1):
+        return Slow(path, mode) if buffering == 0 else io.BufferedWriter(Slow(path, mode))
+
+    monkeypatch.setattr("variad.downloads.transfer.open", slowly, raising=False)
+    assert fetch(server.publish("/a.bin", content), tmp_path / "a.bin").path.read_bytes() == content
 
 
 def test_next_process_goes_on(server: FileServer, content: bytes, tmp_path: Path) -> None:
     target, faults = tmp_path / "a.bin", [Fault(drop=123_457)]
     url = server.publish("/a.bin", content, *faults, Fault(status=500))
     with pytest.raises(UserError, match=r"in 2 attempts in a row: HTTP status 500"):
-        fetch(url, target, expected_of(content), Patience(retries=1))
-    assert part_path(target).read_bytes() == content[:123_457]
+        fetch(url, target, expected_of(content), retries=1)
+    assert part_of(target).read_bytes() == content[:123_457]
     assert not target.exists()
     assert fetch(url, target, expected_of(content)).path.read_bytes() == content
     assert server.sent == len(content)
@@ -73,16 +76,16 @@ def test_next_process_goes_on(server: FileServer, content: bytes, tmp_path: Path
 
 def test_complete_part_is_verified_without_a_request(server: FileServer, content: bytes, tmp_path: Path) -> None:
     url, target = server.publish("/a.bin", content), tmp_path / "a.bin"
-    part_path(target).write_bytes(content)
-    note_path(target).write_text(json.dumps({"url": url, "validator": None, "total": len(content)}))
+    part_of(target).write_bytes(content)
+    note_of(target).write_text(json.dumps({"url": url, "validator": None, "total": len(content)}))
     assert fetch(url, target, expected_of(content)).path.read_bytes() == content
     assert server.answers == []
 
 
 def test_complete_part_of_unknown_size_is_found_at_the_end(server: FileServer, content: bytes, tmp_path: Path) -> None:
     url, target = server.publish("/a.bin", content), tmp_path / "a.bin"
-    part_path(target).write_bytes(content)
-    note_path(target).write_text(json.dumps({"url": url, "validator": '"first"', "total": None}))
+    part_of(target).write_bytes(content)
+    note_of(target).write_text(json.dumps({"url": url, "validator": '"first"', "total": None}))
     assert fetch(url, target).path.read_bytes() == content
     assert [(answer.status, answer.sent) for answer in server.answers] == [(416, 0)]
 
@@ -90,16 +93,16 @@ def test_complete_part_of_unknown_size_is_found_at_the_end(server: FileServer, c
 @pytest.mark.parametrize("note", ["{", "[]", '{"url": "http://elsewhere/", "total": 9}', '{"total": "many"}'])
 def test_part_of_something_else_starts_again(server: FileServer, content: bytes, tmp_path: Path, note: str) -> None:
     url, target = server.publish("/a.bin", content), tmp_path / "a.bin"
-    part_path(target).write_bytes(b"of another file")
-    note_path(target).write_text(note)
+    part_of(target).write_bytes(b"of another file")
+    note_of(target).write_text(note)
     assert fetch(url, target).path.read_bytes() == content
     assert server.answers[0].asked_range is None
 
 
 def test_part_longer_than_the_file_starts_again(server: FileServer, content: bytes, tmp_path: Path) -> None:
     url, target = server.publish("/a.bin", content), tmp_path / "a.bin"
-    part_path(target).write_bytes(content + b"more")
-    note_path(target).write_text(json.dumps({"url": url, "validator": '"first"', "total": None}))
+    part_of(target).write_bytes(content + b"more")
+    note_of(target).write_text(json.dumps({"url": url, "validator": '"first"', "total": None}))
     assert fetch(url, target, Expected(sha256=sha256(content))).path.read_bytes() == content
     assert [answer.status for answer in server.answers] == [416, 200]
 
@@ -111,7 +114,7 @@ def test_file_that_changed_meanwhile_is_fetched_anew(
     target = tmp_path / "a.bin"
     url = server.publish("/a.bin", b"old" * 50_000, Fault(drop=1_000), Fault(status=503))
     with pytest.raises(UserError, match="503"):
-        fetch(url, target, patience=Patience(retries=1))
+        fetch(url, target, retries=1)
     server.publish("/a.bin", content, etag='"second"')
     fetched = fetch(url, target, expected_of(content) if hashed else None)
     assert fetched.path.read_bytes() == content
@@ -128,9 +131,21 @@ def test_without_validator_only_a_hash_allows_going_on(
     assert server.answers[1].asked_range == asked
 
 
+@pytest.mark.parametrize(
+    ("etag", "last_modified", "condition"),
+    [('"tag"', DATE, '"tag"'), ('W/"weak"', DATE, DATE), ('W/"weak"', None, None)],
+)
+def test_what_is_asked_for(
+    server: FileServer, content: bytes, tmp_path: Path, etag: str, last_modified: str | None, condition: str | None
+) -> None:
+    url = server.publish("/a.bin", content, Fault(drop=1_000), etag=etag, last_modified=last_modified)
+    fetch(url, tmp_path / "a.bin", expected_of(content))
+    asked = [(answer.asked_range, answer.asked_condition) for answer in server.answers]
+    assert asked == [(None, None), ("bytes=1000-", condition)]
+
+
 def test_date_of_last_change_is_a_validator(server: FileServer, content: bytes, tmp_path: Path) -> None:
-    date = "Mon, 02 Jan 2023 10:00:00 GMT"
-    url = server.publish("/a.bin", content, Fault(drop=1_000), etag=None, last_modified=date)
+    url = server.publish("/a.bin", content, Fault(drop=1_000), etag=None, last_modified=DATE)
     assert fetch(url, tmp_path / "a.bin").path.read_bytes() == content
     assert server.answers[1].asked_range == "bytes=1000-"
 

@@ -1,7 +1,12 @@
-"""Servers that redirect, refuse, fail or say nothing."""
+"""Servers that redirect, refuse, fail, say nothing or are not who they say."""
 
+import shutil
 import socket
+import ssl
+import subprocess
+import threading
 import time
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
@@ -10,11 +15,11 @@ import pytest
 
 from tests.downloads.checks import expected_of
 from tests.downloads.server import Fault, FileServer
-from variad.downloads.fetching import fetch
-from variad.downloads.retrying import Patience
+from variad.downloads.transfer import fetch
 from variad.errors import UserError
 
 pytestmark = pytest.mark.usefixtures("waits")
+needs_openssl = pytest.mark.skipif(shutil.which("openssl") is None, reason="certificates are made by openssl")
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
@@ -36,8 +41,8 @@ def test_redirects_elsewhere_are_refused(server: FileServer, tmp_path: Path, loc
 
 
 def test_redirects_in_a_circle_are_refused(server: FileServer, tmp_path: Path) -> None:
-    url = server.publish("/a.bin", b"", *[Fault(status=302, headers={"Location": "/a.bin"})] * 20)
-    with pytest.raises(UserError, match="expected an address of a file, found: Exceeded 10 redirects"):
+    url = server.publish("/a.bin", b"", *[Fault(status=302, headers={"Location": "/a.bin"})] * 40)
+    with pytest.raises(UserError, match="expected an address of a file, found: Exceeded 30 redirects"):
         fetch(url, tmp_path / "a.bin")
 
 
@@ -80,10 +85,10 @@ def test_server_that_asks_for_hours_is_given_up(server: FileServer, tmp_path: Pa
 def test_progress_renews_the_patience(
     server: FileServer, tmp_path: Path, waits: list[float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("variad.downloads.fetching.PROGRESS", 10_000)
+    monkeypatch.setattr("variad.downloads.transfer.PROGRESS", 10_000)
     content = bytes(range(256)) * 1_000
     url = server.publish("/a.bin", content, *[Fault(drop=20_000 * n) for n in range(1, 11)])
-    assert fetch(url, tmp_path / "a.bin", patience=Patience(retries=1)).path.read_bytes() == content
+    assert fetch(url, tmp_path / "a.bin", retries=1).path.read_bytes() == content
     assert len(waits) == 10
     assert max(waits) <= 1
 
@@ -91,24 +96,108 @@ def test_progress_renews_the_patience(
 def test_bytes_fetched_again_are_no_progress(
     server: FileServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("variad.downloads.fetching.PROGRESS", 10_000)
+    monkeypatch.setattr("variad.downloads.transfer.PROGRESS", 10_000)
     content = bytes(range(256)) * 1_000
     url = server.publish("/a.bin", content, *[Fault(drop=20_000)] * 50, ranges=False)
-    with pytest.raises(UserError, match=r"in 3 attempts in a row: a lost connection \(.*20000 bytes read"):
-        fetch(url, tmp_path / "a.bin", patience=Patience(retries=2))
+    with pytest.raises(UserError, match=r"in 3 attempts in a row: .*20000 bytes read"):
+        fetch(url, tmp_path / "a.bin", retries=2)
     assert len(server.answers) == 3
 
 
 def test_silent_server_runs_into_the_timeout(server: FileServer, content: bytes, tmp_path: Path) -> None:
     url = server.publish("/a.bin", content, Fault(pause=60))
     started = time.monotonic()
-    assert fetch(url, tmp_path / "a.bin", patience=Patience(read_timeout=0.1)).path.read_bytes() == content
+    assert fetch(url, tmp_path / "a.bin", read_timeout=0.1).path.read_bytes() == content
     assert time.monotonic() - started < 5
 
 
 def test_server_that_is_not_there(tmp_path: Path, waits: list[float]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         url = f"http://127.0.0.1:{taken.getsockname()[1]}/a.bin"
-    with pytest.raises(UserError, match=rf"^{url}: expected a file, found in 3 attempts .*Connection refused\)\.$"):
-        fetch(url, tmp_path / "a.bin", patience=Patience(retries=2))
+    with pytest.raises(UserError, match=rf"^{url}: expected a file, found in 3 attempts .*Connection refused\.$"):
+        fetch(url, tmp_path / "a.bin", retries=2)
     assert len(waits) == 2
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A key and a certificate for 127.0.0.1 that nobody has signed."""
+    path = tmp_path_factory.mktemp("certificate") / "both.pem"
+    command = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=test"
+    extension = ["-addext", "subjectAltName=IP:127.0.0.1"]
+    files = ["-keyout", str(path), "-out", str(path.with_name("certificate.pem"))]
+    subprocess.run([*command.split(), *extension, *files], check=True, capture_output=True)
+    path.write_text(path.read_text() + path.with_name("certificate.pem").read_text())
+    return path
+
+
+@pytest.fixture
+def encrypted(certificate: Path) -> Iterator[FileServer]:
+    server = FileServer()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
+    thread.start()
+    yield server
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+def address(server: FileServer, path: str) -> str:
+    return server.url(path).replace("http://", "https://")
+
+
+@needs_openssl
+def test_unknown_certificate_is_refused_at_once(
+    encrypted: FileServer, content: bytes, tmp_path: Path, waits: list[float]
+) -> None:
+    encrypted.publish("/a.bin", content)
+    url = address(encrypted, "/a.bin")
+    with pytest.raises(UserError, match=rf"^{url}: expected a server with a valid certificate, found: .*self-signed"):
+        fetch(url, tmp_path / "a.bin")
+    assert (encrypted.answers, waits) == ([], [])
+    assert not (tmp_path / "a.bin").exists()
+
+
+@needs_openssl
+def test_own_authority_of_a_site_is_trusted(
+    encrypted: FileServer, certificate: Path, content: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate.with_name("certificate.pem")))
+    encrypted.publish("/a.bin", content, Fault(drop=100_001))
+    assert fetch(address(encrypted, "/a.bin"), tmp_path / "a.bin").path.read_bytes() == content
+    assert encrypted.sent == len(content)
+
+
+@needs_openssl
+def test_redirect_to_plain_text_is_refused(
+    encrypted: FileServer,
+    server: FileServer,
+    certificate: Path,
+    content: bytes,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate.with_name("certificate.pem")))
+    plain = server.publish("/a.bin", content)
+    encrypted.publish("/a.bin", b"", Fault(status=302, headers={"Location": plain}))
+    with pytest.raises(UserError, match=f"expected redirects that stay encrypted, found one to {plain}"):
+        fetch(address(encrypted, "/a.bin"), tmp_path / "a.bin")
+    assert not (tmp_path / "a.bin").exists()
+
+
+@needs_openssl
+def test_redirect_to_encryption_is_followed(
+    encrypted: FileServer,
+    server: FileServer,
+    certificate: Path,
+    content: bytes,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate.with_name("certificate.pem")))
+    encrypted.publish("/a.bin", content)
+    url = server.publish("/a.bin", b"", Fault(status=301, headers={"Location": address(encrypted, "/a.bin")}))
+    assert fetch(url, tmp_path / "a.bin").path.read_bytes() == content

@@ -28,7 +28,7 @@ from variad.downloads.catalogue import (
     DATASETS,
     WEIGHTS_FILES,
 )
-from variad.downloads.unpacking import lifted_folder
+from variad.downloads.sources import lifted_folder
 from variad.errors import UserError
 from variad.exposure.settings import check_exposure, exposure_of
 from variad.metrics.lpips_weights import find_lpips_backbone

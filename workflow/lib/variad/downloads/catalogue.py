@@ -1,139 +1,136 @@
-"""The published data sets and weights that the studies use. Checked: addresses, hashes, and sizes where exact."""
+"""What is published: addresses, hashes and licences. Checked: addresses, hashes, and sizes where exact."""
 
-from variad.downloads.sources import Source
-from variad.downloads.verification import Expected
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlsplit
+
+from variad.downloads.transfer import Expected
 from variad.errors import UserError
 
 NON_COMMERCIAL = "CC BY-NC-SA 4.0: no commercial use"
 IMAGENET = "terms of ImageNet: non-commercial research and education"
-_TAMING = "https://github.com/CompVis/taming-transformers"
-_HEIBOX = "https://heibox.uni-heidelberg.de/d"
-_FLOWERS = "https://www.robots.ox.ac.uk/~vgg/data/flowers/102"
 _MYDRIVE = "https://www.mydrive.ch/shares"
+_FLOWERS = "https://www.robots.ox.ac.uk/~vgg/data/flowers/102/"
 _ANOMALIB = "https://github.com/openvinotoolkit/anomalib"
 
+
+@dataclass(frozen=True)
+class Source:
+    """A file that its publisher serves."""
+
+    title: str
+    url: str
+    file_name: str  # the name it gets here
+    home: str  # the page that describes it
+    expected: Expected = field(default_factory=Expected)  # without a hash, the first download's is recorded
+    about: int | None = None  # bytes, roughly, where the exact size is not published; None where nothing is known
+    licence: str | None = None  # in words; None where we know of none, so that the reader has to look at ``home``
+    top_folder: str | None = None  # that the archive may hold everything in; what is in it is unpacked without it
+    members: tuple[str, ...] = ()  # names of the files that are wanted of an archive of weights
+
+    @property
+    def bytes_about(self) -> int | None:
+        """Bytes to download, exact or rough; None where nothing is known."""
+        return self.expected.size if self.expected.size is not None else self.about
+
+
+def _source(title: str, url: str, home: str, sha256: str | None = None, **fields: Any) -> Source:
+    """A file whose name here is the last part of its address."""
+    expected = Expected(sha256, fields.pop("md5", None), fields.pop("size", None))
+    return Source(title, url, urlsplit(url).path.rpartition("/")[2], home, expected, **fields)
+
+
+def _vqgan(codes: str, share: str, about: int) -> dict[str, Source]:
+    """The weights of a VQGAN trained on ImageNet with downsampling by 16, and their configuration."""
+    name = f"vqgan_imagenet_f16_{codes.replace(',', '')}"
+    title, home = f"VQGAN, ImageNet, f16, {codes} codes", "https://github.com/CompVis/taming-transformers"
+    address = f"https://heibox.uni-heidelberg.de/d/{share}/files/?p=%2F"
+    weights = Source(title, f"{address}ckpts%2Flast.ckpt&dl=1", f"{name}.ckpt", home, about=about)
+    config = Source(f"{title}, configuration", f"{address}configs%2Fmodel.yaml&dl=1", f"{name}.yaml", home)
+    return {name: weights, f"{name}_config": config}
+
+
 DATASETS = {
-    "mvtec_ad": Source(
-        title="MVTec AD",
-        url=f"{_MYDRIVE}/38536/3830184030e49fe74747669442f0f282/download/420938113-1629952094/mvtec_anomaly_detection.tar.xz",
-        file_name="mvtec_anomaly_detection.tar.xz",
-        top_folder="mvtec_anomaly_detection",
-        home="https://www.mvtec.com/company/research/datasets/mvtec-ad",
-        expected=Expected(sha256="cf4313b13603bec67abb49ca959488f7eedce2a9f7795ec54446c649ac98cd3d"),
+    "mvtec_ad": _source(
+        "MVTec AD",
+        f"{_MYDRIVE}/38536/3830184030e49fe74747669442f0f282/download/420938113-1629952094/mvtec_anomaly_detection.tar.xz",
+        "https://www.mvtec.com/company/research/datasets/mvtec-ad",
+        sha256="cf4313b13603bec67abb49ca959488f7eedce2a9f7795ec54446c649ac98cd3d",
         about=5_260_000_000,
         licence=NON_COMMERCIAL,
+        top_folder="mvtec_anomaly_detection",
     ),
-    "btad": Source(
-        title="BTAD (beanTech)",
-        url="https://avires.dimi.uniud.it/papers/btad/btad.zip",
-        file_name="btad.zip",
+    "btad": _source(
+        "BTAD (beanTech)",
+        "https://avires.dimi.uniud.it/papers/btad/btad.zip",
+        "https://avires.dimi.uniud.it/papers/btad/",
+        sha256="461c9387e515bfed41ecaae07c50cf6b10def647b36c9e31d239ab2736b10d2a",
+        licence=NON_COMMERCIAL,
         top_folder="BTech_Dataset_transformed",
-        home="https://avires.dimi.uniud.it/papers/btad/",
-        expected=Expected(sha256="461c9387e515bfed41ecaae07c50cf6b10def647b36c9e31d239ab2736b10d2a"),
-        licence=NON_COMMERCIAL,
     ),
-    "mvtec_loco": Source(
-        title="MVTec LOCO AD",
-        url=f"{_MYDRIVE}/48237/1b9106ccdfbb09a0c414bd49fe44a14a/download/430647091-1646842701/mvtec_loco_anomaly_detection.tar.xz",
-        file_name="mvtec_loco_anomaly_detection.tar.xz",
+    "mvtec_loco": _source(
+        "MVTec LOCO AD",
+        f"{_MYDRIVE}/48237/1b9106ccdfbb09a0c414bd49fe44a14a/download/430647091-1646842701/mvtec_loco_anomaly_detection.tar.xz",
+        "https://www.mvtec.com/company/research/datasets/mvtec-loco",
+        sha256="9e7c84dba550fd2e59d8e9e231c929c45ba737b6b6a6d3814100f54d63aae687",
+        licence=NON_COMMERCIAL,
         top_folder="mvtec_loco_anomaly_detection",
-        home="https://www.mvtec.com/company/research/datasets/mvtec-loco",
-        expected=Expected(sha256="9e7c84dba550fd2e59d8e9e231c929c45ba737b6b6a6d3814100f54d63aae687"),
-        licence=NON_COMMERCIAL,
     ),
-    "cub": Source(
-        title="CUB-200-2011",
-        url="https://data.caltech.edu/records/65de6-vp158/files/CUB_200_2011.tgz",
-        file_name="CUB_200_2011.tgz",
+    "cub": _source(
+        "CUB-200-2011",
+        "https://data.caltech.edu/records/65de6-vp158/files/CUB_200_2011.tgz",
+        "https://data.caltech.edu/records/65de6-vp158",
+        sha256="0c685df5597a8b24909f6a7c9db6d11e008733779a671760afef78feb49bf081",
+        md5="97eceeb196236b17998738112f37df78",
+        size=1_150_585_339,
         top_folder="CUB_200_2011",
-        home="https://data.caltech.edu/records/65de6-vp158",
-        expected=Expected(
-            sha256="0c685df5597a8b24909f6a7c9db6d11e008733779a671760afef78feb49bf081",
-            md5="97eceeb196236b17998738112f37df78",
-            size=1_150_585_339,
-        ),
     ),
-    "flowers_102": Source(
-        title="Flowers-102, images",
-        url=f"{_FLOWERS}/102flowers.tgz",
-        file_name="102flowers.tgz",
-        home=f"{_FLOWERS}/",
-        expected=Expected(md5="52808999861908f626f3c1f4e79d11fa", size=344_862_509),
+    "flowers_102": _source(
+        "Flowers-102, images",
+        f"{_FLOWERS}102flowers.tgz",
+        _FLOWERS,
+        md5="52808999861908f626f3c1f4e79d11fa",
+        size=344_862_509,
     ),
-    "flowers_102_labels": Source(
-        title="Flowers-102, labels",
-        url=f"{_FLOWERS}/imagelabels.mat",
-        file_name="imagelabels.mat",
-        home=f"{_FLOWERS}/",
-        expected=Expected(md5="e0620be6f572b9609742df49c70aed4d"),
+    "flowers_102_labels": _source(
+        "Flowers-102, labels", f"{_FLOWERS}imagelabels.mat", _FLOWERS, md5="e0620be6f572b9609742df49c70aed4d"
     ),
-    "flowers_102_split": Source(
-        title="Flowers-102, split",
-        url=f"{_FLOWERS}/setid.mat",
-        file_name="setid.mat",
-        home=f"{_FLOWERS}/",
-        expected=Expected(md5="a5357ecc9cb78c4bef273ce3793fc85c"),
+    "flowers_102_split": _source(
+        "Flowers-102, split", f"{_FLOWERS}setid.mat", _FLOWERS, md5="a5357ecc9cb78c4bef273ce3793fc85c"
     ),
-    "tiny_imagenet": Source(
-        title="Tiny-ImageNet",
-        url="http://cs231n.stanford.edu/tiny-imagenet-200.zip",
-        file_name="tiny-imagenet-200.zip",
+    "tiny_imagenet": _source(
+        "Tiny-ImageNet",
+        "http://cs231n.stanford.edu/tiny-imagenet-200.zip",
+        "http://cs231n.stanford.edu/",
+        md5="90528d7ca1a48142e341f4ef8d21d0de",
+        size=248_100_043,
+        licence=IMAGENET,
         top_folder="tiny-imagenet-200",
-        home="http://cs231n.stanford.edu/",
-        expected=Expected(md5="90528d7ca1a48142e341f4ef8d21d0de", size=248_100_043),
-        licence=IMAGENET,
     ),
-    "imagenette": Source(
-        title="Imagenette",
-        url="https://s3.amazonaws.com/fast-ai-imageclas/imagenette2.tgz",
-        file_name="imagenette2.tgz",
-        top_folder="imagenette2",
-        home="https://github.com/fastai/imagenette",
-        expected=Expected(sha256="6cbfac238434d89fe99e651496f0812ebc7a10fa62bd42d6874042bf01de4efd"),
+    "imagenette": _source(
+        "Imagenette",
+        "https://s3.amazonaws.com/fast-ai-imageclas/imagenette2.tgz",
+        "https://github.com/fastai/imagenette",
+        sha256="6cbfac238434d89fe99e651496f0812ebc7a10fa62bd42d6874042bf01de4efd",
         licence=IMAGENET,
+        top_folder="imagenette2",
     ),
 }
 
 WEIGHTS = {
-    "vqgan_imagenet_f16_16384": Source(
-        title="VQGAN, ImageNet, f16, 16,384 codes",
-        url=f"{_HEIBOX}/a7530b09fed84f80a887/files/?p=%2Fckpts%2Flast.ckpt&dl=1",
-        file_name="vqgan_imagenet_f16_16384.ckpt",
-        home=_TAMING,
-        about=980_000_000,
-    ),
-    "vqgan_imagenet_f16_16384_config": Source(
-        title="VQGAN, ImageNet, f16, 16,384 codes, configuration",
-        url=f"{_HEIBOX}/a7530b09fed84f80a887/files/?p=%2Fconfigs%2Fmodel.yaml&dl=1",
-        file_name="vqgan_imagenet_f16_16384.yaml",
-        home=_TAMING,
-    ),
-    "vqgan_imagenet_f16_1024": Source(
-        title="VQGAN, ImageNet, f16, 1,024 codes",
-        url=f"{_HEIBOX}/8088892a516d4e3baf92/files/?p=%2Fckpts%2Flast.ckpt&dl=1",
-        file_name="vqgan_imagenet_f16_1024.ckpt",
-        home=_TAMING,
-        about=958_000_000,
-    ),
-    "vqgan_imagenet_f16_1024_config": Source(
-        title="VQGAN, ImageNet, f16, 1,024 codes, configuration",
-        url=f"{_HEIBOX}/8088892a516d4e3baf92/files/?p=%2Fconfigs%2Fmodel.yaml&dl=1",
-        file_name="vqgan_imagenet_f16_1024.yaml",
-        home=_TAMING,
-    ),
-    "efficientad_teacher": Source(
-        title="EfficientAD's teacher",
-        url=f"{_ANOMALIB}/releases/download/efficientad_pretrained_weights/efficientad_pretrained_weights.zip",
-        file_name="efficientad_pretrained_weights.zip",
+    **_vqgan("16,384", "a7530b09fed84f80a887", about=980_000_000),
+    **_vqgan("1,024", "8088892a516d4e3baf92", about=958_000_000),
+    "efficientad_teacher": _source(
+        "EfficientAD's teacher",
+        f"{_ANOMALIB}/releases/download/efficientad_pretrained_weights/efficientad_pretrained_weights.zip",
+        _ANOMALIB,
+        sha256="c09aeaa2b33f244b3261a5efdaeae8f8284a949470a4c5a526c61275fe62684a",
         members=("pretrained_teacher_small.pth", "pretrained_teacher_medium.pth"),
-        home=_ANOMALIB,
-        expected=Expected(sha256="c09aeaa2b33f244b3261a5efdaeae8f8284a949470a4c5a526c61275fe62684a"),
     ),
-    "adm_imagenet_256": Source(
-        title="ADM, ImageNet 256, unconditional",
-        url="https://openaipublic.blob.core.windows.net/diffusion/jul-2021/256x256_diffusion_uncond.pt",
-        file_name="256x256_diffusion_uncond.pt",
-        home="https://github.com/openai/guided-diffusion",
+    "adm_imagenet_256": _source(
+        "ADM, ImageNet 256, unconditional",
+        "https://openaipublic.blob.core.windows.net/diffusion/jul-2021/256x256_diffusion_uncond.pt",
+        "https://github.com/openai/guided-diffusion",
         about=2_200_000_000,
     ),
 }

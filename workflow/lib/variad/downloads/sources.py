@@ -1,60 +1,25 @@
-"""A published file: where it is, what it has to be, what it may be used for, and how to get it."""
+"""A published file on this machine: fetched with its licence said, recorded, unpacked, its weights taken out."""
 
+import dataclasses
+import hashlib
 import json
 import logging
-from dataclasses import dataclass, field, replace
+import shutil
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
-from variad.downloads.fetching import Fetched, fetch
-from variad.downloads.recording import fetch_recorded
-from variad.downloads.retrying import Patience
-from variad.downloads.verification import Expected
-from variad.files import writing
+from variad.downloads.archives import extract
+from variad.downloads.catalogue import Source
+from variad.downloads.transfer import Expected, Fetched, WrongFile, fetch
+from variad.errors import UserError
+from variad.files import sha256, writing
+from variad.recorded_hash import change_of, recorded_hash, write_record
+
+NOTE = ".archive.json"
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Source:
-    """A file that its publisher serves.
-
-    Attributes:
-        file_name: the name it gets here.
-        expected: what its publisher says of it; without a hash, the first download's is recorded.
-        about: bytes, roughly, where the exact size is not published; None where nothing is known.
-        licence: in words; None where we know of none, so that the reader has to look at ``home``.
-        home: the page that describes it.
-        top_folder: the folder that the archive may hold everything in; what is in it is unpacked without it.
-        members: names of the files that are wanted of an archive of weights.
-    """
-
-    title: str
-    url: str
-    file_name: str
-    home: str
-    expected: Expected = field(default_factory=Expected)
-    about: int | None = None
-    licence: str | None = None
-    top_folder: str | None = None
-    members: tuple[str, ...] = ()
-
-    @property
-    def bytes_about(self) -> int | None:
-        """Bytes to download, exact or rough; None where nothing is known."""
-        return self.expected.size if self.expected.size is not None else self.about
-
-
-def fetch_source(source: Source, folder: str | Path, patience: Patience | None = None) -> Fetched:
-    """Download a published file into ``folder``, after saying what its licence is.
-
-    Raises:
-        UserError: as ``fetch`` and ``fetch_recorded``.
-    """
-    _log.info("%s", licence_notice(source))
-    target = Path(folder) / source.file_name
-    if source.expected.hashed:
-        return fetch(source.url, target, source.expected, patience)
-    return fetch_recorded(source.url, target, patience)
 
 
 def mirrored(source: Source, url: str | None = None, sha256: str | None = None) -> Source:
@@ -65,7 +30,7 @@ def mirrored(source: Source, url: str | None = None, sha256: str | None = None) 
         sha256: of the file there; None expects what the publisher says.
     """
     expected = source.expected if sha256 is None else Expected(sha256=sha256)
-    return replace(source, url=url or source.url, expected=expected)
+    return dataclasses.replace(source, url=url or source.url, expected=expected)
 
 
 def licence_notice(source: Source) -> str:
@@ -74,16 +39,132 @@ def licence_notice(source: Source) -> str:
     return f"{source.title}: {licence} ({source.home})"
 
 
+def fetch_source(source: Source, folder: str | Path) -> Fetched:
+    """Download a published file into ``folder``, after saying what its licence is.
+
+    Raises:
+        UserError: as ``fetch`` and ``fetch_recorded``.
+    """
+    _log.info("%s", licence_notice(source))
+    target = Path(folder) / source.file_name
+    return fetch(source.url, target, source.expected) if source.expected.hashed else fetch_recorded(source.url, target)
+
+
+def fetch_recorded(url: str, target: str | Path) -> Fetched:
+    """Download a file whose publisher gives no hash, against the hash of its first download, which is recorded.
+
+    Raises:
+        UserError: as ``fetch``; or the file is not the one that was recorded.
+    """
+    recorded = recorded_hash(target)
+    try:
+        fetched = fetch(url, target, Expected(sha256=recorded))
+    except WrongFile as error:
+        raise WrongFile(f"{str(error).removesuffix('.')}; {change_of(target)}.") from None
+    if recorded is None:
+        record = write_record(target, url, fetched.sha256, fetched.size)
+        _log.info("%s: its publisher gives no hash; sha256 %s recorded in %s", target, fetched.sha256, record)
+    return fetched
+
+
 def write_fetched(record: str | Path, source: Source, fetched: Fetched) -> None:
     """Note what was downloaded, from where, and on what terms."""
-    content = {
-        "title": source.title,
-        "file": fetched.path.name,
-        "url": source.url,
-        "sha256": fetched.sha256,
-        "size": fetched.size,
-        "licence": source.licence,
-        "home": source.home,
-    }
-    with writing(record) as temporary:
-        temporary.write_text(json.dumps(content, indent=2) + "\n", "utf-8")
+    content: dict[str, Any] = {"title": source.title, "file": fetched.path.name, "url": source.url}
+    content |= {"sha256": fetched.sha256, "size": fetched.size, "licence": source.licence, "home": source.home}
+    _write(record, json.dumps(content, indent=2))
+
+
+def fetch_weights(source: Source, target: Path, archives: Path, keep_archive: bool = True) -> None:
+    """Get a file of weights and note its hash, which whoever loads it compares with.
+
+    Args:
+        target: the file to make; its name is the source's, or one of its members'.
+        archives: folder of the archive where the weights come in one, and stay after a success if ``keep_archive``.
+
+    Raises:
+        UserError: as ``fetch_source`` and ``extract``, or the archive has not one such member.
+    """
+    fetched = fetch_source(source, archives if source.members else target.parent)
+    if source.members:
+        scratch = target.with_name(f".{target.name}.archive")
+        shutil.rmtree(scratch, ignore_errors=True)
+        try:
+            extract(fetched.path, scratch)
+            found = [path for path in scratch.rglob(target.name) if path.is_file() and not path.is_symlink()]
+            if len(found) != 1:
+                raise UserError(f"{fetched.path}: expected one file '{target.name}' in it, found {len(found)}.")
+            found[0].replace(target)
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
+    write_record(target, source.url, sha256(target), target.stat().st_size)
+    if source.members and not keep_archive:
+        fetched.path.unlink()
+
+
+def unpack_source(
+    source: Source, archives: Path, contents: Path, keep_archive: bool = True, beside: Sequence[Source] = ()
+) -> None:
+    """Fill the folder of ``contents`` from an archive that is verified just before, and list its files in ``contents``.
+
+    A folder that still holds all that came out of the same archive is listed again with no need of the archive:
+    fetching and unpacking gigabytes takes long.
+
+    Args:
+        archives: folder of the archive, which is fetched where it is missing, and stays if ``keep_archive``.
+        beside: files that are published apart from the archive and belong into the folder as they are.
+
+    Raises:
+        UserError: as ``fetch_source`` and ``extract``; nothing of the archive is in the folder then.
+    """
+    folder = contents.parent
+    if not _is_unpacked(folder, source):
+        archive, *others = (fetch_source(each, archives).path for each in (source, *beside))
+        shutil.rmtree(folder, ignore_errors=True)
+        extract(archive, folder)
+        _lift(folder, source.top_folder)
+        for path in others:
+            shutil.copyfile(path, folder / path.name)
+        _write(folder / NOTE, json.dumps(_note(folder, source), indent=2))
+    _write(contents, *_names(folder))
+    for each in () if keep_archive else (source, *beside):
+        (archives / each.file_name).unlink(missing_ok=True)
+
+
+def lifted_folder(root: Path, source: Source) -> Path:
+    """Where the files of a copy that somebody else unpacked begin: its top folder, or the root if there is none."""
+    inner = root / source.top_folder if source.top_folder else root
+    return inner if inner.is_dir() else root
+
+
+def _lift(folder: Path, top: str | None) -> None:
+    if top is None or not (folder / top).is_dir():
+        return
+    inner = (folder / top).rename(folder / f".{top}.lifted")  # something in it may have the same name
+    for path in list(inner.iterdir()):
+        if (folder / path.name).exists():
+            shutil.rmtree(folder)
+            raise UserError(f"{folder}: expected one '{path.name}' in the archive, found it in '{top}' too.")
+        path.rename(folder / path.name)
+    inner.rmdir()
+
+
+def _is_unpacked(folder: Path, source: Source) -> bool:
+    with suppress(OSError, ValueError):  # no note, or one that was not written whole
+        return bool(json.loads((folder / NOTE).read_text("utf-8")) == _note(folder, source))
+    return False
+
+
+def _note(folder: Path, source: Source) -> dict[str, Any]:
+    names = hashlib.sha256("\n".join(_names(folder)).encode()).hexdigest()
+    return {"archive": source.file_name, "expected": dataclasses.asdict(source.expected), "names": names}
+
+
+def _names(folder: Path) -> list[str]:
+    """The files of the archive; the folder's own two are none of them."""
+    found = (path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    return sorted(name for name in found if name not in (NOTE, "contents.txt"))
+
+
+def _write(path: str | Path, *lines: str) -> None:
+    with writing(path) as temporary:
+        temporary.write_text("".join(f"{line}\n" for line in lines), "utf-8")

@@ -1,134 +1,309 @@
-"""One HTTP request that brings a partial file nearer to its end."""
+"""One file from an address: interrupted as often as it may be, complete and verified once it has its name."""
 
-import contextlib
+import hashlib
+import json
+import logging
+import os
+import random
+import re
+import shutil
 import ssl
-from collections.abc import Iterator
-from urllib.parse import urlsplit
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from time import monotonic, sleep
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-import requests
-import urllib3
-
-from variad.downloads.disk_space import check_space
-from variad.downloads.partial_file import PartialFile
-from variad.downloads.progress import Progress
-from variad.downloads.ranges import content_length, content_range, range_headers, validator_of
-from variad.downloads.retrying import Interrupted, Patience, passing, retry_after
-from variad.downloads.verification import BLOCK
 from variad.errors import UserError
+from variad.files import sha256
 
-MAX_REDIRECTS = 10
-PARTIAL, BEYOND_THE_END = 206, 416
+if TYPE_CHECKING:  # what talks to servers is imported where it is used: Snakemake reads the catalogue before it plans
+    import requests
+
+BLOCK = 2**20
+BAR: dict[str, Any] = {"unit": "B", "unit_scale": True, "unit_divisor": 1024, "disable": None}  # on a terminal
+LOG_INTERVAL = 60.0  # seconds
+CONNECT_TIMEOUT, FIRST_WAIT, LONGEST_WAIT = 20.0, 1.0, 120.0  # seconds; a server that asks for longer is given up
+PROGRESS = 2**20  # an attempt that brought so many new bytes was a success: a large file may be interrupted often
+PASSING = {408, 425, 429, *range(500, 600)}  # timeout, too early, too many requests, and the server's own faults
+
+_log = logging.getLogger(__name__)
 
 
-def transfer(part: PartialFile, url: str, patience: Patience, progress: Progress) -> None:
-    """Ask for what is missing and write it as it comes; without an error the file is complete.
+@dataclass(frozen=True)
+class Expected:
+    """What is known of a file beforehand: hashes, hexadecimal, and exact bytes; None where nothing is.
 
     Raises:
-        Interrupted: a fault that may pass.
-        UserError: one that does not, or a full disk.
+        UserError: a hash of another form, or a negative size.
     """
-    if part.validator is None and not part.expected.hashed:
-        part.restart()  # nothing would show that the rest is of another version
-    with requests.Session() as session, _ask(session, part, url, patience) as response:
-        if response.status_code == BEYOND_THE_END:
-            return _check_the_end(part, response)
-        _check_status(url, response)
-        _check_kind(part, url, response)
-        _place(part, url, response)
-        check_space(part.target.parent, (part.total or 0) - part.size, part.target.name)
-        return _receive(part, response, progress)
+
+    sha256: str | None = None
+    md5: str | None = None  # older publishers give no other
+    size: int | None = None
+
+    def __post_init__(self) -> None:
+        for name, digits in (("sha256", 64), ("md5", 32)):
+            value = getattr(self, name)
+            if value is not None and not re.fullmatch(rf"[0-9a-fA-F]{{{digits}}}", value):
+                raise UserError(f"{name}: expected {digits} hexadecimal digits, found '{value}'.")
+        if self.size is not None and self.size < 0:
+            raise UserError(f"size: expected a number of bytes, found {self.size}.")
+
+    @property
+    def hashed(self) -> bool:
+        """Whether a hash tells this file from every other."""
+        return self.sha256 is not None or self.md5 is not None
 
 
-def _ask(session: requests.Session, part: PartialFile, url: str, patience: Patience) -> requests.Response:
-    # No compression on the way: the hashes are of the file as it is published, and ranges count its bytes.
-    headers = {"Accept-Encoding": "identity", **range_headers(part.size, part.validator)}
-    session.max_redirects = MAX_REDIRECTS
-    timeouts = (patience.connect_timeout, patience.read_timeout)
-    with _faults_named(url):
-        response = session.get(url, headers=headers, stream=True, timeout=timeouts)
-    schemes = [urlsplit(step.url).scheme for step in [*response.history, response]]
-    if "http" in schemes and "https" in schemes[: schemes.index("http")]:
-        raise UserError(f"{url}: expected redirects that stay encrypted, found one to {response.url}.")
-    return response
+class WrongFile(UserError):
+    """A file that is whole and not the expected one."""
 
 
-def _check_status(url: str, response: requests.Response) -> None:
-    status = f"HTTP status {response.status_code} ({response.reason})"
-    if passing(response.status_code):
-        raise Interrupted(status, retry_after(response.headers.get("Retry-After")))
-    if response.status_code not in (requests.codes.ok, PARTIAL):
-        raise UserError(f"{url}: expected a file, found {status}.")
+class Fetched(NamedTuple):
+    """A file that is complete: where it is, its hexadecimal SHA-256 and its bytes."""
+
+    path: Path
+    sha256: str
+    size: int
 
 
-def _check_kind(part: PartialFile, url: str, response: requests.Response) -> None:
-    # Expired shares and login walls answer with a page and status 200.
-    kind = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
-    if kind == "text/html" and part.target.suffix not in (".html", ".htm"):
-        raise UserError(f"{url}: expected a file for {part.target.name}, found a web page (text/html).")
+def fetch(
+    url: str, target: str | Path, expected: Expected | None = None, retries: int = 6, read_timeout: float = 60.0
+) -> Fetched:
+    """Download ``url`` to ``target``, going on where an earlier attempt of this or another process ended.
+
+    Until it is complete and verified, the file is ``<target>.part``. A file that is already at ``target`` is verified
+    and kept. Servers that know no ranges, or whose file has changed since, are asked for all of it again.
+
+    Args:
+        url: an ``http`` or ``https`` address; redirects are followed.
+        retries: attempts in a row that may fail without bringing new bytes, after the first.
+        read_timeout: seconds without a byte.
+
+    Raises:
+        UserError: the file is refused (status 4xx), the server fails too often or is not trusted, the disk is full,
+            another process fetches it, or the size or a hash is not the expected one; then the download is removed.
+    """
+    path, expected = Path(target), expected or Expected()
+    if not re.match(r"https?://[^/]", url):
+        raise UserError(f"{url}: expected an address that begins with http:// or https://, found another.")
+    if not path.exists():
+        with only_one(path.with_name(f"{path.name}.part")) as part:
+            if not path.exists():  # another process may have finished it meanwhile
+                return _Transfer(url, path, part, expected).run(retries, read_timeout)
+    return Fetched(path, verify_file(path, expected), path.stat().st_size)
 
 
-def _place(part: PartialFile, url: str, response: requests.Response) -> None:
-    """Make the partial file end where the body of the response begins."""
-    validator = validator_of(response.headers)
-    if response.status_code == PARTIAL:
-        start, total = content_range(response.headers)
-        changed = validator != part.validator if validator and part.validator else False
-        if start != part.size or changed or (None not in (total, part.total) and total != part.total):
-            part.restart()
-            raise Interrupted("a range that does not continue what is there")
-    else:
-        part.restart()
-        total = content_length(response.headers)
-    if None not in (total, part.expected.size) and total != part.expected.size:
-        raise UserError(f"{url}: expected {part.expected.size:,} bytes, found {total:,}.")
-    part.describe(validator or part.validator, total)
+def verify_file(path: str | Path, expected: Expected, name: str | None = None) -> str:
+    """Compare a file, which the message calls ``name``, with what is expected; gives its SHA-256.
+
+    Raises:
+        UserError: no such file; ``WrongFile``: one of another size or hash.
+    """
+    path, name = Path(path), name or str(path)
+    if not path.is_file():
+        raise UserError(f"{path}: expected a file, found none.")
+    if expected.size not in (None, size := path.stat().st_size):
+        raise WrongFile(f"{name}: expected {expected.size:,} bytes, found {size:,}.")
+    found = {"sha256": sha256(path)}
+    if expected.md5 is not None:
+        with open(path, "rb") as stream:
+            found["md5"] = hashlib.file_digest(stream, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+    for kind, digest in found.items():
+        wanted = (getattr(expected, kind) or digest).lower()
+        if wanted != digest:
+            raise WrongFile(f"{name}: expected {kind} {wanted}, found {digest}.")
+    return found["sha256"]
 
 
-def _receive(part: PartialFile, response: requests.Response, progress: Progress) -> None:
-    with _faults_named(response.url):
-        # read1 hands over what has come, so that an interruption loses nothing that a fuller block waits for.
-        while chunk := response.raw.read1(BLOCK, decode_content=False):
-            part.append(chunk)
-            progress.show(part.size, part.total)
-            if part.total is not None and part.size > part.total:
-                raise UserError(f"{response.url}: expected {part.total:,} bytes, found more.")
-    if part.total is not None and part.size < part.total:
-        raise Interrupted(f"an end after {part.size:,} of {part.total:,} bytes")
+@contextmanager
+def only_one(path: Path) -> Iterator[Path]:
+    """Keep other processes from ``path`` while it is written, by a lock beside it that is void once its process ends.
 
+    Raises:
+        UserError: another process has it, or the system refuses to write there: a full or protected disk.
+    """
+    from filelock import FileLock, Timeout
 
-def _check_the_end(part: PartialFile, response: requests.Response) -> None:
-    """The server has nothing from here on: either all is there, or what is there is of something else."""
-    _, total = content_range(response.headers)
-    if total != part.size:
-        part.restart()
-        raise Interrupted("another file than the one begun")
-
-
-@contextlib.contextmanager
-def _faults_named(url: str) -> Iterator[None]:
-    """Sort the errors of the HTTP library into those that may pass and those that will not."""
+    lock = path.with_name(f"{path.name}.lock")
     try:
-        yield
-    except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
-        if _untrusted(error):
-            raise UserError(f"{url}: expected a server with a valid certificate, found: {_reason(error)}.") from error
-        if isinstance(error, ValueError | requests.TooManyRedirects):
-            raise UserError(f"{url}: expected an address of a file, found: {_reason(error)}.") from error
-        raise Interrupted(f"a lost connection ({_reason(error)})") from error
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(lock, timeout=0):
+            try:
+                yield path
+            finally:
+                lock.unlink(missing_ok=True)  # while it is held: who locks a file without a name tries again
+    except Timeout:
+        raise UserError(f"{path}: expected no other process at work on it, found one; wait for that to end.") from None
+    except OSError as error:
+        if error.errno is None:  # not the system's
+            raise
+        raise UserError(f"{path}: expected room and permission to write it, found: {error.strerror}.") from error
 
 
-def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    while error is not None:
-        yield error
-        error = error.__cause__ or error.__context__
+def check_space(folder: Path, needed: int, purpose: str) -> None:
+    """Raise a ``UserError`` where a folder's disk has less than ``needed`` bytes free for what ``purpose`` names."""
+    free = shutil.disk_usage(folder).free
+    if needed > free:
+        raise UserError(f"{folder}: expected {needed:,} free bytes for {purpose}, found {free:,}.")
 
 
-def _untrusted(error: BaseException) -> bool:
-    return any(isinstance(cause, ssl.SSLCertVerificationError) for cause in _causes(error))
+class _Transfer:
+    """A file on its way: ``<target>.part``, and ``.part.json``, which says of what: address, validator, full size."""
+
+    def __init__(self, url: str, target: Path, part: Path, expected: Expected) -> None:
+        self.url, self.target, self.part, self.expected = url, target, part, expected
+        self.note = part.with_name(f"{part.name}.json")
+        try:
+            note = json.loads(self.note.read_text("utf-8"))
+            self.validator, self.total = note["validator"], note["total"] if expected.size is None else expected.size
+            usable = note["url"] == url and (self.total is None or self.size <= self.total)
+        except (OSError, ValueError, TypeError, KeyError):  # one that was not written whole says nothing
+            usable = False
+        if not usable:
+            self._restart()
+
+    @property
+    def size(self) -> int:
+        return self.part.stat().st_size
+
+    def _restart(self) -> None:
+        self.part.write_bytes(b"")
+        self.validator, self.total = None, self.expected.size
+
+    def run(self, retries: int, read_timeout: float) -> Fetched:
+        """Ask as often as it takes, and give the file its name once it is verified."""
+        import requests
+        import urllib3
+        from tqdm import tqdm
+
+        failures, furthest = 0, self.size
+        check_space(self.target.parent, (self.total or 0) - furthest, self.target.name)
+        _log.info("%s: downloading %s, %s bytes are there", self.target.name, self.url, f"{furthest:,}")
+        with tqdm(initial=furthest, total=self.total, desc=self.target.name, **BAR) as bar:
+            while self.total is None or self.size < self.total:
+                try:
+                    with self._ask(read_timeout) as response:
+                        if self._begins(response):
+                            self._receive(response, bar)
+                    break
+                except (requests.RequestException, urllib3.exceptions.HTTPError, ConnectionError) as fault:
+                    # A server without ranges starts again each time: only bytes that came for the first time count.
+                    failures = 1 if self.size - furthest >= PROGRESS else failures + 1
+                    furthest = max(furthest, self.size)
+                    sleep(seconds_to_wait(self.url, fault, failures, retries))
+        try:
+            digest = verify_file(self.part, self.expected, f"{self.target.name} from {self.url}")
+        except WrongFile:
+            self.part.unlink()
+            raise
+        finally:
+            self.note.unlink(missing_ok=True)
+        return Fetched(self.part.replace(self.target), digest, self.target.stat().st_size)
+
+    def _ask(self, read_timeout: float) -> "requests.Response":
+        import requests
+
+        if self.validator is None and not self.expected.hashed:
+            self._restart()  # nothing would show that the rest is of another version
+        # No compression on the way: the hashes are of the file as it is published, and ranges count its bytes.
+        headers = {"Accept-Encoding": "identity"}
+        if self.size:
+            headers |= {"Range": f"bytes={self.size}-"} | ({"If-Range": self.validator} if self.validator else {})
+        return requests.get(self.url, headers=headers, stream=True, timeout=(CONNECT_TIMEOUT, read_timeout))
+
+    def _begins(self, response: "requests.Response") -> bool:
+        """Refuse what is not the file, and make the part end where the body begins; False where there is no more."""
+        encrypted = [step.url.startswith("https:") for step in [*response.history, response]]
+        if encrypted != sorted(encrypted):
+            raise UserError(f"{self.url}: expected redirects that stay encrypted, found one to {response.url}.")
+        (first, total), validator = content_range(response.headers), validator_of(response.headers)
+        if response.status_code == 416 and total == self.size:
+            return False
+        if response.status_code in (206, 416):
+            pairs = (first, self.size), (validator, self.validator), (total, self.total)
+            if first is None or any(None not in pair and pair[0] != pair[1] for pair in pairs):
+                self._restart()
+                raise ConnectionError("a range that does not continue what is there")
+        response.raise_for_status()
+        # Expired shares and login walls answer with a page and status 200.
+        kind = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+        if kind == "text/html" and self.target.suffix not in (".html", ".htm"):
+            raise UserError(f"{self.url}: expected a file for {self.target.name}, found a web page (text/html).")
+        if response.status_code == 200:
+            self._restart()
+            total = response.raw.length_remaining
+        elif response.status_code != 206:
+            raise UserError(f"{self.url}: expected a file, found HTTP status {response.status_code}.")
+        if None not in (total, self.expected.size) and total != self.expected.size:
+            raise UserError(f"{self.url}: expected {self.expected.size:,} bytes, found {total:,}.")
+        self.validator, self.total = validator or self.validator, self.total if total is None else total
+        self.note.write_text(json.dumps({"url": self.url, "validator": self.validator, "total": self.total}), "utf-8")
+        return True
+
+    def _receive(self, response: "requests.Response", bar: Any) -> None:
+        check_space(self.target.parent, (self.total or 0) - self.size, self.target.name)
+        bar.total, said = self.total, monotonic()
+        with open(self.part, "ab") as stream:
+            # read1 hands over what has come, so that an interruption loses nothing that a fuller block waits for.
+            while chunk := response.raw.read1(BLOCK, decode_content=False):
+                stream.write(chunk)
+                stream.flush()
+                bar.update(stream.tell() - bar.n)
+                if bar.disable and monotonic() - said > LOG_INTERVAL:
+                    said, of = monotonic(), "" if self.total is None else f" of {self.total:,}"
+                    _log.info("%s: %s%s bytes are there", self.target.name, f"{stream.tell():,}", of)
+                if self.total is not None and stream.tell() > self.total:
+                    raise UserError(f"{self.url}: expected {self.total:,} bytes, found more.")
+            os.fsync(stream.fileno())
+        if self.total is not None and self.size < self.total:
+            raise ConnectionError(f"an end after {self.size:,} of {self.total:,} bytes")
 
 
-def _reason(error: BaseException) -> str:
-    """The innermost error in words: the outer ones only repeat it with the names of pools and objects."""
-    *_, cause = _causes(error)
-    text = " ".join(str(cause).split()) or type(cause).__name__
-    return text.rstrip(".")
+def seconds_to_wait(url: str, fault: Exception, failures: int, retries: int) -> float:
+    """Seconds after the n-th failure in a row: the server's own wish, else exponential with jitter.
+
+    The jitter keeps jobs that failed together from coming back together; no result depends on it, so it has no seed.
+
+    Raises:
+        UserError: a fault that will not pass, the attempts are used up, or the server asks for too long a time.
+    """
+    import requests
+    import urllib3
+
+    cause: BaseException = fault  # the innermost: the outer ones only repeat it with the names of pools and objects
+    while inner := cause.__cause__ or cause.__context__:
+        cause = inner
+    found = (" ".join(str(cause).split()) or type(cause).__name__).rstrip(".")
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        raise UserError(f"{url}: expected a server with a valid certificate, found: {found}.")
+    if isinstance(fault, ValueError | requests.TooManyRedirects):
+        raise UserError(f"{url}: expected an address of a file, found: {found}.")
+    seconds = min(LONGEST_WAIT, FIRST_WAIT * 2.0 ** (failures - 1)) * random.uniform(0.5, 1.0)
+    if isinstance(fault, requests.HTTPError) and fault.response is not None:
+        found = f"HTTP status {fault.response.status_code} ({fault.response.reason})"
+        if fault.response.status_code not in PASSING:
+            raise UserError(f"{url}: expected a file, found {found}.")
+        with suppress(urllib3.exceptions.InvalidHeader, ValueError):
+            seconds = urllib3.Retry().parse_retry_after(fault.response.headers.get("Retry-After", ""))
+    if seconds > LONGEST_WAIT:
+        raise UserError(f"{url}: expected a file, found {found}, to be retried in {seconds:.0f} s.")
+    if failures > retries:
+        raise UserError(f"{url}: expected a file, found in {failures} attempts in a row: {found}.")
+    _log.info("%s: %s; trying again in %.1f s", url, found, seconds)
+    return seconds
+
+
+def validator_of(headers: Mapping[str, str]) -> str | None:
+    """What tells this version of a file from others: a strong ETag, as weak ones allow other bytes, or a date."""
+    etag = headers.get("ETag", "")
+    return etag if etag.startswith('"') else headers.get("Last-Modified")
+
+
+def content_range(headers: Mapping[str, str]) -> tuple[int | None, int | None]:
+    """First byte and full size that ``Content-Range`` gives; None where it is not given or makes no sense."""
+    found = re.fullmatch(r"\s*bytes\s+(?:([0-9]+)-[0-9]+|\*)/([0-9]+|\*)\s*", headers.get("Content-Range", ""))
+    first, total = found.groups() if found else (None, None)
+    return (int(first) if first else None), (int(total) if total and total != "*" else None)

@@ -1,6 +1,7 @@
-"""An archive of a data set in its folder: what is in it, when it is unpacked again, and when nothing is done."""
+"""A published file on this machine: recorded where it has no hash, unpacked into its folder once, weights taken out."""
 
 import dataclasses
+import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -9,13 +10,20 @@ import pytest
 
 from tests.downloads.archives import file_info, make_tar, make_tree
 from tests.downloads.checks import expected_of, names, sha256
-from tests.downloads.server import FileServer
-from variad.downloads.sources import Source, fetch_source, mirrored, write_fetched
-from variad.downloads.unpacking import lifted_folder, unpack_source
-from variad.downloads.verification import Expected
-from variad.downloads.weight_files import fetch_weights
+from tests.downloads.server import Fault, FileServer
+from variad.downloads.catalogue import Source
+from variad.downloads.sources import (
+    fetch_recorded,
+    fetch_source,
+    fetch_weights,
+    lifted_folder,
+    mirrored,
+    unpack_source,
+    write_fetched,
+)
+from variad.downloads.transfer import Expected
 from variad.errors import UserError
-from variad.recorded_hash import record_path
+from variad.recorded_hash import record_path, verify_recorded
 
 pytestmark = pytest.mark.usefixtures("waits")
 
@@ -162,3 +170,62 @@ def test_member_that_is_not_there_once(
     with pytest.raises(UserError, match=rf"things.tgz: expected one file 'small.pth' in it, found {found}\.$"):
         fetch_weights(source, tmp_path / "weights/small.pth", archives)
     assert names(tmp_path / "weights") == []
+
+
+def test_first_download_records_and_a_changed_one_is_refused(
+    server: FileServer, content: bytes, tmp_path: Path
+) -> None:
+    target, found = tmp_path / "last.ckpt", hashlib.sha256(content).hexdigest()
+    url = server.publish("/last.ckpt", content, Fault(drop=77_777))
+    assert fetch_recorded(url, target).sha256 == found
+    assert json.loads((tmp_path / "last.ckpt.sha256.json").read_text()) == {
+        "file": "last.ckpt",
+        "url": url,
+        "sha256": found,
+        "size": 300_000,
+    }
+    verify_recorded(target)
+    target.unlink()
+    server.publish("/last.ckpt", b"others")
+    other = hashlib.sha256(b"others").hexdigest()
+    with pytest.raises(UserError) as refusal:
+        fetch_recorded(url, target)
+    assert str(refusal.value) == (
+        f"last.ckpt from {url}: expected sha256 {found}, found {other}; "
+        f"it changed since {record_path(target)} was written (delete that to accept it)."
+    )
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["last.ckpt.sha256.json"]
+    record_path(target).unlink()
+    assert fetch_recorded(url, target).sha256 == other
+
+
+def test_file_changed_on_disk_is_refused(server: FileServer, content: bytes, tmp_path: Path) -> None:
+    target = tmp_path / "last.ckpt"
+    url = server.publish("/last.ckpt", content)
+    fetch_recorded(url, target)
+    target.write_bytes(content[:-1] + b"?")
+    for check in (lambda: verify_recorded(target), lambda: fetch_recorded(url, target)):
+        with pytest.raises(UserError, match=r"last\.ckpt: expected sha256 .* it changed since .*\.json was"):
+            check()
+
+
+def test_failed_download_records_nothing(server: FileServer, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="404"):
+        fetch_recorded(server.url("/none"), tmp_path / "none")
+    assert not record_path(tmp_path / "none").exists()
+
+
+def test_file_without_a_record_is_not_refused(tmp_path: Path) -> None:
+    (tmp_path / "own.ckpt").write_bytes(b"mine")
+    verify_recorded(tmp_path / "own.ckpt")
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"sha256": "123"}', '{"sha256": null}'])
+def test_record_that_cannot_be_read(server: FileServer, content: bytes, tmp_path: Path, text: str) -> None:
+    target = tmp_path / "last.ckpt"
+    target.write_bytes(content)
+    record_path(target).write_text(text)
+    with pytest.raises(UserError, match="expected a recorded sha256 of 64 hexadecimal digits, found none"):
+        fetch_recorded(server.publish("/last.ckpt", content), target)
+    with pytest.raises(UserError, match=f"{record_path(target)}: expected a recorded sha256"):
+        verify_recorded(target)

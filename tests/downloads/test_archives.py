@@ -10,7 +10,7 @@ import pytest
 
 from tests.downloads.archives import SUFFIXES, TREE, file_info, make_tar, make_tree, make_zip, unix_info
 from tests.downloads.checks import names
-from variad.downloads.extraction import extract
+from variad.downloads.archives import extract
 from variad.errors import UserError
 
 
@@ -62,7 +62,7 @@ def test_archive_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     def counting(path, mode="r", **settings):
         return io.BufferedReader(Counting(path)) if path == archive else opened(path, mode, **settings)
 
-    monkeypatch.setattr("variad.downloads.extraction.open", counting, raising=False)
+    monkeypatch.setattr("variad.downloads.archives.open", counting, raising=False)
     extract(archive, tmp_path / "data")
     assert (tmp_path / "data" / "a.bin").read_bytes() == content
     size = archive.stat().st_size
