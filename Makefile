@@ -38,7 +38,7 @@ demo:
 	$(set_up) "$(VENV)" requirements
 	@$(IN_VENV) -m snakemake --cores $(CORES) --quiet rules host
 	@echo
-	@$(IN_VENV) -m variad.summary results/tables/summary.csv
+	@$(IN_VENV) -m variad.report.summary results/tables/summary.csv
 	@echo "Look at every prompt, generated image and anomaly map: results/gallery/index.html"
 
 plan:

@@ -27,8 +27,8 @@ def write_images(folder: Path, category: str, seed: int, size: int, train: int, 
 
 
 def _cells(category: str, seed: int, size: int, train: int, test: int) -> Iterator[tuple[str, Pixels, None]]:
-    from variad.datasets.elpv import Elpv
-    from variad.images import read_image, resize_square, to_rgb8
+    from variad.core.images import read_image, resize_square, to_rgb8
+    from variad.datasets.packaged import Elpv
 
     cells = Elpv(split_seed=seed, train_good=train, test_good=test, test_defect=test)
     for entry in cells.entries(category):
@@ -37,8 +37,7 @@ def _cells(category: str, seed: int, size: int, train: int, test: int) -> Iterat
 
 
 def _tiles(category: str, seed: int, size: int, train: int, test: int) -> Iterator[tuple[str, Pixels, Pixels | None]]:
-    from variad.datasets.simulated_defects import KINDS
-    from variad.datasets.textures import Textures
+    from variad.datasets.textures import KINDS, Textures
 
     each = -(-test // len(KINDS))
     tiles = Textures(Path(), size, train_good=train, test_good=test, defects_per_kind=each, seed=seed)

@@ -13,7 +13,7 @@ def write_weights(path: Path, backbone: str, timm_name: str | None) -> None:
     torch.manual_seed(0)
     network = _network(backbone, timm_name)
     if backbone == "efficientnet_lite0":
-        from variad.efficientnet_lite0 import packaged_weights
+        from variad.networks.efficientnet_lite0 import packaged_weights
 
         packaged = torch.load(packaged_weights(), map_location="cpu", weights_only=True)
         network.load_state_dict(dict(zip(network.state_dict(), packaged.values(), strict=True)))
@@ -22,7 +22,7 @@ def write_weights(path: Path, backbone: str, timm_name: str | None) -> None:
 
 def _network(backbone: str, timm_name: str | None):  # type: ignore[no-untyped-def]
     if timm_name is None:
-        from variad.models.pdn import PDN, config_of
+        from variad.networks.pdn import PDN, config_of
 
         return PDN(config_of(backbone))
     import timm
@@ -32,7 +32,7 @@ def _network(backbone: str, timm_name: str | None):  # type: ignore[no-untyped-d
 
 def write_penalty_images(folder: Path) -> Path:
     """Openly licensed photographs in ``folder/photographs``, where a loader of classified images finds them."""
-    from variad.models.open_images import photographs
+    from variad.datasets.open_images import photographs
 
     inside = folder / "photographs"
     inside.mkdir(parents=True, exist_ok=True)

@@ -114,8 +114,8 @@ def _networks(case: Case, arguments: argparse.Namespace, folder: Path) -> dict[s
 def _measured(server: Server, engine: str, request: dict[str, Any]) -> dict[str, Any]:
     import numpy as np
 
-    from variad.metrics.image import auroc
-    from variad.metrics.pixel import pixel_auroc
+    from variad.evaluation.pixel import pixel_auroc
+    from variad.evaluation.ranking import auroc
 
     folder = Path(request["folder"])
     output = folder / f"{engine}_{request['method']}.npz"

@@ -26,17 +26,19 @@ from detector_data import CATEGORIES, read_images, read_masks, write_images  # n
 from safetensors.torch import load_file  # noqa: E402
 from timing import computed_in  # noqa: E402
 
+from variad.core.precision import autocast  # noqa: E402
 from variad.detectors.anomaly_map import MapSize, full_size_map  # noqa: E402
-from variad.detectors.efficientad.colour_jitter import draw_jitter, jitter  # noqa: E402
-from variad.detectors.efficientad.map_normalisation import MapRange  # noqa: E402
-from variad.detectors.efficientad.networks import Batch, StudentAndAutoencoder  # noqa: E402
-from variad.detectors.efficientad.training import TeacherAnswers  # noqa: E402
-from variad.fused_adam import FusedAdam  # noqa: E402
-from variad.metrics.image import auroc  # noqa: E402
-from variad.metrics.pixel import pixel_auroc  # noqa: E402
-from variad.models.pdn import BORDER, config_of, load_pdn, standardised  # noqa: E402
-from variad.pixels import to_tensor  # noqa: E402
-from variad.precision import autocast  # noqa: E402
+from variad.detectors.efficientad import (  # noqa: E402
+    MapRange,
+    TeacherAnswers,
+)
+from variad.detectors.efficientad_images import draw_jitter, jitter  # noqa: E402
+from variad.detectors.efficientad_networks import Batch, StudentAndAutoencoder  # noqa: E402
+from variad.evaluation.pixel import pixel_auroc  # noqa: E402
+from variad.evaluation.ranking import auroc  # noqa: E402
+from variad.networks.features import to_tensor  # noqa: E402
+from variad.networks.pdn import BORDER, config_of, load_pdn, standardised  # noqa: E402
+from variad.networks.training import FusedAdam  # noqa: E402
 
 SIDE = 256  # anomalib's autoencoder needs as many
 INSIDE = slice(4 * BORDER + 2, -4 * BORDER - 2)  # what no value of the border is interpolated into
@@ -112,7 +114,7 @@ def compare(arguments: argparse.Namespace, category: str, seed: int) -> list[Arr
 
 def _drawn(folder: Path, steps: int, seed: int) -> Arrays:
     """All that a training draws: rows of images, penalty images, changes of colour."""
-    from variad.detectors.efficientad.penalty_images import PenaltyImages
+    from variad.detectors.efficientad_images import PenaltyImages
 
     train = to_tensor(read_images(folder / "train")).numpy()
     test = np.concatenate([to_tensor(read_images(folder / "test" / kind)).numpy() for kind in ("good", "defect")])

@@ -137,9 +137,9 @@ def _work(arguments: argparse.Namespace):  # type: ignore[no-untyped-def]
     from plain_generation import guide_one, use_tamings_activation
     from timing import computed_in
 
+    from variad.core.job import keep_freed_memory
     from variad.generation.guidance import guide
-    from variad.models.vqgan import fold_upsampling
-    from variad.running import keep_freed_memory
+    from variad.networks.vqgan import fold_upsampling
 
     vqgan, by, starts, settings = _models(arguments)
 
@@ -194,9 +194,9 @@ def _small(device: str, engine: str):  # type: ignore[no-untyped-def]
     import torch
     from plain_generation import timm_lite0
 
-    from variad.backbones import Lite0Backbone
-    from variad.encoders.conse import ConSE
-    from variad.models.vqgan import load_vqgan
+    from variad.networks.backbones import Lite0Backbone
+    from variad.networks.conse import ConSE
+    from variad.networks.vqgan import load_vqgan
 
     vqgan = load_vqgan(HERE.parent / "resources" / "vqgan_small" / "model.safetensors", fold=False).to(device)
     classes = torch.randn(1000, 384).to(device)
@@ -208,8 +208,8 @@ def _full(device: str, engine: str):  # type: ignore[no-untyped-def]
     """VQGAN f16 with 1,024 codes and CLIP ViT-B/16, the same for both engines; with random weights, at equal cost."""
     import open_clip
 
-    from variad.encoders.openclip import OpenClip
-    from variad.models.vqgan import VQGAN, VQGANConfig
+    from variad.networks.openclip import OpenClip
+    from variad.networks.vqgan import VQGAN, VQGANConfig
 
     config = VQGANConfig(
         embed_dim=256, n_embed=1024, z_channels=256, ch=128, ch_mult=(1, 1, 2, 2, 4), num_res_blocks=2,

@@ -72,12 +72,11 @@ def _measured(
     from timing import computed_in, machine
     from variad_detector import as_input
 
-    from variad.backbones import load_backbone
-    from variad.detectors import create_detector
+    from variad.core.job import keep_freed_memory
+    from variad.core.seeding import numpy_generator
     from variad.detectors.anomaly_map import MapSize, full_size_map
-    from variad.detectors.base import Extractor
-    from variad.running import keep_freed_memory
-    from variad.seeding import numpy_generator
+    from variad.detectors.interface import Extractor, create_detector
+    from variad.networks.backbones import load_backbone
 
     torch.set_num_threads(arguments.threads)
     keep_freed_memory()

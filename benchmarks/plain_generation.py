@@ -11,15 +11,14 @@ from taming.modules.diffusionmodules import model as taming_model
 from torch import Tensor
 from torch.nn import functional
 
-from variad import efficientnet_lite0 as lite0
-from variad.generation.cutouts import draw_windows
-from variad.generation.guidance import Guide
+from variad.generation.guidance import Guide, draw_windows
 from variad.generation.settings import GenerationSettings
-from variad.models.vqgan import VQGAN
+from variad.networks import efficientnet_lite0 as lite0
+from variad.networks.vqgan import VQGAN
 
 
 def use_tamings_activation() -> None:
-    """Undo what ``variad.models.vqgan`` replaced in taming-transformers, for this process."""
+    """Undo what ``variad.networks.vqgan`` replaced in taming-transformers, for this process."""
     taming_model.nonlinearity = lambda x: x * torch.sigmoid(x)
 
 

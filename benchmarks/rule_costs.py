@@ -23,15 +23,12 @@ def main() -> None:
     """Fit the costs, write them, and say how they explain the run that they come from."""
     from timing import machine
 
-    from variad.configuration import load_yaml, resolve
-    from variad.planning.costs import Costs
-    from variad.planning.fitting import fit_costs
-    from variad.planning.jobs import finished_jobs
-    from variad.planning.sizes import sizes_of
-    from variad.planning.study import Study
-    from variad.planning.took import read_took
-    from variad.planning.work import work_of
-    from variad.tables import read_table, write_table
+    from variad.core.tables import read_table, write_table
+    from variad.study.configuration import load_yaml, resolve
+    from variad.study.costs import Costs, fit_costs
+    from variad.study.jobs import finished_jobs, read_took
+    from variad.study.sizes import Study, sizes_of
+    from variad.study.work import work_of
 
     arguments = _parsed()
     default = HERE.parent / "config" / "config.yaml"

@@ -33,7 +33,7 @@ def main() -> None:
     """Measure every detector that trains a network, and write one row each."""
     arguments = _parsed()
     torch.set_num_threads(arguments.threads)
-    from variad.running import keep_freed_memory
+    from variad.core.job import keep_freed_memory
 
     keep_freed_memory()
     rows = []
@@ -108,9 +108,8 @@ def _of_networks(networks: list[nn.Module], loss: Callable[..., Tensor], inputs:
 
 def _reverse_distillation(runs: int, dtype: torch.dtype) -> tuple[Step, Step]:
     """A step of 8 images."""
-    from variad.detectors.reverse_distillation.feature_decoder import Encoder, Student, StudentWidths
-    from variad.detectors.reverse_distillation.feature_similarity import distillation_loss
-    from variad.detectors.reverse_distillation.training import restore
+    from variad.detectors.reverse_distillation import distillation_loss, restore
+    from variad.detectors.reverse_distillation_networks import Encoder, Student, StudentWidths
 
     encoder = Encoder(channels=(40, 112), strides=(2,), rectified=(False, False))
     widths = StudentWidths("basic", 1, (1, 1), 1, 1)
@@ -124,8 +123,8 @@ def _reverse_distillation(runs: int, dtype: torch.dtype) -> tuple[Step, Step]:
 
 def _efficientad(runs: int, dtype: torch.dtype) -> tuple[Step, Step]:
     """A step of one image and one penalty image at 112 px, a quarter of PDN-S, no autoencoder."""
-    from variad.detectors.efficientad.hard_features import HARDEST, hard_feature_loss
-    from variad.models.pdn import NETWORKS, PDN, output_side
+    from variad.detectors.efficientad_networks import HARDEST, hard_feature_loss
+    from variad.networks.pdn import NETWORKS, PDN, output_side
 
     students: list[nn.Module] = [PDN(NETWORKS["pdn_tiny"]).train() for _ in range(runs)]
 
@@ -141,9 +140,14 @@ def _efficientad(runs: int, dtype: torch.dtype) -> tuple[Step, Step]:
 
 def _cflow(runs: int, dtype: torch.dtype) -> tuple[Step, Step]:
     """A fibre of 512 positions with 112 channels, 4 blocks; the loop has the gradients that are written out."""
-    from variad.detectors.cflow.coupling import ConditionalFlow, FlowShape, Parameters, initial_parameters
-    from variad.detectors.cflow.position_codes import PositionCodes
-    from variad.detectors.cflow.training import flow_gradients
+    from variad.detectors.cflow import flow_gradients
+    from variad.detectors.cflow_coupling import (
+        ConditionalFlow,
+        FlowShape,
+        Parameters,
+        PositionCodes,
+        initial_parameters,
+    )
 
     shape, codes = FlowShape(channels=112, condition=128, blocks=4, clamp=1.9), PositionCodes(14, 14, 128)
     generator = torch.Generator().manual_seed(0)
@@ -170,7 +174,7 @@ def _flow_loss(
     weights: Any, shape: Any, orders: Tensor, fibre: Tensor, condition: Tensor, dtype: torch.dtype
 ) -> Tensor:
     """``flow_gradients``'s loss for automatic differentiation, which in-place products do not allow."""
-    from variad.detectors.cflow.coupling import channel_scale, log_likelihood
+    from variad.detectors.cflow_coupling import channel_scale, log_likelihood
 
     scales = channel_scale(weights.scale)
     hidden_parts = (condition @ weights.condition + weights.condition_bias).split(shape.hidden, dim=1)

@@ -55,7 +55,7 @@ def machine(device: str) -> str:
 
 def computed_in(precision: str, device: str) -> str:
     """The precision that a row is of: a CPU without instructions for bfloat16 computes in float32."""
-    from variad.precision import in_bfloat16
+    from variad.core.precision import in_bfloat16
 
     return "bfloat16" if in_bfloat16(precision, device) else "float32"
 

@@ -23,9 +23,9 @@ def main() -> None:
     import torch
     from unit_work import PARTS
 
-    from variad.configuration import load_yaml, resolve
-    from variad.planning.study import Study
-    from variad.running import keep_freed_memory
+    from variad.core.job import keep_freed_memory
+    from variad.study.configuration import load_yaml, resolve
+    from variad.study.sizes import Study
 
     arguments = _parsed(list(PARTS))
     torch.set_num_threads(1)
@@ -42,7 +42,7 @@ def _write(arguments: argparse.Namespace, row: Row) -> None:
     import pandas as pd
     from timing import machine
 
-    from variad.tables import read_table, write_table
+    from variad.core.tables import read_table, write_table
 
     name = arguments.machine or machine("cpu")
     new = pd.DataFrame([(name, *row[:3], round(row[3], 9), SOURCE)], columns=COLUMNS)

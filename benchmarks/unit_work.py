@@ -9,10 +9,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from variad.planning.detector_work import settings_of, variant_of
-from variad.planning.features import layer_shapes
-from variad.planning.study import Study, is_guided
-from variad.planning.work import image_encoder, text_encoder
+from variad.study.sizes import Study, is_guided, layer_shapes
+from variad.study.work import image_encoder, settings_of, text_encoder, variant_of
 
 Row = tuple[str, str, str, float]
 TEXTS = 512
@@ -29,8 +27,8 @@ def measured(work: Callable[[], Any]) -> float:
 
 def texts(study: Study) -> Iterator[Row]:
     """Embedding prompts, and the shots that they are compared with."""
-    from variad.encoders.minilm import load_minilm
-    from variad.prompts.texts import embed_texts
+    from variad.generation.prompts import embed_texts
+    from variad.networks.conse import load_minilm
 
     prompts = [f"a metal nut with {word}" for word in _words(20 * TEXTS)]
     minilm = load_minilm()
@@ -95,7 +93,7 @@ def features(study: Study) -> Iterator[Row]:
 
 def detectors(study: Study) -> Iterator[Row]:
     """A step of every detector's training, and scoring an image: on random features: the time is the same."""
-    from variad.detectors import create_detector
+    from variad.detectors.interface import create_detector
 
     for name in study.config["study"]["detectors"]:
         entry = study.config["detectors"][name]
@@ -121,9 +119,7 @@ def _trainings(method: str, settings: dict[str, Any]) -> tuple[dict[str, Any], d
 
 
 def _patchcore(study: Study, entry: dict[str, Any], variant: str) -> Iterator[Row]:
-    from variad.detectors.patchcore.bank_search import BankSearch
-    from variad.detectors.patchcore.coreset import greedy_coreset
-    from variad.detectors.patchcore.detector import embed_patches
+    from variad.detectors.patchcore import BankSearch, embed_patches, greedy_coreset
 
     shapes = layer_shapes(study.extractor(entry["extractor"]), entry["layers"]) or []
     channels, side = sum(width for width, _ in shapes), max(side for _, side in shapes)
@@ -145,7 +141,7 @@ def _megapixel(study: Study, entry: dict[str, Any]) -> float:
     """An anomaly map at the image's own size, its pixel metrics, and a file in one of five runs."""
     from variad.detectors.anomaly_map import MapSize, full_size_map
     from variad.detectors.scoring import write_map
-    from variad.metrics.pixel import evaluate_maps
+    from variad.evaluation.pixel import evaluate_maps
 
     side = study.extractor(entry["extractor"])["side"]
     patch_map = np.random.default_rng(0).random((side // 8, side // 8), dtype=np.float32)
@@ -165,10 +161,9 @@ def _megapixel(study: Study, entry: dict[str, Any]) -> float:
 
 def _scoring(prompts: list[str]) -> float:
     """Cosines of five runs, their table, and best and worst, a run and text."""
-    from variad.prompts.candidates import make_candidates
-    from variad.prompts.scoring import score_prompts, score_table, write_choice
-    from variad.prompts.texts import read_texts, write_texts
-    from variad.tables import write_table
+    from variad.core.tables import write_table
+    from variad.generation.candidates import make_candidates
+    from variad.generation.prompts import read_texts, score_prompts, score_table, write_choice, write_texts
 
     draw = np.random.default_rng(0)
     drawn = (draw.standard_normal((count, 512)).astype(np.float32) for count in (len(prompts), 5))
@@ -188,7 +183,7 @@ def _scoring(prompts: list[str]) -> float:
 
 def _words(count: int) -> list[str]:
     """Words of WordNet at random, for texts as long as the workflow's."""
-    from variad.prompts.wordnet import fetch_wordnet, open_wordnet, single_words
+    from variad.generation.wordnet import fetch_wordnet, open_wordnet, single_words
 
     with tempfile.TemporaryDirectory() as folder:
         dictionary = Path(folder) / "corpora" / "wordnet"
@@ -201,7 +196,7 @@ def open_clip_encoder(name: str) -> Any:
     """An open_clip model with random weights, wrapped as the workflow does."""
     import open_clip
 
-    from variad.encoders.openclip import OpenClip
+    from variad.networks.openclip import OpenClip
 
     network = open_clip.create_model(name, pretrained=None, precision="fp32").eval().requires_grad_(False)
     return OpenClip(name, network, open_clip.get_model_preprocess_cfg(network), open_clip.get_tokenizer(name), "cpu")
@@ -209,7 +204,7 @@ def open_clip_encoder(name: str) -> Any:
 
 def vqgan_f16() -> Any:
     """The architecture of the published f16 models, with random weights."""
-    from variad.models.vqgan import VQGAN, VQGANConfig
+    from variad.networks.vqgan import VQGAN, VQGANConfig
 
     config = VQGANConfig(
         embed_dim=256, n_embed=16384, z_channels=256, ch=128, ch_mult=(1, 1, 2, 2, 4), num_res_blocks=2,
@@ -223,7 +218,7 @@ def vqgan_f16() -> Any:
 def _backbone(name: str) -> Any:
     """A network with random weights, to its last layer but the classifier."""
     if name.startswith("pdn_"):
-        from variad.models.pdn import PDN, config_of
+        from variad.networks.pdn import PDN, config_of
 
         return PDN(config_of(name)).eval().requires_grad_(False)
     import timm
@@ -233,7 +228,7 @@ def _backbone(name: str) -> Any:
 
 def _extractor(study: Study, entry: dict[str, Any]) -> Any:
     """What a detector is told; a PDN's weights are those that ship, its teacher."""
-    from variad.detectors.base import Extractor
+    from variad.detectors.interface import Extractor
 
     extractor = study.extractor(entry["extractor"])
     name = extractor["backbone"]
@@ -243,7 +238,7 @@ def _extractor(study: Study, entry: dict[str, Any]) -> Any:
 
 
 def _images_with_features(study: Study, entry: dict[str, Any], count: int) -> Any:
-    from variad.detectors.base import DetectorInput
+    from variad.detectors.interface import DetectorInput
 
     extractor, draw = study.extractor(entry["extractor"]), np.random.default_rng(0)
     layers = entry["layers"] or extractor["layers"]

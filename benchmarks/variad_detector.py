@@ -19,8 +19,8 @@ BATCH = 16  # images
 
 def load() -> Measurement:
     importlib.import_module("variad.detectors")
-    importlib.import_module("variad.features")
-    from variad.running import keep_freed_memory
+    importlib.import_module("variad.networks.features")
+    from variad.core.job import keep_freed_memory
 
     keep_freed_memory()  # as every job of the workflow does
     return measure
@@ -32,7 +32,7 @@ def measure(request: dict[str, Any]) -> dict[str, Any]:
     from detector_data import read_images
     from timing import Stopwatch, computed_in, machine
 
-    from variad.backbones import load_backbone
+    from variad.networks.backbones import load_backbone
 
     folder, device = Path(request["folder"]), request["device"]
     backbone = load_backbone(request["backbone"], request["layers"], request["weights"]).to(device)
@@ -57,8 +57,7 @@ def _version() -> str:
 
 
 def _detector(request: dict[str, Any]) -> Any:
-    from variad.detectors import create_detector
-    from variad.detectors.base import Extractor
+    from variad.detectors.interface import Extractor, create_detector
 
     extractor = Extractor(
         request["backbone"], tuple(request["layers"]), request["weights"], request["resolution"], None
@@ -71,8 +70,8 @@ def as_input(detector: Any, backbone: Any, images: Any, device: str) -> Any:
     import numpy as np
     import torch
 
-    from variad.detectors.base import DetectorInput
-    from variad.pixels import to_tensor
+    from variad.detectors.interface import DetectorInput
+    from variad.networks.features import to_tensor
 
     parts: dict[str, list[Any]] = {}
     for start in range(0, len(images), BATCH):

@@ -1,10 +1,9 @@
 """Adapter of rule aggregate_category: the cells of one category in, its rows of the summary and their draws out."""
 
-from variad.aggregation import category_rows, summarise
-from variad.aggregation_records import write_rows
-from variad.cells import read_cells
-from variad.running import job
-from variad.tables import read_table, write_table
+from variad.core.job import job
+from variad.core.tables import read_table, write_table
+from variad.evaluation.aggregation import category_rows, summarise, write_rows
+from variad.evaluation.cells import read_cells
 
 with job(snakemake):
     cells = read_cells(snakemake.input.metrics, snakemake.input.scores, snakemake.input.histograms)

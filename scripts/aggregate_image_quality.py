@@ -1,8 +1,8 @@
 """Adapter of rule aggregate_image_quality: tables of each training set in, one table of the study out."""
 
-from variad.metrics.quality_tables import KEY, summarise_quality
-from variad.running import job
-from variad.tables import read_table, write_table
+from variad.core.job import job
+from variad.core.tables import read_table, write_table
+from variad.evaluation.spread import KEY, summarise_quality
 
 with job(snakemake):
     keys = [dict(zip(KEY, names, strict=True)) for names in snakemake.params.training_sets]

@@ -1,10 +1,9 @@
 """Adapter of rule aggregate_metrics: rows of all categories in, the summary with averages out."""
 
-from variad.aggregation import average_rows, summarise
-from variad.aggregation_records import read_rows
-from variad.running import job
-from variad.summary import write_markdown
-from variad.tables import read_table, write_table
+from variad.core.job import job
+from variad.core.tables import read_table, write_table
+from variad.evaluation.aggregation import average_rows, read_rows, summarise
+from variad.report.summary import write_markdown
 
 with job(snakemake):
     rows = [row for path in snakemake.input.draws for row in read_rows(path)]

@@ -2,10 +2,9 @@
 
 import numpy as np
 
-from variad.running import job
-from variad.selection.aggregation import selection_page, selection_summary, write_markdown
-from variad.selection.records import read_draws, read_tables
-from variad.tables import write_table
+from variad.core.job import job
+from variad.core.tables import write_table
+from variad.selection.records import read_draws, read_tables, selection_page, selection_summary, write_markdown
 
 with job(snakemake):
     given, params, out = snakemake.input, snakemake.params, snakemake.output

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
+from variad.core.job import job
+from variad.core.tables import read_table
 from variad.report.overview import build_overview
-from variad.running import job
-from variad.tables import read_table
 
 with job(snakemake):
     build_overview(

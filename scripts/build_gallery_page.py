@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from variad.contents import filling
+from variad.core.files import filling
+from variad.core.job import job
 from variad.report.gallery import build_page
 from variad.report.page_data import PageSources
-from variad.running import job
 
 with job(snakemake), filling(snakemake.output.page) as folder:
     given = snakemake.input

@@ -3,12 +3,10 @@
 What needs torch is imported where it is used: loading it takes longer than repeating a few images.
 """
 
-from variad.generation.added import no_images, write_added
-from variad.generation.chunks import Chunks
-from variad.generation.repetition import duplicate
-from variad.generation.requests import requests, unseen
-from variad.records import image_side, read_images, read_shots, read_training_ids
-from variad.running import job
+from variad.core.job import job
+from variad.core.records import image_side, read_images, read_shots, read_training_ids
+from variad.generation.added import Chunks, duplicate, no_images, write_added
+from variad.generation.settings import requests, unseen
 
 with job(snakemake) as at:
     given, recipe = snakemake.input, snakemake.params.recipe
@@ -25,7 +23,7 @@ with job(snakemake) as at:
     elif recipe["method"] in ("duplicate", "real"):
         added = duplicate(parents, wanted)
     elif recipe["method"] == "augment":
-        from variad.generation.augmentation import augment
+        from variad.generation.strategies import augment
 
         added = augment(parents, wanted, recipe["strategy"])
     else:

@@ -1,8 +1,8 @@
 """Adapter of rule choose_recipe: synthetic scores in, the training set that every source chooses out."""
 
-from variad.recipe_choice.choice import choose_recipes, synthetic_auroc
-from variad.running import job
-from variad.tables import read_table, write_table
+from variad.core.job import job
+from variad.core.tables import read_table, write_table
+from variad.selection.recipes import choose_recipes, synthetic_auroc
 
 with job(snakemake):
     aurocs = synthetic_auroc(read_table(snakemake.input.scores, "recipe_scores"))

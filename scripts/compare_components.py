@@ -1,10 +1,10 @@
 """Adapter of rule compare_components: metrics of the cells in, table 17 or 18 out."""
 
-from variad.ablations.component_table import TITLES, component_table
-from variad.ablations.pages import write_value_pages
-from variad.ablations.values import read_metrics
-from variad.running import job
-from variad.tables import read_table, write_table
+from variad.core.job import job
+from variad.core.tables import read_table, write_table
+from variad.paper.ablation_pages import write_value_pages
+from variad.paper.ablation_tables import TITLES, component_table
+from variad.paper.ablation_values import read_metrics
 
 with job(snakemake):
     out, number = snakemake.output, int(snakemake.wildcards.number)

@@ -3,10 +3,10 @@
 import json
 from pathlib import Path
 
-from variad.ablations.pages import prompt_page, write_pages
-from variad.ablations.prompt_table import prompt_table
-from variad.running import job
-from variad.tables import read_table, write_table
+from variad.core.job import job
+from variad.core.tables import read_table, write_table
+from variad.paper.ablation_pages import prompt_page, write_pages
+from variad.paper.ablation_tables import prompt_table
 
 with job(snakemake):
     entry, out = snakemake.params.entry, snakemake.output

@@ -2,12 +2,11 @@
 
 from pathlib import Path
 
+from variad.core.job import job
+from variad.core.tables import read_table
 from variad.paper.arrangement import TABLES
-from variad.paper.facts import read_facts
-from variad.paper.measured import Measured
-from variad.paper.writing import write_comparison
-from variad.running import job
-from variad.tables import read_table
+from variad.paper.facts import Measured, read_facts
+from variad.paper.forms import write_comparison
 
 with job(snakemake):
     given, out = snakemake.input, snakemake.output

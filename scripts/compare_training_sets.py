@@ -1,10 +1,8 @@
 """Adapter of rule compare_training_sets: rows of all categories in, differences between pairs of training sets out."""
 
-from variad.aggregation import average_rows
-from variad.aggregation_records import read_rows
-from variad.contrasts import contrast_table
-from variad.running import job
-from variad.tables import write_table
+from variad.core.job import job
+from variad.core.tables import write_table
+from variad.evaluation.aggregation import average_rows, contrast_table, read_rows
 
 with job(snakemake):
     rows = [row for path in snakemake.input.draws for row in read_rows(path)]

@@ -1,10 +1,10 @@
 """Adapter of rule compare_variance_forms: metrics and image quality of the forms of the latent in, table 16 out."""
 
-from variad.ablations.form_table import form_table, qualities_of
-from variad.ablations.pages import write_value_pages
-from variad.ablations.values import read_metrics
-from variad.running import job
-from variad.tables import read_table, write_table
+from variad.core.job import job
+from variad.core.tables import read_table, write_table
+from variad.paper.ablation_pages import write_value_pages
+from variad.paper.ablation_tables import form_table, qualities_of
+from variad.paper.ablation_values import read_metrics
 
 with job(snakemake):
     given, out, entry = snakemake.input, snakemake.output, snakemake.params.entry

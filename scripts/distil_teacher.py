@@ -1,8 +1,7 @@
 """Adapter of rule distil_teacher: settings in, weights and their measured quality out."""
 
-from variad.models.teacher_distillation import distil_teacher, settings_from
-from variad.models.teacher_quality import write_quality
-from variad.running import job
+from variad.core.job import job
+from variad.detectors.efficientad_teacher import distil_teacher, settings_from, write_quality
 
 with job(snakemake) as at:
     settings = settings_from(snakemake.params.settings or {}, source="config key teachers.*.training")

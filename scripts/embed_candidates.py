@@ -2,10 +2,10 @@
 
 from time import perf_counter
 
-from variad.encoders import load_encoder
-from variad.prompts.texts import embed_texts, write_texts
-from variad.running import job
-from variad.tables import read_table
+from variad.core.job import job
+from variad.core.tables import read_table
+from variad.generation.prompts import embed_texts, write_texts
+from variad.networks.encoders import load_encoder
 
 with job(snakemake) as at:
     prompts = list(dict.fromkeys(read_table(snakemake.input.candidates, "candidates")["prompt"]))

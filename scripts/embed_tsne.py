@@ -1,12 +1,12 @@
 """Adapter of rule embed_tsne: features of real and added images in, their places in a plane out."""
 
-from variad.ablations.tsne import kinds_of, tsne_points
-from variad.feature_files import feature_ids
-from variad.metrics.feature_spread import pooled_features
-from variad.report.added_table import read_added_table
-from variad.running import job
-from variad.seeding import numpy_generator
-from variad.tables import read_table, write_table
+from variad.core.job import job
+from variad.core.records import feature_ids
+from variad.core.seeding import numpy_generator
+from variad.core.tables import read_table, write_table
+from variad.evaluation.spread import pooled_features
+from variad.paper.tsne import kinds_of, tsne_points
+from variad.report.contact_sheet import read_added_table
 
 with job(snakemake):
     given, run = snakemake.input, snakemake.params.run

@@ -1,8 +1,8 @@
 """Adapter of rule evaluate_cell: image scores and pixel metrics in, every metric of every run out."""
 
-from variad.metrics.cell import CELL_KEY, evaluate_cell
-from variad.running import job
-from variad.tables import read_table, write_table
+from variad.core.job import job
+from variad.core.tables import read_table, write_table
+from variad.evaluation.cells import CELL_KEY, evaluate_cell
 
 with job(snakemake):
     table = evaluate_cell(

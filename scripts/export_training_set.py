@@ -1,10 +1,9 @@
 """Adapter of rule export_training_set: shots and added images out as PNGs in MVTec's layout."""
 
-from variad.contents import filling
-from variad.generation.added import read_added
-from variad.generation.export import export_training_set
-from variad.records import read_images, read_shots
-from variad.running import job
+from variad.core.files import filling
+from variad.core.job import job
+from variad.core.records import read_images, read_shots
+from variad.generation.added import export_training_set, read_added
 
 with job(snakemake) as at, filling(snakemake.output.folder) as folder:
     given, names = snakemake.input, snakemake.wildcards

@@ -2,16 +2,15 @@
 
 import pandas as pd
 
-from variad.anomalies.support import read_support
-from variad.exposure.added_support import added_of_run, support_views
-from variad.exposure.fine_tuning import Schedule
-from variad.exposure.names import WITH_VIEWS
-from variad.exposure.network import load_network
-from variad.exposure.scoring import Plan, RunImages, score_rows, score_run
-from variad.records import read_images
-from variad.running import job
+from variad.core.job import job
+from variad.core.records import read_images
+from variad.core.tables import read_table, write_table
+from variad.datasets.sampling import read_support
+from variad.selection.exposure import ExposurePlan, RunImages, added_of_run, score_rows, score_run, support_views
+from variad.selection.exposure_network import load_network
+from variad.selection.exposure_training import FineTuningSchedule
+from variad.selection.settings import WITH_VIEWS
 from variad.selection.synthetic import SourceFiles
-from variad.tables import read_table, write_table
 
 with job(snakemake) as at:
     given, settings = snakemake.input, snakemake.params.exposure
@@ -21,8 +20,8 @@ with job(snakemake) as at:
     network = load_network(
         settings["backbone"], settings["weights"], settings["trained_blocks"], settings["resolution"]
     ).to(at.device)
-    schedule = Schedule(settings["steps"], settings["batch_size"], settings["learning_rate"])
-    plan = Plan(
+    schedule = FineTuningSchedule(settings["steps"], settings["batch_size"], settings["learning_rate"])
+    plan = ExposurePlan(
         settings["sources"], settings["controls"], schedule, settings["views"], snakemake.params.seed, key,
         settings["neighbours"],
     )  # fmt: skip

@@ -1,12 +1,11 @@
 """Adapter of rule extend_support: support images in, generated normals made from them out."""
 
-from variad.anomalies.support import read_support
-from variad.exposure.added_support import support_requests
-from variad.generation.added import write_added
-from variad.generation.chunks import Chunks
+from variad.core.job import job
+from variad.core.records import read_images
+from variad.datasets.sampling import read_support
+from variad.generation.added import Chunks, write_added
 from variad.generation.recipes import PromptFiles, build_generated
-from variad.records import read_images
-from variad.running import job
+from variad.selection.exposure import support_requests
 
 with job(snakemake) as at:
     given, params, names = snakemake.input, snakemake.params, snakemake.wildcards

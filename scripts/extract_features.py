@@ -2,11 +2,10 @@
 
 import json
 
-from variad.backbones import load_backbone
-from variad.feature_files import image_batches
-from variad.features import write_features
-from variad.records import count_images, optional_image_ids
-from variad.running import job
+from variad.core.job import job
+from variad.core.records import count_images, image_batches, optional_image_ids
+from variad.networks.backbones import load_backbone
+from variad.networks.features import write_features
 
 with job(snakemake) as at:
     images, extractor = snakemake.input.images, snakemake.params.extractor

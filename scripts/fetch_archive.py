@@ -3,9 +3,9 @@
 import sys
 from pathlib import Path
 
+from variad.core.job import job
 from variad.downloads.catalogue import DATASET_FILES, find_source
 from variad.downloads.sources import fetch_source, licence_notice, mirrored, write_fetched
-from variad.running import job
 
 with job(snakemake):
     published = find_source(DATASET_FILES[snakemake.wildcards.archive])

@@ -3,9 +3,9 @@
 import sys
 from pathlib import Path
 
+from variad.core.job import job
 from variad.downloads.catalogue import WEIGHTS_FILES, find_source
 from variad.downloads.sources import fetch_weights, licence_notice, mirrored
-from variad.running import job
 
 with job(snakemake):
     published = find_source(WEIGHTS_FILES[snakemake.wildcards.weights_file])

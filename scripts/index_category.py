@@ -1,9 +1,9 @@
 """Adapter of rule index_category: every image of a category, with its split, label, size and hash."""
 
-from variad.datasets import open_dataset
+from variad.core.job import job
+from variad.core.tables import write_table
+from variad.datasets.adapters import open_dataset
 from variad.datasets.manifest import index_category
-from variad.running import job
-from variad.tables import write_table
 
 with job(snakemake) as at:
     root = snakemake.input.root or snakemake.params.path

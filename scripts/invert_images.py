@@ -1,10 +1,10 @@
 """Adapter of rule invert_images: support sets in, the noise that their images are made from out."""
 
 from variad.anomalies.inversions import compute_inversions, write_inversions
-from variad.anomalies.support import all_image_ids, read_support
-from variad.diffusion.loading import load_diffusion
-from variad.records import read_images
-from variad.running import job
+from variad.core.job import job
+from variad.core.records import read_images
+from variad.datasets.sampling import all_image_ids, read_support
+from variad.networks.diffusion_models import load_diffusion
 
 with job(snakemake) as at:
     given, params = snakemake.input, snakemake.params

@@ -1,10 +1,9 @@
 """Adapter of rule judge_exposure: scores of every category and labels in, the table of outlier exposure out."""
 
-from variad.exposure.judging import exposure_table, judge_category
-from variad.exposure.page import exposure_page, network_text
-from variad.running import job
-from variad.selection.aggregation import write_markdown
-from variad.tables import read_table, write_table
+from variad.core.job import job
+from variad.core.tables import read_table, write_table
+from variad.selection.exposure_judging import exposure_page, exposure_table, judge_category, network_text
+from variad.selection.records import write_markdown
 
 with job(snakemake):
     given, params = snakemake.input, snakemake.params

@@ -1,10 +1,9 @@
 """Adapter of rule judge_recipes: choices and the real scores of every cell in, the table of chosen recipes out."""
 
-from variad.recipe_choice.judgement import judge_sources, real_results, recipe_table
-from variad.recipe_choice.page import recipe_page
-from variad.running import job
-from variad.selection.aggregation import write_markdown
-from variad.tables import read_table, write_table
+from variad.core.job import job
+from variad.core.tables import read_table, write_table
+from variad.selection.recipes import judge_sources, real_results, recipe_page, recipe_table
+from variad.selection.records import write_markdown
 
 with job(snakemake):
     given, params = snakemake.input, snakemake.params

@@ -1,8 +1,8 @@
 """Adapter of rule judge_selection: choices, scores and labels of the real test in, what each choice is worth out."""
 
-from variad.running import job
+from variad.core.job import job
+from variad.core.tables import read_table, write_table
 from variad.selection.records import judge_category, judged_table, read_tables, real_defects, write_draws
-from variad.tables import read_table, write_table
 
 with job(snakemake):
     given, names, out = snakemake.input, snakemake.wildcards, snakemake.output

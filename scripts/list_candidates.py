@@ -1,9 +1,9 @@
 """Adapter of rule list_candidates: a class name in, words and prompts out."""
 
-from variad.prompts.candidates import list_words, make_candidates
-from variad.running import job
-from variad.seeding import numpy_generator
-from variad.tables import write_table
+from variad.core.job import job
+from variad.core.seeding import numpy_generator
+from variad.core.tables import write_table
+from variad.generation.candidates import list_words, make_candidates
 
 with job(snakemake) as at:
     source, name, settings = snakemake.wildcards.word_source, snakemake.params.class_name, snakemake.params.settings

@@ -5,10 +5,10 @@ What needs torch is imported where it is used: loading it takes longer than cutt
 
 from variad.anomalies.anomaly_file import write_anomalies
 from variad.anomalies.image_sources import METHODS, make_from_images
-from variad.anomalies.support import read_support
-from variad.records import image_side
-from variad.running import job
-from variad.seeding import numpy_generator, seed_sequence
+from variad.core.job import job
+from variad.core.records import image_side
+from variad.core.seeding import numpy_generator, seed_sequence
+from variad.datasets.sampling import read_support
 
 with job(snakemake) as at:
     given, names, source = snakemake.input, snakemake.wildcards, snakemake.params.source
@@ -24,7 +24,7 @@ with job(snakemake) as at:
         )  # fmt: skip
     else:
         from variad.anomalies.diffusion_sources import make_with_diffusion
-        from variad.diffusion.loading import load_diffusion
+        from variad.networks.diffusion_models import load_diffusion
 
         runs, normals, strengths = make_with_diffusion(
             source, support, load_diffusion(snakemake.params.model, at.device), given.inversions,

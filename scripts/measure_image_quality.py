@@ -1,14 +1,11 @@
 """Adapter of rule measure_image_quality: added images, their parents and features in, one row an image out."""
 
-from variad.feature_files import feature_ids
+from variad.core.job import job
+from variad.core.records import feature_ids, read_images, read_shots
+from variad.core.tables import write_table
+from variad.evaluation.image_quality import compare_with_parents, load_lpips
+from variad.evaluation.spread import image_quality_table, pooled_features
 from variad.generation.added import read_added
-from variad.metrics.feature_spread import pooled_features
-from variad.metrics.image_quality import compare_with_parents
-from variad.metrics.lpips import load_lpips
-from variad.metrics.quality_tables import image_quality_table
-from variad.records import read_images, read_shots
-from variad.running import job
-from variad.tables import write_table
 
 with job(snakemake) as at:
     added = read_added(snakemake.input.added)

@@ -1,11 +1,9 @@
 """Adapter of rule measure_real_spread: features of real images in, their diversity and novelty out."""
 
-from variad.feature_files import feature_ids
-from variad.metrics.feature_spread import pooled_features
-from variad.metrics.quality_tables import real_spread_table
-from variad.records import read_shots
-from variad.running import job
-from variad.tables import read_table, write_table
+from variad.core.job import job
+from variad.core.records import feature_ids, read_shots
+from variad.core.tables import read_table, write_table
+from variad.evaluation.spread import pooled_features, real_spread_table
 
 with job(snakemake):
     manifest = read_table(snakemake.input.manifest, "manifest")

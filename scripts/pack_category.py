@@ -1,9 +1,9 @@
 """Adapter of rule pack_category: the images of a manifest as 8-bit RGB at one size, in one file."""
 
-from variad.datasets import open_dataset, saturations_of
-from variad.datasets.packing import pack_category
-from variad.running import job
-from variad.tables import read_table
+from variad.core.job import job
+from variad.core.tables import read_table
+from variad.datasets.adapters import open_dataset, saturations_of
+from variad.datasets.manifest import pack_category
 
 with job(snakemake) as at:
     root = snakemake.input.root or snakemake.params.path

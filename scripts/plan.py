@@ -2,18 +2,14 @@
 
 import os
 
-from variad.files import writing
-from variad.planning.costs import read_costs
-from variad.planning.disk import downloads, result_total
-from variad.planning.dry_run import dry_run
-from variad.planning.estimate import estimate, plan_table, took_of
-from variad.planning.generated import images_and_steps
-from variad.planning.jobs import finished_jobs, pending_jobs
-from variad.planning.page import Plan, render
-from variad.planning.sizes import sizes_of
-from variad.planning.study import Study
-from variad.running import job
-from variad.tables import write_table
+from variad.core.files import writing
+from variad.core.job import job
+from variad.core.tables import write_table
+from variad.study.costs import estimate, plan_table, read_costs, took_of
+from variad.study.jobs import dry_run, finished_jobs, pending_jobs
+from variad.study.plan import StudyPlan, downloads, render, result_total
+from variad.study.sizes import Study, sizes_of
+from variad.study.work import images_and_steps
 
 with job(snakemake) as at:
     config, asked = snakemake.params.config, snakemake.params
@@ -26,7 +22,7 @@ with job(snakemake) as at:
     write_table(snakemake.output.table, table, "plan")
     images, steps = images_and_steps(pending, study)
     page = render(
-        Plan(
+        StudyPlan(
             targets, costs.machine, config["plan"]["cores"] or os.cpu_count() or 1, bool(config["run"]["gpu"]), table,
             left, done, took, images, steps, result_total(pending, study), downloads(pending),
         )

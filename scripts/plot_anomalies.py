@@ -1,8 +1,8 @@
 """Adapter of rule plot_anomalies: a source's anomalies and their parents in, one picture of them out."""
 
 from variad.anomalies.anomaly_file import read_manifest
-from variad.anomalies.contact_sheet import draw_anomalies
-from variad.running import job
+from variad.core.job import job
+from variad.report.anomaly_sheet import draw_anomalies
 
 with job(snakemake):
     names = snakemake.wildcards

@@ -1,8 +1,8 @@
 """Adapter of rule plot_contact_sheet: added images in, one picture of them out."""
 
+from variad.core.job import job
+from variad.core.tables import read_table
 from variad.report.contact_sheet import draw_contact_sheet
-from variad.running import job
-from variad.tables import read_table
 
 with job(snakemake):
     names = snakemake.wildcards

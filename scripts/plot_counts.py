@@ -1,10 +1,10 @@
 """Adapter of rule plot_counts: metrics and numbers of added images in, figure 18 out."""
 
-from variad.ablations.curve_figures import draw_counts
-from variad.ablations.curves import count_curves, images_a_run
-from variad.ablations.values import read_metrics
-from variad.running import job
-from variad.tables import read_table, write_table
+from variad.core.job import job
+from variad.core.tables import read_table, write_table
+from variad.paper.ablation_values import read_metrics
+from variad.paper.curves import count_curves, images_a_run
+from variad.paper.figures import draw_counts
 
 with job(snakemake):
     given, out, entry = snakemake.input, snakemake.output, snakemake.params.entry

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
+from variad.core.job import job
+from variad.core.tables import read_table
 from variad.report.heatmaps import draw_heatmaps
-from variad.running import job
-from variad.tables import read_table
 
 with job(snakemake):
     names = snakemake.wildcards

@@ -1,10 +1,10 @@
 """Adapter of rule plot_iterations: metrics and one training set's steps in, figure 15 out."""
 
-from variad.ablations.curve_figures import draw_iterations, read_steps
-from variad.ablations.curves import iteration_curve
-from variad.ablations.values import read_metrics
-from variad.running import job
-from variad.tables import read_table, write_table
+from variad.core.job import job
+from variad.core.tables import read_table, write_table
+from variad.paper.ablation_values import read_metrics
+from variad.paper.curves import iteration_curve
+from variad.paper.figures import draw_iterations, read_steps
 
 with job(snakemake):
     entry, out = snakemake.params.entry, snakemake.output

@@ -1,10 +1,10 @@
 """Adapter of rule plot_lowest_gains: metrics of every category in, figure 17 out."""
 
-from variad.ablations.lowest_gains import lowest_gains
-from variad.ablations.lowest_gains_figure import draw_lowest_gains
-from variad.ablations.values import read_metrics
-from variad.running import job
-from variad.tables import read_table, write_table
+from variad.core.job import job
+from variad.core.tables import read_table, write_table
+from variad.paper.ablation_values import read_metrics
+from variad.paper.curves import lowest_gains
+from variad.paper.figures import draw_lowest_gains
 
 with job(snakemake):
     entry, out = snakemake.params.entry, snakemake.output

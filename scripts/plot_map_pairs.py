@@ -4,10 +4,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from variad.ablations.map_pairs import ScoredCell, map_pair
-from variad.ablations.map_pairs_figure import draw_map_pairs, map_title
-from variad.running import job
-from variad.tables import read_table, write_table
+from variad.core.job import job
+from variad.core.tables import read_table, write_table
+from variad.paper.map_pairs import ScoredCell, draw_map_pairs, map_pair, map_title
 
 with job(snakemake) as at:
     given, names = snakemake.input, snakemake.params.cells

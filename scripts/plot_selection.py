@@ -1,8 +1,8 @@
 """Adapter of rule plot_selection: points of every candidate in, the figure of one benchmark out."""
 
-from variad.report.selection_scatter import draw_scatter
-from variad.running import job
-from variad.tables import read_table
+from variad.core.job import job
+from variad.core.tables import read_table
+from variad.report.selection_figures import draw_scatter
 
 with job(snakemake):
     names, points = snakemake.wildcards, read_table(snakemake.input.points, "selection_points")

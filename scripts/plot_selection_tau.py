@@ -1,8 +1,8 @@
 """Adapter of rule plot_selection_tau: the table of selection in, the figure of rank correlations out."""
 
-from variad.report.selection_tau import draw_taus
-from variad.running import job
-from variad.tables import read_table
+from variad.core.job import job
+from variad.core.tables import read_table
+from variad.report.selection_figures import draw_taus
 
 with job(snakemake):
     kinds = {"selection": "detectors", "templates": "prompts"}

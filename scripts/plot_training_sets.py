@@ -1,7 +1,7 @@
 """Adapter of rule plot_training_sets: added images of several training sets in, one picture of them out."""
 
-from variad.report.side_by_side import draw_side_by_side
-from variad.running import job
+from variad.core.job import job
+from variad.report.contact_sheet import draw_side_by_side
 
 with job(snakemake):
     names = snakemake.wildcards

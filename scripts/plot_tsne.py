@@ -1,8 +1,8 @@
 """Adapter of rule plot_tsne: images' places in a plane in, figure 12 out."""
 
-from variad.ablations.tsne_figure import draw_tsne
-from variad.running import job
-from variad.tables import read_table
+from variad.core.job import job
+from variad.core.tables import read_table
+from variad.paper.figures import draw_tsne
 
 with job(snakemake):
     entry = snakemake.params.entry

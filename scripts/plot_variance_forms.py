@@ -1,9 +1,9 @@
 """Adapter of rule plot_variance_forms: shots and added images of the forms of the latent in, figure 16 out."""
 
-from variad.ablations.form_panels import draw_form_panels, form_panels
-from variad.ablations.form_table import by_category_and_form, qualities_of
-from variad.running import job
-from variad.tables import read_table, write_table
+from variad.core.job import job
+from variad.core.tables import read_table, write_table
+from variad.paper.ablation_tables import by_category_and_form, qualities_of
+from variad.paper.form_panels import draw_form_panels, form_panels
 
 with job(snakemake):
     given, entry = snakemake.input, snakemake.params.entry

@@ -4,19 +4,17 @@ from pathlib import Path
 
 import numpy as np
 
-from variad.contents import filling
-from variad.detectors import create_detector, detector_class
-from variad.detectors.prediction import ranked
+from variad.core.errors import UserError
+from variad.core.files import filling
+from variad.core.job import job
+from variad.core.records import read_shots
+from variad.core.seeding import numpy_generator
+from variad.core.tables import read_table, write_table
+from variad.detectors.interface import create_detector, detector_class
 from variad.detectors.scoring import TestSet, full_size_maps, score_images, write_map
-from variad.detectors.threshold import held_out_scores
-from variad.detectors.training import CellFiles, accepted_rows, extractor_of, training_input
-from variad.errors import UserError
+from variad.detectors.training import CellFiles, accepted_rows, extractor_of, held_out_scores, ranked, training_input
 from variad.generation.added import read_added
-from variad.records import read_shots
-from variad.report.predictions import draw_predictions
-from variad.running import job
-from variad.seeding import numpy_generator
-from variad.tables import read_table, write_table
+from variad.report.heatmaps import draw_predictions
 
 RUN = 0
 

@@ -1,7 +1,7 @@
 """Adapter of rule record_provenance: configuration and hashes of what the summary was made from."""
 
-from variad.provenance import describe, write_provenance
-from variad.running import job
+from variad.core.job import job
+from variad.core.provenance import describe, write_provenance
 
 with job(snakemake):
     files = {

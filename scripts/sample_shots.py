@@ -1,8 +1,8 @@
 """Adapter of rule sample_shots: the training normals that each scenario and run may see."""
 
-from variad.datasets.shots import sample_shots
-from variad.running import job
-from variad.tables import read_table, write_table
+from variad.core.job import job
+from variad.core.tables import read_table, write_table
+from variad.datasets.sampling import sample_shots
 
 with job(snakemake):
     shots = sample_shots(

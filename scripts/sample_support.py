@@ -1,8 +1,8 @@
 """Adapter of rule sample_support: the normal images that each run of selection may see."""
 
-from variad.running import job
-from variad.selection.support import sample_support
-from variad.tables import read_table, write_table
+from variad.core.job import job
+from variad.core.tables import read_table, write_table
+from variad.datasets.sampling import sample_support
 
 with job(snakemake):
     support = sample_support(

@@ -1,11 +1,10 @@
 """Adapter of rule score_prompts: shots and text embeddings in; every similarity, best and worst prompt out."""
 
-from variad.encoders import load_encoder
-from variad.prompts.scoring import embed_images, embed_runs, score_prompts, score_table, write_choice
-from variad.prompts.texts import read_texts
-from variad.records import read_images, read_shots
-from variad.running import job
-from variad.tables import read_table, write_table
+from variad.core.job import job
+from variad.core.records import read_images, read_shots
+from variad.core.tables import read_table, write_table
+from variad.generation.prompts import embed_images, embed_runs, read_texts, score_prompts, score_table, write_choice
+from variad.networks.encoders import load_encoder
 
 with job(snakemake) as at:
     given, names = snakemake.input, snakemake.wildcards

@@ -1,10 +1,9 @@
 """Adapter of rule score_real: real test images in, their scores by every candidate out."""
 
-from variad.records import image_side
-from variad.running import job
-from variad.selection.candidate_sets import open_candidates
-from variad.selection.real import score_real
-from variad.tables import read_table, write_table
+from variad.core.job import job
+from variad.core.records import image_side
+from variad.core.tables import read_table, write_table
+from variad.selection.trials import open_candidates, score_real
 
 with job(snakemake) as at:
     given, names, params = snakemake.input, snakemake.wildcards, snakemake.params

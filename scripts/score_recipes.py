@@ -4,24 +4,23 @@ from pathlib import Path
 
 import pandas as pd
 
-from variad.anomalies.support import read_support
-from variad.backbones import load_backbone
-from variad.detectors import detector_class
+from variad.core.job import job
+from variad.core.records import read_shots
+from variad.core.tables import write_table
+from variad.datasets.sampling import read_support
+from variad.detectors.interface import detector_class
 from variad.detectors.training import extractor_of
-from variad.recipe_choice.scoring import CellName, score_pool, score_table
-from variad.recipe_choice.synthetic_tests import synthetic_tests
-from variad.records import read_shots
-from variad.running import job
+from variad.networks.backbones import load_backbone
+from variad.selection.recipe_scoring import RecipeCell, score_pool, score_table, synthetic_tests
 from variad.selection.synthetic import SourceFiles
 from variad.selection.trials import ImagePool
-from variad.tables import write_table
 
 with job(snakemake) as at:
     given, params = snakemake.input, snakemake.params
     extractor = extractor_of(params.extractor, given.images)
     backbone = load_backbone(extractor.backbone, extractor.layers, extractor.weights).to(at.device)
     sources = [SourceFiles(*one) for one in zip(params.sources, given.anomalies, given.manifests, strict=True)]
-    models = {CellName(*cell): Path(path).parent for cell, path in zip(params.cells, given.models, strict=True)}
+    models = {RecipeCell(*cell): Path(path).parent for cell, path in zip(params.cells, given.models, strict=True)}
     shots = {
         scenario: read_shots(given.shots, scenario) for scenario in dict.fromkeys(cell.scenario for cell in models)
     }

@@ -1,10 +1,10 @@
 """Adapter of rule score_synthetic: normal images and synthetic anomalies in, their scores by every candidate out."""
 
-from variad.records import image_side
-from variad.running import job
-from variad.selection.candidate_sets import candidate_table, open_candidates
+from variad.core.job import job
+from variad.core.records import image_side
+from variad.core.tables import write_table
 from variad.selection.synthetic import SourceFiles, score_sets, synthetic_sets
-from variad.tables import write_table
+from variad.selection.trials import candidate_table, open_candidates
 
 with job(snakemake) as at:
     given, names, params = snakemake.input, snakemake.wildcards, snakemake.params

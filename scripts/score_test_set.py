@@ -2,15 +2,15 @@
 
 from pathlib import Path
 
-from variad.contents import filling
-from variad.defects import read_defects
-from variad.detectors import detector_class
+from variad.core.files import filling
+from variad.core.job import job
+from variad.core.records import read_masks
+from variad.core.tables import read_table, write_table
+from variad.datasets.masks import read_defects
+from variad.detectors.interface import detector_class
 from variad.detectors.scoring import TestSet, pixel_metrics_table, score_run, score_table
 from variad.detectors.training import extractor_of
-from variad.metrics.pixel_records import write_pixel_histograms
-from variad.records import read_masks
-from variad.running import job
-from variad.tables import read_table, write_table
+from variad.evaluation.pixel import write_pixel_histograms
 
 with job(snakemake) as at, filling(snakemake.output.maps) as maps:
     given, out = snakemake.input, snakemake.output

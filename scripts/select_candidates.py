@@ -1,9 +1,9 @@
 """Adapter of rule select_candidates: synthetic scores in, the choice of every run and source out."""
 
-from variad.running import job
-from variad.selection.choice import choose, synthetic_auroc
+from variad.core.job import job
+from variad.core.tables import write_table
+from variad.selection.benchmarks import choose, synthetic_auroc
 from variad.selection.records import read_tables
-from variad.tables import write_table
 
 with job(snakemake) as at:
     candidates = read_tables(snakemake.input.candidates, "selection_candidates")

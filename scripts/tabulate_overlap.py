@@ -1,10 +1,9 @@
 """Adapter of rule tabulate_overlap: the summary in; AUROC by type of anomaly, AU-sPRO and AUPRO out."""
 
-from variad.paper.overlap_pages import by_type_page, per_region_page
-from variad.paper.overlap_summary import by_type, per_region
-from variad.paper.writing import write_text
-from variad.running import job
-from variad.tables import read_table, write_table
+from variad.core.job import job
+from variad.core.tables import read_table, write_table
+from variad.paper.forms import write_text
+from variad.paper.overlap import by_type, by_type_page, per_region, per_region_page
 
 with job(snakemake):
     out, caption = snakemake.output, snakemake.params.caption

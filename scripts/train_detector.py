@@ -1,11 +1,11 @@
 """Adapter of rule train_detector: features of a training set in, one model a run out."""
 
-from variad.contents import filling
-from variad.detectors import create_detector
+from variad.core.files import filling
+from variad.core.job import job
+from variad.core.records import read_shots
+from variad.core.seeding import numpy_generator
+from variad.detectors.interface import create_detector
 from variad.detectors.training import CellFiles, extractor_of, training_input
-from variad.records import read_shots
-from variad.running import job
-from variad.seeding import numpy_generator
 
 with job(snakemake) as at, filling(snakemake.output.models) as folder:
     given, entry, names = snakemake.input, snakemake.params.detector, snakemake.wildcards

@@ -1,13 +1,13 @@
 """Adapter of rule train_direction: seeds and texts in, directions of the bottleneck out."""
 
 from variad.anomalies.diffusion_sources import learn_directions
-from variad.anomalies.direction_file import write_directions
+from variad.anomalies.direction import write_directions
 from variad.anomalies.inversions import read_inversions
-from variad.anomalies.support import read_support
-from variad.diffusion.loading import load_diffusion
-from variad.encoders import load_encoder
-from variad.running import job
-from variad.seeding import torch_generator
+from variad.core.job import job
+from variad.core.seeding import torch_generator
+from variad.datasets.sampling import read_support
+from variad.networks.diffusion_models import load_diffusion
+from variad.networks.encoders import load_encoder
 
 with job(snakemake) as at:
     given, names, params = snakemake.input, snakemake.wildcards, snakemake.params

@@ -1,8 +1,8 @@
 """Adapter of rule train_vqgan: settings in, weights and their measured quality out."""
 
-from variad.models.vqgan_quality import write_quality
-from variad.models.vqgan_training import train_vqgan, training_from
-from variad.running import job
+from variad.core.job import job
+from variad.networks.vqgan_quality import write_quality
+from variad.networks.vqgan_training import train_vqgan, training_from
 
 with job(snakemake):
     network, training = training_from(snakemake.params.settings or {}, source="config key vqgans.*.training")

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
+from variad.core.job import job
 from variad.downloads.catalogue import find_source
 from variad.downloads.sources import mirrored, unpack_source
-from variad.running import job
 
 with job(snakemake):
     source, *beside = (mirrored(find_source(name), **entry) for name, entry in snakemake.params.mirrors.items())

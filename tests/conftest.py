@@ -26,7 +26,7 @@ def without_bfloat16(monkeypatch):
 @pytest.fixture(params=[True, False], ids=["with_bfloat16", "without_bfloat16"])
 def has_bfloat16(request):
     """Whether the CPU has instructions for bfloat16: every machine tests the branch without, one that has them both."""
-    from variad.precision import in_bfloat16
+    from variad.core.precision import in_bfloat16
 
     if not request.param:
         request.getfixturevalue("without_bfloat16")

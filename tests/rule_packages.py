@@ -6,12 +6,12 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from variad.code_inputs import library_files
+from variad.core.provenance import library_files
 
 ROOT = Path(__file__).resolve().parents[1]
 # Imports inside functions of modules that scripts of every environment share, and the name whose use triggers them.
 # `choose_device` imports torch only when the job was given a GPU, which the `gpu` among a rule's resources says.
-ONLY_WHEN_USED = {("seeding.py", "torch"): "torch_generator", ("running.py", "torch"): "gpu"}
+ONLY_WHEN_USED = {("seeding.py", "torch"): "torch_generator", ("job.py", "torch"): "gpu"}
 
 
 @dataclass(frozen=True)

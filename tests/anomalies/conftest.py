@@ -49,9 +49,12 @@ def model():
     """A small U-Net with random weights, 16 px."""
     import torch
 
-    from variad.diffusion.model import DiffusionModel
-    from variad.diffusion.schedule import linear_alphas_cumprod
-    from variad.diffusion.small_unet import SmallUNetConfig, build_small_unet
+    from variad.networks.diffusion_models import (
+        DiffusionModel,
+        SmallUNetConfig,
+        build_small_unet,
+        linear_alphas_cumprod,
+    )
 
     torch.manual_seed(0)
     # little noise: an untrained network would leave nothing but its own errors of a picture under much

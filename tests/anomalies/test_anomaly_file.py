@@ -15,8 +15,8 @@ from variad.anomalies.anomaly_file import (
     read_strengths,
     write_anomalies,
 )
-from variad.anomalies.support import all_image_ids, control_image_ids, read_support
-from variad.errors import UserError
+from variad.core.errors import UserError
+from variad.datasets.sampling import all_image_ids, control_image_ids, read_support
 
 
 def anomaly(value, **more):

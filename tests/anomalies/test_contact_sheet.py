@@ -5,8 +5,8 @@ import pytest
 from PIL import Image
 
 from variad.anomalies.anomaly_file import Anomaly, Strengths, read_manifest, write_anomalies
-from variad.anomalies.contact_sheet import GAP, HEAD, LABEL, TILE, draw_anomalies
-from variad.records import read_images
+from variad.core.records import read_images
+from variad.report.anomaly_sheet import GAP, HEAD, LABEL, TILE, draw_anomalies
 
 
 def flat(value):

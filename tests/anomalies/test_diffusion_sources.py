@@ -7,21 +7,23 @@ import pytest
 import torch
 
 from variad.anomalies.anomaly_file import read_manifest, write_anomalies
+from variad.anomalies.ddim import StyleMix, generate, record_h, timesteps
 from variad.anomalies.diffusion_sources import learn_directions, make_with_diffusion
-from variad.anomalies.direction import Direction, at_all_times
-from variad.anomalies.direction_file import read_directions, write_directions
-from variad.anomalies.inversions import compute_inversions, read_inversions, write_inversions
-from variad.anomalies.model_images import from_model, grey_ones, resize_all
-from variad.anomalies.pairs import choose_pairs
-from variad.anomalies.style_mix import Mixer, MixSettings
-from variad.anomalies.support import all_image_ids, control_image_ids, read_support
+from variad.anomalies.direction import Direction, at_all_times, learning_times, read_directions, write_directions
+from variad.anomalies.inversions import (
+    compute_inversions,
+    from_model,
+    grey_ones,
+    read_inversions,
+    resize_all,
+    write_inversions,
+)
+from variad.anomalies.style_mix import Mixer, MixSettings, choose_pairs
 from variad.anomalies.text_edit import Edit, Editor, plan_edits, texts_of_run
-from variad.anomalies.trajectory import learning_times
-from variad.diffusion.ddim import generate, timesteps
-from variad.diffusion.h_space import StyleMix, record_h
-from variad.errors import UserError
-from variad.records import read_images
-from variad.seeding import seed_sequence, torch_generator
+from variad.core.errors import UserError
+from variad.core.records import read_images
+from variad.core.seeding import seed_sequence, torch_generator
+from variad.datasets.sampling import all_image_ids, control_image_ids, read_support
 
 STEPS, T_EDIT = 6, 400
 MIX = {"method": "style_mix", "steps": STEPS, "t_edit": T_EDIT, "t_boost": 0, "omega": 1.0, "gamma": 0.7,

@@ -6,16 +6,16 @@ from dataclasses import replace
 import pytest
 import torch
 
+from variad.anomalies.ddim import generate, predicted_image, timesteps
 from variad.anomalies.direction import (
     DirectionSettings,
     Texts,
     bottleneck_size,
+    directional_loss,
     edited_prediction,
     learn_direction,
+    waypoints,
 )
-from variad.anomalies.directional_loss import directional_loss
-from variad.anomalies.trajectory import waypoints
-from variad.diffusion.ddim import generate, predicted_image, timesteps
 
 
 @pytest.fixture(scope="module")

@@ -7,17 +7,14 @@ import pytest
 from PIL import Image
 
 from variad.anomalies.anomaly_file import read_anomalies, read_manifest, write_anomalies
-from variad.anomalies.blurred import blur
-from variad.anomalies.cut_paste import cut_paste, draw_sides
-from variad.anomalies.image_sources import METHODS, make_from_images
-from variad.anomalies.patch_jitter import jitter_patch
-from variad.anomalies.scar import scar
-from variad.anomalies.support import read_support
-from variad.anomalies.unrelated import donors, read_donor, unrelated
-from variad.datasets.package_classes import CELLS, SURFACES
-from variad.errors import UserError
-from variad.records import read_images
-from variad.seeding import numpy_generator
+from variad.anomalies.cut_paste import cut_paste, draw_sides, jitter_patch, scar
+from variad.anomalies.image_sources import METHODS, blur, donors, make_from_images, read_donor, unrelated
+from variad.core.errors import UserError
+from variad.core.records import read_images
+from variad.core.seeding import numpy_generator
+from variad.datasets.packaged import CELLS
+from variad.datasets.sampling import read_support
+from variad.datasets.textures import CATEGORIES
 
 
 def noise(side, seed=0, grey=False):
@@ -132,7 +129,7 @@ def test_unrelated_draws_uniformly_and_without_replacement(tmp_path):
 def test_bundled_photographs_are_no_evaluated_category_and_do_not_overlap():
     pool = donors("photographs")
     assert len({donor.name for donor in pool}) == len(pool) >= 100
-    assert {donor.path.split(".")[0] for donor in pool}.isdisjoint({*SURFACES, *CELLS})
+    assert {donor.path.split(".")[0] for donor in pool}.isdisjoint({*CATEGORIES, *CELLS})
     for donor in pool:
         assert donor.box[2] >= 96 and read_donor(donor).shape == (donor.box[2], donor.box[2], 3)
     coffee = [donor.box for donor in pool if donor.path == "coffee.png"]

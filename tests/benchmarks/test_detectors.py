@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from variad.precision import in_bfloat16
+from variad.core.precision import in_bfloat16
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 PEER = Path(os.environ.get("BENCH_PYTHON", BENCHMARKS.parent / ".venv-bench" / "bin" / "python"))
@@ -26,7 +26,7 @@ def test_cases_name_the_layers_that_timm_and_we_have():
     import timm
     from detector_cases import BACKBONES, CASES
 
-    from variad.backbones import load_backbone
+    from variad.networks.backbones import load_backbone
 
     assert tuple(CASES) == DETECTORS
     for case in CASES.values():
@@ -45,7 +45,7 @@ def test_weights_for_the_peer_give_the_same_features(tmp_path):
     from detector_networks import write_weights
     from safetensors.torch import load_file
 
-    from variad.backbones import load_backbone
+    from variad.networks.backbones import load_backbone
 
     write_weights(tmp_path / "lite.safetensors", "efficientnet_lite0", "tf_efficientnet_lite0")
     theirs = timm.create_model("tf_efficientnet_lite0", pretrained=False, features_only=True, out_indices=[2, 3]).eval()
@@ -151,8 +151,8 @@ def test_the_peer_runs(tmp_path, detector):
 def test_the_peers_weights_of_efficientad_have_a_place_in_ours():
     from efficientad_parity import converted
 
-    from variad.detectors.efficientad.networks import StudentAndAutoencoder
-    from variad.models.pdn import config_of
+    from variad.detectors.efficientad_networks import StudentAndAutoencoder
+    from variad.networks.pdn import config_of
 
     layers = [f"student.conv{number}" for number in range(1, 5)]
     layers += [f"ae.encoder.enconv{number}" for number in range(1, 7)]

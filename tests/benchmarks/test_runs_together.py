@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from variad.precision import in_bfloat16
+from variad.core.precision import in_bfloat16
 
 SCRIPT = Path(__file__).resolve().parents[2] / "benchmarks" / "runs_together.py"
 

@@ -6,11 +6,10 @@ import pytest
 from PIL import Image
 
 from tests.layouts import BTAD_SUFFIXES, btad
-from variad.datasets import open_dataset
-from variad.datasets.manifest import index_category
-from variad.datasets.packing import pack_category
-from variad.errors import UserError
-from variad.images import resize_square
+from variad.core.errors import UserError
+from variad.core.images import resize_square
+from variad.datasets.adapters import open_dataset
+from variad.datasets.manifest import index_category, pack_category
 
 
 @pytest.fixture

@@ -5,9 +5,9 @@ import pytest
 from PIL import Image
 
 from tests import layouts
-from variad.datasets import CLASS_ADAPTERS, open_dataset, unpack_dataset
+from variad.core.errors import UserError
+from variad.datasets.adapters import CLASS_ADAPTERS, open_dataset, unpack_dataset
 from variad.datasets.manifest import index_category
-from variad.errors import UserError
 
 SIZE = layouts.Size(train=4, good=3, height=20, width=24)
 

@@ -3,10 +3,10 @@ from pathlib import Path
 
 import pytest
 
-from variad.datasets import open_dataset
-from variad.datasets.elpv import Elpv
+from variad.core.errors import UserError
+from variad.datasets.adapters import open_dataset
 from variad.datasets.manifest import index_category
-from variad.errors import UserError
+from variad.datasets.packaged import Elpv
 
 
 def labels() -> dict[str, tuple[float, str]]:

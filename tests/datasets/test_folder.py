@@ -7,11 +7,11 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from variad.datasets import open_dataset
-from variad.datasets.folder import Folder, category_folders
+from variad.core.errors import UserError
+from variad.core.tables import read_table, write_table
+from variad.datasets.adapters import open_dataset
+from variad.datasets.folders import Folder, category_folders
 from variad.datasets.manifest import index_category
-from variad.errors import UserError
-from variad.tables import read_table, write_table
 
 
 def save(path, size=(8, 6), value=0, mode="L"):

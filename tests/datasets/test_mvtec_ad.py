@@ -6,10 +6,10 @@ import pytest
 from PIL import Image
 
 from tests.layouts import mvtec_ad
-from variad.datasets import open_dataset, saturations_of
+from variad.core.errors import UserError
+from variad.datasets.adapters import open_dataset, saturations_of
+from variad.datasets.folders import MVTEC_AD_GROUPS
 from variad.datasets.manifest import index_category
-from variad.datasets.mvtec_ad import GROUPS
-from variad.errors import UserError
 
 
 @pytest.fixture
@@ -38,15 +38,15 @@ def test_grey_images_of_another_category(root):
 
 
 def test_ten_objects_five_textures_and_no_saturation(root):
-    assert Counter(GROUPS.values()) == {"object": 10, "texture": 5}
-    assert {name for name, group in GROUPS.items() if group == "texture"} == {
+    assert Counter(MVTEC_AD_GROUPS.values()) == {"object": 10, "texture": 5}
+    assert {name for name, group in MVTEC_AD_GROUPS.items() if group == "texture"} == {
         "carpet",
         "grid",
         "leather",
         "tile",
         "wood",
     }
-    assert list(GROUPS) == sorted(GROUPS)
+    assert list(MVTEC_AD_GROUPS) == sorted(MVTEC_AD_GROUPS)
     assert saturations_of(open_dataset("mvtec_ad", root), "bottle") is None
 
 

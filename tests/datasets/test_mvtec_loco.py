@@ -7,13 +7,12 @@ import pytest
 from PIL import Image
 
 from tests.layouts import LOCO_DEFECTS, mvtec_loco
-from variad.datasets import open_dataset, saturations_of
-from variad.datasets.manifest import index_category
-from variad.datasets.mvtec_loco import CATEGORIES
-from variad.datasets.packing import pack_category
-from variad.defects import read_defects
-from variad.errors import UserError
-from variad.tables import read_table, write_table
+from variad.core.errors import UserError
+from variad.core.tables import read_table, write_table
+from variad.datasets.adapters import open_dataset, saturations_of
+from variad.datasets.folders import LOCO_CATEGORIES
+from variad.datasets.manifest import index_category, pack_category
+from variad.datasets.masks import read_defects
 
 BOX = "breakfast_box"
 TRUTH = f"{BOX}/ground_truth"
@@ -55,7 +54,7 @@ def test_every_image_is_one_row_and_its_mask_a_folder(root, tmp_path):
 
 
 def test_categories_are_class_1_to_5_in_order():
-    assert CATEGORIES == ("breakfast_box", "juice_bottle", "pushpins", "screw_bag", "splicing_connectors")
+    assert LOCO_CATEGORIES == ("breakfast_box", "juice_bottle", "pushpins", "screw_bag", "splicing_connectors")
 
 
 def test_validation_images_train_only_where_asked_for(root):

@@ -3,11 +3,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from variad.datasets.folder import Folder
-from variad.datasets.manifest import index_category
-from variad.datasets.packing import pack_category, percentiles
-from variad.errors import UserError
-from variad.images import resize_square
+from variad.core.errors import UserError
+from variad.core.images import resize_square
+from variad.datasets.folders import Folder
+from variad.datasets.manifest import index_category, pack_category, percentiles
 
 GENERATOR = np.random.default_rng(0)
 

@@ -1,6 +1,6 @@
 import pytest
 
-from variad.datasets.saturation import Saturation
+from variad.datasets.masks import Saturation
 
 
 @pytest.mark.parametrize(

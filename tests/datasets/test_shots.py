@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from variad.datasets.shots import sample_shots
-from variad.errors import UserError
-from variad.seeding import numpy_generator
+from variad.core.errors import UserError
+from variad.core.seeding import numpy_generator
+from variad.datasets.sampling import sample_shots
 
 SCENARIOS = {
     "one_shot": {"shots": 1, "runs": 5},

@@ -5,12 +5,11 @@ import pytest
 import skimage
 from PIL import Image
 
-from variad.datasets import open_dataset, unpack_dataset
+from variad.core.errors import UserError
+from variad.core.images import read_image, read_mask
+from variad.datasets.adapters import open_dataset, unpack_dataset
 from variad.datasets.manifest import index_category
-from variad.datasets.simulated_defects import EDGE, KINDS, VISIBLE, _patch, _stroke, draw_defect
-from variad.datasets.textures import CATEGORIES, Textures
-from variad.errors import UserError
-from variad.images import read_image, read_mask
+from variad.datasets.textures import CATEGORIES, EDGE, KINDS, VISIBLE, Textures, _patch, _stroke, draw_defect
 
 SMALL = {"train_good": 6, "test_good": 4, "defects_per_kind": 3}
 

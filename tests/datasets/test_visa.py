@@ -7,11 +7,10 @@ import pytest
 from PIL import Image
 
 from tests.layouts import visa
-from variad.datasets import open_dataset
-from variad.datasets.manifest import index_category
-from variad.datasets.packing import pack_category
-from variad.datasets.visa import CATEGORIES
-from variad.errors import UserError
+from variad.core.errors import UserError
+from variad.datasets.adapters import open_dataset
+from variad.datasets.folders import VISA_CATEGORIES
+from variad.datasets.manifest import index_category, pack_category
 
 
 @pytest.fixture
@@ -36,7 +35,7 @@ def test_rows_follow_the_split_file(root, tmp_path):
 
 
 def test_twelve_categories():
-    assert len(set(CATEGORIES)) == 12
+    assert len(set(VISA_CATEGORIES)) == 12
 
 
 def edited(root, number, **values):

@@ -1,6 +1,6 @@
 import pytest
 
-from variad.detectors.plateau import Plateau
+from variad.networks.training import Plateau
 
 
 def stopped_after(plateau, losses):

@@ -1,7 +1,7 @@
 import numpy as np
 import torch
 
-from variad.detectors.randomness import seeded
+from variad.networks.training import seeded
 
 
 def drawn(seed):

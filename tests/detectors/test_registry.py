@@ -1,14 +1,21 @@
 import numpy as np
 import pytest
 
-from variad.detectors import METHODS, check_method, create_detector, detector_class, method_file
-from variad.detectors.base import DetectorInput, Extractor
-from variad.errors import UserError
+from variad.core.errors import UserError
+from variad.detectors.interface import (
+    METHODS,
+    DetectorInput,
+    Extractor,
+    check_method,
+    create_detector,
+    detector_class,
+    method_file,
+)
 
 EXTRACTOR = Extractor("efficientnet_lite0", ("stage3",), None, 64, None)
 OWN = """
 import numpy as np
-from variad.detectors.base import Scored
+from variad.detectors.interface import Scored
 
 class Mean:
     uses_images, map_sigma = False, 0.0

@@ -3,10 +3,9 @@
 import numpy as np
 import pytest
 
-from variad.detectors.base import DetectorInput, Scored
-from variad.detectors.prediction import ranked
-from variad.detectors.threshold import held_out_scores
-from variad.errors import UserError
+from variad.core.errors import UserError
+from variad.detectors.interface import DetectorInput, Scored
+from variad.detectors.training import held_out_scores, ranked
 
 
 class Recorder:

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from variad.core.errors import UserError
 from variad.downloads.archives import Limits, extract
 from variad.downloads.transfer import Expected
-from variad.errors import UserError
 
 
 def names(folder: Path) -> list[str]:

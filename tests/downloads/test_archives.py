@@ -10,8 +10,8 @@ import pytest
 
 from tests.downloads.archives import SUFFIXES, TREE, file_info, make_tar, make_tree, make_zip, unix_info
 from tests.downloads.checks import names
+from variad.core.errors import UserError
 from variad.downloads.archives import extract
-from variad.errors import UserError
 
 
 def files_below(folder: Path) -> dict[str, bytes]:

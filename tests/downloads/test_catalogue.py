@@ -9,6 +9,8 @@ from urllib.parse import urlsplit
 import pytest
 
 from tests.downloads.server import FileServer
+from variad.core.errors import UserError
+from variad.core.files import record_path
 from variad.downloads.catalogue import (
     ARCHIVES,
     BESIDE,
@@ -21,8 +23,6 @@ from variad.downloads.catalogue import (
 )
 from variad.downloads.sources import fetch_source, licence_notice
 from variad.downloads.transfer import Expected
-from variad.errors import UserError
-from variad.recorded_hash import record_path
 
 
 def test_names_and_files_are_different() -> None:

@@ -9,8 +9,8 @@ import pytest
 
 from tests.downloads.checks import expected_of, part_of
 from tests.downloads.server import Fault, FileServer
+from variad.core.errors import UserError
 from variad.downloads.transfer import check_space, fetch
-from variad.errors import UserError
 
 pytestmark = pytest.mark.usefixtures("waits")
 

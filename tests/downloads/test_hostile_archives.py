@@ -26,8 +26,8 @@ from tests.downloads.archives import (
     unix_info,
 )
 from tests.downloads.checks import names, refused
+from variad.core.errors import UserError
 from variad.downloads.archives import Limits, extract
-from variad.errors import UserError
 
 NAMES = {
     "../evil": "expected a path inside the archive, found '..'",

@@ -15,8 +15,8 @@ import pytest
 
 from tests.downloads.checks import expected_of
 from tests.downloads.server import Fault, FileServer
+from variad.core.errors import UserError
 from variad.downloads.transfer import fetch
-from variad.errors import UserError
 
 pytestmark = pytest.mark.usefixtures("waits")
 needs_openssl = pytest.mark.skipif(shutil.which("openssl") is None, reason="certificates are made by openssl")

@@ -11,6 +11,8 @@ import pytest
 from tests.downloads.archives import file_info, make_tar, make_tree
 from tests.downloads.checks import expected_of, names, sha256
 from tests.downloads.server import Fault, FileServer
+from variad.core.errors import UserError
+from variad.core.files import record_path, verify_recorded
 from variad.downloads.catalogue import Source
 from variad.downloads.sources import (
     fetch_recorded,
@@ -22,8 +24,6 @@ from variad.downloads.sources import (
     write_fetched,
 )
 from variad.downloads.transfer import Expected
-from variad.errors import UserError
-from variad.recorded_hash import record_path, verify_recorded
 
 pytestmark = pytest.mark.usefixtures("waits")
 

@@ -11,6 +11,7 @@ import requests
 
 from tests.downloads.checks import expected_of, names, nothing_left, part_of, sha256
 from tests.downloads.server import Fault, FileServer
+from variad.core.errors import UserError
 from variad.downloads.transfer import (
     Expected,
     WrongFile,
@@ -20,7 +21,6 @@ from variad.downloads.transfer import (
     validator_of,
     verify_file,
 )
-from variad.errors import UserError
 
 pytestmark = pytest.mark.usefixtures("waits")
 

@@ -7,7 +7,7 @@ from torch.nn import functional
 
 from variad.generation.guidance import Guide
 from variad.generation.settings import GenerationSettings
-from variad.models.vqgan import VQGAN, VQGANConfig, fold_upsampling
+from variad.networks.vqgan import VQGAN, VQGANConfig, fold_upsampling
 
 
 class TinyEncoder:

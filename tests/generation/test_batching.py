@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 import torch
 
-from variad.errors import UserError
-from variad.generation import engine, latent
-from variad.generation.batching import batch_size, bytes_per_image, free_bytes, shrinking
-from variad.generation.chunks import Chunks, digest_of
-from variad.generation.engine import generate
+from variad.core.errors import UserError
+from variad.generation import engine
+from variad.generation import guidance as latent
+from variad.generation.added import Chunks, digest_of
+from variad.generation.engine import batch_size, bytes_per_image, free_bytes, generate, shrinking
 
 SEEDS = [11, 12, 13, 14, 15]
 

@@ -6,12 +6,11 @@ import torch
 from skimage import color, data
 from torch.nn import functional
 
-from variad.backbones import Lite0Backbone
-from variad.encoders.conse import ConSE
-from variad.generation.cutouts import draw_windows
-from variad.generation.guidance import Guide, guide, look
-from variad.models.vqgan import load_vqgan
-from variad.pixels import to_tensor
+from variad.generation.guidance import Guide, draw_windows, guide, look
+from variad.networks.backbones import Lite0Backbone
+from variad.networks.conse import ConSE
+from variad.networks.features import to_tensor
+from variad.networks.vqgan import load_vqgan
 
 from ..rule_packages import ROOT
 

@@ -8,7 +8,7 @@ import torch
 
 from variad.generation.engine import generate
 from variad.generation.guidance import Guide, decode, guide
-from variad.pixels import to_tensor, to_uint8
+from variad.networks.features import to_tensor, to_uint8
 
 from .conftest import TinyEncoder
 

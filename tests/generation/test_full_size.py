@@ -17,11 +17,11 @@ import time
 from pathlib import Path
 
 import numpy as np
-from variad.encoders import load_encoder
+from variad.networks.encoders import load_encoder
 from variad.generation.engine import generate
 from variad.generation.guidance import Guide
 from variad.generation.settings import GenerationSettings
-from variad.models.vqgan import load_vqgan
+from variad.networks.vqgan import load_vqgan
 
 folder, iterations, side = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
 vqgan = load_vqgan(folder / "last.ckpt", config_path=folder / "model.yaml")

@@ -7,14 +7,18 @@ import pytest
 import torch
 from torch.nn import functional
 
-from variad.errors import UserError
-from variad.generation.acceptance import accepted, distance_to_view
-from variad.generation.cutouts import cutouts, draw_windows
-from variad.generation.guidance import spherical_distance
-from variad.generation.latent import clamp_to_codebook, perturb_latent, spread_of_codes, spread_of_views
-from variad.generation.requests import requests, unseen
-from variad.generation.strategies import strategy
-from variad.generation.views import geometric
+from variad.core.errors import UserError
+from variad.generation.guidance import (
+    clamp_to_codebook,
+    cutouts,
+    draw_windows,
+    perturb_latent,
+    spherical_distance,
+    spread_of_codes,
+    spread_of_views,
+)
+from variad.generation.settings import requests, unseen
+from variad.generation.strategies import accepted, distance_to_view, geometric, strategy
 
 
 def generators(count, seed=0):
@@ -83,7 +87,7 @@ def test_cutouts_of_an_image_do_not_depend_on_the_batch():
 
 
 def test_views_keep_straight_flips_exact(monkeypatch):
-    monkeypatch.setattr("variad.generation.views.MAX_ROTATION", 0.0)
+    monkeypatch.setattr("variad.generation.strategies.MAX_ROTATION", 0.0)
     images = torch.rand(8, 3, 16, 16)
     views = geometric(images, generators(8))
     kinds = set()

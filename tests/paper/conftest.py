@@ -7,8 +7,7 @@ import pytest
 
 from variad.paper.arrangement import TABLES
 from variad.paper.comparison import compare
-from variad.paper.facts import KEY, Facts, read_facts
-from variad.paper.measured import Measured
+from variad.paper.facts import KEY, Facts, Measured, read_facts
 
 FOLDER = Path(__file__).parents[2] / "resources" / "published"
 

@@ -2,10 +2,10 @@
 
 import pytest
 
+from variad.core.tables import read_table, write_table
 from variad.paper.arrangement import TABLES
 from variad.paper.comparison import compare, comparison_table
-from variad.paper.measured import Measured
-from variad.tables import read_table, write_table
+from variad.paper.facts import Measured
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from variad.errors import UserError
+from variad.core.errors import UserError
 from variad.paper.arrangement import TABLES
 from variad.paper.facts import KEY, read_facts
 

@@ -9,10 +9,10 @@ import dataclasses
 import numpy as np
 import pytest
 
+from variad.core.tables import read_table
+from variad.evaluation.aggregation import published_detector
 from variad.paper.arrangement import DETECTORS, MEMBERS, SCENARIOS, TABLES
 from variad.paper.facts import KEY
-from variad.published import published_detector
-from variad.tables import read_table
 
 from .conftest import FOLDER
 

@@ -1,7 +1,7 @@
 """Pages and tables in Markdown."""
 
 from tests.markdown_rows import rows
-from variad.paper.markdown_parts import markdown_notes, markdown_page, markdown_table
+from variad.core.tables import markdown_notes, markdown_page, markdown_table
 
 
 def test_columns_line_up_and_numbers_are_set_right():

@@ -6,8 +6,7 @@ import pandas as pd
 import pytest
 
 from variad.paper.arrangement import MEMBERS
-from variad.paper.facts import KEY
-from variad.paper.measured import Measured
+from variad.paper.facts import KEY, Measured
 
 
 def summary(means, std=0.5):

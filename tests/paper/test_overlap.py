@@ -4,10 +4,9 @@ import pandas as pd
 import pytest
 
 from tests.markdown_rows import rows
-from variad.metrics.spro import FPR_LIMITS
-from variad.paper.overlap_pages import by_type_page, per_region_page
-from variad.paper.overlap_summary import by_type, per_region
-from variad.tables import read_table, write_table
+from variad.core.tables import read_table, write_table
+from variad.evaluation.spro import FPR_LIMITS
+from variad.paper.overlap import by_type, by_type_page, per_region, per_region_page
 
 TYPED = {
     "image_auroc": 80.0,

@@ -7,9 +7,8 @@ import pytest
 from tests.markdown_rows import rows
 from variad.paper.arrangement import TABLES
 from variad.paper.comparison import compare
-from variad.paper.latex import escape, to_latex
-from variad.paper.markdown import comparison_page
-from variad.paper.measured import Measured
+from variad.paper.facts import Measured
+from variad.paper.forms import comparison_page, escape, table_latex
 
 
 @pytest.fixture
@@ -63,7 +62,7 @@ def test_nothing_measured(numbers, summary):
 
 
 def test_latex_of_table_14(numbers):
-    text = to_latex(TABLES[14], numbers(14), "50 % of A_1 & B")
+    text = table_latex(TABLES[14], numbers(14), "50 % of A_1 & B")
     assert r"in percentage points. 50 \% of A\_1 \& B}" in text
     assert text.count(r"\begin{") == text.count(r"\end{")
     assert re.sub(r"\\[{}]", "", text).count("{") == re.sub(r"\\[{}]", "", text).count("}")
@@ -79,7 +78,7 @@ def test_latex_of_table_14(numbers):
 
 
 def test_notes_in_latex(numbers):
-    text = to_latex(TABLES[6], numbers(6), "")
+    text = table_latex(TABLES[6], numbers(6), "")
     assert r"100.0 ($\pm$0.0)\textsuperscript{b}" in text
     assert r"\textsuperscript{a} Table 18 gives 78.9.\par" in text
 

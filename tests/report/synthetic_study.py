@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 import tifffile
 
+from variad.core.tables import write_table
 from variad.report.page_data import PageSources
-from variad.tables import write_table
 
 NASTY = (
     "train/good/<script>alert(1)",

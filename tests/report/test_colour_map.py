@@ -3,7 +3,7 @@
 import matplotlib
 import numpy as np
 
-from variad.report.colour_map import colour_scale, colourise, lookup_table
+from variad.report.drawing import colour_scale, colourise, lookup_table
 
 
 def test_lookup_table_is_viridis() -> None:

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from variad.errors import UserError
+from variad.core.errors import UserError
+from variad.core.tables import read_table
 from variad.report import drawing
 from variad.report.contact_sheet import GAP, HEAD, TILE, choose_rows, draw_contact_sheet
-from variad.tables import read_table
 
 from .synthetic_study import Study, build_category
 

@@ -11,11 +11,11 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from variad.errors import UserError
-from variad.report.anomaly_maps import read_map
-from variad.report.colour_map import colour_scale, colourise
+from variad.core.errors import UserError
+from variad.core.tables import write_table
+from variad.report.drawing import colour_scale, colourise
 from variad.report.gallery import ASSETS, PAGE_FILES, build_page
-from variad.tables import write_table
+from variad.report.heatmaps import read_map
 
 from .synthetic_study import Study, build_category
 

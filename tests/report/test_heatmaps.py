@@ -7,10 +7,10 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from variad.errors import UserError
-from variad.report.colour_map import lookup_table
+from variad.core.errors import UserError
+from variad.core.tables import read_table
+from variad.report.drawing import lookup_table
 from variad.report.heatmaps import GAP, HEAD, OPACITY, TILE, choose_images, draw_heatmaps, overlay
-from variad.tables import read_table
 
 from .synthetic_study import Study, build_category
 

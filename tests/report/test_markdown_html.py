@@ -5,8 +5,8 @@ import re
 
 import pytest
 
-from variad.paper.markdown_parts import markdown_page, markdown_table
-from variad.report.markdown_html import to_html
+from variad.core.tables import markdown_page, markdown_table
+from variad.report.selection_page import to_html
 
 from .test_embedding import NAMES
 

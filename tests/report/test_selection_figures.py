@@ -6,10 +6,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from variad.report.exposure_gains import draw_exposure, exposure_figure
-from variad.report.selection_places import with_places
-from variad.report.selection_scatter import draw_scatter, panel_tau, scatter_figure
-from variad.report.selection_tau import draw_taus, tau_figure
+from variad.report.selection_figures import (
+    draw_exposure,
+    draw_scatter,
+    draw_taus,
+    exposure_figure,
+    panel_tau,
+    scatter_figure,
+    tau_figure,
+    with_places,
+)
 
 # synthetic and real AUROC of three candidates in two runs: tau 1 and 1/3
 SYNTHETIC = [[0.6, 0.7, 0.8], [0.6, 0.7, 0.8]]

@@ -4,10 +4,9 @@ import h5py
 import numpy as np
 from PIL import Image
 
-from variad.generation.added import no_images, write_added
-from variad.generation.repetition import duplicate
-from variad.generation.requests import Request
-from variad.report.side_by_side import COLUMNS, GAP, HEAD, TEXT_WIDTH, TILE, draw_side_by_side
+from variad.generation.added import duplicate, no_images, write_added
+from variad.generation.settings import Request
+from variad.report.contact_sheet import COLUMNS, SET_GAP, SET_HEAD, SET_TEXT_WIDTH, SET_TILE, draw_side_by_side
 
 
 def test_each_set_is_a_row_of_parent_and_images(tmp_path):
@@ -22,8 +21,12 @@ def test_each_set_is_a_row_of_parent_and_images(tmp_path):
     files = [tmp_path / "none.h5", tmp_path / "two.h5"]
     draw_side_by_side(tmp_path / "out.png", "a title", tmp_path / "images.h5", ["original", "two"], files)
     sheet = np.asarray(Image.open(tmp_path / "out.png"))
-    assert sheet.shape == (HEAD + (TILE + GAP) + GAP, TEXT_WIDTH + COLUMNS * (TILE + GAP) + GAP, 3)
-    middle = HEAD + TILE // 2
-    row = [tuple(sheet[middle, TEXT_WIDTH + column * (TILE + GAP) + TILE // 2]) for column in range(3)]
+    assert sheet.shape == (
+        SET_HEAD + (SET_TILE + SET_GAP) + SET_GAP,
+        SET_TEXT_WIDTH + COLUMNS * (SET_TILE + SET_GAP) + SET_GAP,
+        3,
+    )
+    middle = SET_HEAD + SET_TILE // 2
+    row = [tuple(sheet[middle, SET_TEXT_WIDTH + column * (SET_TILE + SET_GAP) + SET_TILE // 2]) for column in range(3)]
     assert row[0] == (250, 0, 0) and row[1] == (5, 255, 255)
     assert row[2] == tuple(sheet[2, 2])  # the run's other shot is not among them

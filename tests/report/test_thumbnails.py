@@ -7,10 +7,10 @@ import pytest
 import tifffile
 from PIL import Image
 
-from variad.errors import UserError
-from variad.report.anomaly_maps import first_kept_run, read_map
-from variad.report.colour_map import lookup_table
-from variad.report.thumbnails import save_map, save_mask, save_picture
+from variad.core.errors import UserError
+from variad.report.drawing import lookup_table
+from variad.report.gallery import save_map, save_mask, save_picture
+from variad.report.heatmaps import first_kept_run, read_map
 
 
 def test_picture_keeps_its_colours_and_shrinks(tmp_path: Path) -> None:

@@ -5,10 +5,16 @@ import pandas as pd
 import pytest
 
 from tests.markdown_rows import rows
-from variad.selection.aggregation import selection_page, selection_summary
-from variad.selection.judgement import Judged
-from variad.selection.records import choice_weights, judged_table, read_draws, write_draws
-from variad.tables import read_table, write_table
+from variad.core.tables import read_table, write_table
+from variad.selection.judgement import JudgedSource
+from variad.selection.records import (
+    choice_weights,
+    judged_table,
+    read_draws,
+    selection_page,
+    selection_summary,
+    write_draws,
+)
 
 NAN = float("nan")
 
@@ -108,7 +114,10 @@ def test_many_categories_are_left_to_the_csv():
 
 
 def test_draws_on_disk(tmp_path):
-    judged = [Judged(row("mono", "scar", 0.8, 0.5), np.array([0.25, 0.5])), Judged(row("mono", "random", 0.6, NAN))]
+    judged = [
+        JudgedSource(row("mono", "scar", 0.8, 0.5), np.array([0.25, 0.5])),
+        JudgedSource(row("mono", "random", 0.6, NAN)),
+    ]
     write_draws(tmp_path / "draws.h5", judged)
     np.testing.assert_array_equal(read_draws(tmp_path / "draws.h5"), [[0.25, 0.5], [NAN, NAN]])
     table = judged_table(judged, "elpv", "poly")

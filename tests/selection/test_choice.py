@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from variad.errors import UserError
-from variad.selection.choice import choose, synthetic_auroc
-from variad.tables import read_table, write_table
+from variad.core.errors import UserError
+from variad.core.tables import read_table, write_table
+from variad.selection.benchmarks import choose, synthetic_auroc
 
 CANDIDATES = pd.DataFrame(
     [

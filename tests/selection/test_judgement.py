@@ -4,16 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from variad.selection.judgement import (
-    RealTest,
-    SyntheticTest,
-    judge,
-    real_test,
-    synthetic_test,
-    tau_interval,
-    worth,
-)
-from variad.selection.rank_correlation import kendall_tau
+from variad.selection.benchmarks import kendall_tau
+from variad.selection.judgement import RealTest, SyntheticScores, judge, real_test, synthetic_test, tau_interval, worth
 
 KEY = (0, "d", "c")
 
@@ -69,7 +61,7 @@ def test_a_source_that_ranks_as_reality_does_has_no_regret():
     scores, labels = candidates_of(strengths, 200, generator)
     again, synthetic_labels = candidates_of(strengths, 200, generator)
     reverse, _ = candidates_of(strengths[::-1], 200, generator)
-    synthetic = {name: SyntheticTest([s], [synthetic_labels]) for name, s in (("same", again), ("reverse", reverse))}
+    synthetic = {name: SyntheticScores([s], [synthetic_labels]) for name, s in (("same", again), ("reverse", reverse))}
     weights = {"same": np.eye(8)[[7]], "reverse": np.eye(8)[[0]], "default": np.eye(8)[[3]]}
     judged, real = judge("defects", "detector", real_of(scores[None], labels), synthetic, weights, KEY, draws=200)
     rows = {one.row["source"]: one.row for one in judged}
@@ -93,7 +85,7 @@ def test_the_interval_covers_what_all_images_would_give():
             "defects",
             "detector",
             real_of(scores[None], labels),
-            {"s": SyntheticTest([made], [made_labels])},
+            {"s": SyntheticScores([made], [made_labels])},
             {"s": np.eye(10)[[0]]},
             (seed, "d", "c"),
             draws=150,

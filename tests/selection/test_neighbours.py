@@ -5,9 +5,9 @@ import pytest
 import torch
 from torch.nn import functional
 
-from variad.backbones import Backbone
-from variad.errors import UserError
-from variad.pixels import to_tensor
+from variad.core.errors import UserError
+from variad.networks.backbones import Backbone
+from variad.networks.features import to_tensor
 from variad.selection.neighbours import Neighbours, nearest_distance
 from variad.selection.trials import ImagePool, Trial, score_trials
 

@@ -4,10 +4,9 @@ import copy
 
 import pytest
 
-from variad.configuration import load_yaml, resolve
-from variad.errors import UserError
-from variad.selection.methods import METHODS, method_module
-from variad.selection.settings import check_selection, selection_categories, selection_of
+from variad.core.errors import UserError
+from variad.selection.settings import METHODS, check_selection, method_module, selection_categories, selection_of
+from variad.study.configuration import load_yaml, resolve
 
 DEFAULT = "config/config.yaml"
 GIVEN = {

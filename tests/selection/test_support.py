@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from variad.errors import UserError
-from variad.selection.support import sample_support
+from variad.core.errors import UserError
+from variad.datasets.sampling import sample_support
 
 
 def manifest(train, test=3):

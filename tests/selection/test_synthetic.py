@@ -5,10 +5,10 @@ import pandas as pd
 import pytest
 
 from variad.anomalies.anomaly_file import Anomaly, NamedImages, write_anomalies
-from variad.errors import UserError
-from variad.selection.real import score_real
+from variad.core.errors import UserError
+from variad.core.tables import write_table
 from variad.selection.synthetic import SourceFiles, score_sets, synthetic_sets
-from variad.tables import write_table
+from variad.selection.trials import score_real
 
 SIDE = 32
 NAMES = [f"train/good/{number}" for number in range(8)]

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from variad.errors import UserError
-from variad.selection.template_sets import FILE, find_templates, template_sets
+from variad.core.errors import UserError
+from variad.selection.settings import FILE, find_templates, template_sets
 from variad.selection.templates import Templates, anomaly_logit
 from variad.selection.trials import Trial
 

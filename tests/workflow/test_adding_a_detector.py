@@ -5,7 +5,7 @@ import re
 import pytest
 import yaml
 
-from variad.tables import read_table
+from variad.core.tables import read_table
 
 from .running import ROOT, TINY, planned, succeed
 

@@ -9,9 +9,9 @@ from PIL import Image
 
 from variad.anomalies.anomaly_file import read_manifest, read_normals
 from variad.anomalies.inversions import read_inversions
-from variad.anomalies.support import all_image_ids, control_image_ids, read_support
-from variad.diffusion.small_unet import SmallUNetConfig, build_small_unet
-from variad.models.weights import save_weights
+from variad.datasets.sampling import all_image_ids, control_image_ids, read_support
+from variad.networks.diffusion_models import SmallUNetConfig, build_small_unet
+from variad.networks.weights import save_weights
 
 from .running import TINY, planned, snakemake, succeed
 

@@ -12,7 +12,7 @@ import pytest
 
 from tests.rule_packages import ROOT, rules_with_scripts
 from tests.workflow.conda import stand_in
-from variad.code_inputs import LIBRARY, library_files
+from variad.core.provenance import LIBRARY, library_files
 
 TINY = ROOT / "tests" / "workflow" / "tiny.yaml"
 

@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 import yaml
 
-from variad.files import sha256
-from variad.tables import read_table
+from variad.core.files import sha256
+from variad.core.tables import read_table
 
 from .running import ROOT, TINY, planned, succeed
 

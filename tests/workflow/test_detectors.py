@@ -3,7 +3,7 @@
 import pytest
 import yaml
 
-from variad.tables import read_table
+from variad.core.tables import read_table
 
 from .running import ROOT, TINY, planned, succeed
 

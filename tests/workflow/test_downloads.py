@@ -23,13 +23,13 @@ from tests import layouts
 from tests.downloads.archives import file_info, make_tar
 from tests.downloads.checks import sha256
 from tests.downloads.server import Fault, FileServer, serving
-from variad.datasets import open_dataset
+from variad.core.errors import UserError
+from variad.core.files import record_path
+from variad.core.tables import read_table
+from variad.datasets.adapters import open_dataset
 from variad.datasets.manifest import index_category
 from variad.downloads.catalogue import find_source
-from variad.errors import UserError
-from variad.models.weights import load_checkpoint, load_weights
-from variad.recorded_hash import record_path
-from variad.tables import read_table
+from variad.networks.weights import load_checkpoint, load_weights
 
 from .running import ROOT, TINY, planned, snakemake, succeed
 

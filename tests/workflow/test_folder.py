@@ -5,7 +5,7 @@ import pytest
 import yaml
 from PIL import Image
 
-from variad.tables import read_table
+from variad.core.tables import read_table
 
 from .running import TINY, succeed
 from .test_dag import in_place

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from variad.tables import read_table
+from variad.core.tables import read_table
 
 from ..layouts import Size, mvtec_ad
 from .running import ROOT, planned, snakemake, succeed

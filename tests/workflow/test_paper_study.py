@@ -16,7 +16,7 @@ from PIL import Image
 from tests import layouts
 from tests.configs import load
 from tests.downloads.server import FileServer, serving
-from variad.tables import read_table
+from variad.core.tables import read_table
 
 from .running import planned, succeed
 from .test_dag import in_place

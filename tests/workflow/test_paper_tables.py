@@ -5,11 +5,11 @@ import pytest
 import tifffile
 import yaml
 
+from tests.evaluation.test_pixel import slow_aupro
+from tests.evaluation.test_spro import slow_au_spro
 from tests.layouts import Size, mvtec_ad, mvtec_loco
-from tests.metrics.test_pixel import slow_aupro
-from tests.metrics.test_spro import slow_au_spro
-from variad.metrics.spro import FPR_LIMITS
-from variad.tables import read_table
+from variad.core.tables import read_table
+from variad.evaluation.spro import FPR_LIMITS
 
 from .running import TINY, planned, succeed
 

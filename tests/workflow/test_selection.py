@@ -4,7 +4,7 @@ import pytest
 import yaml
 
 from tests import layouts
-from variad.tables import read_table
+from variad.core.tables import read_table
 
 from .running import planned, succeed
 

@@ -6,9 +6,15 @@ import pytest
 import torch
 from torch.nn.functional import logsigmoid
 
-from variad.detectors.cflow.coupling import ConditionalFlow, FlowShape, Parameters, initial_parameters, log_likelihood
-from variad.detectors.cflow.position_codes import PositionCodes
-from variad.detectors.cflow.training import flow_gradients
+from variad.detectors.cflow import flow_gradients
+from variad.detectors.cflow_coupling import (
+    ConditionalFlow,
+    FlowShape,
+    Parameters,
+    PositionCodes,
+    initial_parameters,
+    log_likelihood,
+)
 
 GRID = (3, 5)
 

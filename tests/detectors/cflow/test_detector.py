@@ -6,11 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from variad.detectors import create_detector
+from variad.core.errors import UserError
 from variad.detectors.anomaly_map import bilinear_matrix
-from variad.detectors.base import DetectorInput, Extractor
-from variad.detectors.cflow.detector import CFlow, enlarge_logarithms
-from variad.errors import UserError
+from variad.detectors.cflow import CFlow, enlarge_logarithms
+from variad.detectors.interface import DetectorInput, Extractor, create_detector
 
 SMALL = {"fiber_batch_size": 64, "learning_rate": 1e-2, "coupling_blocks": 4, "condition_size": 8}
 

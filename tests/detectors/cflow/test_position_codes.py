@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from variad.detectors.cflow.position_codes import PositionCodes, axis_codes
+from variad.detectors.cflow_coupling import PositionCodes, axis_codes
 
 
 def test_a_code_by_hand():

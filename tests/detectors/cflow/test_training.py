@@ -3,14 +3,13 @@ import math
 import pytest
 import torch
 
-from variad.detectors.cflow.coupling import FlowShape
-from variad.detectors.cflow.position_codes import PositionCodes
-from variad.detectors.cflow.training import FlowTraining, Schedule
+from variad.detectors.cflow import FlowSchedule, FlowTraining
+from variad.detectors.cflow_coupling import FlowShape, PositionCodes
 
 
-def schedule(**changed) -> Schedule:
+def schedule(**changed) -> FlowSchedule:
     given = {"epochs": 3, "fiber_batch_size": 8, "learning_rate": 1e-3, "warmup_fraction": 0.0, "cosine": False}
-    return Schedule(**given | {"patience": None, "dtype": torch.float32} | changed)
+    return FlowSchedule(**given | {"patience": None, "dtype": torch.float32} | changed)
 
 
 def training(positions: int, **changed) -> FlowTraining:

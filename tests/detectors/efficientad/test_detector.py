@@ -6,15 +6,13 @@ import numpy as np
 import pytest
 import torch
 
-from variad.detectors.base import DetectorInput, Extractor
-from variad.detectors.efficientad.detector import EfficientAD, split_off
-from variad.detectors.efficientad.map_normalisation import MapRange
-from variad.detectors.efficientad.networks import Batch, StudentAndAutoencoder
-from variad.detectors.efficientad.training import TeacherAnswers
-from variad.errors import UserError
-from variad.models.pdn import NETWORKS, PDN, PDNConfig, load_pdn, metadata, standardised
-from variad.models.weights import save_weights
-from variad.pixels import to_tensor
+from variad.core.errors import UserError
+from variad.detectors.efficientad import EfficientAD, MapRange, TeacherAnswers, split_off
+from variad.detectors.efficientad_networks import Batch, StudentAndAutoencoder
+from variad.detectors.interface import DetectorInput, Extractor
+from variad.networks.features import to_tensor
+from variad.networks.pdn import NETWORKS, PDN, PDNConfig, load_pdn, metadata, standardised
+from variad.networks.weights import save_weights
 
 SIDE = 64
 FAST = {"steps": 4, "precision": "float32", "penalty": "none"}

@@ -4,11 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from variad.detectors.efficientad.autoencoder import Autoencoder
-from variad.detectors.efficientad.colour_jitter import draw_jitter, jitter
-from variad.detectors.efficientad.hard_features import hard_count, hard_feature_loss
-from variad.detectors.efficientad.penalty_images import PenaltyImages
-from variad.models.pdn import output_side
+from variad.detectors.efficientad_images import PenaltyImages, draw_jitter, jitter
+from variad.detectors.efficientad_networks import Autoencoder, hard_count, hard_feature_loss
+from variad.networks.pdn import output_side
 
 
 @pytest.mark.parametrize("shape", [(1, 3, 7, 5), (2, 12, 8, 8), (1, 96, 24, 24)])

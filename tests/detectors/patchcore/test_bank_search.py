@@ -4,9 +4,8 @@ import numpy as np
 import pytest
 from scipy.spatial.distance import cdist
 
-from variad.detectors.patchcore import bank_search
-from variad.detectors.patchcore.bank_search import BankSearch
-from variad.detectors.patchcore.neighbours import nearest
+from variad.detectors import patchcore as bank_search
+from variad.detectors.patchcore import BankSearch, nearest
 
 
 def low_dimensional(count: int, seed: int, noise: float, offset: float = 50) -> np.ndarray:

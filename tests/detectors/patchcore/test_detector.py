@@ -12,13 +12,18 @@ from scipy.ndimage import gaussian_filter1d
 from scipy.spatial.distance import cdist, pdist
 from torch.nn import functional
 
-from variad.detectors import create_detector
+from variad.core.errors import UserError
 from variad.detectors.anomaly_map import MapSize, bilinear_matrix, full_size_map, gaussian_matrix
-from variad.detectors.base import DetectorInput, Extractor
-from variad.detectors.patchcore.coreset import _pick_with_torch, greedy_coreset, random_projection
-from variad.detectors.patchcore.detector import PatchCore, embed_patches
-from variad.detectors.patchcore.neighbours import _search_with_torch, nearest
-from variad.errors import UserError
+from variad.detectors.interface import DetectorInput, Extractor, create_detector
+from variad.detectors.patchcore import (
+    PatchCore,
+    _pick_with_torch,
+    _search_with_torch,
+    embed_patches,
+    greedy_coreset,
+    nearest,
+    random_projection,
+)
 
 
 def features(images: int, seed: int, side: int = 6) -> DetectorInput:
@@ -64,7 +69,7 @@ def test_projection_keeps_few_dimensions_and_preserves_distances_on_average():
 def test_neighbours_equal_brute_force(device, monkeypatch):
     if device != "cpu":
         torchs = partial(search_with_torch, _search_with_torch)
-        monkeypatch.setattr("variad.detectors.patchcore.neighbours._search", torchs)
+        monkeypatch.setattr("variad.detectors.patchcore._search", torchs)
     draw = np.random.default_rng(4)
     bank, queries = (
         (draw.standard_normal((count, 24)) + 50).astype(np.float32)  # an offset that makes the expanded square cancel

@@ -8,11 +8,10 @@ import pytest
 import torch
 from safetensors import safe_open
 
-from variad.detectors import create_detector
+from variad.core.errors import UserError
 from variad.detectors.anomaly_map import MapSize, full_size_map
-from variad.detectors.base import DetectorInput, Extractor
-from variad.detectors.reverse_distillation.detector import ReverseDistillation, describe_encoder
-from variad.errors import UserError
+from variad.detectors.interface import DetectorInput, Extractor, create_detector
+from variad.detectors.reverse_distillation import ReverseDistillation, describe_encoder
 
 SMALL = {"blocks": (1, 1), "embedding_blocks": 1, "width_factor": 2, "embedding_width_factor": 2, "batch_size": 4}
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from variad.detectors.reverse_distillation.feature_decoder import Encoder, Student, StudentWidths
+from variad.detectors.reverse_distillation_networks import Encoder, Student, StudentWidths
 
 RECTIFIED = (True, True, True)
 WIDE_RESNET50 = Encoder((256, 512, 1024), (2, 2), RECTIFIED)

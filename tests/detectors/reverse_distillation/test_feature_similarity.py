@@ -3,7 +3,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from variad.detectors.reverse_distillation.feature_similarity import distance_maps, distillation_loss, summed_maps
+from variad.detectors.reverse_distillation import distance_maps, distillation_loss, summed_maps
 
 
 def layer(*images):

@@ -4,12 +4,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from variad.detectors.reverse_distillation.residual_block import (
-    ResidualBlock,
-    conv_norm,
-    fold_normalisation,
-    spatial_norm,
-)
+from variad.detectors.reverse_distillation_networks import ResidualBlock, conv_norm, fold_normalisation, spatial_norm
 
 
 def test_basic_block_by_its_parts():

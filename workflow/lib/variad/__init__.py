@@ -1,3 +1,21 @@
-"""Variad: text-guided variational image generation for industrial anomaly detection from few images."""
+"""Variad: text-guided variational image generation for industrial anomaly detection from few images.
 
-__version__ = "0.1.0"
+The rooms, in the order in which they may import each other, each only those before it: ``core``, ``downloads``,
+``datasets``, ``networks``, ``evaluation``, ``generation``, ``detectors``, ``anomalies``, ``selection``,
+``report``, ``paper``, ``study``.
+"""
+
+ROOMS = (
+    "core",
+    "downloads",
+    "datasets",
+    "networks",
+    "evaluation",
+    "generation",
+    "detectors",
+    "anomalies",
+    "selection",
+    "report",
+    "paper",
+    "study",
+)

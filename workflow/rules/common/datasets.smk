@@ -102,7 +102,5 @@ def dataset_folders(wildcards):
 
 def adapter_code(wildcards):
     """The library files of a data set's adapter, which its scripts import by name."""
-    file = (
-        ROOT / "workflow/lib/variad/datasets" / f"{dataset_of(wildcards)['adapter']}.py"
-    )
+    file = adapter_file(dataset_of(wildcards)["adapter"])
     return code_from(file) if file.is_file() else []

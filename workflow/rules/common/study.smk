@@ -7,35 +7,40 @@ from snakemake.exceptions import WorkflowError
 from snakemake.io import _IOFile
 from snakemake.iocontainers import Wildcards
 
-from variad.ablations.entries import (
-    BASELINE,
-    all_cells,
-    cells_of,
-    entries,
-    training_sets_of,
-)
-from variad.code_inputs import library_files
-from variad.config_references import check_predict
-from variad.configuration import merged, resolve
-from variad.contents import incomplete_lists
-from variad.datasets import CLASS_ADAPTERS, RENDERED_ADAPTERS
-from variad.datasets.folder import category_folders
-from variad.detectors import method_file
+from variad.core.errors import UserError
+from variad.core.files import incomplete_lists
+from variad.core.provenance import library_files
+from variad.datasets.adapters import CLASS_ADAPTERS, RENDERED_ADAPTERS, adapter_file
+from variad.datasets.folders import category_folders
+from variad.detectors.interface import method_file
 from variad.downloads.catalogue import (
     ARCHIVES,
     BESIDE,
     DATASET_FILES,
     DATASETS,
     WEIGHTS_FILES,
+    find_lpips_backbone,
 )
 from variad.downloads.sources import lifted_folder
-from variad.errors import UserError
-from variad.exposure.settings import check_exposure, exposure_of
-from variad.metrics.lpips_weights import find_lpips_backbone
-from variad.recipe_choice.settings import check_recipes
-from variad.selection.benchmark_names import CLASS_BENCHMARKS, DEFECT_BENCHMARKS
-from variad.selection.methods import method_module
-from variad.selection.settings import selection_categories, selection_of
+from variad.paper.ablation_entries import (
+    BASELINE,
+    all_cells,
+    cells_of,
+    entries,
+    training_sets_of,
+)
+from variad.selection.settings import (
+    CLASS_BENCHMARKS,
+    DEFECT_BENCHMARKS,
+    check_exposure,
+    check_recipes,
+    exposure_of,
+    method_module,
+    selection_categories,
+    selection_of,
+)
+from variad.study.configuration import merged, resolve
+from variad.study.references import check_predict
 
 DOWNLOADS = "resources/downloads"
 PENALTIES = ("photographs", "none")  # of EfficientAD, that need no folder

@@ -1,1 +1,1 @@
-"""Synthetic anomalies made from a few normal images, and the file format that all of their sources share."""
+"""Synthetic anomalies from a few normal images, by diffusion models or without. Imports up to ``detectors``."""

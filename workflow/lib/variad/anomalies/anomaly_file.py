@@ -10,10 +10,10 @@ import h5py
 import numpy as np
 import pandas as pd
 
-from variad.errors import UserError
-from variad.files import writing
-from variad.records import Images
-from variad.tables import read_table, write_table
+from variad.core.errors import UserError
+from variad.core.files import writing
+from variad.core.images import Images
+from variad.core.tables import read_table, write_table
 
 SCHEMA = "anomalies"
 
@@ -124,7 +124,7 @@ def read_manifest(path: str | Path) -> pd.DataFrame:
 
 def read_anomalies(images: str | Path, manifest: pd.DataFrame) -> Images:
     """Images uint8 ``[N, S, S, 3]`` of rows of a manifest, in their order; those with a path are read and resized."""
-    from variad.images import read_image, resize_square, to_rgb8
+    from variad.core.images import read_image, resize_square, to_rgb8
 
     with h5py.File(images) as file:
         side = int(file["images"].shape[1])

@@ -8,19 +8,24 @@ import numpy as np
 import torch
 
 from variad.anomalies.anomaly_file import Anomaly, NamedImages, Strengths
-from variad.anomalies.direction import Direction, DirectionSettings, Texts, learn_direction
-from variad.anomalies.direction_file import read_directions
-from variad.anomalies.directional_loss import DIRECTIONAL
-from variad.anomalies.inversions import Inversions, read_inversions
-from variad.anomalies.model_images import resize_all
+from variad.anomalies.ddim import timesteps
+from variad.anomalies.direction import (
+    DIRECTIONAL,
+    Direction,
+    DirectionSettings,
+    Texts,
+    learn_direction,
+    learning_times,
+    read_directions,
+    waypoints,
+)
+from variad.anomalies.inversions import Inversions, read_inversions, resize_all
 from variad.anomalies.style_mix import Mixer, MixSettings, mixes_of_growing_strength, mixes_of_run
-from variad.anomalies.support import Support, control_image_ids
 from variad.anomalies.text_edit import Editor, edits_of_growing_strength, edits_of_run, plan_edits, texts_of_run
-from variad.anomalies.trajectory import learning_times, waypoints
-from variad.diffusion.ddim import timesteps
-from variad.diffusion.model import DiffusionModel
-from variad.encoders.base import ImageTextEncoder
-from variad.errors import UserError
+from variad.core.errors import UserError
+from variad.datasets.sampling import Support, control_image_ids
+from variad.networks.diffusion_models import DiffusionModel
+from variad.networks.encoders import ImageTextEncoder
 
 SeedOf = Callable[[int], np.random.SeedSequence]
 Runs = dict[int, list[Anomaly]]

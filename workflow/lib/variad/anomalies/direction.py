@@ -1,24 +1,101 @@
-"""Learning a direction of the bottleneck that moves a run's images towards a text.
+"""Where the unedited generation of images passes: what a direction is learned at."""
 
-Source: Kwon et al. (Asyrp, ICLR 2023), section 3.3: at time steps along the generation the image that the model
-predicts with the edit is compared with the one that it predicts without, and the direction follows the gradient. Two
-departures, both for speed: the time steps are a few of the generation's, and the noisy images are those of the unedited
-generation, so that they are computed once. The direction is optimised itself, not a network that outputs it, which is
-the lesser of Asyrp's two forms.
-"""
-
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
 from torch import Tensor
+from torch.nn import functional
 
-from variad.anomalies.directional_loss import directional_loss
-from variad.anomalies.trajectory import Waypoint
-from variad.diffusion.ddim import predicted_image
-from variad.diffusion.h_space import ScaledDirection
-from variad.diffusion.model import DiffusionModel
-from variad.encoders.base import ImageTextEncoder
+from variad.anomalies.ddim import ScaledDirection, ddim_step, predicted_image, timesteps
+from variad.core.errors import UserError
+from variad.core.files import writing
+from variad.networks.diffusion_models import DiffusionModel
+from variad.networks.encoders import ImageTextEncoder
+
+
+@dataclass(frozen=True)
+class Waypoint:
+    """One time step of a generation.
+
+    Attributes:
+        t: the time step.
+        x: noisy images ``[B, 3, R, R]``.
+        predicted: the images that the model sees in them, ``[B, 3, R, R]``, about [-1, 1].
+    """
+
+    t: int
+    x: Tensor
+    predicted: Tensor
+
+
+def learning_times(times: Sequence[int], t_edit: int, count: int) -> list[int]:
+    """At most ``count`` of the time steps of ``t_edit`` and above, evenly spread, noisiest first."""
+    edited = [t for t in times if t >= t_edit]
+    places = torch.linspace(0, len(edited) - 1, min(count, len(edited))).round().long()
+    return [edited[place] for place in places.tolist()]
+
+
+@torch.no_grad()
+def waypoints(
+    model: DiffusionModel,
+    x_T: Tensor,
+    steps: int,
+    at: Sequence[int],
+    batch_size: int,
+) -> list[Waypoint]:
+    """The unedited generation from ``x_T`` ``[B, 3, R, R]`` at the time steps ``at``, noisiest first, on the CPU.
+
+    Args:
+        steps: DDIM steps of the whole generation; ``at`` are among its time steps.
+    """
+    falling = timesteps(model, steps)
+    passed = falling[: falling.index(min(at)) + 1]
+    seen: dict[int, list[tuple[Tensor, Tensor]]] = {t: [] for t in at}
+    for x in x_T.float().split(batch_size):
+        x = x.to(model.device)
+        for place, t in enumerate(passed):
+            epsilon = model.epsilon(x, t)
+            if t in seen:
+                seen[t].append((x.cpu(), predicted_image(model, x, epsilon, t).cpu()))
+            if place + 1 < len(passed):
+                x = ddim_step(model, x, epsilon, t, passed[place + 1])
+    return [Waypoint(t, *(torch.cat(part) for part in zip(*seen[t], strict=True))) for t in at]
+
+
+# How far an edit moves an image towards a text, in the space of an image-text encoder.
+
+SOURCE_FREE, DIRECTIONAL = "source_free", "directional"
+
+
+def directional_loss(target: Tensor, source: Tensor, text: Tensor, source_text: Tensor | None = None) -> Tensor:
+    """``1 - cos(target - source, direction)``, one an image.
+
+    Args:
+        target, source: embeddings of the edited images and of the unedited ones, ``[B, D]``.
+        text: embedding of the text to move towards, ``[D]``.
+        source_text: embedding of a text that describes the unedited images, ``[D]``. With it the direction is
+            ``text - source_text`` (L_dir of StyleGAN-NADA and Asyrp); without it ``text - source``, the second
+            document's L' (its appendix A.2).
+
+    Returns:
+        ``[B]``, 0 to 2; 1 where the target is the source.
+    """
+    direction = text - (source if source_text is None else source_text)
+    return 1 - functional.cosine_similarity(target - source, direction.expand_as(source), dim=-1)
+
+
+# Learning a direction of the bottleneck that moves a run's images towards a text.
+#
+# Source: Kwon et al. (Asyrp, ICLR 2023), section 3.3: at time steps along the generation the image that the model
+# predicts with the edit is compared with the one that it predicts without, and the direction follows the gradient. Two
+# departures, both for speed: the time steps are a few of the generation's, and the noisy images are those of the
+# unedited generation, so that they are computed once. The direction is optimised itself, not a network that outputs
+# it, which is the lesser of Asyrp's two forms.
 
 FIRST_SIZE = 0.01  # of the bottleneck's root mean square: at no edit at all the loss has no gradient
 
@@ -74,7 +151,7 @@ def learn_direction(
     """Learn one direction from the images of ``points``; the last iterate is kept.
 
     Args:
-        points: of ``variad.anomalies.trajectory.waypoints``.
+        points: of ``variad.anomalies.direction.waypoints``.
         generator: draws the first direction, which is small.
     """
     count = len(points) if settings.per_step else 1
@@ -130,3 +207,38 @@ def _both(texts: Texts) -> tuple[Tensor, Tensor | None]:
 
 def _as_picture(images: Tensor) -> Tensor:
     return ((images + 1) / 2).clamp(0, 1)
+
+
+# The learned directions of a category's runs, with their texts, as safetensors.
+
+Directions = Mapping[int, Mapping[str, Direction]]  # by run and text
+
+
+def write_directions(path: str | Path, directions: Directions) -> None:
+    """Write tensors ``{run}/{number}`` ``[K, C, h, w]``; metadata key ``directions``: text, times, losses."""
+    about, tensors = {}, {}
+    for run, of_run in directions.items():
+        for number, (text, direction) in enumerate(of_run.items()):
+            name = f"{run}/{number}"
+            tensors[name] = direction.delta_h.contiguous()
+            losses = [round(loss, 5) for loss in direction.losses]
+            about[name] = {"run": run, "text": text, "times": direction.times, "losses": losses}
+    with writing(path) as temporary:
+        save_file(tensors, temporary, {"directions": json.dumps(about, sort_keys=True)})
+
+
+def read_directions(path: str | Path) -> dict[int, dict[str, Direction]]:
+    """Read a file of ``write_directions``.
+
+    Raises:
+        UserError: it holds something else.
+    """
+    directions: dict[int, dict[str, Direction]] = {}
+    with safe_open(path, "pt") as file:
+        about = (file.metadata() or {}).get("directions")
+        if about is None:
+            raise UserError(f"{path}: expected directions of rule train_direction, found another file.")
+        for name, entry in json.loads(about).items():
+            learned = Direction(file.get_tensor(name), entry["times"], entry["losses"])
+            directions.setdefault(int(entry["run"]), {})[entry["text"]] = learned
+    return directions

@@ -1,20 +1,139 @@
-"""Anomalies that need no diffusion model, of all runs."""
+"""Anomalies made from one seed image each, the seeds taking turns."""
 
+import functools
+import importlib.util
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from variad.anomalies.anomaly_file import Anomaly
-from variad.anomalies.blurred import blurred
-from variad.anomalies.cut_paste import cut_paste
-from variad.anomalies.from_seeds import Alter, alter_seeds
-from variad.anomalies.scar import scar
-from variad.anomalies.support import Support
-from variad.anomalies.unrelated import BUNDLED, donors, unrelated
-from variad.errors import UserError
-from variad.records import image_side, read_images
+from variad.anomalies.cut_paste import cut_paste, scar
+from variad.core.errors import UserError
+from variad.core.images import SUFFIXES, Images, read_image, resize_square, to_rgb8
+from variad.core.records import image_side, read_images
+from variad.datasets.open_images import PHOTOGRAPHS
+from variad.datasets.sampling import Support
+
+Alter = Callable[[Images, str, np.random.Generator], Anomaly]
+
+
+def alter_seeds(
+    alter: Alter, seeds: Sequence[tuple[str, Images]], count: int, generator: np.random.Generator
+) -> list[Anomaly]:
+    """``count`` anomalies; no seed is used more than once more often than another.
+
+    Args:
+        alter: image uint8 ``[S, S, 3]``, its image_id and a generator to an anomaly.
+        seeds: image_id and image of each.
+    """
+    turns = [generator.permutation(len(seeds)) for _ in range(-(-count // len(seeds)))]
+    chosen = np.concatenate(turns)[:count]
+    return [alter(seeds[place][1], seeds[place][0], generator) for place in chosen]
+
+
+# Blur, the null: what an image loses when it goes through a lower resolution. It should rank no detector.
+
+
+def blur(image: Images, resolution: int) -> Images:
+    """``image`` (uint8 ``[S, S, 3]``) shrunk to ``resolution`` pixels and enlarged again, bicubic.
+
+    Raises:
+        UserError: the resolution is not below the image's.
+    """
+    side = image.shape[0]
+    if resolution >= side:
+        raise UserError(f"config key resolution: expected less than image_size = {side} to blur, found {resolution}.")
+    return resize_square(resize_square(image, resolution), side)
+
+
+def blurred(resolution: int, image: Images, image_id: str, generator: np.random.Generator) -> Anomaly:
+    """A blurred image; nothing is drawn from ``generator``."""
+    return Anomaly(blur(image, resolution), image_id, parameters={"resolution": resolution})
+
+
+# Pictures of something else, drawn uniformly without replacement.
+#
+# Source: the second document, appendix A.1, with Tiny-ImageNet. The photographs that come with scikit-image stand in
+# for it by default: those of ``variad.datasets.open_images``, among which no evaluated category is.
+
+BUNDLED = "photographs"
+TILES_ACROSS, SMALLEST_TILE = 3, 96
+
+
+@dataclass(frozen=True)
+class Donor:
+    """A picture, or a square of it.
+
+    Attributes:
+        name: says which, in the manifest.
+        path: file; of a bundled photograph its name alone.
+        box: top, left, side in pixels; None is the whole picture.
+    """
+
+    name: str
+    path: str
+    box: tuple[int, int, int] | None = None
+
+
+def donors(images: str) -> list[Donor]:
+    """All that can be drawn from.
+
+    Args:
+        images: ``photographs``, or a folder with images at any depth (of Tiny-ImageNet's tree, its training images).
+
+    Raises:
+        UserError: there is no such folder, or no image in it.
+    """
+    if images == BUNDLED:
+        return [donor for name in PHOTOGRAPHS for donor in _tiles(name)]
+    root = Path(images)
+    below = root / "train" if (root / "wnids.txt").is_file() else root
+    files = sorted(path for path in below.rglob("*") if path.suffix.lower() in SUFFIXES and path.name[0] != ".")
+    if not files:
+        raise UserError(f"config key images: expected '{BUNDLED}' or a folder with images, found '{images}'.")
+    return [Donor(path.relative_to(root).as_posix(), str(path)) for path in files]
+
+
+def unrelated(pool: Sequence[Donor], count: int, side: int, generator: np.random.Generator) -> list[Anomaly]:
+    """``count`` different donors at ``side`` pixels.
+
+    Raises:
+        UserError: there are fewer.
+    """
+    if count > len(pool):
+        raise UserError(f"config key count: expected at most {len(pool)} unrelated images, found {count}.")
+    chosen = [pool[int(place)] for place in generator.choice(len(pool), count, replace=False)]
+    return [Anomaly(resize_square(read_donor(donor), side), "", donor.name) for donor in chosen]
+
+
+def read_donor(donor: Donor) -> Images:
+    """The donor's pixels, uint8 RGB ``[h, w, 3]``."""
+    if donor.box is None:
+        return np.array(to_rgb8(read_image(donor.path)))
+    top, left, side = donor.box
+    return np.ascontiguousarray(_photograph(donor.path)[top : top + side, left : left + side])
+
+
+def _tiles(name: str) -> list[Donor]:
+    """Squares that fill a photograph without overlap, three across its shorter side, none below 96 px."""
+    height, width = _photograph(name).shape[:2]
+    side = min(height, width) // max(1, min(TILES_ACROSS, min(height, width) // SMALLEST_TILE))
+    corners = [(row * side, column * side) for row in range(height // side) for column in range(width // side)]
+    return [Donor(f"{name}/{place}", name, (*corner, side)) for place, corner in enumerate(corners)]
+
+
+@functools.cache
+def _photograph(name: str) -> Images:
+    spec = importlib.util.find_spec("skimage")  # found without importing it
+    if spec is None or not spec.submodule_search_locations:
+        raise UserError("unrelated photographs: expected the package scikit-image to be installed, found none.")
+    return np.array(to_rgb8(read_image(Path(spec.submodule_search_locations[0]) / "data" / name)))
+
+
+# Anomalies that need no diffusion model, of all runs.
 
 METHODS = ("cut_paste", "scar", "blurred", "unrelated")
 GeneratorOf = Callable[[int], np.random.Generator]

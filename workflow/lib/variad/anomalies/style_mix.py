@@ -1,25 +1,43 @@
-"""Anomalies by mixing the bottlenecks of two normal images (DiffStyle in h-space).
-
-Source: the second document, section 4.1; Jeong et al., Training-free Content Injection using h-space in Diffusion
-Models (WACV 2024).
-"""
+"""Which style goes with which content."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from itertools import product
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from variad.anomalies.anomaly_file import Anomaly, Strengths
-from variad.anomalies.inversions import BATCH_SIZE, Inversions
-from variad.anomalies.model_images import from_model, resize_all
-from variad.anomalies.pairs import choose_pairs
-from variad.anomalies.support import Support
-from variad.diffusion.ddim import generate, timesteps
-from variad.diffusion.h_space import StyleMix, record_h
-from variad.diffusion.model import DiffusionModel
-from variad.records import Images
+from variad.anomalies.ddim import StyleMix, generate, record_h, timesteps
+from variad.anomalies.inversions import BATCH_SIZE, Inversions, from_model, resize_all
+from variad.core.errors import UserError
+from variad.core.images import Images
+from variad.datasets.sampling import Support
+from variad.networks.diffusion_models import DiffusionModel
+
+
+def choose_pairs(
+    styles: Sequence[str], contents: Sequence[str], count: int, generator: np.random.Generator
+) -> list[tuple[str, str]]:
+    """``count`` different (style, content) of the full cross product, in random order.
+
+    Source: the second document, section 4.1; half of the support set are styles, half contents [assumed].
+
+    Raises:
+        UserError: the cross product has fewer.
+    """
+    pairs = list(product(styles, contents))
+    if count > len(pairs):
+        found = f"{len(styles)} styles x {len(contents)} contents = {len(pairs)} pairs of this run's seeds"
+        raise UserError(f"config key count: expected at least {count} pairs, found {found}.")
+    return [pairs[int(place)] for place in generator.permutation(len(pairs))[:count]]
+
+
+# Anomalies by mixing the bottlenecks of two normal images (DiffStyle in h-space).
+#
+# Source: the second document, section 4.1; Jeong et al., Training-free Content Injection using h-space in Diffusion
+# Models (WACV 2024).
 
 Pair = tuple[str, str]
 SHOWN_STRENGTHS, SHOWN_PAIRS = (0.0, 0.25, 0.5, 0.75, 1.0), 2

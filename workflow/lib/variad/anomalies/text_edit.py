@@ -1,7 +1,6 @@
 """Anomalies by moving the bottleneck towards a text, with a known strength.
 
-Source: the second document, appendix A.2, equation 3: ``h + alpha * delta_h`` in the predicted image alone.
-"""
+Source: the second document, appendix A.2, equation 3: ``h + alpha * delta_h`` in the predicted image alone."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,14 +10,12 @@ import numpy as np
 import torch
 
 from variad.anomalies.anomaly_file import Anomaly, Strengths
+from variad.anomalies.ddim import ScaledDirection, generate, timesteps
 from variad.anomalies.direction import Direction, at_all_times
-from variad.anomalies.inversions import BATCH_SIZE, Inversions
-from variad.anomalies.model_images import from_model, resize_all
-from variad.diffusion.ddim import generate, timesteps
-from variad.diffusion.h_space import ScaledDirection
-from variad.diffusion.model import DiffusionModel
-from variad.errors import UserError
-from variad.records import Images
+from variad.anomalies.inversions import BATCH_SIZE, Inversions, from_model, resize_all
+from variad.core.errors import UserError
+from variad.core.images import Images
+from variad.networks.diffusion_models import DiffusionModel
 
 SHOWN_SEEDS = 2
 

@@ -1,13 +1,18 @@
 """The manifest of a category: one row an image, in the order of everything that follows."""
 
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+import h5py
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
-from variad.datasets.interface import Dataset, Entry
-from variad.errors import UserError
-from variad.files import sha256
-from variad.images import mask_files, read_size
+from variad.core.errors import UserError
+from variad.core.files import sha256, writing
+from variad.core.images import is_16_bit, mask_files, read_image, read_mask, read_size, resize_square, to_rgb8
+from variad.datasets.adapters import Dataset, Entry
+from variad.datasets.masks import Saturation, read_defect, write_defects
 
 
 def index_category(dataset: Dataset, category: str) -> pd.DataFrame:
@@ -48,3 +53,89 @@ def check_mask_size(path: Path, found: tuple[int, ...], expected: tuple[int, ...
             f"{path}: expected a mask of its image's size, {expected[0]} x {expected[1]} px (height x width), "
             f"found {found[0]} x {found[1]}."
         )
+
+
+# Packing a category's images into one HDF5 file: 8-bit RGB at one size, masks at their original size.
+
+PERCENTILES = (0.1, 99.9)
+FULL_RANGE = (0.0, 65535.0)
+
+
+def pack_category(
+    manifest: pd.DataFrame,
+    root: str | Path,
+    path: str | Path,
+    image_size: int,
+    dataset: str,
+    category: str,
+    saturations: Mapping[int, Saturation] | None = None,
+) -> None:
+    """Write ``images.h5`` (see ``docs/data_contracts.md``) for the rows of a manifest, in their order.
+
+    16-bit images are scaled linearly from the percentiles 0.1 and 99.9 of the 16-bit training normals, over all
+    channels, to 8 bits; 8-bit images keep their values. If no training normal has 16 bits the full range is taken.
+
+    Args:
+        saturations: by the pixel value of masks; with them the single masks of an image are packed beside their union.
+
+    Raises:
+        UserError: an image or mask cannot be read, a mask has another size than its image, or a pixel value that has
+            no saturation.
+    """
+    root = Path(root)
+    files = [root / name for name in manifest["image_path"]]
+    scale = _scale(manifest, files)
+    with writing(path) as temporary, h5py.File(temporary, "w") as packed:
+        packed.attrs.update({"image_size": image_size, "dataset": dataset, "category": category})
+        if scale is not None:
+            packed.attrs.update({"percentile_low": scale[0], "percentile_high": scale[1]})
+        packed.create_dataset("image_id", data=list(manifest["image_id"]), dtype=h5py.string_dtype())
+        _pack_images(packed, files, image_size, scale or FULL_RANGE)
+        _pack_masks(packed, manifest, root)
+        if saturations is not None:
+            _pack_defects(packed, manifest, root, saturations)
+
+
+def percentiles(images: Iterable[npt.NDArray[np.uint16]]) -> tuple[float, float]:
+    """The percentiles 0.1 and 99.9 of all values of uint16 images, exact (inverted distribution function)."""
+    counts = np.zeros(65536, np.int64)
+    for image in images:
+        counts += np.bincount(image.ravel(), minlength=65536)
+    below = np.cumsum(counts)
+    low, high = (int(np.searchsorted(below, below[-1] * percent / 100)) for percent in PERCENTILES)
+    return float(low), float(high)
+
+
+def _scale(manifest: pd.DataFrame, files: list[Path]) -> tuple[float, float] | None:
+    deep = [is_16_bit(file) for file in files]
+    if not any(deep):
+        return None
+    train = (manifest["split"] == "train").tolist()
+    normals = [file for file, wide, trains in zip(files, deep, train, strict=True) if wide and trains]
+    return percentiles(read_image(file).astype(np.uint16) for file in normals) if normals else FULL_RANGE
+
+
+def _pack_images(packed: h5py.File, files: list[Path], size: int, scale: tuple[float, float]) -> None:
+    shape = (size, size, 3)
+    # Level 1 makes 300 solar cells 3.4 times smaller for 0.4 s; reading them back takes no longer than without.
+    options = {"compression": "gzip", "compression_opts": 1}
+    images = packed.create_dataset("images", (len(files), *shape), np.uint8, chunks=(1, *shape), **options)
+    for row, file in enumerate(files):
+        images[row] = resize_square(to_rgb8(read_image(file), *scale), size)
+
+
+def _pack_masks(packed: h5py.File, manifest: pd.DataFrame, root: Path) -> None:
+    masks = packed.create_group("masks")
+    columns = ("image_id", "mask_path", "height", "width")
+    for image_id, name, height, width in zip(*(manifest[column] for column in columns), strict=True):
+        if name:
+            mask = read_mask(root / name)
+            check_mask_size(root / name, mask.shape, (height, width))
+            masks.create_dataset(image_id, data=mask, compression="gzip", compression_opts=1)
+
+
+def _pack_defects(packed: h5py.File, manifest: pd.DataFrame, root: Path, saturations: Mapping[int, Saturation]) -> None:
+    for image_id, name in zip(manifest["image_id"], manifest["mask_path"], strict=True):
+        if name:
+            defects = [read_defect(file, saturations) for file in mask_files(root / name)]
+            write_defects(packed, image_id, np.stack([mask for mask, _ in defects]), [area for _, area in defects])

@@ -1,8 +1,7 @@
 """From patch distances to an anomaly map at an image's own resolution.
 
 Enlarging, smoothing and resizing are all linear and separable, so that together they are one small matrix for the rows
-and one for the columns, made once for each size.
-"""
+and one for the columns, made once for each size."""
 
 import functools
 from typing import NamedTuple

@@ -9,14 +9,13 @@ import pandas as pd
 import tifffile
 from numpy.typing import NDArray
 
-from variad.defects import Defect
+from variad.core.files import writing
+from variad.core.records import read_images
+from variad.datasets.masks import Defect
 from variad.detectors.anomaly_map import MapSize, full_size_map
-from variad.detectors.base import Detector, DetectorInput, Scored
+from variad.detectors.interface import Detector, DetectorInput, Scored
 from variad.detectors.training import real_features
-from variad.files import writing
-from variad.metrics.pixel import evaluate_maps
-from variad.metrics.pixel_records import PixelHistograms
-from variad.records import read_images
+from variad.evaluation.pixel import PixelHistograms, evaluate_maps
 
 AnomalyMap = NDArray[np.float32]
 Masks = Mapping[str, NDArray[np.bool_]]

@@ -1,1 +1,1 @@
-"""Downloads: what publishers serve, fetched so that an interruption costs nothing, verified and safely unpacked."""
+"""Published data sets and weights on this machine: fetched, verified, unpacked without harm. Imports ``core``."""

@@ -1,8 +1,7 @@
 """Unpacking an archive that is not trusted: all of it or nothing, and nothing outside its folder.
 
 The standard library reads them, and tarfile's data filter refuses special files and links that lead out, also of zips.
-Here is what they let pass: bombs, names that they would mend, a name twice, links to links, damaged headers.
-"""
+Here is what they let pass: bombs, names that they would mend, a name twice, links to links, damaged headers."""
 
 import bz2
 import errno
@@ -21,8 +20,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, NamedTuple, cast
 
+from variad.core.errors import UserError
 from variad.downloads.transfer import BAR, BLOCK, check_space, only_one
-from variad.errors import UserError
 
 DECOMPRESS: dict[bytes, Any] = {b"\x1f\x8b": gzip.open, b"\xfd7zXZ\0": lzma.open, b"BZh": bz2.open}
 # what the readers of the standard library raise on bytes that make no sense

@@ -10,12 +10,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from variad.core.errors import UserError
+from variad.core.files import change_of, recorded_hash, sha256, write_record, writing
 from variad.downloads.archives import extract
 from variad.downloads.catalogue import Source
 from variad.downloads.transfer import Expected, Fetched, WrongFile, fetch
-from variad.errors import UserError
-from variad.files import sha256, writing
-from variad.recorded_hash import change_of, recorded_hash, write_record
 
 NOTE = ".archive.json"
 

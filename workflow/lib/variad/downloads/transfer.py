@@ -15,11 +15,12 @@ from pathlib import Path
 from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from variad.errors import UserError
-from variad.files import sha256
+from variad.core.errors import UserError
+from variad.core.files import sha256
 
-if TYPE_CHECKING:  # what talks to servers is imported where it is used: Snakemake reads the catalogue before it plans
+if TYPE_CHECKING:
     import requests
+
 
 BLOCK = 2**20
 BAR: dict[str, Any] = {"unit": "B", "unit_scale": True, "unit_divisor": 1024, "disable": None}  # on a terminal

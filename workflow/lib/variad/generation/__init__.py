@@ -1,1 +1,1 @@
-"""Varied, text-guided images from a few normal ones: the first document's generator and its controls."""
+"""From a class name and a few shots to more normal images: prompts and recipes. Imports up to ``evaluation``."""

@@ -1,7 +1,9 @@
 """The images that a recipe adds to the shots, and their file ``added.h5``."""
 
+import hashlib
 import json
-from collections.abc import Sequence
+import shutil
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -9,10 +11,11 @@ from typing import Any, Self
 import h5py
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
-from variad.files import writing
-from variad.generation.requests import Request
-from variad.records import Images
+from variad.core.files import writing
+from variad.core.images import Images
+from variad.generation.settings import Request
 
 
 @dataclass
@@ -107,3 +110,85 @@ def read_usage(path: str | Path) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
 
 def _texts(column: h5py.Dataset) -> list[str]:
     return [str(text) for text in column.asstr()[:]]
+
+
+# The control that adds nothing new.
+
+
+def duplicate(parents: Images, requests: Sequence[Request]) -> AddedImages:
+    """Add the parents as they are, uint8 ``[M, S, S, 3]``, one a request."""
+    return AddedImages.of(parents, requests, np.zeros(len(parents), np.float32))
+
+
+# Finished batches of a training set that is being made, so that a killed job loses the batch in flight and no more.
+
+Arrays = dict[str, NDArray[np.generic]]
+
+
+def digest_of(parts: Iterable[bytes]) -> str:
+    """A name for what decides the images: the same parts give the same name, others another."""
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(len(part).to_bytes(8, "little"))
+        digest.update(part)
+    return digest.hexdigest()[:16]
+
+
+class Chunks:
+    """A folder with one file a batch, named by the index of its first image.
+
+    The folder's name holds ``digest``, so that batches of other settings, weights or shots are never joined.
+    """
+
+    def __init__(self, beside: str | Path, digest: str) -> None:
+        """
+        Args:
+            beside: the file that the batches will be joined in.
+        """
+        self._stem = f".{Path(beside).stem}."
+        self.folder = Path(beside).parent / f"{self._stem}{digest}"
+
+    def kept(self) -> Iterator[Arrays]:
+        """The batches that are there, from the first image on, up to the first that is missing."""
+        start = 0
+        while (path := self.folder / f"{start}.h5").is_file():
+            with h5py.File(path) as file:
+                batch = {name: file[name][()] for name in file}
+            start += len(batch["images"])
+            yield batch
+
+    def keep(self, start: int, batch: Arrays) -> None:
+        """Keep a batch whose first image has index ``start``."""
+        with writing(self.folder / f"{start}.h5") as temporary, h5py.File(temporary, "w") as file:
+            for name, values in batch.items():
+                file[name] = values
+
+    def clear(self) -> None:
+        """Delete these batches and those of other settings beside them."""
+        for folder in self.folder.parent.glob(f"{self._stem}*"):
+            if folder.is_dir():
+                shutil.rmtree(folder)
+
+
+# Training sets as folders of PNGs in MVTec's layout, for any other detector.
+
+
+def export_training_set(folder: Path, shots: Sequence[str], images: Images, added: AddedImages, run: int) -> int:
+    """Write the shots and the accepted added images of one run; returns how many.
+
+    Shots keep their file's stem; an added image is ``added_{row}``, its row in ``added.h5``.
+
+    Args:
+        images: the shots, uint8 ``[len(shots), S, S, 3]``.
+    """
+    for name, image in zip(shots, images, strict=True):
+        _write(folder / f"{Path(name).name}.png", image)
+    rows = np.flatnonzero((added.run == run) & added.accepted)
+    for row in rows:
+        _write(folder / f"added_{row:05d}.png", added.images[row])
+    return len(shots) + len(rows)
+
+
+def _write(path: Path, image: Images) -> None:
+    with writing(path) as temporary:
+        Image.fromarray(image).save(temporary)

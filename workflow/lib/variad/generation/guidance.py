@@ -1,19 +1,141 @@
-"""Text guidance: gradient steps on the latent towards a prompt (first document, text-guided integrator)."""
+"""Differentiable random crops, so that a text guides the whole image and its parts alike."""
 
+import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 from tqdm import tqdm
 
-from variad.encoders.base import ImageTextEncoder
-from variad.fused_adam import FusedAdam
-from variad.generation.cutouts import cutouts, draw_windows
-from variad.generation.latent import clamp_to_codebook
+from variad.core.precision import autocast
 from variad.generation.settings import GenerationSettings
-from variad.models.vqgan import VQGAN
-from variad.precision import autocast
+from variad.generation.strategies import strategy
+from variad.networks.encoders import ImageTextEncoder
+from variad.networks.training import FusedAdam
+from variad.networks.vqgan import VQGAN
+
+SMALLEST = 0.5  # part of the side that a cutout spans at least [assumed]
+
+
+def draw_windows(count: int, steps: int, generators: Sequence[torch.Generator]) -> Tensor:
+    """Where the cutouts of every step lie: affine matrices ``[steps, B, count, 2, 3]``; the first is the whole image.
+
+    Drawn before the first step, since moving a few numbers to a GPU in every step would make it wait.
+
+    Args:
+        generators: one an image, so that an image's cutouts do not depend on its batch.
+    """
+    draws = torch.stack([torch.rand(steps, count, 3, generator=generator) for generator in generators], dim=1)
+    scale = SMALLEST + (1 - SMALLEST) * draws[..., 0]
+    scale[..., 0] = 1.0
+    theta = torch.zeros(*scale.shape, 2, 3)
+    theta[..., 0, 0] = theta[..., 1, 1] = scale
+    theta[..., 2] = (1 - scale)[..., None] * (2 * draws[..., 1:] - 1)
+    return theta
+
+
+def cutouts(images: Tensor, windows: Tensor, size: int) -> Tensor:
+    """Square crops, all in one call.
+
+    Args:
+        images: ``[B, 3, H, W]``.
+        windows: one step of ``draw_windows``, ``[B, count, 2, 3]``.
+        size: side of a crop, pixels.
+
+    Returns:
+        ``[B * count, 3, size, size]``, the crops of one image after another.
+    """
+    centres = (2 * torch.arange(size).to(images) + 1) / size - 1
+    scale, shift = windows.to(images).diagonal(dim1=-2, dim2=-1), windows.to(images)[..., 2]
+    columns, rows = (scale[..., None] * centres + shift[..., None]).unbind(2)
+    grid = torch.stack(torch.broadcast_tensors(columns[..., None, :], rows[..., None]), dim=-1)
+    # the crops of an image lie below each other, so that its pixels need not be copied for every one of them
+    stacked = functional.grid_sample(images, grid.flatten(1, 2), "bilinear", "border", align_corners=False)
+    return stacked.unflatten(2, (-1, size)).transpose(1, 2).flatten(0, 1)
+
+
+# The variance-aware latent: mean, spread and one draw around it (first document, table 16).
+
+
+def spread_of_codes(vqgan: VQGAN, views: Tensor) -> Tensor:
+    """Per-channel standard deviation of the codebook vectors that the views of one image select, ``[C, 1, 1]``.
+
+    Args:
+        views: augmented views of one image, ``[V, 3, H, W]`` in [-1, 1].
+
+    Source: [assumed]; with one shot a spread over images does not exist.
+    """
+    _, codes = vqgan.quantise(vqgan.encode(views))
+    return vqgan.codebook[codes.flatten()].std(dim=0)[:, None, None]
+
+
+def spread_of_views(vqgan: VQGAN, views: Tensor) -> Tensor:
+    """Standard deviation of the latent over views, per position, ``[C, h, w]``.
+
+    Source: [assumed], the alternative to ``spread_of_codes``.
+    """
+    return vqgan.encode(views).std(dim=0)
+
+
+FORMS = {"codebook": spread_of_codes, "views": spread_of_views}
+VIEWS = 4  # augmented views that the spread of one image is taken from [assumed]
+
+
+class Spreads:
+    """The spread around each image's latent, computed once an image, however many are made of it."""
+
+    def __init__(self, vqgan: VQGAN, view: str, form: str) -> None:
+        """
+        Args:
+            view: the strategy that gives the views.
+            form: ``codebook`` or ``views``.
+        """
+        self._vqgan, self._strategy, self._form = vqgan, strategy(view), FORMS[form]
+        self._known: dict[bytes, Tensor] = {}
+
+    def of(self, images: Tensor) -> Tensor:
+        """Spreads of images ``[B, 3, H, W]`` in [0, 1]: ``[B, C, 1, 1]`` or ``[B, C, h, w]``."""
+        return torch.stack([self._of_one(image) for image in images])
+
+    def _of_one(self, image: Tensor) -> Tensor:
+        key = hashlib.sha256(image.cpu().numpy().tobytes()).digest()
+        if key not in self._known:
+            # the same draws for every image: its spread must not depend on when it is asked for
+            generators = [torch.Generator().manual_seed(place) for place in range(VIEWS)]
+            views = self._strategy(image.expand(VIEWS, -1, -1, -1), generators)
+            self._known[key] = self._form(self._vqgan, views * 2 - 1)
+        return self._known[key]
+
+
+def perturb_latent(mean: Tensor, spread: Tensor, noise: Tensor, form: str, scale: float) -> Tensor:
+    """The latent of one of the published forms.
+
+    Args:
+        mean: pre-quantised latents, ``[B, C, h, w]``, codebook units.
+        spread: their standard deviations, ``[B, C, 1, 1]`` or ``[B, C, h, w]``.
+        noise: eps ~ N(0, 1), like ``mean``; read by the last form alone.
+        form: ``mu``, ``mu_sigma`` or ``mu_sigma_epsilon``.
+        scale: multiplies the spread; 0 gives plain reconstruction in every form.
+
+    Source: first document, table 16, rows (b) to (d).
+    """
+    if form == "mu":
+        return mean
+    if form == "mu_sigma":
+        return mean + scale * spread
+    return mean + scale * spread * noise
+
+
+def clamp_to_codebook(latent: Tensor, codebook: Tensor) -> Tensor:
+    """Keep every channel within the range of the codebook's vectors, ``[B, C, h, w]``."""
+    low = codebook.amin(dim=0)[:, None, None]
+    high = codebook.amax(dim=0)[:, None, None]
+    return torch.minimum(torch.maximum(latent, low), high)
+
+
+# Text guidance: gradient steps on the latent towards a prompt (first document, text-guided integrator).
 
 
 @dataclass(frozen=True)

@@ -11,17 +11,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from variad.code_inputs import library_files
-from variad.encoders import load_encoder
-from variad.errors import UserError
-from variad.generation.added import AddedImages
-from variad.generation.chunks import Chunks, digest_of
+from variad.core.errors import UserError
+from variad.core.images import Images
+from variad.core.provenance import library_files
+from variad.generation.added import AddedImages, Chunks, digest_of
 from variad.generation.engine import Generated, generate
 from variad.generation.guidance import Guide
-from variad.generation.requests import Request
-from variad.generation.settings import GenerationSettings
-from variad.models.vqgan import VQGAN, load_vqgan
-from variad.records import Images
+from variad.generation.settings import GenerationSettings, Request
+from variad.networks.encoders import load_encoder
+from variad.networks.vqgan import VQGAN, load_vqgan
 
 
 class PromptFiles(NamedTuple):

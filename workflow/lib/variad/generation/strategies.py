@@ -1,18 +1,46 @@
-"""Classical augmentation strategies: the first document's (tables 17, 18) and two simple controls of ours.
+"""Light geometric views of images: flips and a small rotation that keeps every pixel sharp."""
 
-Every strategy takes images ``[B, 3, H, W]`` in [0, 1] and one generator an image, and keeps shape and range.
-"""
-
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from variad.errors import UserError
-from variad.generation.views import geometric
-from variad.pixels import are_grey
+from variad.core.errors import UserError
+from variad.core.images import Images
+from variad.generation.added import AddedImages
+from variad.generation.settings import Request
+from variad.networks.features import are_grey, to_tensor, to_uint8
+
+MAX_ROTATION = 2.0  # degrees [assumed]
+
+
+def geometric(images: Tensor, generators: Sequence[torch.Generator]) -> Tensor:
+    """Random flips and a rotation within two degrees, ``[B, 3, H, W]`` in [0, 1].
+
+    Bicubic, since blur costs more than any variation brings; each image draws from its own generator.
+    """
+    theta = torch.stack([_matrix(generator) for generator in generators]).to(images)
+    grid = functional.affine_grid(theta, list(images.shape), align_corners=False)
+    moved = functional.grid_sample(images, grid, mode="bicubic", padding_mode="reflection", align_corners=False)
+    return moved.clamp(0, 1)
+
+
+def _matrix(generator: torch.Generator) -> Tensor:
+    draws = torch.rand(3, generator=generator)
+    angle = math.radians(MAX_ROTATION) * (2 * float(draws[0]) - 1)
+    flip_x, flip_y = (1.0 if float(draw) < 0.5 else -1.0 for draw in draws[1:])
+    cosine, sine = math.cos(angle), math.sin(angle)
+    return torch.tensor([[flip_x * cosine, -flip_x * sine, 0.0], [flip_y * sine, flip_y * cosine, 0.0]])
+
+
+# Classical augmentation strategies: the first document's (tables 17, 18) and two simple controls of ours.
+#
+# Every strategy takes images ``[B, 3, H, W]`` in [0, 1] and one generator an image, and keeps shape and range.
 
 Generators = Sequence[torch.Generator]
 Strategy = Callable[[Tensor, Generators], Tensor]
@@ -101,3 +129,50 @@ def _median(image: Tensor) -> Tensor:
     padded = functional.pad(image[None].float(), (1, 1, 1, 1), mode="reflect")[0]
     windows = padded.unfold(1, 3, 1).unfold(2, 3, 1).flatten(3)
     return windows.median(dim=3).values.to(image.dtype)
+
+
+# Keeping or rejecting generated images by their similarity to the prompt and their distance to the parent.
+
+
+def distance_to_view(images: Tensor, views: Tensor) -> Tensor:
+    """Root mean square pixel difference, ``[B]``, of images ``[B, 3, H, W]`` in [0, 1]."""
+    return (images - views).square().mean(dim=(1, 2, 3)).sqrt()
+
+
+def accepted(
+    similarity_gain: NDArray[np.float32],
+    distance: NDArray[np.float32],
+    min_similarity_gain: float | None,
+    max_distance: float | None,
+) -> NDArray[np.bool_]:
+    """Which images pass both limits; a limit of None lets everything pass [assumed].
+
+    Args:
+        similarity_gain: cosine with the prompt after the last step less that before the first; NaN if not guided,
+            which passes.
+        distance: see ``distance_to_view``.
+    """
+    passes = np.ones(len(distance), bool)
+    if min_similarity_gain is not None:
+        passes &= ~(similarity_gain < min_similarity_gain)
+    if max_distance is not None:
+        passes &= distance <= max_distance
+    return passes
+
+
+# The controls that change the shots by classical augmentation.
+
+_BATCH = 32
+
+
+def augment(parents: Images, requests: Sequence[Request], name: str) -> AddedImages:
+    """Change each parent ``[M, S, S, 3]`` by the classical strategy ``name``."""
+    apply = strategy(name)
+    images, distances = [], []
+    for start in range(0, len(parents), _BATCH):
+        rows = slice(start, start + _BATCH)
+        batch = to_tensor(parents[rows])
+        changed = apply(batch, [torch.Generator().manual_seed(request.seed) for request in requests[rows]])
+        images.append(to_uint8(changed))
+        distances.append(distance_to_view(changed, batch).numpy())
+    return AddedImages.of(np.concatenate(images), requests, np.concatenate(distances))

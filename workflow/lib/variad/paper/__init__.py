@@ -1,1 +1,1 @@
-"""Tables 5 to 15 of the first document: its arrangement and values, with ours beside them."""
+"""The first document's tables and figures, ours beside the published ones. Imports up to ``report``."""

@@ -1,1 +1,1 @@
-"""Looking at a study: contact sheets, heat maps, the figure of gains and the gallery."""
+"""Looking at a study: contact sheets, heat maps, figures, summary, gallery. Imports up to ``selection``."""

@@ -1,5 +1,7 @@
-"""One picture per training set: parents, optimisation steps and results, with what became of them."""
+"""What is known of every added image of a training set, apart from its pixels."""
 
+import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,10 +12,40 @@ import numpy.typing as npt
 import pandas as pd
 from PIL import Image
 
-from variad.files import writing
+from variad.core.files import writing
 from variad.report import drawing
-from variad.report.added_table import read_added_table
-from variad.report.real_images import RealImages, open_real_images
+from variad.report.drawing import RealImages, open_real_images
+
+
+@dataclass(frozen=True)
+class AddedTable:
+    """The rows of ``added.h5`` (columns run, parent, prompt, seed, similarity, distance, accepted) and its recipe."""
+
+    rows: pd.DataFrame
+    recipe: dict[str, Any]
+
+
+def read_added_table(path: str | Path) -> AddedTable:
+    """Read the flat arrays of ``added.h5`` without its images; a training set without added images has no rows."""
+    with h5py.File(path, "r") as file:
+        count = len(file["images"]) if "images" in file else 0
+        columns: dict[str, Any] = {name: _column(file, name, count) for name in ("run", "seed")}
+        columns |= {name: _text(file, name, count) for name in ("parent", "prompt")}
+        columns |= {name: _column(file, name, count, np.nan).astype(float) for name in ("similarity", "distance")}
+        columns["accepted"] = _column(file, "accepted", count, True).astype(bool)
+        recipe = json.loads(file.attrs.get("recipe", "{}"))
+    return AddedTable(pd.DataFrame(columns), recipe if isinstance(recipe, dict) else {})
+
+
+def _column(file: h5py.File, name: str, count: int, default: Any = 0) -> Any:
+    return file[name][:] if name in file else np.full(count, default)
+
+
+def _text(file: h5py.File, name: str, count: int) -> list[str]:
+    return list(file[name].asstr()[:]) if name in file else [""] * count
+
+
+# One picture per training set: parents, optimisation steps and results, with what became of them.
 
 ROWS = 12
 STEPS = 5
@@ -25,7 +57,7 @@ TEXT_WIDTH = 330
 
 
 @dataclass(frozen=True)
-class Steps:
+class ShownSteps:
     """Pictures during optimisation: ``rows[i]`` is the row of ``/steps`` that belongs to added image ``i``."""
 
     rows: dict[int, int]
@@ -66,11 +98,11 @@ def choose_rows(accepted: npt.NDArray[np.bool_], with_steps: list[int], count: i
     return sorted(set(chosen))
 
 
-def _read_steps(file: h5py.File) -> Steps:
+def _read_steps(file: h5py.File) -> ShownSteps:
     if "steps" not in file or not len(file["steps_index"]):
-        return Steps({}, [])
+        return ShownSteps({}, [])
     rows = {int(index): row for row, index in enumerate(file["steps_index"][:])}
-    return Steps(rows, [int(iteration) for iteration in file["steps_iteration"][:]])
+    return ShownSteps(rows, [int(iteration) for iteration in file["steps_iteration"][:]])
 
 
 def _added_sheet(title: str, real: RealImages, file: h5py.File, rows: pd.DataFrame) -> Image.Image:
@@ -159,3 +191,57 @@ def _left(column: int) -> int:
 
 def _top(row: int) -> int:
     return HEAD + row * (TILE + GAP)
+
+
+# Training sets under each other: what each makes of the same shots.
+
+COLUMNS = 6
+SET_TILE = 132
+SET_GAP = 10
+SET_HEAD = 44
+SET_TEXT_WIDTH = 250
+
+
+def draw_side_by_side(
+    target: str | Path, title: str, images: str | Path, names: Sequence[str], added: Sequence[str | Path], run: int = 0
+) -> None:
+    """Draw a row a training set: its name, a parent, and images made of it; sets without images are left out.
+
+    Args:
+        target: PNG to write.
+        images: the category's ``images.h5``.
+        names, added: training sets and their ``added.h5``.
+        run: whose images are shown, those of its first shot.
+    """
+    with open_real_images(images) as real:
+        rows = [(name, tiles) for name, path in zip(names, added, strict=True) if (tiles := _tiles(real, path, run))]
+        sheet = _sheet(title, rows)
+    with writing(target) as temporary:
+        sheet.save(temporary)
+
+
+def _tiles(real: RealImages, path: str | Path, run: int) -> list[np.ndarray]:
+    """The first parent of a run and what was made of it, at most ``COLUMNS`` images; nothing if nothing was added."""
+    rows = read_added_table(path).rows
+    rows = rows[rows["run"] == run]
+    if rows.empty:
+        return []
+    parent = rows["parent"].iloc[0]
+    chosen = [int(index) for index in rows.index[rows["parent"] == parent][: COLUMNS - 1]]
+    with h5py.File(path) as file:
+        return [real.image(parent), *(file["images"][index] for index in chosen)]
+
+
+def _sheet(title: str, rows: Sequence[tuple[str, list[np.ndarray]]]) -> Image.Image:
+    width = SET_TEXT_WIDTH + COLUMNS * (SET_TILE + SET_GAP) + SET_GAP
+    sheet = Image.new("RGB", (width, SET_HEAD + max(1, len(rows)) * (SET_TILE + SET_GAP) + SET_GAP), drawing.PAPER)
+    drawing.write(sheet, (SET_GAP, 10), drawing.shorten(title, width - 2 * SET_GAP, 18), 18, bold=True)
+    for line, (name, tiles) in enumerate(rows):
+        top = SET_HEAD + line * (SET_TILE + SET_GAP)
+        drawing.write(
+            sheet, (SET_GAP, top + SET_TILE // 2 - 10), drawing.shorten(name, SET_TEXT_WIDTH - 2 * SET_GAP, 16), 16
+        )
+        for column, pixels in enumerate(tiles):
+            sheet.paste(drawing.tile(pixels, SET_TILE), (SET_TEXT_WIDTH + column * (SET_TILE + SET_GAP), top))
+        drawing.frame(sheet, (SET_TEXT_WIDTH, top), SET_TILE, drawing.FAINT)
+    return sheet

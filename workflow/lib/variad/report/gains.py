@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from variad.files import writing
-from variad.report.styles import DODGE, SCENARIOS, STYLES
+from variad.core.files import writing
+from variad.report.figures import DODGE, SCENARIOS, STYLES
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
 
 METRICS = {"image_auroc": "Image AUROC", "pixel_auroc": "Pixel AUROC"}
 FIRST_SETS = ("generated", "generated_tuned", "duplicated")

@@ -1,5 +1,8 @@
-"""A category's page of the gallery: a folder that opens from disk, without a server or a network."""
+"""Putting a user's names into pages that are opened from disk, safely."""
 
+import html
+import json
+import math
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -7,15 +10,73 @@ from contextlib import contextmanager
 from pathlib import Path
 from string import Template
 from typing import Any
+from urllib.parse import quote
 
 import h5py
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
 
-from variad.report.anomaly_maps import map_path, read_map
-from variad.report.colour_map import colour_scale
-from variad.report.embedding import script_json, text
+from variad.report.drawing import RealImages, colour_scale, colourise, open_real_images
+from variad.report.heatmaps import map_path, read_map
 from variad.report.page_data import PageSources, collect_page
-from variad.report.real_images import RealImages, open_real_images
-from variad.report.thumbnails import MAP_SIZE, save_map, save_mask, save_picture
+
+
+def script_json(value: Any) -> str:
+    """JSON that may stand inside a script: no ``<``, ``>``, ``&`` or non-ASCII character is left; NaN becomes null."""
+    text = json.dumps(_finite(value), ensure_ascii=True, allow_nan=False, separators=(",", ":"))
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+
+
+def text(value: object) -> str:
+    """Text for an element or a quoted attribute."""
+    return html.escape(str(value), quote=True)
+
+
+def href(*parts: str) -> str:
+    """A relative address of path segments, percent-encoded, so that ``#``, ``%`` and spaces stay part of a name."""
+    # The leading "./" keeps a first segment with a colon from being read as a scheme.
+    return "./" + "/".join(quote(part, safe="") for part in parts)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {str(key): _finite(entry) for key, entry in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(entry) for entry in value]
+    return value
+
+
+# Small pictures for the gallery. Their names are numbers, never a user's text.
+
+PICTURE_SIZE = 224
+MAP_SIZE = 112
+QUALITY = 80
+
+
+def save_picture(image: npt.NDArray[np.uint8], path: Path) -> None:
+    """Save an RGB image ``[h, w, 3]`` as JPEG, at most 224 pixels wide; grey ones with one channel, half the work."""
+    grey = (image[..., 0] == image[..., 1]).all() and (image[..., 1] == image[..., 2]).all()
+    picture = Image.fromarray(np.ascontiguousarray(image[..., 0] if grey else image))
+    if max(picture.size) > PICTURE_SIZE:
+        picture = picture.resize((PICTURE_SIZE, PICTURE_SIZE), Image.Resampling.BOX, reducing_gap=2.0)
+    picture.save(path, "JPEG", quality=QUALITY)
+
+
+def save_mask(mask: npt.NDArray[np.uint8], path: Path) -> None:
+    """Save a mask ``[h, w]`` as a black and white PNG of 224 pixels; a defect of a few pixels stays visible."""
+    small = Image.fromarray(mask).convert("L").resize((PICTURE_SIZE, PICTURE_SIZE), Image.Resampling.BOX)
+    small.point(lambda value: 255 if value > 0 else 0).convert("1").save(path, "PNG")
+
+
+def save_map(values: npt.NDArray[np.float32], low: float, high: float, path: Path) -> None:
+    """Save an anomaly map ``[h, w]`` in the colours of its scale as JPEG."""
+    Image.fromarray(colourise(values, low, high)).save(path, "JPEG", quality=QUALITY)
+
+
+# A category's page of the gallery: a folder that opens from disk, without a server or a network.
 
 ASSETS = Path(__file__).resolve().parent / "assets"
 PAGE_FILES = ("gallery.css", "elements.js", "cards.js", "viewer.js", "collection.js", "page.js")

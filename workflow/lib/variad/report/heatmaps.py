@@ -1,5 +1,6 @@
-"""One picture per cell: image, ground truth, anomaly map and score of a fixed selection of test images."""
+"""Reading a cell's anomaly maps, small enough to look at."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -7,14 +8,48 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from numpy.typing import NDArray
 from PIL import Image
 
-from variad.errors import UserError
-from variad.files import writing
+from variad.core.errors import UserError
+from variad.core.files import writing
 from variad.report import drawing
-from variad.report.anomaly_maps import first_kept_run, map_path, read_map
-from variad.report.colour_map import colour_scale, colourise, lookup_table
-from variad.report.real_images import RealImages, open_real_images
+from variad.report.drawing import RealImages, colour_scale, colourise, lookup_table, open_real_images
+
+
+def map_path(maps: str | Path, run: int, category: str, image_id: str) -> Path:
+    """Where the map of an image lies below a cell's folder ``maps`` (MVTec's evaluator layout inside each run)."""
+    return Path(maps, f"run_{run}", category, f"{image_id}.tiff")
+
+
+def first_kept_run(maps: str | Path) -> int | None:
+    """The lowest run whose maps were kept, or nothing."""
+    runs = [int(folder.name.removeprefix("run_")) for folder in Path(maps).glob("run_*")]
+    return min(runs, default=None)
+
+
+def read_map(path: str | Path, size: int) -> npt.NDArray[np.float32]:
+    """Read a float32 map of any resolution as ``[size, size]``, averaged over the pixels that fall together.
+
+    Raises:
+        UserError: the file is missing or cannot be read.
+    """
+    try:
+        with Image.open(path) as stored:
+            values = stored.convert("F") if stored.mode != "F" else stored
+            shrinks = min(values.size) >= size
+            method = Image.Resampling.BOX if shrinks else Image.Resampling.BILINEAR
+            return np.array(values.resize((size, size), method), dtype=np.float32)
+    except FileNotFoundError as error:
+        raise UserError(
+            f"{path}: expected the anomaly map of a scored image, found no such file; "
+            "delete the folder of maps to have the cell scored again."
+        ) from error
+    except OSError as error:
+        raise UserError(f"{path}: expected an anomaly map as TIFF, found: {error}.") from error
+
+
+# One picture per cell: image, ground truth, anomaly map and score of a fixed selection of test images.
 
 COUNT = 12
 TILE = 128
@@ -177,3 +212,23 @@ def _draw_colour_bar(sheet: Image.Image, low: float, high: float) -> None:
         drawing.write(sheet, at, value, 14, drawing.FAINT, anchor=anchor)
     unit = "anomaly map, the detector's own unit; higher is more anomalous"
     drawing.write(sheet, (GAP + length + 24, top - 2), unit, 14)
+
+
+# Heat maps of unlabelled images: one PNG an image, named by its rank.
+
+
+def draw_predictions(
+    folder: Path, images: str | Path, maps: Mapping[str, NDArray[np.float32]], predictions: pd.DataFrame
+) -> None:
+    """Write ``{rank}_{stem}.png``: the image with its anomaly map laid over it, at the original size.
+
+    All share one colour scale, so that they can be compared.
+    """
+    low, high = colour_scale(list(maps.values()))
+    with open_real_images(images) as real:
+        for rank, name in zip(predictions["rank"], predictions["image_id"], strict=True):
+            height, width = maps[name].shape
+            image = Image.fromarray(real.image(name)).resize((width, height), Image.Resampling.BICUBIC)
+            blended = overlay(np.asarray(image), maps[name], low, high)
+            with writing(folder / f"{rank:04d}_{Path(name).name}.png") as temporary:
+                Image.fromarray(blended).save(temporary)

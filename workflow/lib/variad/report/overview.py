@@ -10,10 +10,9 @@ from typing import Any
 
 import pandas as pd
 
-from variad.files import writing
-from variad.report.embedding import href, text
-from variad.report.gallery import ASSETS
-from variad.report.styles import SCENARIOS
+from variad.core.files import writing
+from variad.report.figures import SCENARIOS
+from variad.report.gallery import ASSETS, href, text
 
 FILTERS = ("dataset", "category", "detector", "scenario", "training_set", "metric")
 

@@ -7,11 +7,11 @@ from typing import Any
 
 import pandas as pd
 
-from variad.errors import UserError
-from variad.report.added_table import read_added_table
-from variad.report.anomaly_maps import first_kept_run
-from variad.report.real_images import RealImages
-from variad.tables import read_table
+from variad.core.errors import UserError
+from variad.core.tables import read_table
+from variad.report.contact_sheet import read_added_table
+from variad.report.drawing import RealImages
+from variad.report.heatmaps import first_kept_run
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,4 @@
-"""Pages of the gallery for selection and outlier exposure: tables, figures and contact sheets in one file each.
-
-They are not part of the main job. So that the first page can link them once they exist, each comes with a small script
-that the first page asks for; while it is missing, nothing happens.
-"""
+"""The Markdown that our tables are written in, as HTML."""
 
 import base64
 import io
@@ -12,12 +8,46 @@ from dataclasses import dataclass
 from pathlib import Path
 from string import Template
 
+from markdown_it import MarkdownIt
 from PIL import Image
 
-from variad.files import writing
-from variad.report.embedding import text
-from variad.report.gallery import ASSETS
-from variad.report.markdown_html import to_html
+from variad.core.files import writing
+from variad.report.gallery import ASSETS, text
+
+# Headings, quotations, paragraphs, tables and code, no more: a user's names stay as they are and hold no markup.
+_MARKDOWN = MarkdownIt("zero").enable(["heading", "blockquote", "table", "backticks", "newline"])
+_TABLE = '<div class="scroll" tabindex="0" role="region" aria-label="Table"><table>'
+for _kind, _html in {
+    "blockquote_open": "",
+    "blockquote_close": "",
+    "table_open": _TABLE,
+    "table_close": "</table></div>",
+    "softbreak": " ",
+    "hardbreak": " ",
+}.items():
+    _MARKDOWN.add_render_rule(_kind, lambda *_, html=_html: html)
+
+
+def to_html(markdown: str) -> str:
+    """HTML of a Markdown table page; its headings become h2 and h3, everything is escaped."""
+    tokens = _MARKDOWN.parse(markdown)
+    for token in tokens:
+        token.block = False  # all in one line
+        if token.type in ("heading_open", "heading_close"):
+            token.tag = f"h{min(6, int(token.tag[1]) + 1)}"
+        elif token.type == "paragraph_open":
+            token.attrs = {"class": "faint"}
+        elif token.type in ("th_open", "td_open"):
+            is_number = token.attrs.get("style") == "text-align:right"
+            token.attrs = {"scope": "col"} if token.type == "th_open" else {}
+            token.attrs |= {"class": "number"} if is_number else {}
+    return _MARKDOWN.renderer.render(tokens, _MARKDOWN.options, {})
+
+
+# Pages of the gallery for selection and outlier exposure: tables, figures and contact sheets in one file each.
+#
+# They are not part of the main job. So that the first page can link them once they exist, each comes with a small
+# script that the first page asks for; while it is missing, nothing happens.
 
 SHEET_QUALITY = 85
 CARD_WIDTH = 224  # pixels

@@ -1,1 +1,1 @@
-"""Choosing detectors and prompts without labels: ranked by synthetic anomalies, then judged by real ones."""
+"""Choosing detectors, prompts and recipes without labels, and outlier exposure. Imports up to ``anomalies``."""

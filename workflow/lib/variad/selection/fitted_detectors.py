@@ -7,14 +7,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from variad.backbones import Backbone, load_backbone
-from variad.detectors import create_detector
-from variad.detectors.base import Detector, DetectorInput, Extractor
-from variad.feature_files import FeatureMaps
-from variad.features import prepare
-from variad.pixels import to_tensor
-from variad.records import Images
-from variad.seeding import numpy_generator
+from variad.core.images import FeatureMaps, Images
+from variad.core.seeding import numpy_generator
+from variad.detectors.interface import Detector, DetectorInput, Extractor, create_detector
+from variad.networks.backbones import Backbone, load_backbone
+from variad.networks.features import prepare, to_tensor
 from variad.selection.trials import Rows, Scores, Trial
 
 BATCH = 8
@@ -91,3 +88,33 @@ class FittedDetectors:
         with torch.inference_mode():
             maps = self._backbone(entry)(seen)
         return {layer: value.permute(0, 2, 3, 1).float().cpu().numpy() for layer, value in maps.items()}
+
+
+# Candidates of method ``detectors`` from their config entry.
+
+
+def open_candidates(
+    entry: Mapping[str, Any],
+    *,
+    detectors: Mapping[str, Mapping[str, Any]],
+    image_size: int,
+    seed: int,
+    key: tuple[str, ...],
+    device: str,
+    **_: Any,
+) -> FittedDetectors:
+    """See ``variad.selection.trials.open_candidates``."""
+    entries = {name: _entry(detectors[name], image_size) for name in entry["detectors"]}
+    return FittedDetectors(entries, seed, key, device)
+
+
+def _entry(detector: Mapping[str, Any], image_size: int) -> DetectorEntry:
+    seen = detector["extractor"]
+    extractor = Extractor(
+        seen["backbone"],
+        tuple(detector["layers"] or seen["layers"]),
+        seen["weights"],
+        seen["resolution"] or image_size,
+        seen["crop"],
+    )
+    return DetectorEntry(detector["method"], dict(detector["settings"]), extractor)

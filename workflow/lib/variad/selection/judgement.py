@@ -8,10 +8,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from variad.metrics.bootstrap import LEVEL
-from variad.seeding import numpy_generator
-from variad.selection.benchmarks import benchmark_auroc, closest_class, half_counts, resample_counts
-from variad.selection.rank_correlation import kendall_tau
+from variad.core.seeding import numpy_generator
+from variad.evaluation.bootstrap import LEVEL
+from variad.selection.benchmarks import benchmark_auroc, closest_class, half_counts, kendall_tau, resample_counts
 
 Array = NDArray[Any]
 
@@ -44,7 +43,7 @@ class RealTest:
 
 
 @dataclass(frozen=True)
-class SyntheticTest:
+class SyntheticScores:
     """Synthetic scores of one source: of every run ``[K, J]``, and labels ``[J]``."""
 
     scores: Sequence[Array]
@@ -68,7 +67,7 @@ class SyntheticTest:
 
 
 @dataclass(frozen=True)
-class Judged:
+class JudgedSource:
     """One source on one benchmark: means over runs.
 
     Attributes:
@@ -84,12 +83,12 @@ def judge(
     benchmark: str,
     kind: str,
     real: RealTest,
-    synthetic: Mapping[str, SyntheticTest],
+    synthetic: Mapping[str, SyntheticScores],
     weights: Mapping[str, Array],
     key: tuple[str | int, ...],
     draws: int = DRAWS,
     splits: int = SPLITS,
-) -> tuple[list[Judged], NDArray[np.float64]]:
+) -> tuple[list[JudgedSource], NDArray[np.float64]]:
     """Judge every source; the real AUROC ``[R, K]`` comes with it.
 
     Args:
@@ -121,7 +120,7 @@ def judge(
             tau_draws = _mean_over_runs(_tau(made, drawn))
         low, high = tau_interval(tau, tau_draws)
         row = {**common, "source": source, **worth(values, chosen), "tau": tau, "tau_low": low, "tau_high": high}
-        found.append(Judged(row, tau_draws))
+        found.append(JudgedSource(row, tau_draws))
     return found, values
 
 
@@ -186,7 +185,7 @@ def find_closest(scores: pd.DataFrame, defects: Mapping[str, str]) -> str:
     return closest_class([dict(zip(test.candidates, run, strict=True)) for run in test.scores], test.defects)
 
 
-def synthetic_test(scores: pd.DataFrame, candidates: Sequence[str]) -> SyntheticTest:
+def synthetic_test(scores: pd.DataFrame, candidates: Sequence[str]) -> SyntheticScores:
     """Arrays of one source's rows of a table ``synthetic_scores``."""
     values, labels = [], []
     for _, group in scores.groupby("run", sort=True):
@@ -194,7 +193,7 @@ def synthetic_test(scores: pd.DataFrame, candidates: Sequence[str]) -> Synthetic
         label = group.drop_duplicates("image_id").set_index("image_id")["label"]
         values.append(wide.loc[list(candidates)].to_numpy())
         labels.append(label[wide.columns].to_numpy())
-    return SyntheticTest(values, labels)
+    return SyntheticScores(values, labels)
 
 
 def _names(labels: Array) -> Array:

@@ -1,24 +1,23 @@
 """Nearest-neighbour detectors: every layer of a frozen backbone, several resolutions, several ways to score.
 
 Source: candidates are [assumed]; k-nearest-neighbour distances in a frozen network's features are the second
-document's detectors (section A.3 scores by the three closest support embeddings).
-"""
+document's detectors (section A.3 scores by the three closest support embeddings)."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from variad.backbones import Backbone
-from variad.errors import UserError
-from variad.features import prepare
-from variad.pixels import to_tensor
-from variad.records import Images
-from variad.seeding import numpy_generator
+from variad.core.errors import UserError
+from variad.core.images import Images
+from variad.core.seeding import numpy_generator
+from variad.networks.backbones import Backbone, load_backbone
+from variad.networks.features import prepare, to_tensor
 from variad.selection.trials import Rows, Scores, Trial, members_of
 
 # images at once: more do not fit a processor's cache, and take up to twice the time an image
@@ -151,3 +150,13 @@ def nearest_distance(patches: Tensor, bank: Tensor) -> Tensor:
     # |q - b|^2 = |q|^2 + |b|^2 - 2 q b; |q|^2 is the same for every b, so it is added after the minimum
     least = torch.addmm(bank.square().sum(dim=1), flat, bank.T, alpha=-2).amin(dim=1)
     return (least + flat.square().sum(dim=1)).clamp_min(0).sqrt().reshape(patches.shape[:2])
+
+
+# Candidates of method ``neighbours`` from their config entry.
+
+
+def open_candidates(entry: Mapping[str, Any], *, seed: int, key: tuple[str, ...], device: str, **_: Any) -> Neighbours:
+    """See ``variad.selection.trials.open_candidates``."""
+    backbone = load_backbone(entry["backbone"], entry["layers"], entry["weights"])
+    settings = {name: entry[name] for name in ("resolutions", "scores", "grid", "bank_patches")}
+    return Neighbours(backbone, **settings, seed=seed, key=key, device=device)

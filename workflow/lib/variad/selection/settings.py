@@ -1,13 +1,60 @@
-"""The config's sections on selection: what holds for a data set, and whether every name refers to something."""
+"""The methods of candidate sets by name, apart from what they import: the config's check needs no more than this."""
 
-from collections.abc import Iterable, Mapping
+import functools
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import product
+from pathlib import Path
 from typing import Any
 
-from variad.detectors import check_extractor
-from variad.errors import UserError
-from variad.selection.methods import kind_of
-from variad.selection.template_sets import find_templates
+import yaml
+
+from variad.core.errors import UserError
+from variad.detectors.interface import check_extractor
+
+# what a method's candidates are, and the module that makes them: imported by name, so that an edit to one of them, or
+# to what it imports, does not rerun the others
+METHODS = {
+    "neighbours": ("detector", "variad.selection.neighbours"),
+    "detectors": ("detector", "variad.selection.fitted_detectors"),
+    "templates": ("prompt", "variad.selection.templates"),
+}
+
+
+def kind_of(method: str) -> str:
+    """``detector`` or ``prompt``: candidates of one kind compete with each other."""
+    return METHODS[method][0]
+
+
+def method_module(method: str) -> Path:
+    """The file that the candidates of a method are made in."""
+    return Path(__file__).parents[2].joinpath(*METHODS[method][1].split(".")).with_suffix(".py")
+
+
+# The prompts that candidates of method ``templates`` compare: ``templates.yaml`` beside this file.
+
+FILE = Path(__file__).with_name("templates.yaml")
+Pair = tuple[str, str]
+
+
+@functools.cache
+def template_sets() -> dict[str, list[Pair]]:
+    """Pairs of a normal and an anomalous prompt by the name of the set; ``{}`` stands for the class name."""
+    sets = yaml.safe_load(FILE.read_text("utf-8"))
+    return {name: [(normal, anomalous) for normal, anomalous in pairs] for name, pairs in sets.items()}
+
+
+def find_templates(name: str) -> list[Pair]:
+    """The pairs of a set.
+
+    Raises:
+        UserError: there is no such set.
+    """
+    if name not in template_sets():
+        raise UserError(f"templates: expected a set of {', '.join(template_sets())}, found '{name}'.")
+    return template_sets()[name]
+
+
+# The config's sections on selection: what holds for a data set, and whether every name refers to something.
 
 Config = dict[str, Any]
 # names of rows that no anomaly source may have
@@ -127,3 +174,104 @@ def _known(key: str, names: Iterable[str], known: Iterable[str]) -> None:
     for name in names:
         if name not in known:
             raise UserError(f"config key {key}: expected one of {', '.join(known) or 'none'}, found '{name}'.")
+
+
+# Names of the benchmarks, apart from what computes them: the config's check needs no more than this.
+
+CLASS_BENCHMARKS = ("one_vs_rest", "one_vs_one", "one_vs_closest")
+DEFECT_BENCHMARKS = ("defects",)
+
+
+# Whether every name that the config's section ``recipes`` uses refers to something.
+
+
+def check_recipes(config: Config) -> None:
+    """Check the section.
+
+    Raises:
+        UserError: a detector, scenario or default recipe that the study lacks, or an unknown source.
+    """
+    section, study = config["recipes"], config["study"]
+    _known_to_recipes("detectors", section["detectors"], study["detectors"])
+    _known_to_recipes("scenarios", section["scenarios"], study["scenarios"])
+    _known_to_recipes("sources", section["sources"] or [], config["anomaly_sources"])
+    if section["detectors"]:
+        _known_to_recipes("default", [section["default"]], study["training_sets"])
+
+
+def _known_to_recipes(key: str, names: Iterable[str], known: Iterable[str]) -> None:
+    known = list(known)
+    for name in names:
+        if name not in known:
+            raise UserError(f"config key recipes.{key}: expected one of {', '.join(known) or 'none'}, found '{name}'.")
+
+
+# Names in the tables of outlier exposure that are no source, objective or training set of the config.
+
+NO_SOURCE = "none"
+FROZEN = "frozen"
+PLAIN = "support"
+WITH_VIEWS = "with views"
+
+
+# Whether every name that the config's section ``exposure`` uses refers to something.
+
+
+def exposure_of(config: Config, dataset: str) -> Config:
+    """The section ``exposure`` with a data set's own sources, or of ``sources`` those that its selection has."""
+    section = config["exposure"]
+    plain = {key: value for key, value in section.items() if key != "overrides"}
+    made = selection_of(config, dataset)["sources"]
+    shared = {source: objectives for source, objectives in section["sources"].items() if source in made}
+    return {**plain, "sources": shared, **section["overrides"].get(dataset, {})}
+
+
+def check_exposure(config: Config) -> None:
+    """Check the section.
+
+    Raises:
+        UserError: an unknown data set, source or training set, regression for a source without strengths, or a training
+            set that cannot be generated from the support alone.
+    """
+    section = config["exposure"]
+    _check_sources(config, "exposure.sources", section["sources"])
+    for dataset, changed in section["overrides"].items():
+        if dataset not in config["datasets"]:
+            known = ", ".join(config["datasets"])
+            raise UserError(f"config key exposure.overrides: expected one of {known}, found '{dataset}'.")
+        _check_sources(config, f"exposure.overrides.{dataset}.sources", changed["sources"])
+    if section["added"] is not None:
+        _check_added(config, section["added"])
+
+
+def _check_sources(config: Config, key: str, sources: Mapping[str, Sequence[str]]) -> None:
+    for source, objectives in sources.items():
+        if source not in config["anomaly_sources"]:
+            known = ", ".join(config["anomaly_sources"]) or "none"
+            raise UserError(f"config key {key}: expected one of {known}, found '{source}'.")
+        if "regression" in objectives and not has_strengths(config["anomaly_sources"][source]):
+            raise UserError(
+                f"config key {key}.{source}: expected regression only for a source with several strengths (text_edit), "
+                "found one without."
+            )
+
+
+def has_strengths(source: Config) -> bool:
+    """Whether the anomalies of a source come in several strengths."""
+    return bool(source["method"] == "text_edit" and len(source["strengths"]) > 1)
+
+
+def _check_added(config: Config, name: str) -> None:
+    recipe = config["training_sets"].get(name)
+    if recipe is None:
+        known = ", ".join(config["training_sets"])
+        raise UserError(f"config key exposure.added: expected one of training_sets ({known}), found '{name}'.")
+    if name in (PLAIN, WITH_VIEWS):
+        raise UserError(
+            f"config key exposure.added: expected a training set of another name than the table's other support sets, "
+            f"found '{name}'."
+        )
+    if recipe["method"] != "generate" or (recipe["guidance"] > 0 and recipe["iterations"] > 0):
+        raise UserError(
+            f"config key exposure.added: expected a training set that is generated without text, found '{name}'."
+        )

@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 
 from variad.anomalies.anomaly_file import NamedImages, read_anomalies, read_manifest, read_normals
-from variad.anomalies.support import Support, all_image_ids, read_support
-from variad.errors import UserError
-from variad.records import read_images
+from variad.core.errors import UserError
+from variad.core.records import read_images
+from variad.datasets.sampling import Support, all_image_ids, read_support
 from variad.selection.trials import Candidates, ImagePool, Rows, Trial, score_trials
 
 RECONSTRUCTION = "reconstruction"

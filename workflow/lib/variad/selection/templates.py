@@ -1,18 +1,18 @@
 """Prompts as detectors: how much better an image matches the anomalous prompt of a template than the normal one.
 
-Source: second document, section 4.3, and A.4 for the templates.
-"""
+Source: second document, section 4.3, and A.4 for the templates."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from variad.encoders.base import ImageTextEncoder
-from variad.pixels import to_tensor
-from variad.records import Images
-from variad.selection.template_sets import Pair
+from variad.core.images import Images
+from variad.networks.encoders import ImageTextEncoder, load_encoder
+from variad.networks.features import to_tensor
+from variad.selection.settings import Pair, find_templates
 from variad.selection.trials import Scores, Trial, members_of
 
 BATCH = 8
@@ -65,3 +65,20 @@ class Templates:
 
     def _names(self) -> list[str]:
         return [f"template_{number:02}" for number in range(1, len(self.pairs) + 1)]
+
+
+# Candidates of method ``templates`` from their config entry.
+
+
+def open_candidates(
+    entry: Mapping[str, Any],
+    *,
+    encoder: Mapping[str, Any],
+    classes: str | None,
+    class_name: str,
+    device: str,
+    **_: Any,
+) -> Templates:
+    """See ``variad.selection.trials.open_candidates``."""
+    loaded = load_encoder(**encoder, classes=classes, device=device)
+    return Templates(loaded, find_templates(entry["templates"]), class_name, device)

@@ -1,14 +1,21 @@
 """What candidates are asked to do: score some images with a bank of some others."""
 
 import hashlib
+import importlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
-from variad.records import Images
+from variad.core.errors import UserError
+from variad.core.images import Images
+from variad.core.records import read_images
+from variad.datasets.sampling import read_support
+from variad.selection.settings import METHODS, kind_of
 
 Rows = NDArray[np.int64]
 Scores = dict[str, NDArray[np.float64]]
@@ -97,3 +104,52 @@ def members_of(rows: Rows, trials: Sequence[Trial]) -> Mapping[int, tuple[Rows, 
         if len(here):
             found[number] = (here, there)
     return found
+
+
+# From an entry of the config's ``candidates`` to candidates that can score.
+
+
+def open_candidates(entry: Mapping[str, Any], **around: Any) -> Candidates:
+    """Make the candidates of a config entry.
+
+    Args:
+        entry: with ``method`` and the keys of that method.
+        around: what the method needs beside its entry: ``image_size``, ``seed``, ``key``, ``device`` for all;
+            ``detectors`` (entries of the config with their extractors in place of names), ``encoder`` (its entry) and
+            ``classes`` (ConSE's file), ``class_name``.
+
+    Raises:
+        UserError: unknown method, backbone, layer, detector, template set or encoder.
+    """
+    method = entry["method"]
+    if method not in METHODS:
+        raise UserError(f"candidates: expected a method of {', '.join(METHODS)}, found '{method}'.")
+    candidates: Candidates = importlib.import_module(METHODS[method][1]).open_candidates(entry, **around)
+    return candidates
+
+
+def candidate_table(candidates: Candidates, name: str, method: str) -> pd.DataFrame:
+    """Table ``selection_candidates`` of one candidate set."""
+    rows: Sequence[dict[str, str | int]] = candidates.describe()
+    return pd.DataFrame(rows).assign(
+        candidate=[f"{name}/{row['candidate']}" for row in rows], candidate_set=name, kind=kind_of(method)
+    )
+
+
+# Scoring the real test images of a category with every candidate; their labels are the judge's business.
+
+
+def score_real(
+    candidates: Candidates, images: str | Path, support: str | Path, test_ids: Sequence[str], prefix: str
+) -> pd.DataFrame:
+    """Table ``real_scores``: test images scored with the original bank of every run."""
+    runs = read_support(support)
+    pool = ImagePool()
+    queries = pool.add(read_images(images, test_ids))
+    trials = [Trial(run, pool.add(read_images(images, members.bank)), queries) for run, members in runs.items()]
+    parts = [
+        pd.DataFrame({"run": run, "candidate": f"{prefix}/{name}", "image_id": list(test_ids), "score": values})
+        for run, scores in zip(runs, score_trials(candidates, pool.images, trials), strict=True)
+        for name, values in scores.items()
+    ]
+    return pd.concat(parts, ignore_index=True)

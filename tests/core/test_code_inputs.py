@@ -1,0 +1,44 @@
+"""Which library files a script depends on."""
+
+from pathlib import Path
+
+from variad.core.provenance import LIBRARY, library_files
+
+
+def names(script):
+    return {path.relative_to(LIBRARY).as_posix() for path in library_files(script)}
+
+
+def test_imports_are_followed_and_nothing_else(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text("from variad.core.tables import read_table\nimport numpy\n")
+    assert names(script) == {"__init__.py", "core/__init__.py", "core/tables.py", "core/errors.py", "core/files.py"}
+
+
+def test_imports_inside_functions_count(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text("def f():\n    import variad.core.seeding\n")
+    assert names(script) == {"__init__.py", "core/__init__.py", "core/seeding.py"}
+
+
+def test_modules_imported_from_a_package_count(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text("from variad.generation import settings\n")
+    assert names(script) == {
+        "__init__.py",
+        "generation/__init__.py",
+        "generation/settings.py",
+        "core/__init__.py",
+        "core/errors.py",
+        "core/seeding.py",
+    }
+
+
+def test_evaluation_does_not_depend_on_generation():
+    assert not {name for name in names("scripts/evaluate_cell.py") if name.startswith("generation")}
+
+
+def test_only_the_figure_depends_on_gains():
+    module = LIBRARY / "report/gains.py"
+    users = {path.stem for path in Path("scripts").glob("*.py") if module in library_files(path)}
+    assert users == {"plot_gains"}

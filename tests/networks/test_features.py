@@ -1,0 +1,110 @@
+"""Features on disk are those of the backbone, whatever the batches."""
+
+import h5py
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from variad.core.errors import UserError
+from variad.core.records import image_batches, read_features
+from variad.networks.features import prepare, to_tensor, write_features
+
+
+class TinyBackbone(nn.Module):
+    """Two layers: the image halved, and its channel mean quartered."""
+
+    layers = ("half", "quarter")
+
+    def __init__(self):
+        super().__init__()
+        self.strides = {"half": 2, "quarter": 4}
+
+    weights_sha256 = "f" * 64
+
+    def forward(self, images):
+        pool = nn.functional.avg_pool2d
+        return {"half": pool(images, 2), "quarter": pool(images.mean(1, keepdim=True), 4)}
+
+
+@pytest.fixture
+def images():
+    return np.random.default_rng(0).integers(0, 256, (5, 8, 8, 3), dtype=np.uint8)
+
+
+def write(path, images, batch=2, **options):
+    batches = (images[start : start + batch] for start in range(0, len(images), batch))
+    write_features(path, batches, len(images), TinyBackbone(), {"extractor": "tiny"}, **options)
+
+
+def test_every_layer_of_every_image_is_kept(tmp_path, images):
+    write(tmp_path / "f.h5", images, image_ids=list("abcde"))
+    read = read_features(tmp_path / "f.h5", ["half", "quarter"])
+    by_hand = images[3, 2:4, 4:6].astype(float).mean(axis=(0, 1)) / 255
+    np.testing.assert_allclose(read["half"][3, 1, 2], by_hand, rtol=1e-5)
+    np.testing.assert_allclose(read["quarter"][4, 0, 1, 0], images[4, :4, 4:].mean() / 255, rtol=1e-5)
+    with h5py.File(tmp_path / "f.h5") as file:
+        assert file.attrs["strides"].tolist() == [2, 4]
+        assert file.attrs["weights_sha256"] == "f" * 64
+
+
+def test_batches_do_not_matter(tmp_path, images):
+    write(tmp_path / "one.h5", images, batch=1)
+    write(tmp_path / "all.h5", images, batch=5)
+    one, whole = (read_features(tmp_path / f"{name}.h5", ["half"])["half"] for name in ("one", "all"))
+    np.testing.assert_array_equal(one, whole)
+
+
+def test_rows_come_in_the_order_asked_for_and_as_often(tmp_path, images):
+    write(tmp_path / "f.h5", images)
+    everything = read_features(tmp_path / "f.h5", ["half"])["half"]
+    np.testing.assert_array_equal(read_features(tmp_path / "f.h5", ["half"], [4, 0, 4])["half"], everything[[4, 0, 4]])
+    assert read_features(tmp_path / "f.h5", ["half"], [])["half"].shape == (0, 4, 4, 3)
+
+
+def test_no_images_keep_the_layers_shapes(tmp_path, images):
+    write(tmp_path / "f.h5", images[:0], resolution=8)
+    assert read_features(tmp_path / "f.h5", ["half", "quarter"])["half"].shape == (0, 4, 4, 3)
+
+
+class ElsewhereBackbone(TinyBackbone):
+    """As a GPU's: it refuses images that are not on its own device. Its maps have no numbers, so they come as zeros."""
+
+    def to(self, device):
+        self.device = torch.device(device)
+        return self
+
+    def forward(self, images):
+        assert images.device == self.device
+        return {layer: torch.zeros_like(value, device="cpu") for layer, value in super().forward(images).items()}
+
+
+@pytest.mark.parametrize("count", [0, 3])
+def test_images_go_where_the_backbone_is_and_none_do_too(tmp_path, images, count):
+    batches = [images[:count]] if count else []
+    write_features(tmp_path / "f.h5", batches, count, ElsewhereBackbone(), {}, resolution=8, device="meta")
+    assert read_features(tmp_path / "f.h5", ["half"])["half"].shape == (count, 4, 4, 3)
+
+
+def test_an_unknown_layer_is_named(tmp_path, images):
+    write(tmp_path / "f.h5", images)
+    with pytest.raises(UserError, match="expected features of layer third"):
+        read_features(tmp_path / "f.h5", ["third"])
+
+
+def test_preparation_resizes_and_crops_the_centre():
+    ramp = torch.arange(16.0).expand(1, 3, 16, 16) / 16
+    assert prepare(ramp, None, None) is ramp
+    torch.testing.assert_close(prepare(ramp, None, 8), ramp[..., 4:12, 4:12])
+    assert prepare(ramp, 8, 4).shape == (1, 3, 4, 4)
+    with pytest.raises(UserError, match="a crop of at most 8 pixels, found 9"):
+        prepare(ramp, 8, 9)
+
+
+def test_images_come_in_batches(tmp_path, images):
+    with h5py.File(tmp_path / "i.h5", "w") as file:
+        file["images"] = images
+    batches = list(image_batches(tmp_path / "i.h5", 2))
+    assert [len(batch) for batch in batches] == [2, 2, 1]
+    np.testing.assert_array_equal(np.concatenate(batches), images)
+    assert to_tensor(images[:1])[0, :, 2, 3].tolist() == pytest.approx((images[0, 2, 3] / 255).tolist())

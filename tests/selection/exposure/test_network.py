@@ -1,0 +1,33 @@
+"""A network in two parts equals the whole."""
+
+import numpy as np
+import pytest
+import torch
+
+from variad.core.errors import UserError
+from variad.networks.efficientnet_lite0 import load_packaged
+from variad.selection.exposure_network import embed, load_network
+
+IMAGES = np.random.default_rng(0).integers(0, 256, (3, 64, 64, 3), dtype=np.uint8)
+
+
+def plain_embeddings() -> torch.Tensor:
+    """The layer before the prediction, by the network's own forward pass."""
+    network = load_packaged()
+    pixels = torch.from_numpy(IMAGES).permute(0, 3, 1, 2).float() / 255
+    with torch.inference_mode():
+        last = network.forward_stages((pixels - 0.5) / 0.5, ["stage7"])["stage7"]
+        return network.head(last).mean(dim=(2, 3))
+
+
+@pytest.mark.parametrize("trained", [1, 3, None])
+def test_frozen_embeddings_are_the_plain_features_however_it_is_split(trained: int | None) -> None:
+    network = load_network("efficientnet_lite0", None, trained, None)
+    embeddings = embed(network.tail, network.activations(IMAGES))
+    assert embeddings.shape == (3, network.width)
+    torch.testing.assert_close(embeddings, plain_embeddings(), atol=1e-5, rtol=1e-5)
+
+
+def test_more_blocks_than_there_are_is_one_sentence() -> None:
+    with pytest.raises(UserError, match=r"exposure\.trained_blocks: expected at most 7 .* found 8"):
+        load_network("efficientnet_lite0", None, 8, None)

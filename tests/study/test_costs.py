@@ -1,0 +1,109 @@
+import pandas as pd
+import pytest
+
+from tests.study.test_work import CONFIG
+from variad.core.errors import UserError
+from variad.core.tables import write_table
+from variad.study.costs import Costs, Estimate, estimate, fit_costs, plan_table, read_costs, reasons, took_of
+from variad.study.jobs import PlannedJob, Took, read_took
+from variad.study.sizes import Size, Study
+from variad.study.work import Work
+
+COSTS = Costs(
+    "a machine",
+    {
+        ("index_category", "", "job"): 2.0,
+        ("index_category", "", "images"): 0.5,
+        ("build_training_set", "none", "job"): 1.0,
+        ("build_training_set", "duplicate", "images"): 0.1,
+        ("plot_gains", "", "job"): 3.0,
+    },
+)
+
+
+def test_start_and_units():
+    assert COSTS.of("index_category", Work(units={"images": 10})) == 7.0
+    assert COSTS.of("plot_gains", Work()) == 3.0
+
+
+def test_units_alone_take_the_start_of_the_rules_others():
+    assert COSTS.of("build_training_set", Work("duplicate", {"images": 10})) == pytest.approx(2.0)
+
+
+def test_what_was_never_measured_is_none_and_not_zero():
+    assert COSTS.of("unknown_rule", Work()) is None
+    assert COSTS.of("build_training_set", Work("generate", {"images": 1})) is None
+    assert COSTS.of("index_category", Work(units={"megapixels": 1})) is None
+    assert COSTS.of("index_category", Work(units={"megapixels": 0})) == 2.0
+
+
+def test_fit_finds_the_costs_that_made_the_times():
+    jobs = [("rule", Work("v", {"images": count}), 2.0 + 0.5 * count) for count in (0, 1, 4, 100)]
+    found = fit_costs(jobs)
+    assert found["rule", "v", "job"] == pytest.approx(2.0)
+    assert found["rule", "v", "images"] == pytest.approx(0.5)
+
+
+def test_fit_takes_off_what_is_known_and_returns_the_rest():
+    jobs = [("rule", Work("v", {"images": a, "pixels": b}), 1 + a + 10 * b) for a, b in ((1, 0), (2, 1), (5, 3))]
+    found = fit_costs(jobs, {("rule", "v", "pixels"): 10.0})
+    assert found == {("rule", "v", "job"): pytest.approx(1.0), ("rule", "v", "images"): pytest.approx(1.0)}
+
+
+def test_work_that_never_varies_is_charged_what_is_above_the_rules_shortest_job():
+    jobs = [
+        ("rule", Work("none"), 0.5),
+        ("rule", Work("v", {"steps": 100}), 10.5),
+        ("rule", Work("v", {"steps": 100}), 12.5),
+    ]
+    found = fit_costs(jobs)
+    assert found["rule", "v", "job"] == 0.5
+    assert found["rule", "v", "steps"] == pytest.approx(0.11)
+
+
+def study():
+    return Study(CONFIG, {("d", "c"): Size(60, 40, 0.5), ("d", "unseen"): None})
+
+
+def test_plan_says_what_it_does_not_know():
+    pending = [PlannedJob("index_category", "d.c"), PlannedJob("index_category", "d.unseen"), PlannedJob("conjure", "")]
+    left = estimate(pending, study(), COSTS)
+    assert left.seconds == {PlannedJob("index_category", "d.c"): 52.0}
+    assert reasons(left.unknown) == {
+        ("index_category", "the number of images is known once the data are there"): 1,
+        ("conjure", "never measured: the rule"): 1,
+    }
+    took = {PlannedJob("plot_gains", ""): Took(36.0, 1.5)}
+    table = plan_table(pending, left, estimate(took, study(), COSTS), took).set_index("rule")
+    assert table.loc["index_category", ["jobs_left", "unknown_jobs"]].tolist() == [2, 1]
+    assert table.loc["index_category", "left_hours"] == pytest.approx(52 / 3600)
+    assert pd.isna(table.loc["conjure", "left_hours"])
+    assert table.loc["plot_gains", ["jobs_left", "jobs_done"]].tolist() == [0, 1]
+    assert table.loc["plot_gains", "done_estimated_hours"] == pytest.approx(3 / 3600)
+    assert table.loc["plot_gains", "done_measured_hours"] == pytest.approx(0.01)
+
+
+def test_time_on_the_clock_is_no_shorter_than_the_longest_job():
+    three = Estimate({PlannedJob("a", "1"): 10.0, PlannedJob("a", "2"): 2.0, PlannedJob("a", "3"): 4.0})
+    assert (three.wall(1), three.wall(2)) == (16.0, 10.0)
+
+
+def test_what_finished_jobs_took(tmp_path):
+    file = tmp_path / "rule.tsv"
+    header = "s\th:m:s\tmax_rss\tmax_vms\tmax_uss\tmax_pss\tio_in\tio_out\tmean_load\tcpu_time\n"
+    file.write_text(f"{header}2.85\t0:00:02\t1000\t1\t1\t1\t1\t1\t1\t2.4\n")
+    assert read_took(file) == Took(2.85, pytest.approx(1.048576))
+    file.write_text(f"{header}0.01\t0:00:00\tNA\tNA\tNA\tNA\tNA\tNA\tNA\tNA\n")
+    assert read_took(file) == Took(0.01, None)
+    again = PlannedJob("rule", "again")
+    assert took_of({PlannedJob("rule", ""): file, again: file}, [again]) == {PlannedJob("rule", ""): Took(0.01, None)}
+    file.write_text("half a fi")
+    with pytest.raises(UserError, match="expected a benchmark file"):
+        read_took(file)
+
+
+def test_costs_are_those_of_the_first_machine(tmp_path):
+    rows = [("one", "r", "", "job", 1.0, "x"), ("two", "r", "", "job", 9.0, "x")]
+    frame = pd.DataFrame(rows, columns=["machine", "rule", "variant", "unit", "seconds", "source"])
+    write_table(tmp_path / "costs.csv", frame, "rule_costs")
+    assert read_costs(tmp_path / "costs.csv") == Costs("one", {("r", "", "job"): 1.0})

@@ -1,0 +1,162 @@
+"""Writing files so that one that exists is complete, and naming them by content."""
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from variad.core.errors import UserError
+
+
+@contextmanager
+def writing(path: str | Path) -> Iterator[Path]:
+    """Give a temporary path beside ``path`` and rename it to ``path`` when the block ends without an error.
+
+    Raises:
+        UserError: the folder cannot be created or written to.
+    """
+    target = Path(path)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.stem}.", suffix=target.suffix)
+    except OSError as error:
+        raise UserError(
+            f"{target.parent}: expected a folder that can be written to, found: {error.strerror}."
+        ) from error
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        temporary.chmod(0o666 & ~_umask())
+        temporary.replace(target)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def sha256(path: str | Path) -> str:
+    """Hexadecimal SHA-256 of a file's bytes."""
+    with open(path, "rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def verify_sha256(path: str | Path, expected: str) -> None:
+    """Check a file against a known hash.
+
+    Raises:
+        UserError: the file is missing or its hash differs.
+    """
+    if not Path(path).is_file():
+        raise UserError(f"{path}: expected a file with sha256 {expected}, found no such file.")
+    found = sha256(path)
+    if found != expected:
+        raise UserError(f"{path}: expected sha256 {expected}, found {found}.")
+
+
+# Folders with many files as one output: a list of their contents that stands only while all of them are there.
+#
+# Snakemake tracks files that it can name before anything runs. What a folder of models or maps will hold is known only
+# afterwards, so a rule declares ``contents.txt`` in it, written last, as its output.
+
+NAME = "contents.txt"
+
+
+@contextmanager
+def filling(contents: str | Path) -> Iterator[Path]:
+    """Give the emptied folder of a ``contents.txt`` to fill; the list is written when the block ends well.
+
+    Raises:
+        UserError: the path leads through ``..``, or to the working directory or one above it, so that more would be
+            emptied than the folder that it names.
+    """
+    folder = Path(contents).parent
+    if ".." in folder.parts or Path.cwd().is_relative_to(folder.resolve()):
+        raise UserError(f"{contents}: expected a file in a folder of its own, without '..', found another.")
+    if folder.exists():
+        shutil.rmtree(folder)
+    folder.mkdir(parents=True)
+    yield folder
+    names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    with writing(contents) as temporary:
+        temporary.write_text("".join(f"{name}\n" for name in names), "utf-8")
+
+
+def incomplete_lists(folders: Iterable[str | Path]) -> list[Path]:
+    """Every ``contents.txt`` that lists a file that is gone.
+
+    Args:
+        folders: to look through, with all that lies below them.
+    """
+    lists = [path for folder in folders for path in Path(folder).rglob(NAME)]
+    return [path for path in lists if not all((path.parent / name).is_file() for name in _names(path))]
+
+
+def _names(contents: Path) -> list[str]:
+    # not splitlines, nor a text file's universal newlines: names may hold what those take for the end of a line
+    return [name for name in contents.read_bytes().decode("utf-8", "surrogateescape").split("\n") if name]
+
+
+# The hash of a downloaded file, noted beside it on its first download, so that a change is seen later.
+
+
+def record_path(target: str | Path) -> Path:
+    """Where the hash of ``target`` is recorded: ``<target>.sha256.json`` beside it."""
+    path = Path(target)
+    return path.with_name(f"{path.name}.sha256.json")
+
+
+def write_record(target: str | Path, url: str, digest: str, size: int) -> Path:
+    """Note what ``target`` is and where it came from; gives the path of the record."""
+    record = record_path(target)
+    content = {"file": Path(target).name, "url": url, "sha256": digest, "size": size}
+    with writing(record) as temporary:
+        temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    return record
+
+
+def recorded_hash(target: str | Path) -> str | None:
+    """The SHA-256 that was noted for ``target``; None where nothing was.
+
+    Raises:
+        UserError: a record without a hash.
+    """
+    record = record_path(target)
+    if not record.exists():
+        return None
+    try:
+        recorded = str(json.loads(record.read_text(encoding="utf-8"))["sha256"])
+        int(recorded, 16)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise _no_hash(record) from error
+    if len(recorded) != 64:
+        raise _no_hash(record)
+    return recorded
+
+
+def verify_recorded(target: str | Path) -> None:
+    """Compare a file with its record, where there is one.
+
+    Raises:
+        UserError: it changed since it was recorded, or the record holds no hash.
+    """
+    recorded = recorded_hash(target)
+    if recorded is not None and (found := sha256(target)) != recorded:
+        raise UserError(f"{target}: expected sha256 {recorded}, found {found}; {change_of(target)}.")
+
+
+def change_of(target: str | Path) -> str:
+    """What a message adds for a file that is not the recorded one."""
+    return f"it changed since {record_path(target)} was written (delete that to accept it)"
+
+
+def _no_hash(record: Path) -> UserError:
+    return UserError(f"{record}: expected a recorded sha256 of 64 hexadecimal digits, found none.")

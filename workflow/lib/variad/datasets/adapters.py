@@ -1,0 +1,209 @@
+"""What every data set adapter gives: where the files are, and which of them is what."""
+
+import dataclasses
+import importlib
+import unicodedata
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+from variad.core.errors import UserError
+from variad.core.images import SUFFIXES
+from variad.datasets.masks import Saturation
+
+Split = Literal["train", "test", "unlabelled"]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One image of a category.
+
+    Attributes:
+        defect: ``good``, the defect's name, or empty if unlabelled.
+        image_path: relative to the data set's root; its stem is the last part of ``image_id``.
+        mask_path: relative to the data set's root, or None. A folder stands for all masks in it, which are joined.
+        name: last part of ``image_id`` in place of the stem, where two folders make up one and share stems.
+    """
+
+    split: Split
+    defect: str
+    image_path: Path
+    mask_path: Path | None = None
+    name: str = ""
+
+    @property
+    def image_id(self) -> str:
+        """``{split}/{defect}/{stem}``, or ``unlabelled/{stem}``."""
+        return "/".join(part for part in (self.split, self.defect, self.name or self.image_path.stem) if part)
+
+    @property
+    def label(self) -> int | None:
+        """0 normal, 1 anomalous, None if unlabelled."""
+        if self.split == "unlabelled":
+            return None
+        return 0 if self.defect == "good" else 1
+
+
+class Dataset(Protocol):
+    """A data set whose files lie below ``root``."""
+
+    @property
+    def root(self) -> Path:
+        """The folder that paths are relative to."""
+        ...
+
+    def entries(self, category: str) -> list[Entry]:
+        """Every image of a category: train, test, unlabelled, in a fixed order.
+
+        Raises:
+            UserError: the category is unknown, or its files are not there.
+        """
+        ...
+
+
+# Data sets, one adapter a file.
+#
+# An adapter is a frozen dataclass with ``root``, ``categories`` and ``entries`` (see ``interface``) whose fields are
+# its settings. Adapters are imported by name, so that a change to one of them reruns only the data sets that use it.
+
+ADAPTERS = {
+    "elpv": "variad.datasets.packaged:Elpv",
+    "textures": "variad.datasets.textures:Textures",
+    "folder": "variad.datasets.folders:Folder",
+    "mvtec_ad": "variad.datasets.folders:MvtecAd",
+    "btad": "variad.datasets.folders:Btad",
+    "mvtec_loco": "variad.datasets.folders:MvtecLoco",
+    "visa": "variad.datasets.folders:Visa",
+    "cub": "variad.datasets.class_tasks:Cub",
+    "flowers_102": "variad.datasets.class_tasks:Flowers102",
+    "tiny_imagenet": "variad.datasets.class_tasks:TinyImagenet",
+    "class_folders": "variad.datasets.class_tasks:ClassFolders",
+    "package_classes": "variad.datasets.packaged:PackageClasses",
+}
+# one class is normal, and every defect is another class
+CLASS_ADAPTERS = ("cub", "flowers_102", "tiny_imagenet", "class_folders", "package_classes")
+# files that rule unpack_dataset renders from packages
+RENDERED_ADAPTERS = ("textures", "package_classes")
+
+
+def open_dataset(adapter: str, root: str | Path | None = None, **settings: Any) -> Dataset:
+    """Make the adapter of a data set.
+
+    Args:
+        adapter: a name of ``ADAPTERS``.
+        root: folder of the data set; None where the data comes from a package.
+        settings: plain values, the fields of the adapter.
+
+    Raises:
+        UserError: the adapter or a setting is unknown, or the adapter needs a folder.
+    """
+    if adapter not in ADAPTERS:
+        raise UserError(f"data set adapter: expected one of {', '.join(ADAPTERS)}, found '{adapter}'.")
+    module, name = ADAPTERS[adapter].split(":")
+    kind = getattr(importlib.import_module(module), name)
+    known = [field.name for field in dataclasses.fields(kind) if field.name != "root"]
+    for name in settings:
+        if name not in known:
+            allowed = ", ".join(known) or "none"
+            raise UserError(f"settings of adapter '{adapter}': expected {allowed}, found '{name}'.")
+    if root is None and adapter != "elpv":
+        raise UserError(f"adapter '{adapter}': expected the path of the data set's folder, found none.")
+    dataset: Dataset = kind(**settings) if adapter == "elpv" else kind(root=Path(str(root)), **settings)
+    return dataset
+
+
+def adapter_file(adapter: str) -> Path:
+    """The Python file that an adapter's class is in, one of ``ADAPTERS``."""
+    module = ADAPTERS[adapter].partition(":")[0].removeprefix("variad.datasets.")
+    return Path(__file__).with_name(f"{module}.py")
+
+
+def saturations_of(dataset: Dataset, category: str) -> Mapping[int, Saturation] | None:
+    """From which area on each kind of defect counts as found, by the pixel value of masks; None where all count fully.
+
+    Raises:
+        UserError: the data set's own table of them is not valid.
+    """
+    return dataset.saturations(category) if hasattr(dataset, "saturations") else None
+
+
+def unpack_dataset(adapter: str, folder: str | Path, **settings: Any) -> None:
+    """Put the files of a data set that has to be rendered into ``folder``, which must not exist or be empty.
+
+    Raises:
+        UserError: as ``open_dataset``, or the adapter has nothing to unpack.
+    """
+    dataset = open_dataset(adapter, folder, **settings)
+    if not hasattr(dataset, "unpack"):
+        raise UserError(
+            f"adapter '{adapter}': expected one that renders its files ({', '.join(RENDERED_ADAPTERS)}), "
+            "found nothing to unpack."
+        )
+    dataset.unpack()
+
+
+# Listing the images of a folder as every adapter does: by stem, in the order of their names.
+
+
+def subfolders(folder: Path) -> list[Path]:
+    """The folders in a folder by name, hidden ones left out; a folder that is not there has none."""
+    if not folder.is_dir():
+        return []
+    return sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+
+
+def images_by_stem(folder: Path) -> dict[str, Path]:
+    """The images of a folder by stem, in the order of their names; a folder that is not there has none.
+
+    Hidden files and files of other types are passed over.
+
+    Raises:
+        UserError: two images have the same stem, or a name cannot be written to a table.
+    """
+    if not folder.is_dir():
+        return {}
+    found: dict[str, Path] = {}
+    for path in sorted(folder.iterdir()):
+        if path.name.startswith(".") or path.suffix.lower() not in SUFFIXES or not path.is_file():
+            continue
+        _check_name(path)
+        if path.stem in found:
+            raise UserError(f"{folder}: expected one image a stem, found {found[path.stem].name} and {path.name}.")
+        found[path.stem] = path
+    return found
+
+
+def expected_images(folder: Path, what: str = "images") -> dict[str, Path]:
+    """As ``images_by_stem``, of a folder that must hold some.
+
+    Raises:
+        UserError: the folder is missing or holds none. So for ``images_by_stem``.
+    """
+    found = images_by_stem(folder)
+    if not found:
+        missing = "none" if folder.is_dir() else "no such folder"
+        raise UserError(f"{folder}: expected {what} ({', '.join(SUFFIXES)}), found {missing}.")
+    return found
+
+
+def category_folder(root: Path, category: str, known: Iterable[str], dataset: str) -> Path:
+    """The folder of a category of a published data set.
+
+    Raises:
+        UserError: the data set has no such category, or the root or the category's folder is missing.
+    """
+    if category not in known:
+        raise UserError(f"data set {dataset}: expected a category of {', '.join(known)}, found '{category}'.")
+    if not root.is_dir():
+        raise UserError(f"{root}: expected the folder of data set {dataset}, found no such folder.")
+    if not (root / category).is_dir():
+        found = ", ".join(path.name for path in subfolders(root)) or "none"
+        raise UserError(f"{root}: expected a folder of category '{category}', found {found}.")
+    return root / category
+
+
+def _check_name(path: Path) -> None:
+    # Control characters break tables, lone surrogates stand for bytes that are not UTF-8.
+    if any(unicodedata.category(letter) in ("Cc", "Cs") for letter in path.name):
+        raise UserError(f"{path.parent}: expected file names in UTF-8 without control characters, found {path.name!a}.")

@@ -1,0 +1,301 @@
+"""A directory in MVTec AD's layout, a user's own or a downloaded one.
+
+``{root}/{category}/train/good/*``, optional ``test/{good|defect}/*``, ``ground_truth/{defect}/{stem}_mask.png`` (or
+``{stem}.png``), ``unlabelled/*``. A root that itself holds ``train/good`` is one category, named as the folder."""
+
+import csv
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, get_args
+
+from variad.core.errors import UserError
+from variad.datasets.adapters import Entry, Split, category_folder, expected_images, images_by_stem, subfolders
+from variad.datasets.masks import NAME, Saturation, read_saturations
+
+
+@dataclass(frozen=True)
+class Folder:
+    """Images of any size and bit depth below ``root``; hidden files and files of other types are passed over."""
+
+    root: Path
+
+    def entries(self, category: str) -> list[Entry]:
+        """Training normals, then test, then unlabelled images, by folder and name.
+
+        Raises:
+            UserError: the root or the category is missing, ``train/good`` holds no image, two images of one folder
+                have the same stem, or a name cannot be written to a table.
+        """
+        home = self._home(category)
+        expected_images(home / "train" / "good", "normal images")
+        train = self._folder_entries("train", "good", home / "train" / "good")
+        test = [
+            entry
+            for folder in subfolders(home / "test")
+            for entry in self._folder_entries("test", folder.name, folder, home / "ground_truth" / folder.name)
+        ]
+        return [*train, *test, *self._folder_entries("unlabelled", "", home / "unlabelled")]
+
+    def _home(self, category: str) -> Path:
+        if not self.root.is_dir():
+            raise UserError(f"{self.root}: expected the folder of a data set, found no such folder.")
+        if (self.root / category).is_dir():
+            return self.root / category
+        alone = (self.root / "train" / "good").is_dir()
+        if alone and category == self.root.resolve().name:
+            return self.root
+        found = [self.root.resolve().name] if alone else [path.name for path in subfolders(self.root)]
+        raise UserError(f"{self.root}: expected a folder of category '{category}', found {', '.join(found) or 'none'}.")
+
+    def _folder_entries(self, split: Split, defect: str, folder: Path, truth: Path | None = None) -> list[Entry]:
+        masks = {} if truth is None or defect == "good" else images_by_stem(truth)
+        entries = []
+        for stem, path in images_by_stem(folder).items():
+            mask = masks.get(f"{stem}_mask", masks.get(stem))
+            entries.append(
+                Entry(split, defect, path.relative_to(self.root), mask.relative_to(self.root) if mask else None)
+            )
+        return entries
+
+
+def category_folders(root: str | Path, category: str) -> list[Path]:
+    """The folders that hold a category's images and masks. Their times change when a file is added or taken away.
+
+    A category that is not there has none; ``Folder.entries`` says what is wrong.
+    """
+    home = Path(root) / category if (Path(root) / category).is_dir() else Path(root)
+    leaves = [home / "train" / "good", home / "unlabelled"]
+    leaves += [folder for parent in ("test", "ground_truth") for folder in subfolders(home / parent)]
+    return [folder for folder in leaves if folder.is_dir()]
+
+
+# MVTec AD: 15 kinds of objects and textures, 5,354 photographs, CC BY-NC-SA 4.0.
+#
+# Source: Bergmann et al., "The MVTec Anomaly Detection Dataset", IJCV 2021. ``{category}/train/good/*.png``,
+# ``{category}/test/{good|defect}/*.png``, ``{category}/ground_truth/{defect}/*_mask.png``.
+
+# The group of each category: the first document's tables 6 to 13.
+MVTEC_AD_GROUPS = {
+    "bottle": "object",
+    "cable": "object",
+    "capsule": "object",
+    "carpet": "texture",
+    "grid": "texture",
+    "hazelnut": "object",
+    "leather": "texture",
+    "metal_nut": "object",
+    "pill": "object",
+    "screw": "object",
+    "tile": "texture",
+    "toothbrush": "object",
+    "transistor": "object",
+    "wood": "texture",
+    "zipper": "object",
+}
+
+
+@dataclass(frozen=True)
+class MvtecAd:
+    """The unpacked archive; every test image but the good ones has a mask."""
+
+    root: Path
+
+    def entries(self, category: str) -> list[Entry]:
+        """Training normals, then test images by folder and name.
+
+        Raises:
+            UserError: the category is unknown, a folder or a mask is missing, or a folder is empty.
+        """
+        home = category_folder(self.root, category, MVTEC_AD_GROUPS, "mvtec_ad")
+        expected_images(home / "test" / "good", "good test images")
+        entries = [entry for entry in Folder(self.root).entries(category) if entry.split != "unlabelled"]
+        for entry in entries:
+            if entry.label == 1 and entry.mask_path is None:
+                mask = home / "ground_truth" / entry.defect / f"{entry.image_path.stem}_mask.png"
+                raise UserError(f"{mask}: expected the mask of {entry.image_path.as_posix()}, found no such file.")
+        if all(entry.label == 0 for entry in entries):
+            raise UserError(f"{home / 'test'}: expected folders of defects, found none.")
+        return entries
+
+
+# BTAD, beanTech: three industrial products, 2,830 photographs, CC BY-NC-SA 4.0.
+#
+# Source: Mishra et al., "VT-ADL", ISIE 2021. ``{01|02|03}/train/ok``, ``test/{ok,ko}`` and ``ground_truth/ko``; images
+# and masks are BMP or PNG, whichever the product has. The products have no names: what prompts call them is assumed.
+
+# The group of each product: the first document, caption of table 14.
+BTAD_GROUPS = {"01": "object", "02": "texture", "03": "object"}
+
+ARCHIVE_FOLDER = "BTech_Dataset_transformed"  # the folder that the archive holds
+
+
+@dataclass(frozen=True)
+class Btad:
+    """The unpacked archive, or the folder in it; ``ok`` is called ``good`` here, as in the other data sets."""
+
+    root: Path
+
+    def entries(self, category: str) -> list[Entry]:
+        """Training normals, good test images, test anomalies, each by name.
+
+        Raises:
+            UserError: the category is unknown, a folder or a mask is missing, or a folder is empty.
+        """
+        inner = self.root / ARCHIVE_FOLDER
+        home = category_folder(inner if inner.is_dir() else self.root, category, BTAD_GROUPS, "btad")
+        masks = images_by_stem(home / "ground_truth" / "ko")
+        anomalies = expected_images(home / "test" / "ko", "anomalous images")
+        for stem, path in anomalies.items():
+            if stem not in masks:
+                where = home / "ground_truth" / "ko"
+                raise UserError(f"{where}: expected a mask {stem}.png or {stem}.bmp of {path.name}, found none.")
+        return [
+            *self._good("train", home / "train" / "ok"),
+            *self._good("test", home / "test" / "ok"),
+            *(Entry("test", "ko", self._below(path), self._below(masks[stem])) for stem, path in anomalies.items()),
+        ]
+
+    def _good(self, split: Split, folder: Path) -> list[Entry]:
+        return [Entry(split, "good", self._below(path)) for path in expected_images(folder, "normal images").values()]
+
+    def _below(self, path: Path) -> Path:
+        return path.relative_to(self.root)
+
+
+# VisA: 12 kinds of objects, 10,821 photographs, CC BY 4.0.
+#
+# Source: Zou et al., "SPot-the-Difference", ECCV 2022. ``{category}/Data/Images/{Normal,Anomaly}/*.JPG``,
+# ``{category}/Data/Masks/Anomaly/*.png``, and the split in ``split_csv/1cls.csv`` (object, split, label, image, mask).
+
+VISA_CATEGORIES = (
+    "candle",
+    "capsules",
+    "cashew",
+    "chewinggum",
+    "fryum",
+    "macaroni1",
+    "macaroni2",
+    "pcb1",
+    "pcb2",
+    "pcb3",
+    "pcb4",
+    "pipe_fryum",
+)
+
+SPLIT_FILE = Path("split_csv") / "1cls.csv"
+COLUMNS = ["object", "split", "label", "image", "mask"]
+
+
+@dataclass(frozen=True)
+class Visa:
+    """The unpacked archive, split as one-class methods use it; all anomalies are called ``anomaly``."""
+
+    root: Path
+
+    def entries(self, category: str) -> list[Entry]:
+        """Training normals, then test images, each in the order of the split file.
+
+        Raises:
+            UserError: the category is unknown, or a folder, the split file, an image or a mask is missing.
+        """
+        category_folder(self.root, category, VISA_CATEGORIES, "visa")
+        entries = [self._entry(row) for row in self._rows() if row["object"] == category]
+        if not any(entry.split == "train" for entry in entries):
+            raise UserError(f"{self.root / SPLIT_FILE}: expected training images of {category}, found none.")
+        return sorted(entries, key=lambda entry: entry.split != "train")
+
+    def _rows(self) -> list[dict[str, str]]:
+        path = self.root / SPLIT_FILE
+        if not path.is_file():
+            raise UserError(f"{path}: expected the split of data set visa, found no such file.")
+        with open(path, encoding="utf-8", newline="") as stream:
+            reader = csv.DictReader(stream)
+            if reader.fieldnames != COLUMNS:
+                found = ", ".join(reader.fieldnames or ["nothing"])
+                raise UserError(f"{path}: expected the columns {', '.join(COLUMNS)}, found {found}.")
+            return list(reader)
+
+    def _entry(self, row: dict[str, str]) -> Entry:
+        if row["split"] not in ("train", "test") or row["label"] not in ("normal", "anomaly"):
+            raise UserError(
+                f"{self.root / SPLIT_FILE}: expected split train or test and label normal or anomaly, "
+                f"found {row['split']} and {row['label']} of {row['image']}."
+            )
+        anomalous = row["label"] == "anomaly"
+        for name in (row["image"], row["mask"]) if anomalous else (row["image"],):
+            if not name or not (self.root / name).is_file():
+                what = f"the file '{name}' that" if name else f"a mask of {row['image']}, which"
+                raise UserError(f"{self.root}: expected {what} {SPLIT_FILE.as_posix()} lists, found none.")
+        split, mask = row["split"], Path(row["mask"]) if anomalous else None
+        image = Path(row["image"])
+        return Entry("train" if split == "train" else "test", "anomaly" if anomalous else "good", image, mask)
+
+
+# MVTec LOCO AD: five products with logical and structural anomalies, 3,644 photographs, CC BY-NC-SA 4.0.
+#
+# Source: Bergmann et al., "Beyond Dents and Scratches", IJCV 2022. ``{category}/{train,validation}/good``,
+# ``test/{good,logical_anomalies,structural_anomalies}``, ``ground_truth/{type}/{stem}/000.png`` and on, one mask a
+# defect, and ``defects_config.json``.
+
+# In the order of Class-1 to Class-5 of the first document's table 15.
+LOCO_CATEGORIES = ("breakfast_box", "juice_bottle", "pushpins", "screw_bag", "splicing_connectors")
+
+ANOMALIES = ("logical_anomalies", "structural_anomalies")
+
+Validation = Literal["unused", "train"]
+
+
+@dataclass(frozen=True)
+class MvtecLoco:
+    """The unpacked archive.
+
+    Attributes:
+        validation: what becomes of ``validation/good``, normal images that the data set holds out of training. With
+            ``unused`` they are not in the manifest, so that neither shots nor the test see them; with ``train`` they
+            are training normals, whose names then begin with ``validation_``.
+    """
+
+    root: Path
+    validation: Validation = "unused"
+
+    def entries(self, category: str) -> list[Entry]:
+        """Training normals, good test images, logical and structural anomalies, each by name.
+
+        The mask of an anomalous image is a folder: all of its defects joined.
+
+        Raises:
+            UserError: the category is unknown, a folder or a mask is missing or empty, or the setting or the
+                saturations are not valid.
+        """
+        if self.validation not in get_args(Validation):
+            allowed = " or ".join(get_args(Validation))
+            raise UserError(f"data set mvtec_loco, validation: expected {allowed}, found {self.validation!r}.")
+        home = self._home(category)
+        self.saturations(category)
+        entries = self._good("train", home / "train" / "good")
+        if self.validation == "train":
+            entries += self._good("train", home / "validation" / "good", "validation_")
+        entries += self._good("test", home / "test" / "good")
+        return entries + [entry for kind in ANOMALIES for entry in self._anomalies(home, kind)]
+
+    def saturations(self, category: str) -> dict[int, Saturation]:
+        """The saturation of each kind of defect, by the pixel value of its masks."""
+        return read_saturations(self._home(category) / NAME)
+
+    def _home(self, category: str) -> Path:
+        return category_folder(self.root, category, LOCO_CATEGORIES, "mvtec_loco")
+
+    def _good(self, split: Split, folder: Path, prefix: str = "") -> list[Entry]:
+        images = expected_images(folder, "normal images")
+        return [
+            Entry(split, "good", path.relative_to(self.root), name=f"{prefix}{stem}" if prefix else "")
+            for stem, path in images.items()
+        ]
+
+    def _anomalies(self, home: Path, kind: str) -> list[Entry]:
+        entries = []
+        for stem, path in expected_images(home / "test" / kind, "anomalous images").items():
+            masks = home / "ground_truth" / kind / stem
+            expected_images(masks, f"masks of {path.name}")
+            entries.append(Entry("test", kind, path.relative_to(self.root), masks.relative_to(self.root)))
+        return entries

@@ -1,0 +1,393 @@
+"""Settings of EfficientAD and their check."""
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from tqdm import tqdm
+
+from variad.core.errors import UserError
+from variad.core.images import Images
+from variad.core.precision import autocast
+from variad.detectors.efficientad_images import NONE, PenaltyImages, draw_jitter, jitter
+from variad.detectors.efficientad_networks import Batch, StudentAndAutoencoder
+from variad.detectors.interface import DetectorInput, Extractor, Scored
+from variad.networks.backbones import PDN_LAYER
+from variad.networks.features import prepare, to_tensor
+from variad.networks.pdn import BORDER, NETWORKS, PDN, config_of, load_pdn, standardised
+from variad.networks.training import FusedAdam, Plateau, seeded
+from variad.networks.weights import load_weights, save_weights
+
+PRECISIONS = ("float32", "bfloat16")
+BORDERS = ("nearest", "zero")
+
+
+@dataclass(frozen=True)
+class EfficientADSettings:
+    """The defaults are the paper's (Batzner et al., WACV 2024) but for ``penalty``, ``border`` and ``precision``.
+
+    Attributes:
+        steps, batch: optimiser steps, and images in a step.
+        learning_rate, weight_decay: of Adam; the rate falls to a tenth after 95 % of the steps.
+        hard_features: part of the squared differences that the student's loss leaves out, 0.999.
+        penalty: images on which the student is to answer nothing: ``photographs`` (bundled), a folder (the paper's are
+            ImageNet's), or ``none``.
+        views: None computes the teacher's answer to each random view; a number draws the views from so many that are
+            made, and answered, before the training.
+        held_out: part of the training images that the maps' scale is measured on instead, at least one of them; with 0,
+            and with a single image, it is measured on the images that were trained on.
+        autoencoder: whether there is one, with its map and the student's second half. Without it (the paper's ablation)
+            a training of a few hundred steps is not spoilt by an autoencoder that has not learned yet.
+        border: what the 4 positions around the map get, where the networks without padding say nothing: the value of
+            the ``nearest`` position, so that no defect at the border is lost, or ``zero``, as in the paper.
+        precision: of the networks' products in training and scoring, ``float32`` or ``bfloat16``.
+        patience: hundredths of ``steps`` without progress of the loss after which training stops; None never stops.
+    """
+
+    steps: int = 70_000
+    batch: int = 1
+    learning_rate: float = 1e-4
+    weight_decay: float = 1e-5
+    hard_features: float = 0.999
+    penalty: str = "photographs"
+    views: int | None = None
+    held_out: float = 0.1
+    autoencoder: bool = True
+    border: str = "nearest"
+    precision: str = "bfloat16"
+    patience: int | None = None
+
+    def __post_init__(self) -> None:
+        for key in ("steps", "batch"):
+            _check(key, _is_count(getattr(self, key)), "a whole number of at least 1", getattr(self, key))
+        for key in ("views", "patience"):
+            value = getattr(self, key)
+            _check(key, value is None or _is_count(value), "null or a whole number of at least 1", value)
+        for key in ("learning_rate", "weight_decay"):
+            value = getattr(self, key)
+            _check(key, _is_number(value) and value >= 0, "a number of at least 0", value)
+        for key in ("hard_features", "held_out"):
+            value = getattr(self, key)
+            _check(key, _is_number(value) and 0 <= value < 1, "a number in [0, 1)", value)
+        for key, known in (("border", BORDERS), ("precision", PRECISIONS)):
+            _check(key, getattr(self, key) in known, " or ".join(known), getattr(self, key))
+        _check("autoencoder", isinstance(self.autoencoder, bool), "true or false", self.autoencoder)
+        _check("penalty", isinstance(self.penalty, str), "'photographs', 'none' or a folder", self.penalty)
+
+
+def _check(key: str, good: bool, expected: str, found: Any) -> None:
+    if not good:
+        raise UserError(f"efficientad.{key}: expected {expected}, found {found!r}.")
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
+
+
+# Bringing two anomaly maps to one scale by quantiles of normal images (EfficientAD, section 3.3).
+
+Maps = NDArray[np.float32]
+QUANTILES = (0.9, 0.995)
+
+
+class MapRange(NamedTuple):
+    """Two quantiles of a map's values on normal images; they become 0 and 0.1."""
+
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, maps: Maps) -> Self:
+        """The quantiles 0.9 and 0.995 of all positions of ``maps`` ``[N, h, w]``."""
+        low, high = np.quantile(maps.astype(np.float64), QUANTILES)
+        return cls(float(low), float(high))
+
+    def normalised(self, maps: Maps) -> Maps:
+        """``maps`` on the common scale; where the quantiles are equal only their level is taken away."""
+        spread = self.high - self.low
+        return np.asarray((maps - self.low) * (0.1 / spread if spread > 0 else 1.0), np.float32)
+
+
+# The training loop of EfficientAD (appendix, algorithm 1).
+
+BLOCKS = 100  # the loss is looked at so many times in a training
+DROP_AT, DROP_TO = 0.95, 0.1
+
+
+class StandardisedFeatures:
+    """A teacher's cached features with standardised channels; the teacher itself is not needed.
+
+    Args:
+        mean, std: ``[C]``, of the training images' features.
+    """
+
+    def __init__(self, mean: Tensor, std: Tensor) -> None:
+        self.mean, self.std = mean.view(1, -1, 1, 1), std.view(1, -1, 1, 1)
+
+    def of_features(self, features: Tensor) -> Tensor:
+        """From the teacher's own output ``[B, h, h, C]``, as it is cached, to ``[B, C, h, h]``."""
+        return (features.permute(0, 3, 1, 2) - self.mean) / self.std
+
+
+class TeacherAnswers(StandardisedFeatures):
+    """A frozen teacher that also answers to images which are not cached; ``mean`` and ``std`` as above."""
+
+    def __init__(self, teacher: PDN, mean: Tensor, std: Tensor) -> None:
+        super().__init__(mean, std)
+        self.teacher = teacher
+
+    @torch.no_grad()
+    def of_images(self, images: Tensor) -> Tensor:
+        """From standardised images ``[B, 3, S, S]``."""
+        return (self.teacher(images).float() - self.mean) / self.std
+
+
+class EfficientADTraining:
+    """Everything that a training draws from.
+
+    Args:
+        images: ``[N, 3, S, S]`` in [0, 1]; features: the teacher's output for them, ``[N, h, h, C]``.
+        generator: of torch, decides images and views; penalty_generator: decides the penalty images.
+    """
+
+    def __init__(
+        self,
+        networks: StudentAndAutoencoder,
+        answers: TeacherAnswers,
+        images: Tensor,
+        features: Tensor,
+        settings: EfficientADSettings,
+        generator: torch.Generator,
+        penalty_generator: np.random.Generator,
+    ) -> None:
+        self.networks, self.answers, self.images, self.features = networks, answers, images, features
+        self.settings, self.generator, self.penalty_generator = settings, generator, penalty_generator
+        side = images.shape[-1]
+        self.penalty = None if settings.penalty == NONE else PenaltyImages(settings.penalty, side)
+        self.bank = (
+            None
+            if settings.views is None or networks.autoencoder is None
+            else self._views(self._drawn_images(settings.views))
+        )
+
+    def run(self) -> None:
+        """Train until the steps are done or the loss no longer falls."""
+        s = self.settings
+        optimiser = FusedAdam(self.networks.parameters(), s.learning_rate, weight_decay=s.weight_decay)
+        plateau, block = Plateau(s.patience), max(1, s.steps // BLOCKS)
+        total = torch.zeros((), device=self.images.device)
+        self.networks.train()
+        progress = tqdm(self._batches(), total=s.steps, desc="efficientad", unit="step", mininterval=5, disable=None)
+        for step, batch in enumerate(progress):
+            if step == int(DROP_AT * s.steps):
+                optimiser.learning_rate *= DROP_TO
+            with self.autocast():
+                loss = self.networks.loss(batch, s.hard_features)
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimiser.step()
+            total += loss.detach()
+            if (step + 1) % block == 0:
+                if s.patience is not None and plateau.reached(total.item() / block):
+                    break
+                total.zero_()
+
+    def autocast(self) -> torch.autocast:
+        """The precision of the networks' products."""
+        return autocast(self.settings.precision, self.images.device)
+
+    def _batches(self) -> Iterator[Batch]:
+        size = self.settings.batch
+        rows = self._drawn_images(self.settings.steps * size).tolist()
+        for start in range(0, len(rows), size):
+            chosen = rows[start : start + size]
+            yield Batch(
+                standardised(_channels_last(self.images[chosen])),
+                self.answers.of_features(self.features[chosen]),
+                *self._views_of(chosen),
+                self._penalty(size),
+            )
+
+    def _drawn_images(self, count: int) -> Tensor:
+        """Rows of images, every image once before any comes again."""
+        rounds = -(-count // len(self.images))
+        orders = [torch.randperm(len(self.images), generator=self.generator) for _ in range(rounds)]
+        return torch.cat(orders)[:count]
+
+    def _views_of(self, rows: list[int]) -> tuple[Tensor, Tensor]:
+        """A view of each image and the teacher's answer, as many from the bank, or none without autoencoder."""
+        if self.networks.autoencoder is None:
+            return self.images[:0], self.features[:0]
+        return self._views(torch.tensor(rows)) if self.bank is None else self._of_bank(len(rows))
+
+    def _views(self, rows: Tensor) -> tuple[Tensor, Tensor]:
+        """Random views of images, standardised, and the teacher's answers, made in groups of ``batch``."""
+        parts = []
+        for group in rows.split(self.settings.batch):
+            kinds, factors = draw_jitter(len(group), self.generator)
+            views = standardised(jitter(_channels_last(self.images[group.tolist()]), kinds, factors))
+            with self.autocast():
+                parts.append((views, self.answers.of_images(views)))
+        if len(parts) == 1:
+            return parts[0]
+        return torch.cat([views for views, _ in parts]), torch.cat([answers for _, answers in parts])
+
+    def _of_bank(self, count: int) -> tuple[Tensor, Tensor]:
+        assert self.bank is not None
+        views, answers = self.bank
+        chosen = torch.randint(len(views), (count,), generator=self.generator).tolist()
+        return views[chosen], answers[chosen]
+
+    def _penalty(self, count: int) -> Tensor:
+        if self.penalty is None:
+            return self.images[:0]
+        drawn = self.penalty.draw(count, self.penalty_generator)
+        return standardised(_channels_last(drawn.to(self.images.device, non_blocking=True)))
+
+
+def _channels_last(images: Tensor) -> Tensor:
+    return images.contiguous(memory_format=torch.channels_last)
+
+
+# EfficientAD: where a student disagrees with its teacher and with an autoencoder (Batzner et al., WACV 2024).
+
+SMALLEST_SIDE = 64
+SMALLEST_STD = 1e-6
+
+
+class EfficientAD:
+    """A teacher's cached features, a student and an autoencoder.
+
+    The anomaly map is the mean of the student-teacher and the autoencoder-student map, each on the scale that its
+    quantiles on held-out training images give it (section 3.3); the image score is its maximum.
+
+    Args:
+        extractor: of the cached features; its backbone is the teacher, a patch description network.
+        settings: of ``EfficientADSettings``.
+
+    Raises:
+        UserError: a setting is unknown or out of range, or the extractor is no patch description network or too small.
+    """
+
+    uses_images = True
+    map_sigma = 0.0
+
+    def __init__(self, extractor: Extractor, device: str = "cpu", **settings: Any) -> None:
+        _check_extractor(extractor)
+        self.settings = EfficientADSettings(**settings)
+        self.extractor, self.device = extractor, device
+        self.side = extractor.crop or extractor.resolution
+        self.networks = self._untrained()
+        self.mean = self.std = torch.zeros(self.networks.channels)
+        self.ranges: list[MapRange] = []
+
+    def fit(self, training: DetectorInput, generator: np.random.Generator) -> None:
+        """Train student and autoencoder, then measure the maps' scale; see ``Detector.fit``."""
+        features = training.features[PDN_LAYER]
+        learned, held = split_off(len(features), self.settings.held_out, generator)
+        self._standardise_on(features[learned])
+        with seeded(generator) as own:
+            self.networks = self._untrained().to(self.device).to(memory_format=torch.channels_last)
+            teacher = load_pdn(str(self.extractor.weights), self.extractor.backbone).to(self.device)
+            EfficientADTraining(
+                self.networks,
+                TeacherAnswers(teacher, self.mean, self.std),
+                self._prepared(training, learned),
+                torch.from_numpy(features[learned]).to(self.device),
+                self.settings,
+                own,
+                np.random.default_rng(generator.integers(2**63)),
+            ).run()
+        self.networks.eval()
+        maps = self._maps(DetectorInput({PDN_LAYER: features[held]}, _images(training)[held]))
+        self.ranges = [MapRange.of(values) for values in maps]
+
+    def score(self, images: DetectorInput) -> Scored:
+        """See ``Detector.score``; maps have the receptive fields' border, a position for 4 pixels of the image."""
+        normalised = [scale.normalised(values) for scale, values in zip(self.ranges, self._maps(images), strict=True)]
+        maps = np.mean(normalised, axis=0)
+        scores = maps.max(axis=(1, 2))
+        mode: Any = {"nearest": "edge", "zero": "constant"}[self.settings.border]
+        return Scored(scores, np.pad(maps, ((0, 0), (BORDER, BORDER), (BORDER, BORDER)), mode=mode))
+
+    def _untrained(self) -> StudentAndAutoencoder:
+        return StudentAndAutoencoder(config_of(self.extractor.backbone), self.side, self.settings.autoencoder)
+
+    def _maps(self, images: DetectorInput) -> Maps:
+        """``StudentAndAutoencoder.maps``, ``[2, N, h, h]``; one image at a time, so that none depends on another."""
+        answers = StandardisedFeatures(self.mean, self.std)
+        found = []
+        with torch.inference_mode(), autocast(self.settings.precision, self.device):
+            for row in range(len(_images(images))):
+                image = standardised(self._prepared(images, [row]))
+                features = torch.from_numpy(images.features[PDN_LAYER][row : row + 1]).to(self.device)
+                found.append(self.networks.maps(image, answers.of_features(features)))
+        return torch.cat(found, dim=1).cpu().numpy()
+
+    def _prepared(self, images: DetectorInput, rows: list[int]) -> torch.Tensor:
+        """``[N, 3, side, side]`` in [0, 1], as the extractor saw them."""
+        chosen = to_tensor(_images(images)[rows]).to(self.device)
+        prepared = prepare(chosen, self.extractor.resolution, self.extractor.crop)
+        return prepared.contiguous(memory_format=torch.channels_last)
+
+    def _standardise_on(self, features: NDArray[np.float32]) -> None:
+        mean = features.mean(axis=(0, 1, 2), dtype=np.float64)
+        std = features.std(axis=(0, 1, 2), dtype=np.float64)
+        std[std < SMALLEST_STD] = 1  # a channel that never varies
+        self.mean, self.std = (torch.from_numpy(values).float().to(self.device) for values in (mean, std))
+
+    def save(self, path: Path) -> None:
+        """Write networks, the teacher's standardisation, the maps' scale, settings and extractor."""
+        tensors = {**self.networks.state_dict(), "mean": self.mean, "std": self.std}
+        settings, extractor = asdict(self.settings), asdict(self.extractor)
+        save_weights(path, tensors, {"settings": settings, "extractor": extractor, "ranges": self.ranges}, half=False)
+
+    @classmethod
+    def load(cls, path: Path, device: str = "cpu") -> Self:
+        """Read what ``save`` wrote."""
+        tensors, stored = load_weights(path)
+        extractor = Extractor(**{**stored["extractor"], "layers": tuple(stored["extractor"]["layers"])})
+        detector = cls(extractor, device, **stored["settings"])
+        detector.mean, detector.std = (tensors.pop(name).to(device) for name in ("mean", "std"))
+        detector.networks.load_state_dict(tensors)
+        detector.networks.to(device).to(memory_format=torch.channels_last).eval()
+        detector.ranges = [MapRange(*values) for values in stored["ranges"]]
+        return detector
+
+
+def split_off(count: int, part: float, generator: np.random.Generator) -> tuple[list[int], list[int]]:
+    """Images to train on and images to measure on: ``part`` of them, at least one.
+
+    With ``part`` 0, and where there is one image only, all serve for both.
+    """
+    everything = list(range(count))
+    if part == 0 or count == 1:
+        return everything, everything
+    measured = min(max(1, round(part * count)), count - 1)
+    held = sorted(generator.choice(count, measured, replace=False).tolist())
+    return sorted(set(everything) - set(held)), held
+
+
+def _images(images: DetectorInput) -> Images:
+    assert images.images is not None  # uses_images
+    return images.images
+
+
+def _check_extractor(extractor: Extractor) -> None:
+    if extractor.backbone not in NETWORKS:
+        names = ", ".join(NETWORKS)
+        raise UserError(f"efficientad.extractor: expected a backbone of {names}, found '{extractor.backbone}'.")
+    if PDN_LAYER not in extractor.layers or extractor.weights is None:
+        found = f"layers {', '.join(extractor.layers)} and weights {extractor.weights}"
+        raise UserError(f"efficientad.extractor: expected the layer {PDN_LAYER} and a file of weights, found {found}.")
+    if (extractor.crop or extractor.resolution) < SMALLEST_SIDE:
+        side = extractor.crop or extractor.resolution
+        raise UserError(f"efficientad.extractor: expected images of at least {SMALLEST_SIDE} pixels, found {side}.")

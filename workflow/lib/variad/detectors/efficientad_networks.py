@@ -1,0 +1,159 @@
+"""EfficientAD's autoencoder: an image, through 64 numbers, to a teacher's output (Batzner et al., 2024, table 8)."""
+
+import itertools
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from variad.networks.pdn import PDN, PDNConfig, output_side
+
+LATENT = 64
+HALVINGS = 5
+# Sides of the maps between the decoder's layers at 256 px: 3, 8, 15, 32, 63 and 127.
+STEPS: tuple[Callable[[int], int], ...] = (
+    lambda side: side // 64 - 1,
+    lambda side: side // 32,
+    lambda side: side // 16 - 1,
+    lambda side: side // 8,
+    lambda side: side // 4 - 1,
+    lambda side: side // 2 - 1,
+)
+
+
+class Autoencoder(nn.Module):
+    """Images ``[B, 3, S, S]``, standardised, to ``[B, channels, h, h]`` on the PDN's grid, ``h = output_side(S)``.
+
+    The bottleneck covers the whole image at every resolution (8 x 8 positions at 256 px), so that the autoencoder
+    cannot copy what it sees.
+
+    Args:
+        side: S, pixels, at least 64.
+        channels: of the teacher.
+        width: multiplies the channels of the layers between; the bottleneck keeps its 64.
+        dropout: behind each of the decoder's first six convolutions, in training.
+    """
+
+    def __init__(self, side: int, channels: int, width: float = 1.0, dropout: float = 0.2) -> None:
+        super().__init__()
+        narrow, wide = max(1, int(32 * width)), max(1, int(64 * width))
+        self.sides = [max(1, step(side)) for step in STEPS]
+        self.output, self.dropout = output_side(side), dropout
+        widths = [3, narrow, narrow, wide, wide, wide]
+        halvings = [nn.Conv2d(a, b, 4, stride=2, padding=1) for a, b in itertools.pairwise(widths)]
+        self.encoder = nn.ModuleList([*halvings, nn.Conv2d(wide, LATENT, side // 2**HALVINGS)])
+        inputs = [LATENT] + [wide] * (len(STEPS) - 1)
+        self.decoder = nn.ModuleList(nn.Conv2d(inside, wide, 4, padding=2) for inside in inputs)
+        self.before_last, self.last = nn.Conv2d(wide, wide, 3, padding=1), nn.Conv2d(wide, channels, 3, padding=1)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """The teacher's output as far as 64 numbers can tell it."""
+        x = images
+        for layer in self.encoder[:-1]:
+            x = functional.relu(layer(x), inplace=True)
+        x = self.encoder[-1](x)
+        for layer, side in zip(self.decoder, self.sides, strict=True):
+            x = functional.relu(layer(_resized(x, side)), inplace=True)
+            x = functional.dropout(x, self.dropout, self.training)
+        x = functional.relu(self.before_last(_resized(x, self.output)), inplace=True)
+        found: Tensor = self.last(x)
+        return found
+
+
+def _resized(x: Tensor, side: int) -> Tensor:
+    return functional.interpolate(x, (side, side), mode="bilinear")
+
+
+# EfficientAD's hard-feature loss: the student learns where it is still worst (section 3.2).
+
+HARDEST = 0.999
+
+
+def hard_feature_loss(distances: Tensor, quantile: float = HARDEST) -> Tensor:
+    """Mean of the squared distances that are not below their ``quantile``.
+
+    The quantile itself is not computed: it sorts everything, and torch's takes at most 2^24 values. The values at or
+    above it are the largest ``n - ceil(quantile * (n - 1))``.
+
+    Args:
+        distances: squared differences of any shape.
+        quantile: 0 gives the mean of all.
+    """
+    flat = distances.flatten()
+    return flat.topk(hard_count(len(flat), quantile), sorted=False).values.mean()
+
+
+def hard_count(values: int, quantile: float) -> int:
+    """How many of so many different values are at or above their quantile (linearly interpolated)."""
+    return values - math.ceil(quantile * (values - 1))
+
+
+# What EfficientAD trains: a student of the teacher and of an autoencoder, and that autoencoder.
+
+
+class Batch(NamedTuple):
+    """One step's images, standardised ``[B, 3, S, S]``, and the teacher's standardised answers ``[B, C, h, h]``.
+
+    ``penalty`` may hold no image, and ``views`` hold none where there is no autoencoder.
+    """
+
+    images: Tensor
+    answers: Tensor
+    views: Tensor
+    view_answers: Tensor
+    penalty: Tensor
+
+
+class StudentAndAutoencoder(nn.Module):
+    """Student and autoencoder of one teacher.
+
+    The student is the teacher's network with twice the outputs: the first half is to equal the teacher, the second half
+    the autoencoder (section 3.3).
+
+    Args:
+        config: the teacher's network.
+        side: S, pixels.
+        autoencoder: whether there is one; without it the student has the first half only.
+    """
+
+    def __init__(self, config: PDNConfig, side: int, autoencoder: bool = True) -> None:
+        super().__init__()
+        self.channels = config.channels
+        self.student = PDN(config, 2 * config.channels if autoencoder else None)
+        self.autoencoder = Autoencoder(side, config.channels, config.width) if autoencoder else None
+
+    def loss(self, batch: Batch, hard_features: float) -> Tensor:
+        """Student-teacher, penalty, autoencoder and student-autoencoder loss (appendix, algorithm 1).
+
+        All three sorts of images go through the student at once, and each only through the half that it is for.
+        """
+        count, others = len(batch.images), len(batch.images) + len(batch.penalty)
+        described = self.student.trunk(torch.cat([batch.images, batch.penalty, batch.views]))
+        of_teacher = self._half(described[:others], 0).float()
+        loss = hard_feature_loss((of_teacher[:count] - batch.answers).square(), hard_features)
+        if len(batch.penalty):
+            loss = loss + of_teacher[count:].square().mean()
+        if self.autoencoder is None:
+            return loss
+        rebuilt, of_autoencoder = self.autoencoder(batch.views).float(), self._half(described[others:], 1).float()
+        return loss + functional.mse_loss(rebuilt, batch.view_answers) + functional.mse_loss(of_autoencoder, rebuilt)
+
+    def maps(self, images: Tensor, answers: Tensor) -> Tensor:
+        """Student-teacher and autoencoder-student map, mean squared differences over channels, ``[2, B, h, h]``.
+
+        Without an autoencoder there is the first alone, ``[1, B, h, h]``.
+        """
+        found = self.student(images).float()
+        of_teacher, of_autoencoder = found[:, : self.channels], found[:, self.channels :]
+        maps = [(of_teacher - answers).square().mean(dim=1)]
+        if self.autoencoder is not None:
+            maps.append((self.autoencoder(images).float() - of_autoencoder).square().mean(dim=1))
+        return torch.stack(maps)
+
+    def _half(self, described: Tensor, half: int) -> Tensor:
+        head, rows = self.student.head, slice(half * self.channels, (half + 1) * self.channels)
+        bias = None if head.bias is None else head.bias[rows]
+        return functional.conv2d(described, head.weight[rows], bias)

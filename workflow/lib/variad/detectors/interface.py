@@ -1,0 +1,252 @@
+"""What every detector is: fit on a training set, score images, save, load."""
+
+import ast
+import importlib
+import importlib.util
+import inspect
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from variad.core.errors import UserError
+from variad.core.images import FeatureMaps, Images
+
+
+@dataclass(frozen=True)
+class DetectorInput:
+    """N images as a detector sees them.
+
+    Attributes:
+        features: per layer of the detector's extractor, float32 ``[N, h, w, C]``.
+        images: uint8 RGB ``[N, S, S, 3]``; None for a method whose ``uses_images`` is False.
+    """
+
+    features: FeatureMaps
+    images: Images | None = None
+
+
+@dataclass(frozen=True)
+class Extractor:
+    """How features were made from images; ``resolution`` (pixels) before the centre ``crop``, None crops nothing."""
+
+    backbone: str
+    layers: tuple[str, ...]
+    weights: str | None
+    resolution: int
+    crop: int | None
+
+
+class Scored(NamedTuple):
+    """Image scores ``[N]`` and anomaly maps ``[N, h, w]`` of any resolution, float32; higher is more anomalous."""
+
+    scores: NDArray[np.float32]
+    maps: NDArray[np.float32]
+
+
+class Detector(Protocol):
+    """A detector; its constructor takes the settings of its config entry, ``device``, and if it wants ``extractor``.
+
+    Attributes:
+        uses_images: whether it looks at images, not only at their features; it brings them to the resolution of its
+            ``Extractor`` itself.
+        map_sigma: of the Gaussian that its maps are smoothed with, pixels of the image that it sees; 0 is none.
+    """
+
+    uses_images: bool
+    map_sigma: float
+
+    def fit(self, training: DetectorInput, generator: np.random.Generator) -> None:
+        """Learn from normal images; ``generator`` draws every random number."""
+
+    def score(self, images: DetectorInput) -> Scored:
+        """Score images; a score depends on its own image alone, not on the others in the call."""
+
+    def save(self, path: Path) -> None:
+        """Write the fitted model as safetensors."""
+
+    @classmethod
+    def load(cls, path: Path, device: str = "cpu") -> Self:
+        """Read a model that ``save`` wrote."""
+
+
+# The detectors, registered here and nowhere else: a method's name, and where its class is.
+#
+# A config may also name a class in a user's own file, ``my_detector.py:MyDetector``.
+
+METHODS = {
+    "patchcore": "variad.detectors.patchcore:PatchCore",
+    "cflow": "variad.detectors.cflow:CFlow",
+    "reverse_distillation": "variad.detectors.reverse_distillation:ReverseDistillation",
+    "efficientad": "variad.detectors.efficientad:EfficientAD",
+}
+# where a constructor takes all settings together, the dataclass that they are of
+SETTINGS = {"efficientad": "variad.detectors.efficientad:EfficientADSettings"}
+
+
+TEACHERS = ("pdn_small", "pdn_medium", "pdn_tiny")  # backbones that EfficientAD's student can learn from
+SMALLEST_OF_TEACHERS = 64  # pixels
+LEVELS = 3  # of Reverse Distillation's decoder, where its settings say nothing of them
+
+
+def detector_class(method: str) -> Any:
+    """The class of a method; imported only when it is asked for.
+
+    Raises:
+        UserError: no method has that name, or a user's file has no such class.
+    """
+    if method in METHODS:
+        module, name = METHODS[method].split(":")
+        return getattr(importlib.import_module(module), name)
+    check_method(method)
+    path, name = method.rsplit(":", 1)
+    found = getattr(_load_file(Path(path)), name, None)
+    if found is None:
+        raise UserError(f"{path}: expected a detector class {name}, found none.")
+    return found
+
+
+def method_file(method: str) -> Path:
+    """The Python file that a method's class is in.
+
+    Raises:
+        UserError: as ``check_method``.
+    """
+    check_method(method)
+    return _file_of(METHODS[method]) if method in METHODS else Path(method.rsplit(":", 1)[0])
+
+
+def default_settings(method: str) -> dict[str, Any]:
+    """The settings of a method of ``METHODS`` that have a default, with it; lists for tuples, as in a config.
+
+    They are read in the text of the class, so that the plan, which asks for them, needs no torch.
+    """
+    place = SETTINGS.get(method, METHODS[method])
+    tree, name = ast.parse(_file_of(place).read_text("utf-8")), place.partition(":")[2]
+    body = next(node.body for node in tree.body if isinstance(node, ast.ClassDef) and node.name == name)
+    pairs = [pair for node in body for pair in _defaults(node)]
+    read = {name: ast.literal_eval(value) for name, value in pairs if name not in ("device", "extractor")}
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in read.items()}
+
+
+def _defaults(node: ast.stmt) -> list[tuple[str, ast.expr]]:
+    """Of a constructor's arguments, or of a dataclass's field."""
+    if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and node.value:
+        return [(node.target.id, node.value)]
+    if isinstance(node, ast.FunctionDef) and node.name == "__init__":
+        defaults = node.args.defaults
+        names = [argument.arg for argument in node.args.args][-len(defaults) :]
+        return list(zip(names, defaults, strict=True)) if defaults else []
+    return []
+
+
+def _file_of(place: str) -> Path:
+    module = place.partition(":")[0].removeprefix("variad.detectors.")
+    return Path(__file__).parent.joinpath(*module.split(".")).with_suffix(".py")
+
+
+def check_method(method: str) -> None:
+    """Raises:
+    UserError: a method is neither registered nor a class in a Python file that exists.
+    """
+    path, _, name = method.rpartition(":")
+    if method not in METHODS and not (name.isidentifier() and path.endswith(".py") and Path(path).is_file()):
+        raise UserError(f"detector: expected a method among {', '.join(METHODS)}, or file.py:Class, found {method!r}.")
+
+
+def check_own_detector(method: str, settings: Collection[str]) -> None:
+    """Look into a user's file ``file.py:Class`` without running it.
+
+    Args:
+        settings: names that the class's constructor has to know.
+
+    Raises:
+        UserError: the file is no Python, has nothing of that name, or the class's constructor lacks a setting.
+    """
+    path, _, name = method.rpartition(":")
+    try:
+        module = ast.parse(Path(path).read_bytes(), path)
+    except (OSError, SyntaxError, ValueError) as error:
+        raise UserError(f"{path}: expected a Python file of a detector in '{path}', found: {error}.") from error
+    if not {name, "*", "__getattr__"} & set(_names_in(module)):
+        raise UserError(f"{path}: expected a detector class {name} in '{path}', found none.")
+    known = _constructor_arguments(module, name)
+    unknown = [] if known is None else [setting for setting in settings if setting not in known]
+    if unknown:
+        raise UserError(
+            f"{path}: expected a class whose settings are {', '.join(known or []) or 'none'}, found {unknown[0]!r} "
+            "among the settings."
+        )
+
+
+def _names_in(module: ast.Module) -> Iterator[str]:
+    """All names that a file defines, assigns or imports, wherever it does."""
+    for node in ast.walk(module):
+        if isinstance(node, ast.ClassDef | ast.FunctionDef):
+            yield node.name
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            yield node.id
+        elif isinstance(node, ast.alias):
+            yield (node.asname or node.name).partition(".")[0]
+
+
+def _constructor_arguments(module: ast.Module, name: str) -> list[str] | None:
+    """The settings of a class's own constructor; None where it has none or takes any."""
+    classes = [node for node in module.body if isinstance(node, ast.ClassDef) and node.name == name]
+    own = [node for part in classes for node in part.body if isinstance(node, ast.FunctionDef)]
+    constructors = [node.args for node in own if node.name == "__init__"]
+    if len(constructors) != 1 or constructors[0].kwarg is not None:
+        return None
+    names = [argument.arg for argument in (*constructors[0].args[1:], *constructors[0].kwonlyargs)]
+    return [argument for argument in names if argument not in ("extractor", "device")]
+
+
+def create_detector(method: str, settings: dict[str, Any], extractor: "Extractor", device: str = "cpu") -> Any:
+    """A detector that is not fitted yet; ``extractor`` goes to constructors that name it among their arguments.
+
+    Raises:
+        UserError: no method has that name, or it has no such setting.
+    """
+    chosen = detector_class(method)
+    given = {"extractor": extractor} if "extractor" in inspect.signature(chosen).parameters else {}
+    try:
+        return chosen(**settings, **given, device=device)
+    except TypeError as error:
+        raise UserError(f"detector {method}: expected settings that it knows, found {settings} ({error}).") from error
+
+
+def _load_file(path: Path) -> Any:
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None and spec.loader is not None  # the name ends with .py
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def check_extractor(config: Mapping[str, Any], name: str) -> None:
+    """Check that a detector can learn from the features that it gets.
+
+    Raises:
+        UserError: Reverse Distillation has other levels than layers, or EfficientAD no teacher or images too small.
+    """
+    key, detector = f"detectors.{name}", config["detectors"][name]
+    extractor = config["extractors"][detector["extractor"]]
+    layers = detector["layers"] or extractor["layers"]
+    if detector["method"] == "reverse_distillation":
+        blocks = detector["settings"].get("blocks")
+        if len(layers) != (LEVELS if blocks is None else len(blocks)):
+            found = f"the default's {LEVELS}" if blocks is None else blocks
+            raise UserError(
+                f"config key {key}.settings.blocks: expected one number for each layer ({', '.join(layers)}), "
+                f"found {found}."
+            )
+    if detector["method"] == "efficientad":
+        backbone, side = extractor["backbone"], extractor["crop"] or extractor["resolution"] or config["image_size"]
+        where = f"config key {key}.extractor: expected one for EfficientAD, "
+        if backbone not in TEACHERS:
+            raise UserError(f"{where}with a backbone of {', '.join(TEACHERS)}, found {backbone!r}.")
+        if side < SMALLEST_OF_TEACHERS:
+            raise UserError(f"{where}with images of at least {SMALLEST_OF_TEACHERS} pixels, found {side}.")

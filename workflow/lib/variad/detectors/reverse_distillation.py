@@ -1,0 +1,347 @@
+"""Ranges of Reverse Distillation's settings."""
+
+import json
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+from torch.nn import functional
+from tqdm import tqdm
+
+from variad.core.errors import UserError
+from variad.core.files import writing
+from variad.core.images import FeatureMaps
+from variad.core.precision import in_bfloat16
+from variad.detectors.anomaly_map import gaussian_matrix
+from variad.detectors.interface import DetectorInput, Extractor, Scored
+from variad.detectors.reverse_distillation_networks import (
+    BLOCK_KINDS,
+    BlockKind,
+    Encoder,
+    Student,
+    StudentWidths,
+    fold_normalisation,
+)
+from variad.networks.training import FusedAdam, Plateau, seeded
+
+
+def check_settings(settings: Mapping[str, Any]) -> None:
+    """Raises:
+    UserError: a value is out of its range; it is named.
+    """
+    for name, (expected, holds) in _RANGES.items():
+        if not holds(settings[name]):
+            raise UserError(f"reverse_distillation.{name}: expected {expected}, found {settings[name]!r}.")
+
+
+def _count(value: Any) -> bool:
+    return isinstance(value, int) and value >= 1
+
+
+def _positive(value: Any) -> bool:
+    return isinstance(value, int | float) and value > 0
+
+
+_Range = tuple[str, Callable[[Any], bool]]
+_COUNT: _Range = ("a whole number of at least 1", _count)
+_COUNT_OR_NONE: _Range = ("a whole number of at least 1, or null", lambda value: value is None or _count(value))
+_POSITIVE: _Range = ("a number above 0", _positive)
+_PRECISIONS = ("float32", "bfloat16")
+_RANGES: dict[str, _Range] = {
+    "epochs": _COUNT,
+    "max_steps": _COUNT_OR_NONE,
+    "batch_size": _COUNT,
+    "learning_rate": _POSITIVE,
+    "block": (" or ".join(BLOCK_KINDS), lambda value: value in BLOCK_KINDS),
+    "width_factor": _POSITIVE,
+    "blocks": (
+        "whole numbers of at least 1, one for each layer, the deepest first",
+        lambda value: len(value) > 0 and all(map(_count, value)),
+    ),
+    "embedding_blocks": _COUNT,
+    "embedding_width_factor": _POSITIVE,
+    "precision": (" or ".join(_PRECISIONS), lambda value: value in _PRECISIONS),
+    "patience": _COUNT_OR_NONE,
+    "resolution": _COUNT_OR_NONE,
+}
+
+
+# How alike a student's features are to its teacher's: the loss and the anomaly map of Reverse Distillation.
+
+_SMALLEST = 1e-8  # of a norm, so that features that are all zero divide by no zero
+
+
+def distillation_loss(teacher: Sequence[Tensor], student: Sequence[Tensor]) -> Tensor:
+    """Sum over layers of 1 - cosine similarity of whole maps, mean over images; layers are ``[B, h, w, C]``.
+
+    The paper's equation 2 averages over positions; its authors' code, and everyone's since, takes the whole map as one
+    vector, as is done here.
+    """
+    return torch.stack([_map_distance(*layers).mean() for layers in zip(teacher, student, strict=True)]).sum()
+
+
+def _map_distance(teacher: Tensor, student: Tensor) -> Tensor:
+    # products of matrices read each map once and write none, unlike functional.cosine_similarity
+    teacher, student = teacher.flatten(1)[:, None], student.flatten(1)[:, None]
+    lengths = _squares(teacher).clamp_min(_SMALLEST**2) * _squares(student).clamp_min(_SMALLEST**2)
+    return 1 - torch.bmm(student, teacher.transpose(1, 2)).flatten() / lengths.sqrt()
+
+
+def _squares(rows: Tensor) -> Tensor:
+    return torch.bmm(rows, rows.transpose(1, 2)).flatten()
+
+
+def distance_maps(teacher: Sequence[Tensor], student: Sequence[Tensor]) -> list[Tensor]:
+    """1 - cosine similarity at every position (equation 1), ``[B, h, w]`` of layers ``[B, h, w, C]``."""
+    pairs = zip(teacher, student, strict=True)
+    return [1 - functional.cosine_similarity(ours, theirs, dim=3, eps=_SMALLEST) for ours, theirs in pairs]
+
+
+def summed_maps(distances: Sequence[Tensor], resolution: int) -> Tensor:
+    """Sum of maps ``[B, h, w]``, each enlarged first (bilinear, corners on corners as in the authors' code).
+
+    Returns:
+        ``[B, resolution, resolution]``.
+    """
+    size = (resolution, resolution)
+    enlarged = [functional.interpolate(maps[:, None], size, mode="bilinear", align_corners=True) for maps in distances]
+    return torch.stack(enlarged).sum(dim=0)[:, 0]
+
+
+# Training of Reverse Distillation's student on a teacher's cached features.
+
+BETAS = (0.5, 0.999)  # Deng & Li, CVPR 2022, section 4.1
+
+
+@dataclass(frozen=True)
+class DistillationSchedule:
+    """``max_steps`` ends the training within an epoch; ``patience`` as in ``Plateau``; None of either is no limit."""
+
+    epochs: int
+    max_steps: int | None
+    batch_size: int
+    learning_rate: float
+    patience: int | None
+
+    def steps(self, images: int) -> int:
+        """Optimiser steps for a training set, without an early stop."""
+        steps = self.epochs * math.ceil(images / self.batch_size)
+        return min(steps, self.max_steps or steps)
+
+
+def train_student(
+    student: nn.Module,
+    teacher: Sequence[Tensor],
+    schedule: DistillationSchedule,
+    generator: torch.Generator,
+    half: bool,
+) -> list[float]:
+    """Train in place; the mean loss of each epoch.
+
+    Args:
+        teacher: layers ``[N, h, w, C]``, shallow to deep, on the student's device.
+        generator: shuffles the images of an epoch; on the CPU.
+        half: convolutions in bfloat16, weights and loss in float32.
+    """
+    device = teacher[0].device
+    student.train()
+    optimiser = FusedAdam(student.parameters(), schedule.learning_rate, BETAS)
+    plateau, means = Plateau(schedule.patience), []
+    left = schedule.steps(len(teacher[0]))
+    with tqdm(total=left, unit="step", desc="student", mininterval=5, disable=None) as progress:
+        while left:
+            order = torch.randperm(len(teacher[0]), generator=generator).to(device)
+            losses = []
+            for rows in order.split(schedule.batch_size)[:left]:
+                losses.append(_step(student, [layer[rows] for layer in teacher], optimiser, half))
+            left -= len(losses)
+            progress.update(len(losses))
+            means.append(torch.stack(losses).mean())
+            if schedule.patience is not None and plateau.reached(means[-1].item()):
+                break
+    return torch.stack(means).tolist()
+
+
+def _step(student: nn.Module, teacher: Sequence[Tensor], optimiser: FusedAdam, half: bool) -> Tensor:
+    loss = distillation_loss(teacher, restore(student, teacher, half))
+    loss.backward()
+    optimiser.step()
+    return loss.detach()
+
+
+def restore(student: nn.Module, teacher: Sequence[Tensor], half: bool) -> list[Tensor]:
+    """The student's version of layers ``[B, h, w, C]``, float32 of the same shapes."""
+    dtype = torch.bfloat16 if half else torch.float32
+    # channels last in memory, channels first in name: no copy is made
+    given = [layer.to(dtype).permute(0, 3, 1, 2) for layer in teacher]
+    with torch.autocast(teacher[0].device.type, torch.bfloat16, enabled=half):
+        restored: list[Tensor] = student(given)
+    return [layer.permute(0, 2, 3, 1).float() for layer in restored]
+
+
+# Reverse Distillation: a student restores a frozen teacher's features (Deng & Li, CVPR 2022).
+#
+# Only the student is trained, on features that were computed once; no images are needed.
+
+_PAPER_STRIDE = 4  # pixels a position, of the shallowest layer of the paper's encoder
+_SCORED_AT_ONCE = 16  # images
+_SMALLEST_GRID = 3  # positions a side: batch normalisation of one image needs an embedding of more than one position
+
+
+class ReverseDistillation:
+    """Student of a one-class embedding and a decoder; the anomaly map is where it does not restore its teacher.
+
+    Defaults are the paper's, for layers 1 to 3 of a WideResNet-50-2.
+
+    Args:
+        epochs, batch_size, learning_rate: of the training.
+        max_steps: most optimiser steps; None is no limit (the paper's).
+        block: residual blocks, ``bottleneck`` or ``basic`` (for ResNet-18 and -34).
+        width_factor: of the decoder's bottleneck blocks; 2 for Wide ResNets.
+        blocks: residual blocks of each level of the decoder, the deepest level first.
+        embedding_blocks: residual blocks of the one-class embedding; 2 for ResNet-18.
+        embedding_width_factor: as ``width_factor``, of the one-class embedding; anomalib's is always 1.
+        precision: ``float32``, or ``bfloat16`` for the convolutions.
+        patience: epochs without progress of the training loss that end the training; None never does (the paper's).
+        resolution: side of the square image that the features are of, pixels. None takes ``extractor``'s and without
+            one, that at which the shallowest layer has the paper's stride of 4. Maps have this resolution.
+    """
+
+    uses_images = False
+    map_sigma = 4.0  # section 4.1
+
+    def __init__(
+        self,
+        epochs: int = 200,
+        max_steps: int | None = None,
+        batch_size: int = 16,
+        learning_rate: float = 0.005,
+        block: BlockKind = "bottleneck",
+        width_factor: float = 2,
+        blocks: Sequence[int] = (3, 4, 6),
+        embedding_blocks: int = 3,
+        embedding_width_factor: float = 2,
+        precision: str = "float32",
+        patience: int | None = None,
+        resolution: int | None = None,
+        extractor: Extractor | None = None,
+        device: str = "cpu",
+    ) -> None:
+        if resolution is None and extractor is not None:
+            resolution = extractor.crop or extractor.resolution
+        self.settings = {
+            "epochs": epochs,
+            "max_steps": max_steps,
+            "batch_size": batch_size,
+            "learning_rate": learning_rate,
+            "block": block,
+            "width_factor": width_factor,
+            "blocks": list(blocks),
+            "embedding_blocks": embedding_blocks,
+            "embedding_width_factor": embedding_width_factor,
+            "precision": precision,
+            "patience": patience,
+            "resolution": resolution,
+        }
+        check_settings(self.settings)
+        self.schedule = DistillationSchedule(epochs, max_steps, batch_size, learning_rate, patience)
+        self.widths = StudentWidths(block, width_factor, tuple(blocks), embedding_blocks, embedding_width_factor)
+        self.half, self.resolution, self.device = in_bfloat16(precision, device), resolution, device
+        self.encoder: Encoder | None = None
+        self.student: torch.nn.Module | None = None
+        self.losses: list[float] = []
+
+    def fit(self, training: DetectorInput, generator: np.random.Generator) -> None:
+        """Train the student; see ``Detector.fit``. ``losses`` then holds each epoch's mean."""
+        self.encoder = describe_encoder(training.features, len(self.widths.blocks))
+        teacher = [torch.from_numpy(values).to(self.device) for values in training.features.values()]
+        with seeded(generator) as order:
+            student = self._new_student(self.encoder)
+            self.losses = train_student(student, teacher, self.schedule, order, self.half)
+        self.student = fold_normalisation(student)
+
+    def _new_student(self, encoder: Encoder) -> Student:
+        student = Student(encoder, self.widths)
+        # on CPUs the fused optimiser would copy weights that are channels-last, for nothing gained
+        return student if self.device == "cpu" else student.to(self.device).to(memory_format=torch.channels_last)
+
+    def score(self, images: DetectorInput) -> Scored:
+        """Distances of restored features as maps, the maximum of the smoothed map as score; see ``Detector.score``."""
+        layers = list(images.features.values())
+        resolution = self.resolution or _PAPER_STRIDE * layers[0].shape[1]
+        starts = range(0, len(layers[0]), _SCORED_AT_ONCE)
+        maps = [self._maps([values[row : row + _SCORED_AT_ONCE] for values in layers], resolution) for row in starts]
+        if not maps:
+            return Scored(np.empty(0, np.float32), np.empty((0, resolution, resolution), np.float32))
+        stacked = torch.cat(maps)
+        smooth = torch.from_numpy(gaussian_matrix(resolution, self.map_sigma)).float().to(self.device)
+        scores = torch.stack([(smooth @ one @ smooth.T).max() for one in stacked])
+        return Scored(scores.cpu().numpy(), stacked.cpu().numpy())
+
+    @torch.inference_mode()
+    def _maps(self, layers: Sequence[np.ndarray[Any, Any]], resolution: int) -> Tensor:
+        assert self.student is not None  # fitted or loaded
+        teacher = [torch.from_numpy(values).to(self.device) for values in layers]
+        return summed_maps(distance_maps(teacher, restore(self.student, teacher, self.half)), resolution)
+
+    def save(self, path: Path) -> None:
+        """Write the student, what it knows of its teacher, and settings."""
+        assert self.student is not None and self.encoder is not None
+        tensors = {name: value.contiguous() for name, value in self.student.state_dict().items()}
+        # one entry, since the order of several is drawn anew by every process, and bytes must be reproducible
+        metadata = {"detector": json.dumps({"settings": self.settings, "encoder": asdict(self.encoder)})}
+        with writing(path) as temporary:
+            save_file(tensors, temporary, metadata)
+
+    @classmethod
+    def load(cls, path: Path, device: str = "cpu") -> Self:
+        """Read what ``save`` wrote."""
+        with safe_open(path, "pt") as file:
+            described = json.loads(file.metadata()["detector"])
+            detector = cls(**described["settings"], device=device)
+            detector.encoder = Encoder(**{name: tuple(values) for name, values in described["encoder"].items()})
+            student = fold_normalisation(detector._new_student(detector.encoder))
+            student.load_state_dict({name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118, no dict
+        detector.student = student
+        return detector
+
+
+def describe_encoder(features: FeatureMaps, levels: int) -> Encoder:
+    """What the student must know of the teacher, seen in its features of the training images.
+
+    Raises:
+        UserError: the decoder has another number of levels, or a grid is too small or larger than a shallower one.
+    """
+    names, layers = list(features), list(features.values())
+    if len(layers) != levels:
+        raise UserError(
+            f"reverse_distillation.blocks: expected one number for each layer ({', '.join(names)}), found {levels}."
+        )
+    if min(layers[-1].shape[1:3]) < _SMALLEST_GRID:
+        raise UserError(
+            f"reverse_distillation: expected at least {_SMALLEST_GRID} x {_SMALLEST_GRID} positions in the deepest "
+            f"layer, found {layers[-1].shape[1]} x {layers[-1].shape[2]} in {names[-1]}; use larger images."
+        )
+    return Encoder(
+        channels=tuple(values.shape[3] for values in layers),
+        strides=tuple(_stride(features, *pair) for pair in pairwise(names)),
+        rectified=tuple(bool(values.min() >= 0) for values in layers),
+    )
+
+
+def _stride(features: FeatureMaps, shallow: str, deep: str) -> int:
+    (height, width), (less_high, less_wide) = features[shallow].shape[1:3], features[deep].shape[1:3]
+    if less_high > height or less_wide > width:
+        raise UserError(
+            f"reverse_distillation: expected layers from shallow to deep, found {height} x {width} positions in "
+            f"{shallow} before {less_high} x {less_wide} in {deep}."
+        )
+    return round(height / less_high)

@@ -1,0 +1,302 @@
+"""Published values beside ours: only for the paper's two training sets, and averages only over the same categories."""
+
+from collections.abc import Iterable, Mapping, Sequence, Set
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from variad.core.errors import UserError
+from variad.core.files import writing
+from variad.evaluation.bootstrap import DRAWS, interval
+from variad.evaluation.cells import CELL_KEY, Cell, check_paired, metric_draws
+
+# our names of detectors whose name in the published tables is another
+_PUBLISHED_DETECTORS = {"efficientad": "efficient_ad"}
+
+
+def published_detector(name: str) -> str:
+    """The name that a detector of ours has in the published tables."""
+    return _PUBLISHED_DETECTORS.get(name, name)
+
+
+def published_mean(published: pd.DataFrame, key: Mapping[str, str], categories: Set[str]) -> float:
+    """The published value of a row of the summary in percent; NaN when there is none.
+
+    Args:
+        published: schema ``published_auroc``; its column ``source`` is our ``training_set``.
+        key: dataset, category, detector, scenario, training_set and metric of the row.
+        categories: the categories of the data set that a study has. A published average is given only to a study of
+            all the published categories and no other: averages over different ones cannot be compared.
+    """
+    same_dataset = published[published["dataset"] == key["dataset"]]
+    if _is_average(key["category"]) and _without_averages(set(same_dataset["category"])) != _without_averages(
+        categories
+    ):
+        return float("nan")
+    match = same_dataset.rename(columns={"source": "training_set"})
+    for name, value in key.items():
+        match = match[match[name] == (published_detector(value) if name == "detector" else value)]
+    return float(match["mean_percent"].iloc[0]) if len(match) else float("nan")
+
+
+def _is_average(category: str) -> bool:
+    return category == "average" or category.startswith("average_")
+
+
+def _without_averages(categories: Set[str]) -> set[str]:
+    return {category for category in categories if not _is_average(category)}
+
+
+# From cells to rows of the summary: mean, standard deviation, paired gain over ``original``, averages.
+
+Array = NDArray[Any]
+
+BASELINE = "original"
+SCENARIOS = ("one_shot", "few_shot", "full_shot")
+ROW_KEY = [*CELL_KEY, "metric"]
+DECIMALS = 4  # fixed, so that equal results are equal files
+
+
+@dataclass(frozen=True)
+class SummaryRow:
+    """One line of the summary before it is rounded; values and gains are fractions, not percent.
+
+    Attributes:
+        runs: the numbers of R runs.
+        values: the metric in each run, ``[R]``.
+        gain: mean over runs less that of the baseline; NaN where there is none, as for the baseline itself.
+        gain_draws: the gain in each draw of the bootstrap, ``[D]``; empty where there is no interval.
+    """
+
+    dataset: str
+    category: str
+    detector: str
+    scenario: str
+    training_set: str
+    metric: str
+    runs: tuple[int, ...]
+    values: Array
+    gain: float
+    gain_draws: Array
+
+    def mean(self, runs: Iterable[int]) -> float:
+        """Of the values in some of its runs."""
+        return float(self.values[np.isin(self.runs, list(runs))].mean())
+
+    @property
+    def key(self) -> dict[str, str]:
+        """The values of ``ROW_KEY``."""
+        return {name: getattr(self, name) for name in ROW_KEY}
+
+
+def category_rows(cells: Sequence[Cell], seed: int, draws: int = DRAWS) -> list[SummaryRow]:
+    """Rows of the cells of one category, by detector and scenario, in the order of the cells.
+
+    Raises:
+        UserError: a cell and its baseline differ in runs or in test images.
+    """
+    rows = []
+    for detector in dict.fromkeys(cell.detector for cell in cells):
+        for scenario in SCENARIOS:
+            group = [cell for cell in cells if cell.detector == detector and cell.scenario == scenario]
+            rows += _compared_rows(group, seed, draws)
+    return rows
+
+
+def average_rows(rows: Sequence[SummaryRow], groups: Mapping[str, Mapping[str, str]] | None = None) -> list[SummaryRow]:
+    """Averages over all categories of each data set, and over each of its groups of them, where there is more than one.
+
+    A row is left out unless every category has it, in one run at least that all have, so that averages stay comparable
+    across training sets. Where categories have other runs besides, mean and gain are of those that all have, and the
+    gain has no interval: the draws are of all runs.
+
+    Args:
+        groups: for a data set, the group (say ``object``) of each category; gives ``average_object`` and so on.
+    """
+    averages = []
+    for dataset in dict.fromkeys(row.dataset for row in rows):
+        members = [row for row in rows if row.dataset == dataset]
+        categories = list(dict.fromkeys(row.category for row in members))
+        if len(categories) > 1:
+            averages += _average(members, categories, "average")
+        group_of = (groups or {}).get(dataset, {})
+        for name in dict.fromkeys(group_of[category] for category in categories if category in group_of):
+            group = [category for category in categories if group_of.get(category) == name]
+            if len(group) > 1:
+                averages += _average(members, group, f"average_{name}")
+    return averages
+
+
+def summarise(rows: Sequence[SummaryRow], published: pd.DataFrame) -> pd.DataFrame:
+    """The table of schema ``summary``, in percent and percentage points.
+
+    Args:
+        published: schema ``published_auroc``; its values stand beside the rows that they belong to.
+    """
+    categories: dict[str, set[str]] = {}
+    for row in rows:
+        categories.setdefault(row.dataset, set()).add(row.category)
+    table = [
+        {**row.key, **_percent(row), "published_mean": published_mean(published, row.key, categories[row.dataset])}
+        for row in rows
+    ]
+    columns = [*ROW_KEY, "mean", "std", "runs", "gain", "gain_low", "gain_high", "published_mean"]
+    return pd.DataFrame(table, columns=columns)
+
+
+def _compared_rows(cells: Sequence[Cell], seed: int, draws: int) -> list[SummaryRow]:
+    baseline = next((cell for cell in cells if cell.training_set == BASELINE), None)
+    if baseline is None:
+        return [row for cell in cells for row in _plain_rows(cell)]
+    before = {row.metric: row for row in _plain_rows(baseline)}
+    drawn_before = metric_draws(baseline, seed, draws) if len(cells) > 1 else {}
+    rows: list[SummaryRow] = []
+    for cell in cells:
+        if cell is baseline:
+            rows += before.values()
+            continue
+        check_paired(cell, baseline)
+        drawn = metric_draws(cell, seed, draws)
+        gains = {metric: drawn[metric] - drawn_before[metric] for metric in drawn}
+        rows += [_with_gain(row, before[row.metric], gains.get(row.metric, np.zeros(0))) for row in _plain_rows(cell)]
+    return rows
+
+
+def _plain_rows(cell: Cell) -> list[SummaryRow]:
+    rows = []
+    for metric, table in cell.metrics.groupby("metric", sort=False):
+        table = table.sort_values("run")
+        runs = tuple(int(run) for run in table["run"])
+        values = table["value"].to_numpy()
+        rows.append(
+            SummaryRow(**cell.key, metric=str(metric), runs=runs, values=values, gain=np.nan, gain_draws=np.zeros(0))
+        )
+    return rows
+
+
+def _with_gain(row: SummaryRow, before: SummaryRow, draws: Array) -> SummaryRow:
+    return replace(row, gain=row.mean(row.runs) - before.mean(before.runs), gain_draws=draws)
+
+
+def _average(rows: Sequence[SummaryRow], categories: Sequence[str], name: str) -> list[SummaryRow]:
+    together: dict[tuple[str, ...], list[SummaryRow]] = {}
+    for row in rows:
+        if row.category in categories:
+            together.setdefault((row.detector, row.scenario, row.training_set, row.metric), []).append(row)
+    averages = []
+    for (detector, scenario, training_set, metric), members in together.items():
+        runs = set.intersection(*(set(row.runs) for row in members))
+        if len(members) == len(categories) and runs:
+            before = [] if training_set == BASELINE else together.get((detector, scenario, BASELINE, metric), [])
+            averages.append(_mean_row(members, before, sorted(runs), name))
+    return averages
+
+
+def _mean_row(rows: Sequence[SummaryRow], before: Sequence[SummaryRow], runs: Sequence[int], name: str) -> SummaryRow:
+    """The mean of rows over ``runs``, which all have; ``before`` are those of the baseline, if there are any."""
+    values = np.mean([row.values[np.isin(row.runs, runs)] for row in rows], axis=0)
+    gain = np.nan
+    if len(before) == len(rows):
+        gain = float(np.mean([row.mean(runs) - other.mean(runs) for row, other in zip(rows, before, strict=True)]))
+    drawn = all(row.gain_draws.size and len(row.runs) == len(runs) for row in rows)
+    draws = np.mean([row.gain_draws for row in rows], axis=0) if drawn else np.zeros(0)
+    return replace(rows[0], category=name, runs=tuple(runs), values=values, gain=gain, gain_draws=draws)
+
+
+def _percent(row: SummaryRow) -> dict[str, float]:
+    low, high = interval(row.gain_draws) if row.gain_draws.size else (np.nan, np.nan)
+    std = row.values.std(ddof=1) if row.values.size > 1 else np.nan
+    fractions = {"mean": row.values.mean(), "std": std, "gain": row.gain, "gain_low": low, "gain_high": high}
+    # Adding zero turns -0.0 into 0.0.
+    percent = {name: round(100 * float(value), DECIMALS) + 0.0 for name, value in fractions.items()}
+    return {**percent, "runs": len(row.runs)}
+
+
+# Rows of the summary with their bootstrap draws, kept so that averages over categories get an interval too.
+
+
+def write_rows(path: str | Path, rows: Sequence[SummaryRow]) -> None:
+    """Write a group ``/{number}`` a row: its key and gain as attributes, ``runs``, ``values`` and ``gain_draws``."""
+    with writing(path) as temporary, h5py.File(temporary, "w") as file:
+        for number, row in enumerate(rows):
+            group = file.create_group(f"{number:06d}")
+            group.attrs.update({**row.key, "gain": row.gain})
+            group.create_dataset("runs", data=row.runs, dtype=np.int64)
+            group.create_dataset("values", data=row.values, dtype=np.float64)
+            group.create_dataset("gain_draws", data=row.gain_draws, dtype=np.float64)
+
+
+def read_rows(path: str | Path) -> list[SummaryRow]:
+    """Read what ``write_rows`` wrote, in its order.
+
+    Raises:
+        UserError: the file is missing or is no such file.
+    """
+    try:
+        with h5py.File(path) as file:
+            return [_read_row(file[name]) for name in sorted(file)]
+    except (OSError, KeyError) as error:
+        raise UserError(f"{path}: expected bootstrap draws by row, found: {error}.") from error
+
+
+def _read_row(group: h5py.Group) -> SummaryRow:
+    key = {name: str(group.attrs[name]) for name in ROW_KEY}
+    return SummaryRow(
+        **key,
+        runs=tuple(int(run) for run in group["runs"][:]),
+        values=group["values"][:],
+        gain=float(group.attrs["gain"]),
+        gain_draws=group["gain_draws"][:],
+    )
+
+
+# Training sets against each other, not only against ``original``: what one setting changes, all else being equal.
+
+COLUMNS = [*ROW_KEY, "against", "difference", "low", "high", "runs"]
+
+
+def contrast_table(rows: Sequence[SummaryRow], pairs: Sequence[tuple[str, str]]) -> pd.DataFrame:
+    """The table of schema ``contrasts``: for each pair the first training set less the second, percentage points.
+
+    Every row's draws resample the same runs and test images, so that their differences are paired, too.
+
+    Args:
+        rows: of categories and averages, with their bootstrap draws; ``original`` has none and counts as no gain.
+
+    Raises:
+        UserError: a pair names a training set that no row has.
+    """
+    known = {row.training_set for row in rows}
+    unknown = [name for pair in pairs for name in pair if name not in known]
+    if unknown:
+        raise UserError(
+            f"config key study.contrasts: expected training sets of the study, found {unknown[0]!r} among no results."
+        )
+    table = []
+    for first, second in pairs:
+        other = {_place(row): row for row in rows if row.training_set == second}
+        table += [_difference(row, other[_place(row)]) for row in rows if _matches(row, first, other)]
+    return pd.DataFrame(table, columns=COLUMNS)
+
+
+def _matches(row: SummaryRow, name: str, other: dict[tuple[str, ...], SummaryRow]) -> bool:
+    return row.training_set == name and _place(row) in other
+
+
+def _place(row: SummaryRow) -> tuple[str, ...]:
+    """Everything that names a row but its training set."""
+    return tuple(value for name, value in row.key.items() if name != "training_set")
+
+
+def _difference(row: SummaryRow, other: SummaryRow) -> dict[str, object]:
+    drawn = [side.gain_draws for side in (row, other) if side.gain_draws.size]
+    draws = (row.gain_draws if row.gain_draws.size else 0.0) - (other.gain_draws if other.gain_draws.size else 0.0)
+    low, high = interval(np.asarray(draws)) if drawn else (np.nan, np.nan)
+    values = {"difference": row.values.mean() - other.values.mean(), "low": low, "high": high}
+    percent = {name: round(100 * float(value), DECIMALS) + 0.0 for name, value in values.items()}
+    return {**row.key, "against": other.training_set, **percent, "runs": min(len(row.runs), len(other.runs))}

@@ -1,0 +1,153 @@
+"""How varied images are, and how new, by distances between their pooled features.
+
+Each layer is averaged over positions and scaled to unit length, so that layers count alike whatever their channels'
+scale, and one shot is enough: standardising by the shots' own spread would need several. Where things are is lost."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from variad.core.records import read_features
+
+Pooled = NDArray[np.float64]
+CHUNK = 32
+
+
+def pooled_features(path: str | Path, rows: Sequence[int] | None = None) -> Pooled:
+    """Pooled features of some rows of a feature file (all if None), ``[N, D]``, each of unit length."""
+    with h5py.File(path) as file:
+        layers = sorted(name for name in file if name != "image_id")
+        wanted = list(range(len(file[layers[0]]))) if rows is None else list(rows)
+    chunks = [wanted[start : start + CHUNK] for start in range(0, len(wanted), CHUNK)] or [[]]
+    return np.concatenate([_pool(read_features(path, layers, chunk)) for chunk in chunks])
+
+
+def _pool(maps: dict[str, NDArray[np.float32]]) -> Pooled:
+    means = [values.mean(axis=(1, 2), dtype=np.float64) for values in maps.values()]
+    units = [mean / np.maximum(np.linalg.norm(mean, axis=1, keepdims=True), 1e-12) for mean in means]
+    joined: Pooled = np.concatenate(units, axis=1) / np.sqrt(len(units))
+    return joined
+
+
+def distances(ours: Pooled, theirs: Pooled) -> Pooled:
+    """Euclidean distances ``[N, M]`` between rows, exactly 0 between equal ones."""
+    # by differences: the quicker form by dot products leaves 1e-8 between equal rows, and its root is 1e-4
+    return np.array([np.linalg.norm(theirs - row, axis=1) for row in ours]).reshape(len(ours), len(theirs))
+
+
+def nearest(between: Pooled) -> Pooled:
+    """Smallest distance of each row, ``[N]``; NaN where there is none (NaN entries are no distances)."""
+    filled = np.where(np.isnan(between), np.inf, between)
+    smallest = filled.min(axis=1, initial=np.inf)
+    return np.where(np.isinf(smallest), np.nan, smallest)
+
+
+def distance_to_others(features: Pooled, counted: NDArray[np.bool_]) -> Pooled:
+    """Mean distance of each row to the counted rows other than itself, ``[N]``; NaN where there are none.
+
+    Its mean over the counted rows is their mean pairwise distance.
+    """
+    between = distances(features, features[counted])
+    # a counted row's own distance is the zero that leaves the sum as it is
+    others = counted.sum() - counted.astype(int)
+    return np.where(others > 0, between.sum(axis=1) / np.maximum(others, 1), np.nan)
+
+
+def mean_pairwise_distance(features: Pooled) -> float:
+    """Mean distance over all pairs of rows; NaN for fewer than two."""
+    each = distance_to_others(features, np.ones(len(features), bool))
+    return float(each.mean()) if len(features) else float("nan")
+
+
+def novelty_of_unseen(features: Pooled, shots: Sequence[int]) -> float:
+    """Mean over rows of the distance to the nearest of the rows ``shots`` other than itself; NaN if there is none."""
+    between = distances(features, features[list(shots)])
+    between[list(shots), range(len(shots))] = np.nan
+    found = nearest(between)
+    return float(np.nanmean(found)) if not np.isnan(found).all() else float("nan")
+
+
+# The tables of image quality: one row an added image, one row a run for real images, one row a training set.
+
+DECIMALS = 5  # fixed, so that equal results are equal files; float32 gives no more
+QUALITIES = ("ssim", "psnr", "vif", "lpips", "diversity", "novelty")
+KEY = ["dataset", "category", "scenario", "training_set"]
+
+Array = NDArray[Any]
+
+
+def image_quality_table(
+    images: Mapping[str, Any], compared: Mapping[str, Array], added: Pooled, shots: Mapping[int, Pooled]
+) -> pd.DataFrame:
+    """One row an added image, schema ``image_quality``.
+
+    Args:
+        images: ``run``, ``parent`` (image_id) and ``accepted`` of M images.
+        compared: qualities against the parents, ``[M]`` by name.
+        added: pooled features of the M images.
+        shots: pooled features of every run's shots.
+    """
+    table = pd.DataFrame({**{name: images[name] for name in ("run", "parent", "accepted")}, **compared})
+    table.insert(1, "index", range(len(table)))
+    run, accepted = (np.asarray(images[name]) for name in ("run", "accepted"))
+    diversity, novelty = np.full(len(run), np.nan), np.full(len(run), np.nan)
+    for number in np.unique(run):
+        rows = np.flatnonzero(run == number)
+        diversity[rows] = distance_to_others(added[rows], accepted[rows])
+        novelty[rows] = nearest(distances(added[rows], shots[int(number)]))
+    return table.assign(diversity=diversity, novelty=novelty).round(DECIMALS)
+
+
+def real_spread_table(features: Pooled, shots: Mapping[str, Mapping[int, Sequence[int]]]) -> pd.DataFrame:
+    """What real training images give, as a scale for added ones, schema ``real_spread``.
+
+    Args:
+        features: pooled features of every real training image.
+        shots: by scenario and run, which of them are shots.
+    """
+    diversity = mean_pairwise_distance(features)
+    rows = [
+        {"scenario": scenario, "run": run, "diversity": diversity, "novelty": novelty_of_unseen(features, chosen)}
+        for scenario, runs in shots.items()
+        for run, chosen in runs.items()
+    ]
+    return pd.DataFrame(rows, columns=["scenario", "run", "diversity", "novelty"]).round(DECIMALS)
+
+
+def summarise_quality(
+    keys: Sequence[Mapping[str, str]], tables: Sequence[pd.DataFrame], real: Mapping[tuple[str, str], pd.DataFrame]
+) -> pd.DataFrame:
+    """One row a training set, schema ``image_quality_summary``: mean and standard deviation over runs.
+
+    Only accepted images count. Infinite PSNR (an image equal to its parent) is left out of the mean; ``identical`` is
+    the share of such images.
+
+    Args:
+        keys: values of ``KEY`` for each table.
+        tables: schema ``image_quality``.
+        real: schema ``real_spread``, by data set and category.
+    """
+    rows = []
+    for key, table in zip(keys, tables, strict=True):
+        spread = real[key["dataset"], key["category"]]
+        here = spread[spread["scenario"] == key["scenario"]]
+        means = {f"real_{name}": here[name].mean() for name in ("diversity", "novelty")}
+        rows.append({**key, **_summary(table[table["accepted"]]), **means})
+    columns = [f"{name}_{of}" for name in QUALITIES for of in ("mean", "std")]
+    columns = [*KEY, "runs", "images", "identical", *columns, "real_diversity", "real_novelty"]
+    return pd.DataFrame(rows, columns=columns).round(DECIMALS)
+
+
+def _summary(table: pd.DataFrame) -> dict[str, float]:
+    finite = table.assign(psnr=table["psnr"].replace(np.inf, np.nan))
+    runs = finite.groupby("run")[list(QUALITIES)].mean()
+    found: dict[str, float] = {"runs": len(runs), "images": len(table)}
+    found["identical"] = float(np.isinf(table["psnr"]).mean()) if len(table) else np.nan
+    for name in QUALITIES:
+        found[f"{name}_mean"], found[f"{name}_std"] = float(runs[name].mean()), float(runs[name].std(ddof=1))
+    return found

@@ -1,1 +1,0 @@
-"""Measures of how well anomaly scores and anomaly maps separate normal from anomalous."""

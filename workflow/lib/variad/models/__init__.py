@@ -1,1 +1,0 @@
-"""Networks that carry weights: the VQGAN and its training, and how weights are stored."""

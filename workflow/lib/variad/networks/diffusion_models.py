@@ -1,0 +1,344 @@
+"""A trained diffusion model: the network that predicts noise, and the noise schedule it was trained with."""
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, Protocol, Self, runtime_checkable
+
+import torch
+from diffusers import DDPMScheduler
+from diffusers.models.resnet import ResnetBlock2D
+from diffusers.models.unets.unet_2d import UNet2DModel
+from diffusers.models.upsampling import Upsample2D
+from torch import Tensor, nn
+
+from variad.core.errors import UserError
+from variad.core.precision import autocast
+from variad.networks.weights import fill, load_weights
+
+if TYPE_CHECKING:
+    from diffusers.models.unets.unet_2d import UNet2DModel
+
+
+# Replaces the mid block's output ``[B, C, h, w]`` at time step ``t`` by a tensor of the same shape.
+HEdit = Callable[[Tensor, int], Tensor]
+
+
+@runtime_checkable
+class PerImageEdit(Protocol):
+    """An edit that differs from image to image, so that a batch needs its own part of it."""
+
+    def __call__(self, h: Tensor, t: int) -> Tensor: ...
+
+    def part(self, rows: slice) -> Self:
+        """The edit of some of the images."""
+        ...
+
+
+@dataclass(frozen=True)
+class DiffusionModel:
+    """A frozen network in evaluation mode with its schedule.
+
+    Attributes:
+        unet: predicts the noise in its first three output channels (ADM's other three are a variance, unused here).
+        alphas_cumprod: cumulative products of ``1 - beta``, float64 ``[T]`` on the CPU; noisier as the index grows.
+        resolution: side in pixels of the images, which are ``[B, 3, resolution, resolution]`` in [-1, 1].
+        skip_free_levels: number of the coarsest levels whose decoder gets no skips; 0 is a plain U-Net.
+        precision: of the network's arithmetic; everything outside it is float32.
+    """
+
+    unet: "UNet2DModel"
+    alphas_cumprod: Tensor
+    resolution: int
+    skip_free_levels: int = 0
+    precision: Literal["float32", "bfloat16"] = "float32"
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return next(self.unet.parameters()).device
+
+    @property
+    def times(self) -> int:
+        """Number of time steps T of the training."""
+        return len(self.alphas_cumprod)
+
+    def kept(self, t: int) -> float:
+        """The cumulative product at ``t``: the share of an image's power that noising keeps; 1 for ``t < 0``."""
+        return float(self.alphas_cumprod[t]) if t >= 0 else 1.0
+
+    def epsilon(self, x: Tensor, t: int, h: HEdit | None = None) -> Tensor:
+        """The noise that the network sees in ``x`` at time step ``t``, float32 ``[B, 3, R, R]``.
+
+        Args:
+            x: noisy images ``[B, 3, R, R]``.
+            h: edits the mid block's output on the way; gradients flow through it.
+        """
+        with edited(self.unet, h, t), autocast(self.precision, x.device):
+            found: Tensor = self.unet(x, t).sample
+        return found[:, :3].float()
+
+
+@contextmanager
+def edited(unet: "UNet2DModel", edit: HEdit | None, t: int) -> Iterator[None]:
+    """While it is open, ``edit`` replaces the mid block's output; it sees float32 whatever the network computes in."""
+    if edit is None:
+        yield
+        return
+
+    def replace(_module: object, _inputs: object, output: Tensor) -> Tensor:
+        return edit(output.float(), t).to(output.dtype)
+
+    hook = unet.mid_block.register_forward_hook(replace)
+    try:
+        yield
+    finally:
+        hook.remove()
+
+
+# Noise schedules: how much of an image is left after ``t`` steps of noising.
+
+
+def linear_alphas_cumprod(steps: int = 1000, first: float = 1e-4, last: float = 0.02) -> Tensor:
+    """Cumulative products of ``1 - beta``, beta rising along a line from ``first`` to ``last``; float64 ``[steps]``.
+
+    Source: Ho et al., Denoising Diffusion Probabilistic Models (NeurIPS 2020), section 4.
+    """
+    return torch.cumprod(1 - torch.linspace(first, last, steps, dtype=torch.float64), dim=0)
+
+
+def add_noise(images: Tensor, noise: Tensor, kept: Tensor) -> Tensor:
+    """``sqrt(kept) * images + sqrt(1 - kept) * noise``, ``kept`` being one cumulative product per image, ``[B]``."""
+    share = kept.to(images.dtype).view(-1, 1, 1, 1)
+    return share.sqrt() * images + (1 - share).sqrt() * noise
+
+
+# A level of a U-Net's decoder that has no skip connections, so that all it knows came through the bottleneck.
+
+
+class SkipFreeUpBlock(nn.Module):
+    """Stands where diffusers' ``UpBlock2D`` stands, and leaves the encoder's tensors of its level unused.
+
+    Args:
+        in_channels, out_channels: of the level below (or of the mid block), and of this level.
+        time_channels: of the time embedding.
+        layers: residual blocks; as many as the block that it replaces, for so many tensors does the U-Net hand it.
+        groups: of the GroupNorms.
+        upsample: whether the resolution doubles at the end.
+    """
+
+    def __init__(
+        self, in_channels: int, out_channels: int, time_channels: int, layers: int, groups: int, upsample: bool
+    ) -> None:
+        super().__init__()
+        widths = [in_channels] + [out_channels] * layers
+        self.resnets = nn.ModuleList(
+            ResnetBlock2D(
+                in_channels=widths[place], out_channels=out_channels, temb_channels=time_channels, groups=groups
+            )
+            for place in range(layers)
+        )
+        self.upsamplers = nn.ModuleList([Upsample2D(out_channels, use_conv=True)] if upsample else [])
+
+    def forward(self, hidden: Tensor, skips: tuple[Tensor, ...], time: Tensor) -> Tensor:
+        """``[B, in_channels, h, w]`` to ``[B, out_channels, h, w]``, or twice the sides; ``skips`` is unused."""
+        for layer in self.resnets:
+            hidden = layer(hidden, time)
+        for layer in self.upsamplers:
+            hidden = layer(hidden)
+        return hidden
+
+
+# The small U-Net that this project trains: diffusers' ``UNet2DModel``, its coarsest levels without skip connections.
+#
+# In a U-Net so small the skips carry the whole picture, and nothing that is done to the bottleneck shows. Here the
+# coarsest levels of the decoder get none, so that what is wider than a few pixels has to pass through the mid block.
+
+
+@dataclass(frozen=True)
+class SmallUNetConfig:
+    """Shape of the network.
+
+    Attributes:
+        resolution: side of the images in pixels; has to be divisible by ``2 ** (len(channels) - 1)``.
+        channels: of each level, finest first; the mid block has the last one's, and its resolution.
+        layers: residual blocks of a level of the encoder (the decoder has one more).
+        groups: of every GroupNorm; has to divide all channels.
+        skip_free_levels: number of the coarsest levels whose decoder gets no skips.
+    """
+
+    resolution: int = 64
+    channels: tuple[int, ...] = (32, 64, 128, 192)
+    layers: int = 1
+    groups: int = 8
+    skip_free_levels: int = 2
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "channels", tuple(self.channels))  # JSON and YAML have lists
+        factor = 2 ** (len(self.channels) - 1)
+        if self.resolution < factor or self.resolution % factor:
+            raise UserError(f"resolution: expected a multiple of {factor} for this network, found {self.resolution}.")
+        if any(width % self.groups for width in self.channels):
+            raise UserError(f"channels: expected multiples of groups = {self.groups}, found {list(self.channels)}.")
+        if not 0 <= self.skip_free_levels <= len(self.channels):
+            wanted = f"at most {len(self.channels)}, as many as channels"
+            raise UserError(f"skip_free_levels: expected {wanted}, found {self.skip_free_levels}.")
+
+
+def build_small_unet(config: SmallUNetConfig) -> UNet2DModel:
+    """The network with random weights; attention is in the mid block alone."""
+    levels = len(config.channels)
+    unet = UNet2DModel(
+        sample_size=config.resolution,
+        block_out_channels=config.channels,
+        layers_per_block=config.layers,
+        down_block_types=("DownBlock2D",) * levels,
+        up_block_types=("UpBlock2D",) * levels,
+        norm_num_groups=config.groups,
+        attention_head_dim=config.channels[-1] // 4,
+    )
+    for place in range(config.skip_free_levels):
+        unet.up_blocks[place] = _skip_free(config, place)
+    return unet
+
+
+def _skip_free(config: SmallUNetConfig, place: int) -> nn.Module:
+    """The replacement of ``up_blocks[place]``, counted from the coarsest."""
+    coarsest_first = config.channels[::-1]
+    return SkipFreeUpBlock(
+        in_channels=coarsest_first[max(place - 1, 0)],
+        out_channels=coarsest_first[place],
+        time_channels=4 * config.channels[0],
+        layers=config.layers + 1,
+        groups=config.groups,
+        upsample=place < len(config.channels) - 1,
+    )
+
+
+# Diffusion models in the layout of diffusers: the folder of a pipeline or network, or the name of one on the hub.
+
+# What diffusers raises where a folder or a repository lacks a file, or holds another one than it expects.
+ABSENT = (OSError, ValueError, KeyError, json.JSONDecodeError)
+
+
+def load_pretrained(name: str) -> tuple[UNet2DModel, Tensor]:
+    """The network and its schedule's cumulative products, float64 ``[T]``.
+
+    Args:
+        name: a folder, or a name on the hub. The network is in its subfolder ``unet`` or in itself, the schedule in
+            ``scheduler`` or in itself; where there is none, it is that of the DDPM paper.
+
+    Raises:
+        UserError: there is no such model, it predicts something else than noise, or it is no unconditional image model.
+    """
+    unet = _network(name)
+    if unet.config.in_channels != 3 or unet.config.num_class_embeds or unet.config.class_embed_type:
+        raise UserError(f"{name}: expected an unconditional diffusion model of RGB images, found another.")
+    return unet, _alphas_cumprod(name)
+
+
+def _network(name: str) -> UNet2DModel:
+    for folder in ("unet", None):
+        try:
+            config = UNet2DModel.load_config(name, subfolder=folder)
+        except ABSENT:
+            continue
+        if config.get("_class_name") != UNet2DModel.__name__:
+            continue
+        try:
+            return UNet2DModel.from_pretrained(name, subfolder=folder, low_cpu_mem_usage=False)
+        except (*ABSENT, RuntimeError) as error:
+            raise UserError(f"{name}: expected the weights of a diffusion model, found: {_line(error)}.") from error
+    raise UserError(f"{name}: expected a folder or a hub's name of a UNet2DModel, found none.")
+
+
+def _alphas_cumprod(name: str) -> Tensor:
+    for folder in ("scheduler", None):
+        try:
+            scheduler = DDPMScheduler.from_pretrained(name, subfolder=folder)
+        except ABSENT:
+            continue
+        if scheduler.config.prediction_type != "epsilon":
+            found = scheduler.config.prediction_type
+            raise UserError(f"{name}: expected a diffusion model that predicts epsilon, found {found}.")
+        return scheduler.alphas_cumprod.double()
+    return linear_alphas_cumprod()
+
+
+def _line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+
+
+# Diffusion models by the entries of the config section ``diffusion_models``.
+#
+# diffusers takes seconds to import, so only what needs it does.
+
+Entry = Mapping[str, Any]
+
+
+def load_diffusion(entry: Entry, device: str = "cpu") -> DiffusionModel:
+    """The frozen model of a config entry.
+
+    Args:
+        entry: ``kind``; ``weights``, for ``small`` a safetensors file of rule train_ddpm, for ``adm`` the official
+            checkpoint of the unconditional ImageNet model at 256 px, for ``diffusers`` the folder of a pipeline or
+            ``UNet2DModel``, or in its place ``model``, the name of one on the hub; ``resolution`` (null is the model's
+            own), ``sha256`` and ``precision``.
+
+    Raises:
+        UserError: the weights are missing, have another hash or are another network's, or the resolution does not fit.
+    """
+    kinds: dict[str, Callable[[Entry], DiffusionModel]] = {"small": _small, "adm": _adm, "diffusers": _diffusers}
+    if entry.get("kind") not in kinds:
+        raise UserError(f"diffusion_models: expected kind {', '.join(kinds)}, found {entry.get('kind')}.")
+    model = kinds[entry["kind"]](entry)
+    model.unet.eval().requires_grad_(False).to(device, memory_format=torch.channels_last)
+    return model
+
+
+def _small(entry: Entry) -> DiffusionModel:
+
+    state, stored = load_weights(_name(entry), entry.get("sha256"))
+    try:
+        config = SmallUNetConfig(**stored)
+    except TypeError as error:
+        raise UserError(f"{_name(entry)}: expected the config of train_ddpm's network, found: {error}.") from error
+    unet = build_small_unet(config)
+    fill(unet, state, _name(entry))
+    return _model(entry, unet, linear_alphas_cumprod(), config.skip_free_levels)
+
+
+def _adm(entry: Entry) -> DiffusionModel:
+    from variad.networks.adm import load_adm
+
+    return _model(entry, load_adm(_name(entry), entry.get("sha256")), linear_alphas_cumprod())
+
+
+def _diffusers(entry: Entry) -> DiffusionModel:
+
+    unet, alphas_cumprod = load_pretrained(_name(entry))
+    return _model(entry, unet, alphas_cumprod)
+
+
+def _name(entry: Entry) -> str:
+    """The file, folder or hub's name of the weights."""
+    name: str | None = entry.get("weights") or entry.get("model")
+    if not name:
+        raise UserError(f"diffusion_models: expected weights of a model of kind {entry['kind']}, found none.")
+    return name
+
+
+def _model(entry: Entry, unet: "UNet2DModel", alphas_cumprod: Tensor, skip_free_levels: int = 0) -> DiffusionModel:
+    resolution = _resolution(entry, unet)
+    return DiffusionModel(unet, alphas_cumprod, resolution, skip_free_levels, entry.get("precision") or "float32")
+
+
+def _resolution(entry: Entry, unet: "UNet2DModel") -> int:
+    """The wanted side in pixels, or the network's own where the entry has none."""
+    factor = 2 ** (len(unet.config.block_out_channels) - 1)
+    own = unet.config.sample_size
+    wanted = entry.get("resolution") or (own if isinstance(own, int) else None)
+    if wanted is None or wanted % factor:
+        raise UserError(f"{_name(entry)}: expected a resolution that is a multiple of {factor}, found {wanted}.")
+    return int(wanted)

@@ -1,0 +1,241 @@
+"""Crops to train small networks on: open photographs, simulated textiles and drawn pictures, augmented.
+
+Most crops are grey and of low contrast, because images from production lines often are."""
+
+import contextlib
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.optim.adam import adam
+
+from variad.core.errors import UserError
+from variad.core.files import writing
+from variad.core.seeding import numpy_generator
+from variad.datasets import open_images
+from variad.datasets.open_images import drawn
+
+PHOTOGRAPH_SHARE, TEXTILE_SHARE, DRAWN_SHARE = 0.46, 0.08, 0.46  # share of the crops that each group gives
+
+
+class TrainingCrops:
+    """Batches of augmented crops; the same for the same seed and step, in whatever order they are drawn.
+
+    Args:
+        seed: root seed.
+        side: side of a crop, pixels.
+        grey: share of crops that are turned grey.
+        drawn_count: number of drawn pictures.
+        drawn_side: their side, pixels.
+    """
+
+    def __init__(self, seed: int, side: int, grey: float, drawn_count: int, drawn_side: int) -> None:
+        self.seed, self.side, self.grey = seed, side, grey
+        own = drawn(drawn_count, drawn_side, numpy_generator(seed, "vqgan", "drawn"))
+        groups = (open_images.photographs(False), open_images.textiles(False), own)
+        self.groups = [[torch.from_numpy(picture.copy()).permute(2, 0, 1) for picture in group] for group in groups]
+
+    def batch(self, size: int, step: int) -> Tensor:
+        """Crops ``[size, 3, side, side]`` in [-1, 1]."""
+        generator = numpy_generator(self.seed, "vqgan", "crops", step)
+        shares = np.array([PHOTOGRAPH_SHARE, TEXTILE_SHARE, DRAWN_SHARE])
+        groups = generator.choice(len(self.groups), size, p=shares / shares.sum())
+        crops = [random_crop(self.groups[group], self.side, generator) for group in groups]
+        return torch.stack([jitter(crop, self.grey, generator) for crop in crops]) * 2 - 1
+
+
+def random_crop(pictures: list[Tensor], side: int, generator: np.random.Generator) -> Tensor:
+    """A square of one picture (uint8 ``[3, H, W]``), flipped and transposed at random; ``[3, side, side]`` in [0, 1].
+
+    Its size before resizing is between 0.75 and 3 sides, uniform in its logarithm, as far as the picture is so large.
+    """
+    picture = pictures[generator.integers(len(pictures))]
+    largest = min(picture.shape[1:])
+    size = int(np.exp(generator.uniform(np.log(min(0.75 * side, largest)), np.log(min(3.0 * side, largest)))))
+    top, left = (int(generator.integers(length - size + 1)) for length in picture.shape[1:])
+    window = picture[None, :, top : top + size, left : left + size].float() / 255
+    crop = functional.interpolate(window, (side, side), mode="bilinear", antialias=True, align_corners=False)[0]
+    crop = crop.flip([axis for axis in (1, 2) if generator.uniform() < 0.5])
+    return crop.transpose(1, 2) if generator.uniform() < 0.5 else crop
+
+
+def jitter(crop: Tensor, grey: float, generator: np.random.Generator) -> Tensor:
+    """Grey or colour gains, gamma, sometimes inverted, contrast, brightness, mild noise; ``[3, H, W]`` in [0, 1]."""
+    if generator.uniform() < grey:
+        crop = crop.mean(0, keepdim=True)
+    else:
+        crop = crop * torch.from_numpy(generator.uniform(0.8, 1.2, (3, 1, 1))).float()
+    crop = crop.clamp(0, 1) ** float(np.exp(generator.uniform(-0.6, 0.6)))
+    if generator.uniform() < 0.15:
+        crop = 1 - crop
+    middle = crop.mean()
+    contrast, shift = float(np.exp(generator.uniform(-1.8, 0.3))), generator.uniform(-0.3, 0.3)
+    crop = (crop - middle) * contrast + (middle + shift).clamp(0.05, 0.95)
+    if generator.uniform() < 0.5:
+        crop = crop + torch.from_numpy(generator.normal(0, generator.uniform(0, 0.03), crop.shape)).float()
+    return crop.clamp(0, 1).expand(3, -1, -1)
+
+
+# The learning rate of the trainings whose weights ship.
+
+
+def warm_cosine(step: int, peak: float, warm_up: int, steps: int) -> float:
+    """Rate of step ``step`` of ``steps``: up along a line for ``warm_up`` steps, then half a cosine down to zero."""
+    if step < warm_up:
+        return peak * (step + 1) / warm_up
+    return peak * 0.5 * (1 + math.cos(math.pi * (step - warm_up) / max(1, steps - warm_up)))
+
+
+# What every training of a shipped network does alike: a step of descent, averaged weights, a state to go on from.
+
+LARGEST_NORM = 1.0  # of the gradient
+
+
+def descend(loss: Tensor, network: nn.Module, optimiser: torch.optim.Optimizer, learning_rate: float) -> None:
+    """One optimiser step on a loss, its gradient clipped."""
+    for group in optimiser.param_groups:
+        group["lr"] = learning_rate
+    optimiser.zero_grad()
+    loss.backward()  # type: ignore[no-untyped-call]
+    nn.utils.clip_grad_norm_(network.parameters(), LARGEST_NORM)
+    optimiser.step()
+
+
+@torch.no_grad()
+def follow(average: Mapping[str, Tensor], network: nn.Module, step: int, weight: float) -> None:
+    """Move averaged weights towards the network's, in place.
+
+    Args:
+        step: steps before this one. The first have a shorter memory, so that the initial weights are forgotten.
+        weight: of the average, later on.
+    """
+    keep = min(weight, (1 + step) / (10 + step))
+    for name, tensor in network.state_dict().items():
+        average[name].lerp_(tensor, 1 - keep)
+
+
+def save_state(path: Path, settings: str, state: Mapping[str, Any]) -> None:
+    """Write all that a killed training needs to go on.
+
+    Args:
+        settings: whatever the state follows from, in words.
+    """
+    with writing(path) as temporary:
+        torch.save({"settings": settings, **state}, temporary)
+
+
+def load_state(path: Path, settings: str) -> dict[str, Any]:
+    """What ``save_state`` wrote.
+
+    Raises:
+        UserError: the file belongs to other settings.
+    """
+    state: dict[str, Any] = torch.load(path, weights_only=True)
+    if state["settings"] != settings:
+        raise UserError(f"{path}: expected a training with the same settings, found {state['settings']}.")
+    return state
+
+
+# Adam in one fused pass, from torch's functional form.
+#
+# The class ``torch.optim.Adam`` imports torch's compiler, which takes over four seconds in every process that trains.
+
+
+class FusedAdam:
+    """Adam (Kingma & Ba, 2015) with epsilon 1e-8; equal to ``torch.optim.Adam(fused=True)``.
+
+    Args:
+        parameters: leaves on one device; those without a gradient when ``step`` is called stay as they are.
+        weight_decay: added to the gradient, times the weights.
+    """
+
+    def __init__(
+        self,
+        parameters: Iterable[Tensor],
+        learning_rate: float,
+        betas: tuple[float, float] = (0.9, 0.999),
+        weight_decay: float = 0.0,
+    ) -> None:
+        self.parameters = list(parameters)
+        self.learning_rate, self.betas, self.weight_decay = learning_rate, betas, weight_decay
+        self.first = [torch.zeros_like(parameter) for parameter in self.parameters]
+        self.second = [torch.zeros_like(parameter) for parameter in self.parameters]
+        self.steps = [torch.zeros((), device=parameter.device) for parameter in self.parameters]
+
+    @torch.no_grad()
+    def step(self) -> None:
+        """Move the parameters, and forget their gradients."""
+        moved = [place for place, parameter in enumerate(self.parameters) if parameter.grad is not None]
+        parameters = [self.parameters[place] for place in moved]
+        adam(
+            parameters,
+            [_laid_out_as(parameter) for parameter in parameters],
+            [self.first[place] for place in moved],
+            [self.second[place] for place in moved],
+            [],
+            [self.steps[place] for place in moved],
+            fused=True,
+            amsgrad=False,
+            beta1=self.betas[0],
+            beta2=self.betas[1],
+            lr=self.learning_rate,
+            weight_decay=self.weight_decay,
+            eps=1e-8,
+            maximize=False,
+        )
+        for parameter in parameters:
+            parameter.grad = None
+
+
+def _laid_out_as(parameter: Tensor) -> Tensor:
+    """A parameter's gradient in the parameter's order in memory: the fused kernel pairs numbers by their place."""
+    gradient = parameter.grad
+    assert gradient is not None
+    return gradient if gradient.stride() == parameter.stride() else torch.empty_like(parameter).copy_(gradient)
+
+
+# Ending a training early when its loss no longer falls. It looks at the training loss alone.
+
+
+class Plateau:
+    """Says when the mean training loss of an epoch (or of a block of steps) has stopped falling.
+
+    Args:
+        patience: epochs without progress after which to stop; None never stops.
+        tolerance: part of the best loss's size that counts as progress.
+    """
+
+    def __init__(self, patience: int | None, tolerance: float = 0.01) -> None:
+        self.patience, self.tolerance = patience, tolerance
+        self.best, self.waited = math.inf, 0
+
+    def reached(self, loss: float) -> bool:
+        """Take the next loss, and say whether to stop."""
+        if self.patience is None:
+            return False
+        if loss < self.best - self.tolerance * abs(self.best) or math.isinf(self.best):
+            self.best, self.waited = loss, 0
+        else:
+            self.waited += 1
+        return self.waited >= self.patience
+
+
+# Random numbers of detectors that train a network.
+
+
+@contextlib.contextmanager
+def seeded(generator: np.random.Generator) -> Iterator[torch.Generator]:
+    """A torch generator on the CPU that descends from ``generator``.
+
+    Within the block torch's global generator, which initialises weights, descends from it too; afterwards it is as it
+    was.
+    """
+    own, shared = (int(seed) for seed in generator.integers(2**63, size=2))
+    with torch.random.fork_rng():
+        torch.manual_seed(shared)
+        yield torch.Generator().manual_seed(own)

@@ -1,0 +1,136 @@
+"""Figures 15 and 18: AUROC of every run against the number of guided iterations, or of added images."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from variad.evaluation.aggregation import published_detector
+from variad.generation.added import read_usage
+from variad.paper.ablation_entries import BASELINE
+from variad.paper.ablation_values import DECIMALS, mean_and_std, mean_of_categories, paired_gain, percent_by_run
+
+METRIC = "image_auroc"
+COLUMNS = ["dataset", "category", "detector", "scenario", "series", "training_set", "x", "run", "metric", "value"]
+
+Place = Mapping[str, str]
+
+
+def iteration_curve(place: Place, iterations: Mapping[str, int], metrics: pd.DataFrame) -> pd.DataFrame:
+    """The table of schema ``ablation_curve`` for figure 15.
+
+    Args:
+        place: dataset, category, detector and scenario.
+        iterations: guided iterations by training set.
+        metrics: of all cells, schema ``metrics``.
+    """
+    rows = _rows(place, BASELINE, BASELINE, np.nan, metrics)
+    for training_set, x in sorted(iterations.items(), key=lambda item: item[1]):
+        rows += _rows(place, "generated", training_set, x, metrics)
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def count_curves(
+    places: Sequence[Place],
+    series: Mapping[str, Sequence[str]],
+    added: Mapping[tuple[str, str, str], float],
+    metrics: pd.DataFrame,
+) -> pd.DataFrame:
+    """The table of schema ``ablation_curve`` for figure 18: each series from smaller to larger numbers of images.
+
+    Args:
+        series: training sets by series, such as generated, real and duplicated.
+        added: images that a run adds, by (data set, category, training set).
+    """
+    rows = []
+    for place in places:
+        rows += _rows(place, BASELINE, BASELINE, 0, metrics)
+        number = {name: added[place["dataset"], place["category"], name] for names in series.values() for name in names}
+        for title, names in series.items():
+            for name in sorted(names, key=lambda name: number[name]):
+                rows += _rows(place, title, name, number[name], metrics)
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def images_a_run(path: str | Path) -> float:
+    """How many images of an ``added.h5`` a run trains on, mean over its runs: rejected ones do not count."""
+    run, accepted = read_usage(path)
+    return float(accepted.sum() / max(1, len(np.unique(run))))
+
+
+def curve_points(curve: pd.DataFrame) -> pd.DataFrame:
+    """Mean and standard deviation over runs of each point of some curves, in the order of ``x``."""
+    keys = ["dataset", "category", "detector", "series", "x"]
+    grouped = curve.groupby(keys, sort=False, dropna=False)["value"]
+    points = grouped.agg(mean="mean", std=lambda values: values.std(ddof=1), runs="size").reset_index()
+    return points.sort_values("x", kind="stable").reset_index(drop=True)
+
+
+def _rows(place: Place, series: str, training_set: str, x: float, metrics: pd.DataFrame) -> list[dict[str, Any]]:
+    values = percent_by_run(metrics, {**place, "training_set": training_set}, METRIC)
+    about = {**place, "series": series, "training_set": training_set, "x": x, "metric": METRIC}
+    return [{**about, "run": int(str(run)), "value": round(float(value), DECIMALS)} for run, value in values.items()]
+
+
+# Figure 17: the categories where added images help least, for each detector.
+
+
+def lowest_gains(
+    entry: Mapping[str, Any], categories: Sequence[str], metrics: pd.DataFrame, published: pd.DataFrame
+) -> pd.DataFrame:
+    """The table of schema ``lowest_gains``: every category with every detector, from the lowest gain on.
+
+    Args:
+        entry: ``dataset``, ``detectors``, ``scenarios`` and ``training_set``.
+        metrics: of all cells, schema ``metrics``.
+        published: schema ``published_auroc``; its values are those of the training set ``generated`` and stand beside
+            no other.
+    """
+    parts = []
+    for detector in entry["detectors"]:
+        table = pd.DataFrame([_row(entry, detector, category, metrics, published) for category in categories])
+        for column in ("gain", "published_gain"):
+            table[column.replace("gain", "rank")] = table[column].rank(method="first").astype("Int64")
+        parts.append(table.sort_values("rank", kind="stable", na_position="last"))
+    return pd.concat(parts, ignore_index=True)
+
+
+def _row(
+    entry: Mapping[str, Any], detector: str, category: str, metrics: pd.DataFrame, published: pd.DataFrame
+) -> dict[str, Any]:
+    place = {"dataset": entry["dataset"], "category": category, "detector": detector}
+    gains = []
+    for scenario in entry["scenarios"]:
+        values, baseline = (
+            percent_by_run(metrics, {**place, "scenario": scenario, "training_set": name})
+            for name in (entry["training_set"], BASELINE)
+        )
+        gains.append(paired_gain(values, baseline))
+    over_scenarios = mean_of_categories(gains)
+    gain, std = mean_and_std(over_scenarios)
+    printed = _published_gain(published, place, entry) if entry["training_set"] == "generated" else np.nan
+    return {
+        **place,
+        "training_set": entry["training_set"],
+        "scenarios": len(entry["scenarios"]),
+        "gain": round(gain, DECIMALS) + 0.0,
+        "gain_std": round(std, DECIMALS),
+        "runs": len(over_scenarios),
+        "published_gain": round(printed, DECIMALS) + 0.0,
+    }
+
+
+def _published_gain(published: pd.DataFrame, place: Mapping[str, str], entry: Mapping[str, Any]) -> float:
+    """Mean over the scenarios of the published values' difference; NaN where one is missing."""
+    rows = published[
+        (published["dataset"] == place["dataset"])
+        & (published["category"] == place["category"])
+        & (published["detector"] == published_detector(place["detector"]))
+        & (published["metric"] == "image_auroc")
+    ]
+    table = rows.pivot(index="scenario", columns="source", values="mean_percent").reindex(entry["scenarios"])
+    if not {"generated", BASELINE} <= set(table.columns):
+        return np.nan
+    return float((table["generated"] - table[BASELINE]).mean(skipna=False))

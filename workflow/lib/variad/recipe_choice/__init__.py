@@ -1,1 +1,0 @@
-"""The two documents joined: synthetic anomalies choose the recipe of the training set, without labels."""

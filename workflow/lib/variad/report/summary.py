@@ -1,0 +1,140 @@
+"""The summary for reading: AUROC of each training set side by side, as Markdown or plain text.
+
+``python -m variad.report.summary results/tables/summary.csv`` prints it, under the caption of the ``summary.md`` beside
+it.
+"""
+
+import shutil
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from variad.core.errors import UserError
+from variad.core.files import writing
+from variad.core.tables import markdown_page, markdown_table, read_table
+
+TITLES = {"image_auroc": "Image AUROC", "pixel_auroc": "Pixel AUROC"}
+LEGEND = (
+    "Percent: mean ± standard deviation over runs (gain over `original` in points [95 % bootstrap interval]). "
+    "Published values are the first document's, not ours."
+)
+
+
+def wide_table(frame: pd.DataFrame, metric: str) -> pd.DataFrame:
+    """A row per data set, category, detector and scenario, a column per training set, cells as text.
+
+    Args:
+        frame: schema ``summary``.
+    """
+    keys = ["dataset", "category", "detector", "scenario"]
+    chosen = frame[frame["metric"] == metric]
+    training_sets = list(dict.fromkeys(frame["training_set"]))
+    rows: dict[tuple[str, ...], dict[str, str]] = {}
+    for row in chosen.to_dict("records"):
+        rows.setdefault(tuple(str(row[key]) for key in keys), {})[str(row["training_set"])] = cell_text(row)
+    table = [{**dict(zip(keys, key, strict=True)), **cells} for key, cells in rows.items()]
+    return pd.DataFrame(table, columns=keys + training_sets).fillna("")
+
+
+def cell_text(row: Mapping[Any, Any]) -> str:
+    """``mean ± std (gain [low, high])``; parts that do not exist are left out.
+
+    Args:
+        row: one row of schema ``summary``.
+    """
+    numbers = {
+        name: float(str(row[name])) for name in ("mean", "std", "gain", "gain_low", "gain_high", "published_mean")
+    }
+    known = {name for name, value in numbers.items() if not pd.isna(value)}
+    notes = []
+    if "gain" in known:
+        bounds = " [{gain_low:+.1f}, {gain_high:+.1f}]".format(**numbers) if "gain_low" in known else ""
+        notes.append(f"{numbers['gain']:+.1f}{bounds}")
+    if "published_mean" in known:
+        notes.append(f"published {numbers['published_mean']:.1f}")
+    spread = f" ± {numbers['std']:.1f}" if "std" in known else ""
+    return f"{numbers['mean']:.1f}{spread}" + (f" ({'; '.join(notes)})" if notes else "")
+
+
+def summary_page(frame: pd.DataFrame, caption: str) -> str:
+    """The summary as Markdown; ``caption`` says on what scale the study ran."""
+    parts = [LEGEND]
+    for metric, title, table in _tables(frame):
+        heads = list(table.columns)
+        parts += [f"## {title}", markdown_table(heads, table.to_numpy().tolist(), left=len(heads))]
+        if metric == "pixel_auroc":
+            parts.append("Intervals of pixel AUROC come from histograms of map values.")
+    return markdown_page("Summary", caption, *parts)
+
+
+def to_text(frame: pd.DataFrame, caption: str, width: int | None = None) -> str:
+    """The summary as plain text; columns fold into blocks of at most ``width`` characters (the terminal's)."""
+    limit = width or shutil.get_terminal_size((160, 24)).columns
+    parts = [caption, LEGEND.replace("`", "")]
+    for _, title, table in _tables(frame):
+        parts += [title, *_text_blocks(table, limit)]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def write_markdown(path: str | Path, frame: pd.DataFrame, caption: str) -> None:
+    """Write ``summary_page`` to a file."""
+    with writing(path) as temporary:
+        temporary.write_text(summary_page(frame, caption), encoding="utf-8", newline="\n")
+
+
+def read_caption(path: Path) -> str:
+    """The caption of a file that ``write_markdown`` wrote; empty if there is no such file."""
+    lines = path.read_text("utf-8").splitlines() if path.is_file() else []
+    return "\n".join(line.removeprefix("> ") for line in lines if line.startswith("> "))
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Print the summary of the table named by the one argument."""
+    if len(arguments) != 1:
+        print("usage: python -m variad.report.summary results/tables/summary.csv", file=sys.stderr)
+        return 2
+    path = Path(arguments[0])
+    try:
+        print(to_text(read_table(path, "summary"), read_caption(path.with_suffix(".md"))), end="")
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _tables(frame: pd.DataFrame) -> list[tuple[str, str, pd.DataFrame]]:
+    return [
+        (metric, title, wide_table(frame, metric)) for metric, title in TITLES.items() if metric in set(frame["metric"])
+    ]
+
+
+def _text_blocks(table: pd.DataFrame, width: int) -> list[str]:
+    keys, blocks = list(table.columns[:4]), [list(table.columns[:4])]
+    for column in table.columns[4:]:
+        if len(blocks[-1]) > len(keys) and _line_width(table, [*blocks[-1], column]) > width:
+            blocks.append(list(keys))
+        blocks[-1].append(column)
+    return [_text_rows(table[columns]) for columns in blocks]
+
+
+def _text_rows(table: pd.DataFrame) -> str:
+    widths = [_column_width(table, column) for column in table.columns]
+    lines = [list(table.columns), ["-" * size for size in widths], *table.to_numpy().tolist()]
+    return "\n".join(
+        "  ".join(cell.ljust(size) for cell, size in zip(line, widths, strict=True)).rstrip() for line in lines
+    )
+
+
+def _line_width(table: pd.DataFrame, columns: Sequence[str]) -> int:
+    return sum(_column_width(table, column) + 2 for column in columns) - 2
+
+
+def _column_width(table: pd.DataFrame, column: str) -> int:
+    return max([len(column), *(len(cell) for cell in table[column])])
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

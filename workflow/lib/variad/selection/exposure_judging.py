@@ -1,0 +1,192 @@
+"""From scores to the table of outlier exposure: AUROC on the real test and what was gained, over paired runs."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from variad.core.errors import UserError
+from variad.core.seeding import numpy_generator
+from variad.core.tables import markdown_page, markdown_table
+from variad.evaluation.aggregation import DECIMALS
+from variad.evaluation.bootstrap import DRAWS, Resample, interval, resample
+from variad.evaluation.ranking import auroc, rank_resampled
+from variad.selection.settings import FROZEN, NO_SOURCE, PLAIN
+
+Array = NDArray[Any]
+Key = tuple[str, str, str]  # source, objective, support set
+DIFFERENCES = ("gain", "over_control", "over_support")
+COLUMNS = ["dataset", "category", "source", "objective", "support", "mean", "std", "runs"] + [
+    f"{name}{end}" for name in DIFFERENCES for end in ("", "_low", "_high")
+]
+
+
+@dataclass(frozen=True)
+class JudgedNetwork:
+    """One network of one category: AUROC in each run, ``[R]``, and its mean over runs in each draw, ``[D]``."""
+
+    values: Array
+    draws: Array
+
+
+def judge_category(
+    scores: pd.DataFrame, manifest: pd.DataFrame, seed: int, dataset: str, category: str, draws: int = DRAWS
+) -> dict[Key, JudgedNetwork]:
+    """AUROC of every network; all share the draws of runs and test images, so that differences are paired.
+
+    Args:
+        scores: schema ``exposure_scores``.
+        manifest: gives the labels of the test images.
+
+    Raises:
+        UserError: test images of one label only.
+    """
+    labels = manifest.set_index("image_id")["label"]
+    drawn: Resample | None = None
+    judged = {}
+    for key, rows in scores.groupby(["source", "objective", "support"], sort=False):
+        matrix = rows.pivot(index="run", columns="image_id", values="score").sort_index(axis=1)
+        known = np.asarray(labels.loc[matrix.columns], dtype=int)
+        if len(set(known)) < 2:
+            raise UserError(f"test images of {dataset}/{category}: expected normal and anomalous ones, found one kind.")
+        if drawn is None:
+            drawn = resample(
+                known, len(matrix), numpy_generator(seed, "bootstrap", "exposure", dataset, category), draws
+            )
+        judged[_key(key)] = _judged(matrix.to_numpy(), known, drawn)
+    return judged
+
+
+def exposure_table(categories: Mapping[tuple[str, str], Mapping[Key, JudgedNetwork]], control: str) -> pd.DataFrame:
+    """The table of schema ``exposure``, in percent and points, with the average over categories of each data set.
+
+    ``gain`` is against the frozen network, ``over_control`` against the same fine-tuning without exposure, both with
+    the same support set; ``over_support`` is against the same network with the plain support set.
+
+    Args:
+        categories: of each (data set, category), what ``judge_category`` found.
+        control: the objective on normals alone that stands for fine-tuning without exposure.
+    """
+    judged = dict(categories)
+    for dataset in dict.fromkeys(dataset for dataset, _ in categories):
+        members = [found for (name, _), found in categories.items() if name == dataset]
+        if len(members) > 1:
+            judged[dataset, "average"] = _average(members)
+    order = sorted(judged, key=lambda place: [name for name, _ in judged].index(place[0]))
+    rows = [_row(place, key, judged[place], control) for place in order for key in judged[place]]
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def _key(key: Any) -> Key:
+    source, objective, support = key
+    return str(source), str(objective), str(support)
+
+
+def _judged(scores: Array, labels: Array, drawn: Resample) -> JudgedNetwork:
+    values = np.array([auroc(run, labels) for run in scores])
+    draws = np.stack([rank_resampled(run, labels, drawn.images).auroc() for run in scores])
+    return JudgedNetwork(values, drawn.mean_over_runs(draws))
+
+
+def _average(members: Sequence[Mapping[Key, JudgedNetwork]]) -> dict[Key, JudgedNetwork]:
+    """Over the categories that all have the network; runs in common."""
+    shared = [key for key in members[0] if all(key in member for member in members)]
+    return {key: _mean([member[key] for member in members]) for key in shared}
+
+
+def _mean(judged: Sequence[JudgedNetwork]) -> JudgedNetwork:
+    runs = min(len(one.values) for one in judged)
+    return JudgedNetwork(
+        np.mean([one.values[:runs] for one in judged], axis=0), np.mean([one.draws for one in judged], axis=0)
+    )
+
+
+def _row(place: tuple[str, str], key: Key, judged: Mapping[Key, JudgedNetwork], control: str) -> dict[str, object]:
+    source, objective, support = key
+    one = judged[key]
+    against = dict(
+        zip(
+            DIFFERENCES,
+            [(NO_SOURCE, FROZEN, support), (NO_SOURCE, control, support), (source, objective, PLAIN)],
+            strict=True,
+        )
+    )
+    numbers = {"mean": one.values.mean(), "std": one.values.std(ddof=1) if len(one.values) > 1 else np.nan}
+    for name, other in against.items():
+        numbers |= _difference(name, one, None if other == key else judged.get(other))
+    percent = {name: round(100 * float(value), DECIMALS) + 0.0 for name, value in numbers.items()}
+    names = dict(zip(COLUMNS[:5], (*place, *key), strict=True))
+    return {**names, **percent, "runs": len(one.values)}
+
+
+def _difference(name: str, one: JudgedNetwork, other: JudgedNetwork | None) -> dict[str, float]:
+    if other is None:
+        return {name: np.nan, f"{name}_low": np.nan, f"{name}_high": np.nan}
+    low, high = interval(one.draws - other.draws)
+    return {name: float(one.values.mean() - other.values.mean()), f"{name}_low": low, f"{name}_high": high}
+
+
+# The table of outlier exposure for reading, as Markdown.
+
+LEGEND = (
+    "Percent: mean ± standard deviation over runs of the image AUROC on the real test; differences in points [95 % "
+    "bootstrap interval over runs and test images]. The score is the total Euclidean distance to the three closest "
+    "support embeddings. Objectives on normals alone are the same fine-tuning without exposure: `rotation`, by how "
+    "many quarters an image is turned, and `relabelled`, where half of the support set passes for anomalies."
+)
+HEADS = (
+    "exposed to",
+    "objective",
+    "support set",
+    "AUROC",
+    "over frozen",
+    "over {control}",
+    "over the plain support set",
+)
+
+
+def exposure_page(table: pd.DataFrame, caption: str, network: str, control: str) -> str:
+    """Table ``exposure`` as Markdown.
+
+    Args:
+        caption: on what scale the study ran.
+        network: what was fine-tuned, in words.
+        control: the objective that ``over_control`` is against.
+    """
+    parts = [f"Network: {network}.", LEGEND]
+    heads = [head.format(control=control) for head in HEADS]
+    for (dataset, category), rows in table.groupby(["dataset", "category"], sort=False):
+        lines = [_cells(row) for row in rows.to_dict("records")]
+        parts += [f"## {dataset}, {category}", markdown_table(heads, lines, left=3)]
+    return markdown_page("Outlier exposure", caption, *parts)
+
+
+def network_text(backbone: str, trained_blocks: int | None) -> str:
+    """What was fine-tuned, with a word where it is not the document's."""
+    blocks = {None: "all blocks", 1: "the last block"}.get(trained_blocks, f"the last {trained_blocks} blocks")
+    is_transformer = "vit" in backbone
+    standing_in = "" if is_transformer else " in place of a vision transformer, whose weights come in no package"
+    return f"{backbone}{standing_in}, {blocks} fine-tuned"
+
+
+def _cells(row: dict[Any, Any]) -> list[str]:
+    spread = "" if pd.isna(row["std"]) else f" ± {row['std']:.1f}"
+    names = [str(row["source"]), str(row["objective"]), "plain" if row["support"] == PLAIN else str(row["support"])]
+    frozen = row["objective"] == FROZEN
+    control = "" if frozen else _difference_text(row, "over_control")
+    return [
+        *names,
+        f"{row['mean']:.1f}{spread}",
+        _difference_text(row, "gain"),
+        control,
+        _difference_text(row, "over_support"),
+    ]
+
+
+def _difference_text(row: dict[Any, Any], name: str) -> str:
+    if pd.isna(row[name]):
+        return ""
+    return f"{row[name]:+.1f} [{row[f'{name}_low']:+.1f}, {row[f'{name}_high']:+.1f}]"

@@ -1,0 +1,226 @@
+"""Light augmentation of what a network is fine-tuned on: the same for normal and synthetic images."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from variad.core.errors import UserError
+from variad.core.images import Images
+from variad.networks import efficientnet_lite0 as lite0
+from variad.networks.backbones import LITE0, weights_file
+from variad.networks.features import prepare
+
+Quarters = NDArray[np.int64]
+SHIFT = 0.04  # of the side, at most
+
+
+def random_views(images: Images, count: int, generator: np.random.Generator) -> Images:
+    """``count`` views of every image: mirrored or not, shifted by up to 4 % of its side, borders reflected [assumed].
+
+    Args:
+        images: uint8 ``[N, S, S, 3]``.
+
+    Returns:
+        uint8 ``[count * N, S, S, 3]``; view v of image n is row ``v * N + n``.
+    """
+    total = count * len(images)
+    reach = max(1, round(SHIFT * images.shape[1]))
+    mirrored = generator.random(total) < 0.5
+    shifts = generator.integers(-reach, reach + 1, (total, 2))
+    return np.stack([_view(images[row % len(images)], mirrored[row], shifts[row], reach) for row in range(total)])
+
+
+def rotated(images: Images, quarters: Quarters) -> Images:
+    """Image n turned by ``quarters[n]`` quarters."""
+    return np.stack([np.rot90(image, int(turns)) for image, turns in zip(images, quarters, strict=True)])
+
+
+def _view(image: Images, mirror: bool, shift: NDArray[np.int64], reach: int) -> Images:
+    side = image.shape[0]
+    padded = np.pad(image[:, ::-1] if mirror else image, ((reach, reach), (reach, reach), (0, 0)), mode="reflect")
+    top, left = reach + int(shift[0]), reach + int(shift[1])
+    return padded[top : top + side, left : left + side]
+
+
+# A pretrained network in two parts: the first stays frozen, the last is fine-tuned and gives the embedding.
+
+BATCH = 32
+
+
+class Pixels(nn.Module):
+    """uint8 ``[B, S, S, 3]`` to what a network takes: resized, in [0, 1], normalised, ``[B, 3, R, R]``."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, resolution: int | None, mean: Sequence[float], std: Sequence[float]) -> None:
+        super().__init__()
+        self.resolution = resolution
+        self.register_buffer("mean", torch.tensor(mean).view(1, -1, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(std).view(1, -1, 1, 1), persistent=False)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """See the class."""
+        scaled = images.permute(0, 3, 1, 2).float() / 255
+        return (prepare(scaled, self.resolution, None) - self.mean) / self.std
+
+
+class SplitNetwork(nn.Module):
+    """Images to embeddings, ``tail(trunk(images))``.
+
+    Attributes:
+        trunk: frozen; None if everything is fine-tuned, the tail then takes images as they are stored.
+        tail: what is fine-tuned, up to the last layer before the prediction.
+        width: of the embedding.
+    """
+
+    def __init__(self, trunk: nn.Module | None, tail: nn.Module, width: int) -> None:
+        super().__init__()
+        self.trunk, self.tail, self.width = trunk, tail, width
+        self.eval().requires_grad_(False)
+
+    def activations(self, images: Images, device: str = "cpu") -> Tensor:
+        """What the tail takes, for uint8 images ``[N, S, S, 3]``: computed once, whatever the tail learns."""
+        pixels = torch.from_numpy(images)
+        if self.trunk is None or not len(images):
+            return pixels
+        with torch.inference_mode():
+            parts = [self.trunk(pixels[at : at + BATCH].to(device)) for at in range(0, len(pixels), BATCH)]
+        return torch.cat(parts).clone()
+
+
+def embed(tail: nn.Module, activations: Tensor, device: str = "cpu") -> Tensor:
+    """Embeddings ``[N, D]`` of activations, in batches."""
+    with torch.inference_mode():
+        parts = [tail(activations[at : at + BATCH].to(device)) for at in range(0, len(activations), BATCH)]
+    return torch.cat(parts)
+
+
+def load_network(
+    backbone: str, weights: str | Path | None, trained_blocks: int | None, resolution: int | None
+) -> SplitNetwork:
+    """Load a pretrained network and split it.
+
+    Args:
+        backbone: ``efficientnet_lite0`` (packaged weights), or a timm model's name; blocks of a vision transformer and
+            stages of EfficientNet-Lite0 can be frozen, other models are fine-tuned as a whole.
+        weights: a local safetensors file of a timm model, downloaded if not given.
+        trained_blocks: how many of the last ones are fine-tuned; None for all.
+        resolution: side that images are resized to, pixels; None leaves them, or is the model's own for timm.
+
+    Raises:
+        UserError: unknown model, weights that cannot be had, or more trained blocks than there are.
+    """
+    if backbone == LITE0:
+        return _lite0(trained_blocks, resolution)
+    return _timm(backbone, weights, trained_blocks, resolution)
+
+
+class Lite0Tail(nn.Module):
+    """The last stages, the head's convolution, and the mean over positions: ``[B, 1280]``."""
+
+    def __init__(self, stages: nn.Sequential, head: nn.Module) -> None:
+        super().__init__()
+        self.stages, self.head = stages, head
+
+    def forward(self, x: Tensor) -> Tensor:
+        """See the class."""
+        last: Tensor = self.head(self.stages(x))
+        return last.mean(dim=(2, 3))
+
+
+def _lite0(trained: int | None, resolution: int | None) -> SplitNetwork:
+    network = lite0.load_packaged()
+    stages = list(network.stages)
+    split = len(stages) - _checked(LITE0, trained, len(stages))
+    first = nn.Sequential(Pixels(resolution, [lite0.MEAN] * 3, [lite0.STD] * 3), network.stem)
+    trunk, rest = nn.Sequential(*first, *stages[:split]), stages[split:]
+    if trained is None:
+        return SplitNetwork(None, Lite0Tail(nn.Sequential(*first, *stages), network.head), lite0.HEAD_CHANNELS)
+    return SplitNetwork(trunk, Lite0Tail(nn.Sequential(*rest), network.head), lite0.HEAD_CHANNELS)
+
+
+class TransformerTail(nn.Module):
+    """The last blocks of a vision transformer, its norm and pooling: ``[B, D]``."""
+
+    def __init__(self, model: Any, blocks: nn.Module) -> None:
+        super().__init__()
+        self.blocks, self.norm = blocks, model.norm
+        self.pool, self.fc_norm = model.pool, model.fc_norm
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Tokens ``[B, T, D]`` behind the frozen blocks to embeddings."""
+        embedding: Tensor = self.fc_norm(self.pool(self.norm(self.blocks(tokens))))
+        return embedding
+
+
+class TransformerTrunk(nn.Module):
+    """Patches, positions and the first blocks of a vision transformer."""
+
+    def __init__(self, pixels: Pixels, model: Any, blocks: nn.Module) -> None:
+        super().__init__()
+        self.pixels, self.model, self.blocks = pixels, model, blocks
+
+    def forward(self, images: Tensor) -> Tensor:
+        """uint8 images ``[B, S, S, 3]`` to tokens ``[B, T, D]``."""
+        model = self.model
+        tokens = model.norm_pre(model._pos_embed(model.patch_embed(self.pixels(images))))
+        blocked: Tensor = self.blocks(tokens)
+        return blocked
+
+
+class WholeModel(nn.Module):
+    """A timm model up to the last layer before the prediction, from stored images."""
+
+    def __init__(self, pixels: Pixels, model: Any) -> None:
+        super().__init__()
+        self.pixels, self.model = pixels, model
+
+    def forward(self, images: Tensor) -> Tensor:
+        """uint8 images ``[B, S, S, 3]`` to embeddings ``[B, D]``."""
+        embedding: Tensor = self.model.forward_head(self.model.forward_features(self.pixels(images)), pre_logits=True)
+        return embedding
+
+
+def _timm(name: str, weights: str | Path | None, trained: int | None, resolution: int | None) -> SplitNetwork:
+    model = load_timm(name, weights)
+    configuration = model.pretrained_cfg
+    side = resolution or int(configuration["input_size"][-1])
+    pixels = Pixels(side, configuration["mean"], configuration["std"])
+    width = int(model.head_hidden_size)
+    if trained is None:
+        return SplitNetwork(None, WholeModel(pixels, model), width)
+    blocks = getattr(model, "blocks", None)
+    if not hasattr(model, "_pos_embed") or blocks is None:
+        raise UserError(f"config key exposure.trained_blocks: expected null for {name}, found {trained}.")
+    split = len(blocks) - _checked(name, trained, len(blocks))
+    return SplitNetwork(TransformerTrunk(pixels, model, blocks[:split]), TransformerTail(model, blocks[split:]), width)
+
+
+def load_timm(name: str, weights: str | Path | None) -> Any:
+    """A timm model with pretrained weights, from a local safetensors file or the hub.
+
+    Raises:
+        UserError: no model has that name, or its weights cannot be had.
+    """
+    import timm
+
+    if name.split(".")[0] not in timm.list_models():
+        raise UserError(f"config key exposure.backbone: expected {LITE0} or a timm model's name, found '{name}'.")
+    path = weights_file(name, weights)
+    try:
+        return timm.create_model(name, pretrained=True, pretrained_cfg_overlay={"file": str(path)})
+    except (RuntimeError, OSError, ValueError) as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(f"{path}: expected the weights of {name}, found another file's: {reason}") from error
+
+
+def _checked(name: str, trained: int | None, there: int) -> int:
+    if trained is not None and trained > there:
+        raise UserError(f"config key exposure.trained_blocks: expected at most {there} for {name}, found {trained}.")
+    return there if trained is None else trained

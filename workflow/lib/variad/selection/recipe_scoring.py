@@ -1,0 +1,166 @@
+"""The synthetic test of one run and source, without anything that a detector of the same run was trained on."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+
+from variad.anomalies.anomaly_file import NamedImages, read_anomalies, read_manifest, read_normals
+from variad.core.errors import UserError
+from variad.core.images import Images
+from variad.core.records import read_images
+from variad.datasets.sampling import Support
+from variad.detectors.interface import Detector, DetectorInput, Extractor
+from variad.networks.backbones import Backbone
+from variad.networks.features import prepare, to_tensor
+from variad.selection.synthetic import SourceFiles
+from variad.selection.trials import ImagePool, Rows
+
+
+@dataclass(frozen=True)
+class RecipeTest:
+    """What is scored, in the order of ``rows``.
+
+    Attributes:
+        rows: of a pool of images, ``[N]``.
+        image_ids: of validation normals, then of anomalies.
+        labels: 0 and 1.
+    """
+
+    source: str
+    rows: Rows
+    image_ids: tuple[str, ...]
+    labels: tuple[int, ...]
+
+
+def synthetic_tests(
+    pool: ImagePool,
+    images: str | Path,
+    support: Support,
+    run: int,
+    shots: Collection[str],
+    sources: Sequence[SourceFiles],
+    limit: int | None = None,
+) -> list[RecipeTest]:
+    """A test for every source: validation normals that are no shots, and anomalies that no shot is a parent of.
+
+    Shots and support sets are drawn from the same training images, each on its own, so that some images are in both. A
+    detector knows its shots, and would find them, and what was made of them, more normal than the rest.
+
+    Args:
+        pool: takes the images.
+        images: the category's ``images.h5``.
+        shots: of the detectors' run.
+        limit: at most so many anomalies, spread evenly over the manifest; None is all.
+
+    Raises:
+        UserError: shots leave no validation image, or a source no anomaly.
+    """
+    known = [name for name in support.validation if name not in shots]
+    if not known:
+        raise UserError(
+            f"{images}: expected validation images that are no shots of run {run}, found none of "
+            f"{len(support.validation)}; name fewer scenarios in the config key recipes.scenarios."
+        )
+    originals = NamedImages(known, read_images(images, known))
+    return [_test(pool, source, run, shots, originals, limit) for source in sources]
+
+
+def _test(
+    pool: ImagePool, source: SourceFiles, run: int, shots: Collection[str], originals: NamedImages, limit: int | None
+) -> RecipeTest:
+    manifest = read_manifest(source.manifest)
+    foreign = ~(manifest["parent_a"].isin(shots) | manifest["parent_b"].isin(shots))
+    anomalies = manifest[(manifest["run"] == run) & foreign]
+    if anomalies.empty:
+        raise UserError(f"{source.manifest}: expected anomalies of run {run} that are not made of shots, found none.")
+    anomalies = anomalies.iloc[spread_evenly(len(anomalies), limit)]
+    normals = pool.add(_as_rendered(source, originals))
+    rows = np.concatenate([normals, pool.add(read_anomalies(source.images, anomalies))])
+    names = (*originals.image_ids, *anomalies["anomaly_id"])
+    return RecipeTest(source.name, rows, names, (0,) * len(normals) + (1,) * len(anomalies))
+
+
+def spread_evenly(count: int, limit: int | None) -> list[int]:
+    """``limit`` of ``count`` places, from the first to the last; all of them without a limit."""
+    if limit is None or limit >= count:
+        return list(range(count))
+    return [round(place) for place in np.linspace(0, count - 1, limit).tolist()]
+
+
+def _as_rendered(source: SourceFiles, originals: NamedImages) -> "np.ndarray[tuple[int, ...], np.dtype[np.uint8]]":
+    """Normal images as the source's generator renders them, where it does, so that its traces are on both sides."""
+    rendered = read_normals(source.images)
+    if rendered is None:
+        return originals.images
+    row: Mapping[str, int] = {name: at for at, name in enumerate(rendered.image_ids)}
+    missing = [name for name in originals.image_ids if name not in row]
+    if missing:
+        raise UserError(f"{source.images}: expected a normal image {missing[0]}, found none.")
+    return rendered.images[[row[name] for name in originals.image_ids]]
+
+
+# Scoring synthetic tests with fitted detectors; images go through the backbone once, whatever the number of cells.
+
+BATCH = 32
+COLUMNS = ["scenario", "training_set", "run", "source", "image_id", "label", "score"]
+
+
+class RecipeCell(NamedTuple):
+    """Which of a detector's cells."""
+
+    scenario: str
+    training_set: str
+
+
+def score_pool(
+    detectors: Mapping[RecipeCell, Detector],
+    images: Images,
+    backbone: Backbone,
+    extractor: Extractor,
+    device: str = "cpu",
+) -> dict[RecipeCell, NDArray[np.float32]]:
+    """Scores ``[N]`` of images uint8 ``[N, S, S, 3]`` by the detector of every cell."""
+    parts: dict[RecipeCell, list[NDArray[np.float32]]] = {cell: [] for cell in detectors}
+    for start in range(0, len(images), BATCH):
+        batch = images[start : start + BATCH]
+        with torch.inference_mode():
+            maps = backbone(prepare(to_tensor(batch).to(device), extractor.resolution, extractor.crop))
+        features = {layer: value.permute(0, 2, 3, 1).float().cpu().numpy() for layer, value in maps.items()}
+        features = {layer: features[layer] for layer in extractor.layers}
+        for cell, detector in detectors.items():
+            seen = DetectorInput(features, batch if detector.uses_images else None)
+            parts[cell].append(detector.score(seen).scores)
+    return {cell: np.concatenate(scores) for cell, scores in parts.items()}
+
+
+def score_table(
+    scores: Mapping[RecipeCell, NDArray[np.float32]], tests: Mapping[str, Sequence[RecipeTest]], run: int
+) -> pd.DataFrame:
+    """Rows of schema ``recipe_scores``.
+
+    Args:
+        scores: of the pool's images, by cell.
+        tests: by scenario, since each has shots of its own.
+    """
+    parts = [
+        pd.DataFrame(
+            {
+                "scenario": cell.scenario,
+                "training_set": cell.training_set,
+                "run": run,
+                "source": test.source,
+                "image_id": test.image_ids,
+                "label": test.labels,
+                "score": values[test.rows],
+            }
+        )
+        for cell, values in scores.items()
+        for test in tests[cell.scenario]
+    ]
+    return pd.concat(parts, ignore_index=True)[COLUMNS]

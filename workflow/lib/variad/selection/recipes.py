@@ -1,0 +1,223 @@
+"""The recipe that every source chooses: the training set whose detector has the highest synthetic AUROC."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from variad.core.seeding import numpy_generator
+from variad.core.tables import markdown_page, markdown_table
+from variad.evaluation.aggregation import DECIMALS
+from variad.evaluation.bootstrap import DRAWS, interval, resample
+from variad.evaluation.ranking import auroc, rank_resampled
+from variad.selection.benchmarks import kendall_tau
+
+CHOICE_KEY = ["scenario", "run", "source"]
+
+
+def synthetic_auroc(scores: pd.DataFrame) -> pd.DataFrame:
+    """Table ``recipe_auroc``: validation normals against anomalies, for every scenario, run, source and training set.
+
+    Args:
+        scores: schema ``recipe_scores``.
+    """
+    rows = [
+        (*key, auroc(group["score"], group["label"]))
+        for key, group in scores.groupby([*CHOICE_KEY, "training_set"], sort=False)
+    ]
+    return pd.DataFrame(rows, columns=[*CHOICE_KEY, "training_set", "synthetic_auroc"])
+
+
+def choose_recipes(aurocs: pd.DataFrame) -> pd.DataFrame:
+    """Table ``recipe_choices``: the argmax for every scenario, run and source.
+
+    Training sets that tie share the choice in equal weights, so that what it is worth is their mean.
+
+    Args:
+        aurocs: schema ``recipe_auroc``.
+    """
+    best = aurocs[aurocs["synthetic_auroc"] == aurocs.groupby(CHOICE_KEY)["synthetic_auroc"].transform("max")]
+    return best.assign(weight=1 / best.groupby(CHOICE_KEY)["training_set"].transform("size")).reset_index(drop=True)
+
+
+# What the chosen recipes are worth on real data, against the default recipe and against the oracle.
+
+Array = NDArray[Any]
+DEFAULT, RANDOM = "default", "random"
+RECIPE_KEY = ["dataset", "category", "detector", "scenario", "source"]
+MEANS = ["selected", "default", "oracle", "average", "regret", "gain"]
+COLUMNS = [*RECIPE_KEY, "runs", "recipes", "chosen", *MEANS, "gain_low", "gain_high", "best_picked", "tau"]
+
+
+@dataclass(frozen=True)
+class RealResults:
+    """Real AUROC of K training sets in R runs.
+
+    Attributes:
+        values: ``[R, K]``; draws: ``[R, K, D]``, paired over training sets.
+        runs: ``[D, R]`` share of each run in a draw.
+    """
+
+    training_sets: Sequence[str]
+    values: Array
+    draws: Array
+    runs: Array
+
+
+@dataclass(frozen=True)
+class RecipeRow:
+    """One source on one cell: fractions by name, and the gain over the default in every draw, ``[D]``."""
+
+    source: str
+    runs: int
+    recipes: int
+    chosen: str
+    numbers: Mapping[str, float]
+    gain_draws: Array
+
+
+def real_results(
+    scores: Mapping[str, pd.DataFrame], runs: Sequence[int], seed: int, key: tuple[str, ...], draws: int = DRAWS
+) -> RealResults:
+    """AUROC of every training set in ``runs``, with draws of runs and test images that all of them share.
+
+    Args:
+        scores: schema ``scores``, by training set.
+        key: data set, category, detector and scenario, for random numbers.
+    """
+    matrices = [_matrix(table, runs) for table in scores.values()]
+    labels = matrices[0].columns.get_level_values("label").to_numpy()
+    drawn = resample(labels, len(runs), numpy_generator(seed, "bootstrap", "recipes", *key), draws)
+    values = np.array([[auroc(run, labels) for run in matrix.to_numpy()] for matrix in matrices]).T
+    ranked = [[rank_resampled(run, labels, drawn.images).auroc() for run in matrix.to_numpy()] for matrix in matrices]
+    return RealResults(list(scores), values, np.array(ranked).transpose(1, 0, 2), drawn.runs)
+
+
+def judge_sources(
+    aurocs: pd.DataFrame, choices: pd.DataFrame, real: RealResults, runs: Sequence[int], default: str
+) -> list[RecipeRow]:
+    """A row for every source, then for the default recipe and for a random one.
+
+    Args:
+        aurocs, choices: schemas ``recipe_auroc`` and ``recipe_choices``, of one detector and scenario.
+        runs: those of ``real``, in its order.
+    """
+    names = list(real.training_sets)
+    fixed = np.tile(np.array([name == default for name in names], float), (len(runs), 1))
+    rows = []
+    for source in dict.fromkeys(aurocs["source"]):
+        chosen = choices[choices["source"] == source]
+        weights = _wide(chosen, "weight", runs, names).fillna(0.0).to_numpy()
+        synthetic = _wide(aurocs[aurocs["source"] == source], "synthetic_auroc", runs, names).to_numpy()
+        taus = kendall_tau(synthetic, real.values)
+        tau = float(np.nanmean(taus)) if np.isfinite(taus).any() else np.nan
+        rows.append(_row(str(source), weights, fixed, real, tau))
+    rows.append(_row(DEFAULT, fixed, fixed, real, np.nan))
+    rows.append(_row(RANDOM, np.full(fixed.shape, 1 / len(names)), fixed, real, np.nan))
+    return rows
+
+
+def recipe_table(cells: Mapping[tuple[str, str, str, str], Sequence[RecipeRow]]) -> pd.DataFrame:
+    """The table of schema ``recipes``, in percent and points, with averages over the categories of a data set.
+
+    Args:
+        cells: rows by data set, category, detector and scenario.
+    """
+    table = [_line(place, row) for place, rows in cells.items() for row in rows]
+    for dataset in dict.fromkeys(place[0] for place in cells):
+        members = {place: rows for place, rows in cells.items() if place[0] == dataset}
+        categories = {place[1] for place in members}
+        for detector, scenario in dict.fromkeys(place[2:] for place in members):
+            groups = [rows for place, rows in members.items() if place[2:] == (detector, scenario)]
+            if len(categories) > 1 and len(groups) == len(categories):
+                place = (dataset, "average", detector, scenario)
+                table += [_line(place, _mean(list(rows))) for rows in zip(*groups, strict=True)]
+    return pd.DataFrame(table, columns=COLUMNS)
+
+
+def _matrix(scores: pd.DataFrame, runs: Sequence[int]) -> pd.DataFrame:
+    wide = scores.pivot(index="run", columns=["image_id", "label"], values="score")
+    return wide.sort_index(axis=1).loc[list(runs)]
+
+
+def _wide(table: pd.DataFrame, value: str, runs: Sequence[int], names: Sequence[str]) -> pd.DataFrame:
+    return table.pivot(index="run", columns="training_set", values=value).reindex(index=list(runs), columns=list(names))
+
+
+def _row(source: str, weights: Array, fixed: Array, real: RealResults, tau: float) -> RecipeRow:
+    oracle, selected = real.values.max(axis=1), (real.values * weights).sum(axis=1)
+    default = (real.values * fixed).sum(axis=1)
+    numbers = {
+        "selected": selected.mean(),
+        "default": default.mean(),
+        "oracle": oracle.mean(),
+        "average": real.values.mean(),
+        "regret": (oracle - selected).mean(),
+        "gain": (selected - default).mean(),
+        "best_picked": (weights * (real.values == oracle[:, None])).sum(axis=1).mean(),
+        "tau": tau,
+    }
+    differences = ((weights - fixed)[..., None] * real.draws).sum(axis=1)
+    gain_draws = (differences.T * real.runs).sum(axis=1)
+    return RecipeRow(source, len(weights), weights.shape[1], _names(weights, real.training_sets), numbers, gain_draws)
+
+
+def _names(weights: Array, names: Sequence[str]) -> str:
+    """How often each was chosen, the most frequent first: ``original 2, generated 0.5``."""
+    times = weights.sum(axis=0)
+    order = sorted(np.flatnonzero(times > 0).tolist(), key=lambda place: -times[place])
+    return ", ".join(f"{names[place]} {round(float(times[place]), 2):g}" for place in order)
+
+
+def _mean(rows: Sequence[RecipeRow]) -> RecipeRow:
+    numbers = {name: float(np.mean([row.numbers[name] for row in rows])) for name in rows[0].numbers}
+    draws = np.mean([row.gain_draws for row in rows], axis=0)
+    return RecipeRow(rows[0].source, min(row.runs for row in rows), rows[0].recipes, "", numbers, draws)
+
+
+def _line(place: tuple[str, ...], row: RecipeRow) -> dict[str, object]:
+    low, high = (np.nan, np.nan) if row.source == DEFAULT else interval(row.gain_draws)
+    numbers = {**row.numbers, "gain_low": low, "gain_high": high}
+    fractions = ("best_picked", "tau")
+    scaled = {
+        name: round(float(value) * (1 if name in fractions else 100), DECIMALS) + 0.0 for name, value in numbers.items()
+    }
+    names = dict(zip(RECIPE_KEY, (*place, row.source), strict=True))
+    return {**names, "runs": row.runs, "recipes": row.recipes, "chosen": row.chosen, **scaled}
+
+
+# The table of chosen recipes for reading, as Markdown.
+
+LEGEND = (
+    "Every source of synthetic anomalies chooses, in each run, the training set whose detector tells its anomalies "
+    "from validation normals best; shots of the run, and anomalies made of them, are left out. Real image AUROC in "
+    "percent, mean over runs: of the choice (`selected`), of the default recipe `{default}`, of the best recipe of "
+    "each run (`oracle`) and of all recipes (`average`). `regret` is the oracle less the choice, `gain` the choice "
+    "less the default [95 % paired bootstrap interval], both in points; `best` is how often the best recipe was "
+    "picked, τ Kendall's τ-b between synthetic and real AUROC over recipes. Rows `default` and `random` use no "
+    "anomalies."
+)
+HEADS = ("source", "chosen (runs)", "selected", "default", "oracle", "average", "regret", "gain", "best", "τ")
+
+
+def recipe_page(table: pd.DataFrame, caption: str, default: str) -> str:
+    """Table ``recipes`` as Markdown; ``caption`` says on what scale the study ran."""
+    parts = [LEGEND.format(default=default)]
+    for (dataset, category, detector, scenario), rows in table.groupby(
+        ["dataset", "category", "detector", "scenario"], sort=False
+    ):
+        count = f"{rows['recipes'].iloc[0]} recipes, {rows['runs'].iloc[0]} runs."
+        parts += [f"## {dataset}, {category}: {detector}, {str(scenario).replace('_', '-')}", count]
+        parts.append(markdown_table(HEADS, [_cells(row) for row in rows.to_dict("records")], left=2))
+    return markdown_page("Recipes chosen by synthetic anomalies", caption, *parts)
+
+
+def _cells(row: dict[Any, Any]) -> list[str]:
+    bounds = "" if pd.isna(row["gain_low"]) else f" [{row['gain_low']:+.1f}, {row['gain_high']:+.1f}]"
+    gain = "" if row["source"] == "default" else f"{row['gain']:+.1f}{bounds}"
+    numbers = [f"{row[name]:.1f}" for name in ("selected", "default", "oracle", "average", "regret")]
+    tau = "" if pd.isna(row["tau"]) else f"{row['tau']:+.2f}"
+    return [f"`{row['source']}`", str(row["chosen"]), *numbers, gain, f"{100 * row['best_picked']:.0f} %", tau]

@@ -1,0 +1,1 @@
+"""A study before it runs: its config, checked whole, and what it will cost. Imports every other room."""

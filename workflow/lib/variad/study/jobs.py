@@ -1,0 +1,169 @@
+"""The jobs of a study, as Snakemake's dry run lists them and as its benchmark files remember them."""
+
+import csv
+import re
+import subprocess
+import tempfile
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from variad.core.errors import UserError
+
+BENCHMARKS = "results/benchmarks"
+_CATEGORY = ("dataset", "category")
+_TRAINING_SET = (*_CATEGORY, "scenario", "training_set")
+_CELL = (*_TRAINING_SET, "detector")
+# the wildcards of those rules whose cost depends on them, in the order of their benchmark files' names
+WILDCARDS = {
+    "index_category": _CATEGORY,
+    "pack_category": _CATEGORY,
+    "list_candidates": (*_CATEGORY, "word_source"),
+    "embed_candidates": (*_CATEGORY, "encoder", "word_source"),
+    "score_prompts": (*_CATEGORY, "scenario", "encoder", "word_source"),
+    "build_training_set": _TRAINING_SET,
+    "extract_features": (*_CATEGORY, "extractor"),
+    "extract_added_features": (*_TRAINING_SET, "extractor"),
+    "train_detector": _CELL,
+    "score_test_set": _CELL,
+}
+
+
+@dataclass(frozen=True)
+class PlannedJob:
+    """A job of a rule; ``name`` is its wildcards' values with dots between, as its benchmark file is called."""
+
+    rule: str
+    name: str
+
+
+def pending_jobs(dry_run: str) -> list[PlannedJob]:
+    """The jobs that ``snakemake --dry-run`` announces, but for target rules, which do nothing.
+
+    Raises:
+        UserError: the announcement differs from Snakemake's own table of job counts.
+    """
+    blocks = re.split(r"^(?:local)?rule (\S+):$", dry_run, flags=re.MULTILINE)
+    jobs = []
+    for rule, block in zip(blocks[1::2], blocks[2::2], strict=True):
+        benchmark = re.search(r"^    benchmark: (.+)$", block, flags=re.MULTILINE)
+        if benchmark:
+            jobs.append(_job_of(Path(benchmark[1]), rule))
+    _check_counts(jobs, job_table(dry_run))
+    return jobs
+
+
+def job_table(dry_run: str) -> dict[str, int]:
+    """Jobs by rule in the table that Snakemake prints first; empty where there is nothing to do."""
+    after = dry_run.partition("Job stats:\n")[2]
+    return {rule: int(count) for rule, count in re.findall(r"^(\w+) +(\d+)$", after.partition("\ntotal ")[0], re.M)}
+
+
+def finished_jobs(folder: str | Path = BENCHMARKS) -> dict[PlannedJob, Path]:
+    """The jobs that left a benchmark file, with that file."""
+    found = {_job_of(path, None): path for path in sorted(Path(folder).rglob("*.tsv"))}
+    return {job: path for job, path in found.items() if job.rule != "plan"}
+
+
+def count_by_rule(jobs: Iterable[PlannedJob]) -> Counter[str]:
+    """Number of jobs of every rule."""
+    return Counter(job.rule for job in jobs)
+
+
+def wildcards_of(job: PlannedJob, config: Mapping[str, Any]) -> dict[str, str] | None:
+    """The wildcards of a job of ``WILDCARDS``; None when a name of it is not in the config (any more)."""
+    fields = WILDCARDS.get(job.rule, ())
+    known = {
+        "dataset": list(config["datasets"]),
+        "category": [name for dataset in config["datasets"].values() for name in dataset["categories"]],
+        "scenario": list(config["scenarios"]),
+        "training_set": list(config["training_sets"]),
+        "detector": list(config["detectors"]),
+        "extractor": list(config["extractors"]),
+        "encoder": list(config["encoders"]),
+        "word_source": ["wordnet_related", "wordnet_all", "wordlist"],
+    }
+    parts = [f"(?P<{field}>{'|'.join(re.escape(str(name)) for name in known[field])})" for field in fields]
+    found = re.fullmatch(r"\.".join(parts), job.name) if fields else None
+    names = found.groupdict() if found else None
+    if names and names["category"] not in config["datasets"][names["dataset"]]["categories"]:
+        return None
+    return names
+
+
+def _job_of(benchmark: Path, rule: str | None) -> PlannedJob:
+    """A job from ``.../{rule}/{name}.tsv``, or ``.../{rule}.tsv`` for a rule without wildcards."""
+    folder = benchmark.parent.name
+    if folder == Path(BENCHMARKS).name:
+        return PlannedJob(rule or benchmark.stem, "")
+    return PlannedJob(rule or folder, benchmark.name.removesuffix(".tsv"))
+
+
+def _check_counts(jobs: Iterable[PlannedJob], table: Mapping[str, int]) -> None:
+    found = count_by_rule(jobs)
+    for rule, count in found.items():
+        if table.get(rule) != count:
+            raise UserError(f"snakemake --dry-run: expected {table.get(rule)} jobs of rule {rule}, found {count}.")
+
+
+# Asking Snakemake itself what it would run.
+
+
+def dry_run(python: str, snakefile: str | Path, config: Mapping[str, Any], targets: Sequence[str]) -> str:
+    """What ``snakemake --dry-run`` says of some targets, in this folder; it takes no lock, so it runs inside a job too.
+
+    Args:
+        python: the interpreter that has Snakemake.
+        config: what the user gave; its section ``plan`` is left out, as it changes nothing of what runs.
+
+    Raises:
+        UserError: Snakemake ends with an error, such as a missing input.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "config.yaml"
+        given = {key: value for key, value in config.items() if key != "plan"}
+        file.write_text(yaml.safe_dump(given, sort_keys=False, allow_unicode=True), "utf-8")
+        command = [python, "-m", "snakemake", "--dry-run", "--snakefile", str(snakefile), "--configfile", str(file)]
+        done = subprocess.run([*command, "--", *targets], capture_output=True, text=True, encoding="utf-8", check=False)
+    if done.returncode:
+        lines = [line.strip() for line in (done.stderr + done.stdout).splitlines() if line.strip()]
+        raise UserError(
+            f"snakemake --dry-run {' '.join(targets)}: expected a list of jobs, found: {' '.join(lines[-6:])}"
+        )
+    return done.stdout + done.stderr
+
+
+# What finished jobs took, from the benchmark files that Snakemake wrote.
+
+
+@dataclass(frozen=True)
+class Took:
+    """Wall seconds of a job and the most memory that it held, GB; None where it ended before it was looked at."""
+
+    seconds: float
+    peak_gb: float | None
+
+
+def read_took(path: str | Path) -> Took:
+    """Read one benchmark file; of several runs the last.
+
+    Raises:
+        UserError: the file is not one of Snakemake's.
+    """
+    try:
+        with open(path, encoding="utf-8", newline="") as file:
+            row = list(csv.DictReader(file, delimiter="\t"))[-1]
+        return Took(float(row["s"]), _gigabytes(row["max_rss"]))
+    except (IndexError, KeyError, TypeError, ValueError) as error:
+        raise UserError(f"{path}: expected a benchmark file of Snakemake, found: {error!r}.") from error
+
+
+def _gigabytes(megabytes: str) -> float | None:
+    try:
+        return float(megabytes) * 2**20 / 1e9
+    except ValueError:  # NA, or a dash
+        return None
