@@ -1,4 +1,4 @@
-"""Adapter of rule plot_heatmaps: anomaly maps in, one picture of a few of them out."""
+"""Adapter of the rules plot_heatmaps: anomaly maps of a scenario's cells in, a picture of some of each cell's out."""
 
 from pathlib import Path
 
@@ -7,12 +7,14 @@ from variad.core.tables import read_table
 from variad.report.heatmaps import draw_heatmaps
 
 with job(snakemake):
-    names = snakemake.wildcards
-    draw_heatmaps(
-        snakemake.output.sheet,
-        title=f"{names.dataset} / {names.category}, {names.scenario}, {names.training_set}, {names.detector}",
-        images=snakemake.input.images,
-        scores=read_table(snakemake.input.scores, "scores"),
-        maps=Path(snakemake.input.maps).parent,
-        category=names.category,
-    )
+    names, given, chosen = snakemake.wildcards, snakemake.input, snakemake.params
+    cells = zip(chosen.training_sets, given.scores, given.maps, snakemake.output.sheets, strict=True)
+    for training_set, scores, maps, sheet in cells:
+        draw_heatmaps(
+            sheet,
+            title=f"{names.dataset} / {names.category}, {names.scenario}, {training_set}, {chosen.detector}",
+            images=given.images,
+            scores=read_table(scores, "scores"),
+            maps=Path(maps).parent,
+            category=names.category,
+        )

@@ -1,4 +1,4 @@
-"""Adapter of rule score_test_set: models and test images in; scores, pixel metrics and maps out."""
+"""Adapter of rule score_test_set: models and test images in; scores, metrics and maps out."""
 
 from pathlib import Path
 
@@ -10,6 +10,7 @@ from variad.datasets.masks import read_defects
 from variad.detectors.interface import detector_class
 from variad.detectors.scoring import TestSet, pixel_metrics_table, score_run, score_table
 from variad.detectors.training import extractor_of
+from variad.evaluation.cells import CELL_KEY, evaluate_cell
 from variad.evaluation.pixel import write_pixel_histograms
 
 with job(snakemake) as at, filling(snakemake.output.maps) as maps:
@@ -32,6 +33,8 @@ with job(snakemake) as at, filling(snakemake.output.maps) as maps:
         kept = maps / f"run_{run}" / snakemake.wildcards.category if run in snakemake.params.keep_map_runs else None
         scores[run], metrics[run], histograms[run] = score_run(detector, test, masks, kept, defects)
         at.log.info("run %d: scored %d images", run, len(test.image_ids))
-    write_table(out.scores, score_table(test, scores), "scores")
-    write_table(out.pixel_metrics, pixel_metrics_table(metrics), "pixel_metrics")
+    table = score_table(test, scores)
+    write_table(out.scores, table, "scores")
+    cell = {name: snakemake.wildcards[name] for name in CELL_KEY}
+    write_table(out.metrics, evaluate_cell(table, pixel_metrics_table(metrics), cell), "metrics")
     write_pixel_histograms(out.pixel_histograms, {run: found for run, found in histograms.items() if found})

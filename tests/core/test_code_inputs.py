@@ -34,8 +34,8 @@ def test_modules_imported_from_a_package_count(tmp_path):
     }
 
 
-def test_evaluation_does_not_depend_on_generation():
-    assert not {name for name in names("scripts/evaluate_cell.py") if name.startswith("generation")}
+def test_aggregation_does_not_depend_on_generation():
+    assert not {name for name in names("scripts/aggregate_category.py") if name.startswith("generation")}
 
 
 def test_only_the_figure_depends_on_gains():

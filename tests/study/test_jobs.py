@@ -48,6 +48,27 @@ def test_jobs_are_those_of_the_dry_run():
     assert job_table(SAID) == {"train_detector": 2, "fetch_wordnet": 1, "all": 1}
 
 
+def test_rules_that_share_a_folder_of_benchmarks_are_one_in_a_plan():
+    """Every detector draws its heat maps by a rule of its own, whatever it is called."""
+    said = """Job stats:
+job                      count
+---------------------  -------
+plot_heatmaps_my flow        1
+plot_heatmaps_patchcore      1
+total                        2
+
+rule plot_heatmaps_my flow:
+    benchmark: results/benchmarks/plot_heatmaps/a.x.one_shot.my flow.tsv
+
+rule plot_heatmaps_patchcore:
+    benchmark: results/benchmarks/plot_heatmaps/a.x.one_shot.patchcore.tsv
+"""
+    jobs = [PlannedJob("plot_heatmaps", "a.x.one_shot.my flow"), PlannedJob("plot_heatmaps", "a.x.one_shot.patchcore")]
+    assert pending_jobs(said) == jobs
+    with pytest.raises(UserError, match="expected 2 jobs of rule plot_heatmaps_patchcore, found 1"):
+        pending_jobs(said.replace("patchcore      1", "patchcore      2"))
+
+
 def test_nothing_to_do():
     assert pending_jobs("Building DAG of jobs...\nNothing to be done.\n") == []
 

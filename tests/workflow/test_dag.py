@@ -142,6 +142,8 @@ def listing(folder: Path) -> dict[str, tuple[int, int, str]]:
         (f"{CELL}/model/run_1.safetensors", "train_detector"),
         (f"{CELL}/maps/run_0/mono/test/good", "score_test_set"),
         ("results/gallery/elpv/mono/index.html", "build_gallery_page"),
+        (f"{CELL}/metrics.csv", "score_test_set"),
+        (f"{CELL}/heatmaps.png", "plot_heatmaps_patchcore"),
         ("results/elpv/mono/one_shot/generated/contact_sheet.png", "plot_contact_sheet"),
         ("results/tables/summary.csv", "aggregate_metrics"),
     ],
@@ -168,6 +170,18 @@ def test_another_category_recomputes_nothing_of_the_others(finished, tmp_path):
     touched = {line.split("category=")[1].split(",")[0] for line in said.splitlines() if "category=" in line}
     assert touched == {"grass"}
     assert "unpack_dataset" not in planned(finished, config=changed)
+
+
+def test_another_training_set_trains_its_own_cells_and_draws_its_scenarios_heat_maps_anew(finished, tmp_path):
+    config = yaml.safe_load(TINY.read_text())
+    config["training_sets"]["duplicated"] = {"method": "duplicate", "images_per_shot": {"one_shot": 1, "few_shot": 1}}
+    config["study"]["training_sets"].append("duplicated")
+    changed = tmp_path / "changed.yaml"
+    changed.write_text(yaml.safe_dump(config, sort_keys=False))
+    jobs = planned(finished, config=changed)
+    # two categories, two scenarios
+    assert jobs["build_training_set"] == jobs["train_detector"] == jobs["score_test_set"] == 4
+    assert jobs["plot_heatmaps_patchcore"] == 4
 
 
 def test_exported_images_are_shots_and_accepted_images(finished):

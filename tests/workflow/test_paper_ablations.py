@@ -157,7 +157,7 @@ def test_what_is_deleted_is_made_again_and_no_more(finished):
     for name, jobs in {
         "results/tables/paper/figure_18.csv": {"plot_counts": 1},
         "results/figures/paper/figure_12.png": {"plot_tsne": 1},
-        f"{CELL}/real/patchcore/metrics.csv": {"evaluate_cell": 1, "plot_counts": 1},
+        f"{CELL}/real/patchcore/metrics.csv": {"score_test_set": 1, "plot_counts": 1},
     }.items():
         path = finished / name
         hidden = path.rename(path.with_suffix(".hidden"))

@@ -31,7 +31,7 @@ rule train_detector:
         "../../scripts/train_detector.py"
 
 
-# image scores, pixel metrics and anomaly maps of the test images
+# image scores, every metric of every run, and anomaly maps of the test images
 rule score_test_set:
     input:
         models=rules.train_detector.output.models,
@@ -42,7 +42,7 @@ rule score_test_set:
         code=code_of("score_test_set"),
     output:
         scores=f"{CELL}/{{detector}}/scores.csv",
-        pixel_metrics=f"{CELL}/{{detector}}/pixel_metrics.csv",
+        metrics=f"{CELL}/{{detector}}/metrics.csv",
         pixel_histograms=f"{CELL}/{{detector}}/pixel_histograms.h5",
         maps=f"{CELL}/{{detector}}/maps/contents.txt",
     log:

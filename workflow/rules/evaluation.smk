@@ -1,24 +1,3 @@
-# every metric of every run of one cell
-rule evaluate_cell:
-    input:
-        scores=f"{CELL}/{{detector}}/scores.csv",
-        pixel_metrics=f"{CELL}/{{detector}}/pixel_metrics.csv",
-        code=code_of("evaluate_cell"),
-    output:
-        metrics=f"{CELL}/{{detector}}/metrics.csv",
-    log:
-        "results/logs/evaluate_cell/{dataset}.{category}.{scenario}.{training_set}.{detector}.log",
-    benchmark:
-        "results/benchmarks/evaluate_cell/{dataset}.{category}.{scenario}.{training_set}.{detector}.tsv"
-    conda:
-        "../../envs/base.yaml"
-    threads: 1
-    resources:
-        mem_mb=1000,
-    script:
-        "../../scripts/evaluate_cell.py"
-
-
 # mean, spread and paired gain of every cell of one category
 rule aggregate_category:
     input:

@@ -31,36 +31,50 @@ rule plot_contact_sheet:
         "../../scripts/plot_contact_sheet.py"
 
 
-# draw anomaly maps of a cell beside image and ground truth
-rule plot_heatmaps:
-    input:
-        images=rules.pack_category.output.images,
-        scores=rules.score_test_set.output.scores,
-        maps=rules.score_test_set.output.maps,
-        code=code_of("plot_heatmaps"),
-    output:
-        sheet=report(
-            f"{CELL}/{{detector}}/heatmaps.png",
-            caption="../report/heatmaps.rst",
-            category="Anomaly maps",
-            subcategory="{dataset} / {category}",
-            labels={
-                "detector": "{detector}",
-                "scenario": "{scenario}",
-                "training set": "{training_set}",
-            },
-        ),
-    log:
-        "results/logs/plot_heatmaps/{dataset}.{category}.{scenario}.{training_set}.{detector}.log",
-    benchmark:
-        "results/benchmarks/plot_heatmaps/{dataset}.{category}.{scenario}.{training_set}.{detector}.tsv"
-    conda:
-        "../../envs/report.yaml"
-    threads: 1
-    resources:
-        mem_mb=500,
-    script:
-        "../../scripts/plot_heatmaps.py"
+# draw anomaly maps of a scenario's cells beside image and ground truth; a rule a detector, as each sees its own training sets
+for detector in config["study"]["detectors"]:
+
+    rule:
+        name:
+            f"plot_heatmaps_{detector}"
+        input:
+            images=rules.pack_category.output.images,
+            scores=of_detector(rules.score_test_set.output.scores, detector),
+            maps=of_detector(rules.score_test_set.output.maps, detector),
+            code=code_of("plot_heatmaps"),
+        output:
+            sheets=[
+                report(
+                    expand(
+                        f"{CELL}/{detector}/heatmaps.png",
+                        training_set=training_set,
+                        allow_missing=True,
+                    ),
+                    caption="../report/heatmaps.rst",
+                    category="Anomaly maps",
+                    subcategory="{dataset} / {category}",
+                    labels={
+                        "detector": detector,
+                        "scenario": "{scenario}",
+                        "training set": training_set,
+                    },
+                )
+                for training_set in training_sets_seen_by(detector)
+            ],
+        log:
+            f"results/logs/plot_heatmaps/{{dataset}}.{{category}}.{{scenario}}.{detector}.log",
+        benchmark:
+            f"results/benchmarks/plot_heatmaps/{{dataset}}.{{category}}.{{scenario}}.{detector}.tsv"
+        conda:
+            "../../envs/report.yaml"
+        threads: 1
+        resources:
+            mem_mb=500,
+        params:
+            detector=detector,
+            training_sets=training_sets_seen_by(detector),
+        script:
+            "../../scripts/plot_heatmaps.py"
 
 
 # draw gains over `original` with their intervals, from the summary alone

@@ -260,14 +260,28 @@ def study_training_sets():
 def detectors_of(dataset, scenario, training_set):
     """The detectors that see a training set in a scenario: all but those that ``study.only`` keeps from it."""
     cell = {"datasets": dataset, "scenarios": scenario, "training_sets": training_set}
-    only = config["study"]["only"]
     return [
         name
         for name in config["study"]["detectors"]
-        if all(
-            value in only.get(name, {}).get(key, [value]) for key, value in cell.items()
-        )
+        if all(is_seen(name, key, value) for key, value in cell.items())
     ]
+
+
+def is_seen(detector, key, value):
+    """Whether ``study.only`` lets a detector see one of the ``datasets``, ``scenarios`` or ``training_sets``."""
+    return value in config["study"]["only"].get(detector, {}).get(key, [value])
+
+
+def training_sets_seen_by(detector):
+    """The study's training sets that a detector sees, the same in every data set and scenario."""
+    names = config["study"]["training_sets"]
+    return [name for name in names if is_seen(detector, "training_sets", name)]
+
+
+def of_detector(pattern, detector):
+    """A file of every cell that a detector has in a scenario."""
+    names = training_sets_seen_by(detector)
+    return expand(pattern, training_set=names, detector=detector, allow_missing=True)
 
 
 def cells_of_category(wildcards):

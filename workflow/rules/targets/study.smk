@@ -51,7 +51,6 @@ CELL_FILES = [
     "model/contents.txt",
     "maps/contents.txt",
     "scores.csv",
-    "pixel_metrics.csv",
     "pixel_histograms.h5",
     "metrics.csv",
     "heatmaps.png",

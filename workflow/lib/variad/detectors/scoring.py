@@ -117,6 +117,6 @@ def score_table(test: TestSet, scores: Mapping[int, NDArray[np.float32]]) -> pd.
 
 
 def pixel_metrics_table(metrics: Mapping[int, Mapping[str, float]]) -> pd.DataFrame:
-    """Table ``pixel_metrics`` of all runs; no rows where there is no mask."""
+    """Pixel metrics of all runs, columns ``run, metric, value``; no rows where there is no mask."""
     rows = [(run, name, value) for run, values in metrics.items() for name, value in values.items()]
     return pd.DataFrame(rows, columns=["run", "metric", "value"])

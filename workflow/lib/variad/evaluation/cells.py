@@ -31,7 +31,7 @@ def evaluate_cell(scores: pd.DataFrame, pixel_metrics: pd.DataFrame, cell: dict[
 
     Args:
         scores: schema ``scores``.
-        pixel_metrics: schema ``pixel_metrics``.
+        pixel_metrics: columns ``run, metric, value``.
         cell: the values of ``CELL_KEY``.
 
     Raises:

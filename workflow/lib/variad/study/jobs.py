@@ -35,7 +35,10 @@ WILDCARDS = {
 
 @dataclass(frozen=True)
 class PlannedJob:
-    """A job of a rule; ``name`` is its wildcards' values with dots between, as its benchmark file is called."""
+    """A job as its benchmark file is called: ``rule``, and its wildcards' values with dots between.
+
+    Rules that differ in a name alone, as those of heat maps do in the detector's, share a folder of such files.
+    """
 
     rule: str
     name: str
@@ -47,25 +50,26 @@ def pending_jobs(dry_run: str) -> list[PlannedJob]:
     Raises:
         UserError: the announcement differs from Snakemake's own table of job counts.
     """
-    blocks = re.split(r"^(?:local)?rule (\S+):$", dry_run, flags=re.MULTILINE)
-    jobs = []
+    blocks = re.split(r"^(?:local)?rule (.+):$", dry_run, flags=re.MULTILINE)
+    jobs, rules = [], []
     for rule, block in zip(blocks[1::2], blocks[2::2], strict=True):
         benchmark = re.search(r"^    benchmark: (.+)$", block, flags=re.MULTILINE)
         if benchmark:
-            jobs.append(_job_of(Path(benchmark[1]), rule))
-    _check_counts(jobs, job_table(dry_run))
+            jobs.append(_job_of(Path(benchmark[1])))
+            rules.append(rule)
+    _check_counts(Counter(rules), job_table(dry_run))
     return jobs
 
 
 def job_table(dry_run: str) -> dict[str, int]:
     """Jobs by rule in the table that Snakemake prints first; empty where there is nothing to do."""
     after = dry_run.partition("Job stats:\n")[2]
-    return {rule: int(count) for rule, count in re.findall(r"^(\w+) +(\d+)$", after.partition("\ntotal ")[0], re.M)}
+    return {rule: int(count) for rule, count in re.findall(r"^(.+?) +(\d+)$", after.partition("\ntotal ")[0], re.M)}
 
 
 def finished_jobs(folder: str | Path = BENCHMARKS) -> dict[PlannedJob, Path]:
     """The jobs that left a benchmark file, with that file."""
-    found = {_job_of(path, None): path for path in sorted(Path(folder).rglob("*.tsv"))}
+    found = {_job_of(path): path for path in sorted(Path(folder).rglob("*.tsv"))}
     return {job: path for job, path in found.items() if job.rule != "plan"}
 
 
@@ -95,16 +99,15 @@ def wildcards_of(job: PlannedJob, config: Mapping[str, Any]) -> dict[str, str] |
     return names
 
 
-def _job_of(benchmark: Path, rule: str | None) -> PlannedJob:
+def _job_of(benchmark: Path) -> PlannedJob:
     """A job from ``.../{rule}/{name}.tsv``, or ``.../{rule}.tsv`` for a rule without wildcards."""
     folder = benchmark.parent.name
     if folder == Path(BENCHMARKS).name:
-        return PlannedJob(rule or benchmark.stem, "")
-    return PlannedJob(rule or folder, benchmark.name.removesuffix(".tsv"))
+        return PlannedJob(benchmark.stem, "")
+    return PlannedJob(folder, benchmark.name.removesuffix(".tsv"))
 
 
-def _check_counts(jobs: Iterable[PlannedJob], table: Mapping[str, int]) -> None:
-    found = count_by_rule(jobs)
+def _check_counts(found: Mapping[str, int], table: Mapping[str, int]) -> None:
     for rule, count in found.items():
         if table.get(rule) != count:
             raise UserError(f"snakemake --dry-run: expected {table.get(rule)} jobs of rule {rule}, found {count}.")
