@@ -1,7 +1,7 @@
 """Adapter of rule measure_image_quality: added images, their parents and features in, one row an image out."""
 
 from variad.core.job import job
-from variad.core.records import feature_ids, read_images, read_shots
+from variad.core.records import read_image_ids, read_images, read_shots
 from variad.core.tables import write_table
 from variad.evaluation.image_quality import compare_with_parents, load_lpips
 from variad.evaluation.spread import image_quality_table, pooled_features
@@ -18,7 +18,7 @@ with job(snakemake) as at:
     parent_of = [parents.index(name) for name in added.parent]
     compared = compare_with_parents(added.images, images, parent_of, load_lpips(backbone) if backbone else None)
 
-    row = {name: number for number, name in enumerate(feature_ids(snakemake.input.real_features))}
+    row = {name: number for number, name in enumerate(read_image_ids(snakemake.input.real_features))}
     shots = {
         run: pooled_features(snakemake.input.real_features, [row[name] for name in names])
         for run, names in read_shots(snakemake.input.shots, snakemake.wildcards.scenario).items()

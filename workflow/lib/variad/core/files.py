@@ -1,4 +1,9 @@
-"""Writing files so that one that exists is complete, and naming them by content."""
+"""Files that are complete if they exist: written beside and renamed, folders as one output, known by their hash.
+
+Snakemake tracks files that it can name before anything runs. What a folder of models or maps will hold is known only
+afterwards, so a rule declares ``contents.txt`` in it as its output: a list of its contents, written last, that stands
+only while all of them are there.
+"""
 
 import hashlib
 import json
@@ -10,6 +15,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from variad.core.errors import UserError
+
+CONTENTS = "contents.txt"
 
 
 @contextmanager
@@ -62,14 +69,6 @@ def verify_sha256(path: str | Path, expected: str) -> None:
         raise UserError(f"{path}: expected sha256 {expected}, found {found}.")
 
 
-# Folders with many files as one output: a list of their contents that stands only while all of them are there.
-#
-# Snakemake tracks files that it can name before anything runs. What a folder of models or maps will hold is known only
-# afterwards, so a rule declares ``contents.txt`` in it, written last, as its output.
-
-NAME = "contents.txt"
-
-
 @contextmanager
 def filling(contents: str | Path) -> Iterator[Path]:
     """Give the emptied folder of a ``contents.txt`` to fill; the list is written when the block ends well.
@@ -96,7 +95,7 @@ def incomplete_lists(folders: Iterable[str | Path]) -> list[Path]:
     Args:
         folders: to look through, with all that lies below them.
     """
-    lists = [path for folder in folders for path in Path(folder).rglob(NAME)]
+    lists = [path for folder in folders for path in Path(folder).rglob(CONTENTS)]
     return [path for path in lists if not all((path.parent / name).is_file() for name in _names(path))]
 
 
@@ -105,11 +104,8 @@ def _names(contents: Path) -> list[str]:
     return [name for name in contents.read_bytes().decode("utf-8", "surrogateescape").split("\n") if name]
 
 
-# The hash of a downloaded file, noted beside it on its first download, so that a change is seen later.
-
-
 def record_path(target: str | Path) -> Path:
-    """Where the hash of ``target`` is recorded: ``<target>.sha256.json`` beside it."""
+    """Where the hash of a downloaded file is noted the first time, so that a change is seen later."""
     path = Path(target)
     return path.with_name(f"{path.name}.sha256.json")
 

@@ -2,7 +2,8 @@
 
 Alpha is dropped: a pixel keeps the colour that is stored under its transparency, as in ``Image.convert("RGB")``, which
 the field's loaders use. Palettes and CMYK become RGB, EXIF orientation is applied, only the first page or frame is
-read, colour profiles are ignored."""
+read, colour profiles are ignored.
+"""
 
 import re
 import struct

@@ -1,7 +1,8 @@
 """What this processor can do: where ``precision: bfloat16`` is heeded, and oneDNN's own convolutions are used.
 
 oneDNN heeds the environment variable ``ONEDNN_MAX_CPU_ISA`` and torch asks oneDNN, so ``ONEDNN_MAX_CPU_ISA=AVX2`` makes
-of any x86 processor one without instructions for bfloat16."""
+of any x86 processor one without instructions for bfloat16.
+"""
 
 import functools
 import logging

@@ -1,4 +1,4 @@
-"""Which library files a script depends on, so that an edit reruns what depends on it and nothing else."""
+"""What a result was made from: the library files of a script, and the record beside a study's tables."""
 
 import ast
 import functools
@@ -14,11 +14,25 @@ from variad.core.errors import UserError
 from variad.core.files import sha256, writing
 
 LIBRARY = Path(__file__).resolve().parents[1]
+PACKAGES = (
+    *("elpv-dataset", "faiss-cpu", "h5py", "nltk", "numpy", "open_clip_torch", "pandas", "pillow", "safetensors"),
+    *(
+        "scikit-image",
+        "scipy",
+        "snakemake",
+        "taming-transformers-rom1504",
+        "timm",
+        "tokenizers",
+        "torch",
+        "torchvision",
+    ),
+)
 
 
 def library_files(script: str | Path) -> list[Path]:
     """The files of ``variad`` that a Python file imports, directly or through others, sorted.
 
+    A rule has them among its inputs, so that an edit reruns what depends on it and nothing else.
     Imports inside functions count too. Data files beside a module (templates, styles) are not followed.
     """
     found: set[Path] = set()
@@ -50,29 +64,6 @@ def _files_of(name: str) -> list[Path]:
         return []
     packages = [LIBRARY.joinpath(*parts[1:depth], "__init__.py") for depth in range(1, len(parts) + 1)]
     return [path for path in [*packages, LIBRARY.joinpath(*parts[1:]).with_suffix(".py")] if path.is_file()]
-
-
-# What a table was made from: configuration, seed, versions, and hashes of weights, data and tables.
-
-PACKAGES = (
-    "elpv-dataset",
-    "faiss-cpu",
-    "h5py",
-    "nltk",
-    "numpy",
-    "open_clip_torch",
-    "pandas",
-    "pillow",
-    "safetensors",
-    "scikit-image",
-    "scipy",
-    "snakemake",
-    "taming-transformers-rom1504",
-    "timm",
-    "tokenizers",
-    "torch",
-    "torchvision",
-)
 
 
 def describe(

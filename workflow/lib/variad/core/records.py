@@ -1,4 +1,7 @@
-"""Reading what other rules packed: images, masks and shots of a category."""
+"""Reading what other rules packed: images, masks, shots and patch features of a category.
+
+Nothing here needs torch, which takes seconds to import: detectors that do not train networks start at once.
+"""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -13,7 +16,7 @@ from variad.core.tables import read_table
 
 
 def read_image_ids(path: str | Path) -> list[str]:
-    """The image_ids of an ``images.h5``, in its order."""
+    """The image_ids of an ``images.h5``, or of a file of features of real images, in its order."""
     with h5py.File(path) as file:
         return [str(name) for name in file["image_id"].asstr()[:]]
 
@@ -79,13 +82,8 @@ def count_images(path: str | Path) -> int:
 def optional_image_ids(path: str | Path) -> list[str] | None:
     """image_ids of an ``images.h5``; None for an ``added.h5``, whose images have no names."""
     with h5py.File(path) as file:
-        return [str(name) for name in file["image_id"].asstr()[:]] if "image_id" in file else None
-
-
-# Patch features on disk: one data set a layer, float32 ``[N, h, w, C]``, rows in the order of the images' file.
-#
-# Reading them needs no torch, which takes seconds to import, so that detectors that do not train networks start at
-# once.
+        named = "image_id" in file
+    return read_image_ids(path) if named else None
 
 
 def image_batches(path: str | Path, size: int = 32) -> Iterator[Images]:
@@ -96,7 +94,7 @@ def image_batches(path: str | Path, size: int = 32) -> Iterator[Images]:
 
 
 def read_features(path: str | Path, layers: Sequence[str], rows: Sequence[int] | None = None) -> FeatureMaps:
-    """Feature maps of some rows (all of them if None), in the order asked for; no images give empty maps."""
+    """Feature maps by layer, float32 ``[N, h, w, C]``: some rows (all of them if None), in the order asked for."""
     with h5py.File(path) as file:
         missing = [layer for layer in layers if layer not in file]
         if missing:
@@ -113,9 +111,3 @@ def _rows(data: h5py.Dataset, rows: Sequence[int]) -> NDArray[np.float32]:
         return np.empty((0, *data.shape[1:]), np.float32)
     values: NDArray[np.float32] = data[wanted][back]
     return values
-
-
-def feature_ids(path: str | Path) -> list[str]:
-    """image_ids of a feature file of real images, in order."""
-    with h5py.File(path) as file:
-        return [str(name) for name in file["image_id"].asstr()[:]]

@@ -11,7 +11,8 @@ draws:
 
 So runs of two training sets are paired by shots, test images and resamples. They are not paired by added images, nor by
 the start and order of a training: even ``original`` and ``duplicated`` begin elsewhere, and what that is worth is part
-of the spread of a gain."""
+of the spread of a gain.
+"""
 
 import hashlib
 from typing import TYPE_CHECKING

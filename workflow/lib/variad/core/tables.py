@@ -1,4 +1,4 @@
-"""Tables as CSV, checked against ``workflow/schemas`` where they are written and where they are read."""
+"""Tables: as CSV, checked against ``workflow/schemas`` where written and where read, and as Markdown."""
 
 import functools
 from collections.abc import Iterable, Sequence
@@ -13,8 +13,8 @@ from tabulate import tabulate
 from variad.core.errors import UserError
 from variad.core.files import writing
 
-_TRUTH = {"True": True, "False": False}  # as pandas writes them
 SCHEMAS = Path(__file__).resolve().parents[3] / "schemas"
+_TRUTH = {"True": True, "False": False}  # as pandas writes them
 
 
 @functools.cache
@@ -95,9 +95,6 @@ def _convert(column: "pd.Series[Any]", kind: str, nullable: bool, where: str) ->
             raise UserError(f"{where}: column {column.name}: expected integer, found {broken.iloc[0]}.")
         return numbers.astype("Int64" if nullable else "int64")
     return numbers.astype("float64")
-
-
-# Pages and tables in Markdown.
 
 
 def markdown_page(title: str, caption: str, *parts: str) -> str:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from variad.core.errors import UserError
 from variad.core.images import FeatureMaps, Images
-from variad.core.records import feature_ids, image_side, read_features, read_images
+from variad.core.records import image_side, read_features, read_image_ids, read_images
 from variad.detectors.interface import Detector, DetectorInput, Extractor
 from variad.generation.added import read_added, read_usage
 
@@ -51,7 +51,7 @@ def accepted_rows(files: CellFiles, run: int) -> list[int]:
 
 def real_features(path: str | Path, layers: Sequence[str], image_ids: Sequence[str]) -> FeatureMaps:
     """Features of real images by image_id, in the order asked for."""
-    row = {name: index for index, name in enumerate(feature_ids(path))}
+    row = {name: index for index, name in enumerate(read_image_ids(path))}
     return read_features(path, layers, [row[name] for name in image_ids])
 
 

@@ -1,7 +1,8 @@
 """Unpacking an archive that is not trusted: all of it or nothing, and nothing outside its folder.
 
 The standard library reads them, and tarfile's data filter refuses special files and links that lead out, also of zips.
-Here is what they let pass: bombs, names that they would mend, a name twice, links to links, damaged headers."""
+Here is what they let pass: bombs, names that they would mend, a name twice, links to links, damaged headers.
+"""
 
 import bz2
 import errno
