@@ -126,7 +126,7 @@ def test_nothing_but_a_run_changes_the_folder(finished, lost, tmp_path):
 
 def listing(folder: Path) -> dict[str, tuple[int, int, str]]:
     """Size, time and hash of everything in a folder, but for what Snakemake notes of its own call."""
-    own = {".snakemake/log", ".snakemake/iocache"}
+    own = {f".snakemake/{name}" for name in ("log", "iocache", "locks")}
     found = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*")}
     return {
         name: (path.stat().st_size, path.stat().st_mtime_ns, sha256(path) if path.is_file() else "")
