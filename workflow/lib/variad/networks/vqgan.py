@@ -14,21 +14,20 @@ from typing import Any
 
 import torch
 import yaml
-from taming.modules.diffusionmodules import model as taming_model
 from taming.modules.diffusionmodules.model import AttnBlock, Decoder, Encoder, Upsample
 from taming.modules.vqvae.quantize import VectorQuantizer2
 from torch import Tensor, nn
 from torch.nn import functional
 
 from variad.core.errors import UserError
+from variad.networks.private_apis import give_taming_silu
 from variad.networks.weights import fill, load_checkpoint, load_weights
 
 # Rows of one distance table: 1,024 x 16,384 codes are 64 MiB of float32, 1,024 x 768 are 3 MiB, which caches hold.
 QUANTISE_ROWS = 1024
 TAMING_GROUPS = 32
 
-# taming writes x * sigmoid(x): the same function in two passes over memory, a fifth of a decoder's time on a CPU
-taming_model.nonlinearity = nn.functional.silu
+give_taming_silu()
 
 
 @dataclass(frozen=True)
