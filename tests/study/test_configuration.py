@@ -463,7 +463,7 @@ def test_what_the_schema_knows_of_the_code_is_the_code_s():
 @pytest.mark.parametrize(
     ("section", "training", "network"),
     [
-        ("vqgans", vqgan_training.Training(), vqgan_training.SMALL),
+        ("vqgans", vqgan_training.VqganTraining(), vqgan_training.SMALL),
         ("teachers", TeacherSettings(), None),
         ("diffusion_models", DdpmTraining(), SmallUNetConfig()),
     ],
