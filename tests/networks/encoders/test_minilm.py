@@ -3,6 +3,7 @@ import torch
 
 from variad.core.errors import UserError
 from variad.networks import conse as minilm
+from variad.networks.weights import installed_package
 
 TEXTS = ["a solar cell with dust", "a", "a brick with a rather long list of words behind it, and commas", "a cat"]
 
@@ -27,7 +28,7 @@ def test_near_texts_are_nearer(text):
 @pytest.mark.slow
 def test_equals_transformers_with_mean_pooling(text):
     transformers = pytest.importorskip("transformers")
-    folder = minilm._packaged_folder()
+    folder = installed_package(minilm.MINILM_PACKAGE, "") / "model"
     model = transformers.AutoModel.from_pretrained(folder).eval()
     tokens = transformers.AutoTokenizer.from_pretrained(folder)(TEXTS, padding=True, return_tensors="pt")
     with torch.no_grad():
@@ -40,7 +41,7 @@ def test_equals_transformers_with_mean_pooling(text):
 @pytest.mark.slow
 def test_equals_sentence_transformers(text):
     reference = pytest.importorskip("sentence_transformers")
-    model = reference.SentenceTransformer(str(minilm._packaged_folder()), device="cpu")
+    model = reference.SentenceTransformer(str(installed_package(minilm.MINILM_PACKAGE, "") / "model"), device="cpu")
     expected = torch.from_numpy(model.encode(TEXTS))
     torch.testing.assert_close(text.encode(TEXTS), expected, atol=1e-5, rtol=0)
 
@@ -57,7 +58,8 @@ def test_too_long_a_text(text):
 
 
 def test_other_weights_are_refused(tmp_path, monkeypatch):
-    (tmp_path / "model.safetensors").write_bytes(b"")
-    monkeypatch.setattr(minilm, "_packaged_folder", lambda: tmp_path)
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "model.safetensors").write_bytes(b"")
+    monkeypatch.setattr(minilm, "installed_package", lambda *_: tmp_path)
     with pytest.raises(UserError, match=r"model\.safetensors: expected sha256 53aa51"):
         minilm.load_minilm()

