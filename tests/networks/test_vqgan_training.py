@@ -250,7 +250,10 @@ def test_the_first_layer_heeds_colour_and_answers_brightness_as_before() -> None
 
 
 def test_noise_grows_from_nothing_while_there_is_no_codebook() -> None:
-    trainer, latent = VqganTrainer(TINY, replace(FAST, noise=0.5, unquantised=10, power=0.0)), torch.zeros(1, 4, 200, 200)
+    trainer, latent = (
+        VqganTrainer(TINY, replace(FAST, noise=0.5, unquantised=10, power=0.0)),
+        torch.zeros(1, 4, 200, 200),
+    )
     found = []
     for trainer.next_step in (0, 5, 10):
         found.append(float(trainer._noisy(latent)[0].std()))

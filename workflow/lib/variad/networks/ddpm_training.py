@@ -12,6 +12,7 @@ from variad.core.seeding import torch_generator, torch_seed
 from variad.networks.diffusion_models import SmallUNetConfig, add_noise, build_small_unet, linear_alphas_cumprod
 from variad.networks.training import Trainer, TrainingCrops
 
+
 @dataclass(frozen=True)
 class DdpmTraining:
     """Settings of one training; the defaults made the weights that ship.

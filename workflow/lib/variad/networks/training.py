@@ -90,9 +90,7 @@ def jitter(crop: Tensor, grey: float, generator: np.random.Generator) -> Tensor:
     return crop.clamp(0, 1).expand(3, -1, -1)
 
 
-def settings_from(
-    values: Mapping[str, Any], source: str, rule: str, network: Any, settings: Any
-) -> tuple[Any, Any]:
+def settings_from(values: Mapping[str, Any], source: str, rule: str, network: Any, settings: Any) -> tuple[Any, Any]:
     """The dataclasses ``network`` and ``settings`` with what a config entry changes: keys of the second, and below
     ``network`` of the first.
 
@@ -118,7 +116,8 @@ class Trainer:
     """
 
     def __init__(self, network: nn.Module, config: Any, settings: Any, optimiser: torch.optim.Optimizer) -> None:
-        self.model, self.config, self.settings, self.optimiser = network, config, settings, optimiser
+        self.model: Any = network
+        self.config, self.settings, self.optimiser = config, settings, optimiser
         self.average = {name: tensor.clone() for name, tensor in network.state_dict().items()}
         self.next_step = 0
 

@@ -156,16 +156,11 @@ def nearest_codes(latent: Tensor, codebook: Tensor) -> Tensor:
     # One more column, -|c|^2 / 2 against 1, in place of adding it: the table is written once, not three times.
     table = torch.cat([codes, -codes.square().sum(1, keepdim=True) / 2], dim=1).T
     with torch.autocast(latent.device.type, enabled=False):
-        pieces = (functional.pad(part - centre, (0, 1), value=1.0) for part in rows.split(QUANTISE_ROWS))
-        found = [_first_largest(piece @ table) for piece in pieces]
+        pieces = (functional.pad(part - centre, (0, 1), value=1.0) @ table for part in rows.split(QUANTISE_ROWS))
+        # numpy finds the same places, the first of equal ones, in a tenth of torch's time
+        on_cpu = latent.device.type == "cpu"
+        found = [torch.from_numpy(part.numpy().argmax(1)) if on_cpu else part.argmax(1) for part in pieces]
     return torch.cat(found).view(latent.shape[0], *latent.shape[2:])
-
-
-def _first_largest(table: Tensor) -> Tensor:
-    """The first of the largest numbers of each row of ``[N, K]``, by its place: ``[N]``."""
-    if table.device.type == "cpu":
-        return torch.from_numpy(table.numpy().argmax(1))  # a tenth of the time of torch's, and the same places
-    return table.argmax(1)
 
 
 class _FrugalAttention(AttnBlock):  # type: ignore[misc]
@@ -183,12 +178,13 @@ def _adapted(network: Any, config: VQGANConfig) -> Any:
     if not config.mid_attention:
         network.mid.attn_1 = nn.Identity()
     _replace(network, AttnBlock, lambda block: _FrugalAttention(block.in_channels))
-    _replace(network, nn.GroupNorm, lambda norm: _norm(config.norm_groups, norm))
+
+    def own_norm(norm: nn.GroupNorm) -> nn.Module:
+        groups = config.norm_groups
+        return nn.GroupNorm(groups, norm.num_channels, eps=norm.eps) if groups else nn.Identity()
+
+    _replace(network, nn.GroupNorm, own_norm)
     return network
-
-
-def _norm(groups: int, norm: nn.GroupNorm) -> nn.Module:
-    return nn.GroupNorm(groups, norm.num_channels, eps=norm.eps) if groups else nn.Identity()
 
 
 def _replace(network: nn.Module, kind: type, make: Callable[[Any], nn.Module]) -> None:

@@ -77,7 +77,8 @@ def load_checkpoint(path: str | Path, sha256: str | None = None) -> dict[str, Te
         UserError: no such file, another hash than ``sha256``, a TorchScript archive, or anything but named tensors.
     """
     _check_file(path, sha256)
-    zipped, passed_over = zipfile.is_zipfile(path), []
+    zipped = zipfile.is_zipfile(path)
+    passed_over: list[Any] = []
     try:
         if zipped:  # checkpoints of 2020 name their trainer's callbacks by class, which ``weights_only`` refuses
             named = torch.serialization.get_unsafe_globals_in_checkpoint(str(path))
