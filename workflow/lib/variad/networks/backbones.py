@@ -76,11 +76,11 @@ class Backbone(nn.Module):
             UserError: no layers, or one that does not exist.
         """
         super().__init__()
-        for layer in layers or [""]:
+        if not layers:
+            raise UserError(f"backbone {name}: expected at least one layer of {', '.join(strides)}, found none.")
+        for layer in layers:
             if layer not in strides:
-                wanted = "layers" if layers else "at least one layer"
-                found = f"'{layer}'" if layers else "none"
-                raise UserError(f"backbone {name}: expected {wanted} of {', '.join(strides)}, found {found}.")
+                raise UserError(f"backbone {name}: expected layers of {', '.join(strides)}, found '{layer}'.")
         self.name = name
         self.layers = [layer for layer in strides if layer in layers]
         self.strides = {layer: strides[layer] for layer in self.layers}
@@ -107,7 +107,7 @@ class Lite0Backbone(Backbone):
 
     def __init__(self, layers: Sequence[str]) -> None:
         mean, std = [lite0.MEAN] * 3, [lite0.STD] * 3
-        super().__init__(LITE0, layers, lite0.stage_strides(), lite0.stage_channels(), mean, std)
+        super().__init__(LITE0, layers, lite0.STAGE_STRIDES, lite0.STAGE_CHANNELS, mean, std)
         self.network = lite0.load_packaged().freeze()
 
     def _features(self, normalised: Tensor) -> dict[str, Tensor]:

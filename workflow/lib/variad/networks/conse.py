@@ -161,11 +161,7 @@ class ConSE:
             return functional.normalize(probabilities @ self._centred_classes, dim=-1)
 
     def encode_text(self, texts: Sequence[str]) -> Tensor:
-        """Unit embeddings ``[B, D]`` of texts, without gradient.
-
-        Raises:
-            UserError: a text is longer than the sentence encoder's context.
-        """
+        """Unit embeddings ``[B, D]`` of texts, without gradient; a UserError where one has over 256 tokens."""
         if self._text is None:
             self._text = self._load_text()
         embeddings = self._text.encode(texts).to(self._mean)

@@ -10,33 +10,15 @@ from torch.nn import functional
 from variad.core.precision import autocast
 from variad.core.seeding import torch_generator, torch_seed
 from variad.networks.diffusion_models import SmallUNetConfig, add_noise, build_small_unet, linear_alphas_cumprod
-from variad.networks.training import Trainer, TrainingCrops
+from variad.networks.training import Trainer, TrainingCrops, TrainingSettings
 
 
 @dataclass(frozen=True)
-class DdpmTraining:
-    """Settings of one training; the defaults made the weights that ship.
-
-    Attributes:
-        steps, batch: optimiser steps, crops in a step; a crop has the network's resolution.
-        learning_rate, warm_up: AdamW's peak rate, reached after ``warm_up`` steps, then a cosine to zero.
-        weight_average: decay of the averaged weights, which are the ones that are kept.
-        grey: share of crops turned grey.
-        drawn, drawn_side: number of pictures that are drawn, and their side in pixels.
-        every: steps between snapshots, and between lines in the log.
-        seed: decides the initial weights, every crop and every noise.
-    """
+class DdpmTraining(TrainingSettings):
+    """Settings of one training; the defaults made the weights that ship. A crop has the network's resolution."""
 
     steps: int = 3000
     batch: int = 16
-    learning_rate: float = 1e-3
-    warm_up: int = 100
-    weight_average: float = 0.998
-    grey: float = 0.5
-    drawn: int = 240
-    drawn_side: int = 256
-    every: int = 100
-    seed: int = 0
 
 
 class DdpmTrainer(Trainer):

@@ -8,7 +8,7 @@ import contextlib
 import logging
 import math
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -30,6 +30,32 @@ from variad.networks.weights import save_weights
 PHOTOGRAPH_SHARE, TEXTILE_SHARE, DRAWN_SHARE = 0.46, 0.08, 0.46  # share of the crops that each group gives
 LARGEST_NORM = 1.0  # of the gradient
 log = logging.getLogger("variad")
+
+
+@dataclass(frozen=True)
+class TrainingSettings:
+    """What every training of a shipped network decides.
+
+    Attributes:
+        steps, batch: optimiser steps, crops in a step.
+        learning_rate, warm_up: AdamW's peak rate, reached after ``warm_up`` steps, then a cosine to zero.
+        weight_average: decay of the averaged weights, which are the ones that are kept.
+        grey: share of crops turned grey.
+        drawn, drawn_side: number of pictures that are drawn, and their side in pixels.
+        every: steps between snapshots, and between lines in the log.
+        seed: decides the initial weights, every crop and every noise.
+    """
+
+    steps: int
+    batch: int
+    learning_rate: float = 1e-3
+    warm_up: int = 100
+    weight_average: float = 0.998
+    grey: float = 0.5
+    drawn: int = 240
+    drawn_side: int = 256
+    every: int = 100
+    seed: int = 0
 
 
 class TrainingCrops:
@@ -111,11 +137,13 @@ class Trainer:
     Args:
         network: to be trained.
         config: its dataclass.
-        settings: a dataclass with ``steps``, ``batch``, ``learning_rate``, ``warm_up``, ``weight_average``, ``every``.
+        settings: of the training.
         optimiser: of the weights that gradients move.
     """
 
-    def __init__(self, network: nn.Module, config: Any, settings: Any, optimiser: torch.optim.Optimizer) -> None:
+    def __init__(
+        self, network: nn.Module, config: Any, settings: TrainingSettings, optimiser: torch.optim.Optimizer
+    ) -> None:
         self.model: Any = network
         self.config, self.settings, self.optimiser = config, settings, optimiser
         self.average = {name: tensor.clone() for name, tensor in network.state_dict().items()}

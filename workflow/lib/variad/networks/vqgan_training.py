@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from variad.core.precision import autocast
 from variad.core.seeding import torch_generator, torch_seed
-from variad.networks.training import Trainer, TrainingCrops
+from variad.networks.training import Trainer, TrainingCrops, TrainingSettings
 from variad.networks.vqgan import VQGAN, VQGANConfig, nearest_codes
 
 CODES = "quantize.embedding.weight"
@@ -34,43 +34,30 @@ SMALL = VQGANConfig(
 
 
 @dataclass(frozen=True)
-class VqganTraining:
+class VqganTraining(TrainingSettings):
     """Settings of one training; the defaults made the weights that ship.
 
     Attributes:
-        steps, batch, crop: optimiser steps, crops in a step, side of a crop in pixels (divisible by the factor).
-        learning_rate, warm_up: AdamW's peak rate, reached after ``warm_up`` steps, then a cosine to zero.
+        crop: side of a crop in pixels, divisible by the network's factor.
         unquantised: first steps without codebook; after them k-means puts the codes among the latents.
         noise, power: in these steps noise that grows to this standard deviation is added to the latent, and ``power``
             times its mean square to the loss. Each channel then grows as far as the reconstruction needs it, so that
             Euclidean distance in the latent, which is all that the codebook sees, means something. Noise of full
-            strength from the first step on would drown colour before it is worth anything.
+            strength from the first step would drown colour before it is worth anything.
         decay: of the codebook's moving averages.
-        weight_average: decay of the averaged weights, which are the ones that are kept.
         colour_gain: the first layer's initial response to colour, over its response to brightness. Most of the images'
             variance is brightness; at 1 no colour reaches the codebook before the network has learned to do without.
-        grey: share of crops turned grey.
-        drawn, drawn_side: number of pictures that are drawn, and their side in pixels.
-        every: steps between snapshots, and between lines in the log.
-        seed: decides the initial weights and every crop.
     """
 
     steps: int = 5000
     batch: int = 8
+    every: int = 250
     crop: int = 96
-    learning_rate: float = 1e-3
-    warm_up: int = 100
     unquantised: int = 400
     noise: float = 0.25
     power: float = 0.01
     decay: float = 0.97
-    weight_average: float = 0.998
     colour_gain: float = 16.0
-    grey: float = 0.5
-    drawn: int = 240
-    drawn_side: int = 256
-    every: int = 250
-    seed: int = 0
 
 
 def train_vqgan(path: str | Path, config: VQGANConfig = SMALL, settings: VqganTraining | None = None) -> None:
@@ -82,6 +69,8 @@ def train_vqgan(path: str | Path, config: VQGANConfig = SMALL, settings: VqganTr
 
 class VqganTrainer(Trainer):
     """The state of a training, with the codebook's statistics."""
+
+    settings: VqganTraining
 
     def __init__(self, config: VQGANConfig, settings: VqganTraining) -> None:
         with torch.random.fork_rng(devices=[]):
