@@ -40,7 +40,7 @@ def test_maps_of_patch_description_networks_are_as_the_networks_have_them(name, 
 @pytest.mark.parametrize("name", LAYERS)
 def test_channels_and_strides_are_as_the_networks_have_them(name):
     if name == "efficientnet_lite0":
-        channels, strides = efficientnet_lite0.stage_channels(), efficientnet_lite0.stage_strides()
+        channels, strides = efficientnet_lite0.STAGE_CHANNELS, efficientnet_lite0.STAGE_STRIDES
         known = {layer: (channels[layer], strides[layer]) for layer in channels}
     else:
         with torch.device("meta"):

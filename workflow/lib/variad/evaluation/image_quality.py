@@ -15,13 +15,13 @@ from torchmetrics.functional.image import (
     structural_similarity_index_measure,
     visual_information_fidelity,
 )
-from torchmetrics.functional.image.lpips import _NoTrainLpips
 from tqdm import tqdm
 
 from variad.core.errors import UserError
 from variad.core.files import sha256
 from variad.core.images import Images
 from variad.downloads.catalogue import ALEXNET_SHA256
+from variad.networks.private_apis import untrained_lpips
 from variad.networks.weights import fill, load_checkpoint
 
 COMPARISONS = ("ssim", "psnr", "vif", "lpips")
@@ -89,9 +89,6 @@ def _lpips(images: Tensor, parents: Tensor, lpips: Any) -> Tensor:
 
 # The network of LPIPS (Zhang et al. 2018): AlexNet from a local file, its linear heads from torchmetrics.
 
-# the public functions fetch the backbone on their own and read it as a pickle
-
-
 FEATURES = "features."
 
 
@@ -109,7 +106,7 @@ def load_lpips(path: str | Path, expected_sha256: str = ALEXNET_SHA256) -> nn.Mo
     found = sha256(path)
     if not found.startswith(expected_sha256):
         raise UserError(f"{path}: expected a file whose sha256 begins with {expected_sha256}, found {found}.")
-    net: nn.Module = _NoTrainLpips(net="alex", pnet_rand=True)
+    net = untrained_lpips()
     convolutions = {name.removeprefix(FEATURES): value for name, value in state.items() if name.startswith(FEATURES)}
     slices = [part for name, part in net.net.named_children() if name.startswith("slice")]  # type: ignore[union-attr]
     # each slice keeps the numbers that its layers have in torchvision's network
