@@ -2,8 +2,8 @@
 
 One block splits the channels into a passive and an active half, moves the active half by a scale and a shift that a
 small network computes from the passive half and the condition, scales and shifts every channel, and permutes them
-(Real NVP; CFLOW-AD, equation 5 and its public code). Gradients are analytic: a fibre is so small that automatic
-differentiation would cost more than the arithmetic."""
+(Real NVP; CFLOW-AD, equation 5 and its public code). The condition is a sinusoidal code of the position (section 4.2).
+Gradients are analytic: a fibre is so small that automatic differentiation would cost more than the arithmetic."""
 
 import math
 from typing import NamedTuple
@@ -12,8 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import embedding_bag
 
-# the network's output is damped, so that a block starts near the identity
-_DAMPING = 0.1
+_DAMPING = 0.1  # of the network's output, so that a block starts near the identity
 
 
 class FlowShape(NamedTuple):
@@ -213,9 +212,6 @@ def log_likelihood(latents: Tensor, log_determinants: Tensor) -> Tensor:
     """Log-likelihood per channel under a standard normal prior, ``[N]``."""
     channels = latents.shape[1]
     return (log_determinants - 0.5 * latents.square().sum(dim=1)) / channels - 0.5 * math.log(2 * math.pi)
-
-
-# Sinusoidal codes of the positions of a feature map, the condition of a flow (CFLOW-AD, section 4.2).
 
 
 class PositionCodes:

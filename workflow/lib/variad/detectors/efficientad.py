@@ -16,15 +16,40 @@ from variad.core.images import Images
 from variad.core.precision import autocast
 from variad.detectors.efficientad_images import NONE, PenaltyImages, draw_jitter, jitter
 from variad.detectors.efficientad_networks import Batch, StudentAndAutoencoder
-from variad.detectors.interface import DetectorInput, Extractor, Scored
+from variad.detectors.interface import (
+    COUNT,
+    COUNT_OR_NULL,
+    PRECISIONS,
+    DetectorInput,
+    Extractor,
+    Range,
+    Scored,
+    check_settings,
+    is_number,
+)
 from variad.networks.backbones import PDN_LAYER
 from variad.networks.features import prepare, to_tensor
 from variad.networks.pdn import BORDER, NETWORKS, PDN, config_of, load_pdn, standardised
 from variad.networks.training import FusedAdam, Plateau, seeded
 from variad.networks.weights import load_weights, save_weights
 
-PRECISIONS = ("float32", "bfloat16")
 BORDERS = ("nearest", "zero")
+_AT_LEAST_0: Range = ("a number of at least 0", lambda value: is_number(value) and value >= 0)
+_PART: Range = ("a number in [0, 1)", lambda value: is_number(value) and 0 <= value < 1)
+_RANGES: dict[str, Range] = {
+    "steps": COUNT,
+    "batch": COUNT,
+    "views": COUNT_OR_NULL,
+    "patience": COUNT_OR_NULL,
+    "learning_rate": _AT_LEAST_0,
+    "weight_decay": _AT_LEAST_0,
+    "hard_features": _PART,
+    "held_out": _PART,
+    "border": (" or ".join(BORDERS), BORDERS.__contains__),
+    "precision": (" or ".join(PRECISIONS), PRECISIONS.__contains__),
+    "autoencoder": ("true or false", lambda value: isinstance(value, bool)),
+    "penalty": ("'photographs', 'none' or a folder", lambda value: isinstance(value, str)),
+}
 
 
 @dataclass(frozen=True)
@@ -63,34 +88,7 @@ class EfficientADSettings:
     patience: int | None = None
 
     def __post_init__(self) -> None:
-        for key in ("steps", "batch"):
-            _check(key, _is_count(getattr(self, key)), "a whole number of at least 1", getattr(self, key))
-        for key in ("views", "patience"):
-            value = getattr(self, key)
-            _check(key, value is None or _is_count(value), "null or a whole number of at least 1", value)
-        for key in ("learning_rate", "weight_decay"):
-            value = getattr(self, key)
-            _check(key, _is_number(value) and value >= 0, "a number of at least 0", value)
-        for key in ("hard_features", "held_out"):
-            value = getattr(self, key)
-            _check(key, _is_number(value) and 0 <= value < 1, "a number in [0, 1)", value)
-        for key, known in (("border", BORDERS), ("precision", PRECISIONS)):
-            _check(key, getattr(self, key) in known, " or ".join(known), getattr(self, key))
-        _check("autoencoder", isinstance(self.autoencoder, bool), "true or false", self.autoencoder)
-        _check("penalty", isinstance(self.penalty, str), "'photographs', 'none' or a folder", self.penalty)
-
-
-def _check(key: str, good: bool, expected: str, found: Any) -> None:
-    if not good:
-        raise UserError(f"efficientad.{key}: expected {expected}, found {found!r}.")
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
-
-
-def _is_count(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
+        check_settings("efficientad", asdict(self), _RANGES)
 
 
 # Bringing two anomaly maps to one scale by quantiles of normal images (EfficientAD, section 3.3).
