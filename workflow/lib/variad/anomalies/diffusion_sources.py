@@ -1,30 +1,19 @@
-"""Anomalies that a diffusion model makes, of all runs, and the directions that they need."""
+"""Anomalies that a diffusion model makes, of all runs."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from variad.anomalies.anomaly_file import Anomaly, NamedImages, Strengths
-from variad.anomalies.ddim import timesteps
-from variad.anomalies.direction import (
-    Direction,
-    DirectionSettings,
-    Texts,
-    learn_direction,
-    learning_times,
-    read_directions,
-    waypoints,
-)
-from variad.anomalies.inversions import Inversions, read_inversions, resize_all
+from variad.anomalies.direction import read_directions
+from variad.anomalies.inversions import read_inversions, resize_all
 from variad.anomalies.style_mix import Mixer, MixSettings, SeedOf, make_mixes
-from variad.anomalies.text_edit import Editor, make_edits, plan_edits, texts_of_run
+from variad.anomalies.text_edit import Editor, make_edits, plan_edits
 from variad.core.errors import UserError
 from variad.datasets.sampling import Support, control_image_ids
 from variad.networks.diffusion_models import DiffusionModel
-from variad.networks.encoders import ImageTextEncoder
 
 
 def make_with_diffusion(
@@ -66,36 +55,3 @@ def make_with_diffusion(
         runs, strengths = make_edits(editor, plans, learned, degrees, side)
     names = control_image_ids(dict(support))
     return runs, NamedImages(names, resize_all(known.regenerated_of(names), side)), strengths
-
-
-def learn_directions(
-    source: Mapping[str, Any],
-    support: Mapping[int, Support],
-    model: DiffusionModel,
-    encoder: ImageTextEncoder,
-    inversions: Inversions,
-    source_text: str,
-    generator_of: Callable[[int, str], torch.Generator],
-) -> dict[int, dict[str, Direction]]:
-    """Directions by run and text, each learned from that run's seeds alone.
-
-    Args:
-        source: keys of ``anomaly_sources.<name>``.
-        source_text: what the images show, for ``loss: directional``.
-        generator_of: the random generator of a run and text.
-    """
-    at = learning_times(timesteps(model, inversions.steps), source["t_edit"], source["learning_steps"])
-    if not at:
-        raise UserError(f"config key t_edit: expected a time step that is passed, found {source['t_edit']}.")
-    settings = DirectionSettings(**{key: source[key] for key in ("iterations", "learning_rate", "keep", "per_step")})
-    described = encoder.encode_text([source_text])[0] if source["loss"] == "directional" else None
-    learned: dict[int, dict[str, Direction]] = {}
-    for run, sets in support.items():
-        points = waypoints(model, inversions.noise_of(sets.seeds), inversions.steps, at, source["batch_size"])
-        texts = texts_of_run(source["texts"], run, source["texts_per_run"])
-        embedded = encoder.encode_text(texts)
-        learned[run] = {
-            text: learn_direction(model, encoder, points, Texts(target, described), settings, generator_of(run, text))
-            for text, target in zip(texts, embedded, strict=True)
-        }
-    return learned

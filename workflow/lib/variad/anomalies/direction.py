@@ -7,9 +7,10 @@ unedited generation, so that they are computed once. The direction is optimised 
 it, which is the lesser of Asyrp's two forms."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import safe_open
@@ -17,52 +18,15 @@ from safetensors.torch import save_file
 from torch import Tensor
 from torch.nn import functional
 
-from variad.anomalies.ddim import ScaledDirection, predicted_image, recorder, trajectory
+from variad.anomalies.ddim import ScaledDirection, predicted_image, recorder, timesteps, trajectory
+from variad.anomalies.inversions import Inversions
 from variad.core.errors import UserError
 from variad.core.files import writing
+from variad.datasets.sampling import Support
 from variad.networks.diffusion_models import DiffusionModel
 from variad.networks.encoders import ImageTextEncoder
 
 FIRST_SIZE = 0.01  # of the bottleneck's root mean square: at no edit at all the loss has no gradient
-
-
-@dataclass(frozen=True)
-class Waypoint:
-    """One time step of a generation.
-
-    Attributes:
-        t: the time step.
-        x: noisy images ``[B, 3, R, R]``.
-        predicted: the images that the model sees in them, ``[B, 3, R, R]``, about [-1, 1].
-    """
-
-    t: int
-    x: Tensor
-    predicted: Tensor
-
-
-def learning_times(times: Sequence[int], t_edit: int, count: int) -> list[int]:
-    """At most ``count`` of the time steps of ``t_edit`` and above, evenly spread, noisiest first."""
-    edited = [t for t in times if t >= t_edit]
-    places = torch.linspace(0, len(edited) - 1, min(count, len(edited))).round().long()
-    return [edited[place] for place in places.tolist()]
-
-
-@torch.no_grad()
-def waypoints(model: DiffusionModel, x_T: Tensor, steps: int, at: Sequence[int], batch_size: int) -> list[Waypoint]:
-    """The unedited generation from ``x_T`` ``[B, 3, R, R]`` at the time steps ``at``, noisiest first, on the CPU.
-
-    Args:
-        steps: DDIM steps of the whole generation; ``at`` are among its time steps.
-    """
-    seen: dict[int, list[tuple[Tensor, Tensor]]] = {t: [] for t in at}
-    for noise in x_T.split(batch_size):
-        for t, x, epsilon in trajectory(model, noise, steps):
-            if t in seen:
-                seen[t].append((x.cpu(), predicted_image(model, x, epsilon, t).cpu()))
-            if t == min(at):
-                break
-    return [Waypoint(t, *(torch.cat(part) for part in zip(*seen[t], strict=True))) for t in at]
 
 
 @dataclass(frozen=True)
@@ -103,6 +67,83 @@ class Direction:
     delta_h: Tensor
     times: list[int]
     losses: list[float]
+
+
+def learn_directions(
+    source: Mapping[str, Any],
+    support: Mapping[int, Support],
+    model: DiffusionModel,
+    encoder: ImageTextEncoder,
+    inversions: Inversions,
+    source_text: str,
+    generator_of: Callable[[int, str], torch.Generator],
+) -> dict[int, dict[str, Direction]]:
+    """Directions by run and text, each learned from that run's seeds alone.
+
+    Args:
+        source: keys of ``anomaly_sources.<name>``.
+        source_text: what the images show, for ``loss: directional``.
+        generator_of: the random generator of a run and text.
+    """
+    at = learning_times(timesteps(model, inversions.steps), source["t_edit"], source["learning_steps"])
+    if not at:
+        raise UserError(f"config key t_edit: expected a time step that is passed, found {source['t_edit']}.")
+    settings = DirectionSettings(**{key: source[key] for key in ("iterations", "learning_rate", "keep", "per_step")})
+    described = encoder.encode_text([source_text])[0] if source["loss"] == "directional" else None
+    learned: dict[int, dict[str, Direction]] = {}
+    for run, sets in support.items():
+        points = waypoints(model, inversions.noise_of(sets.seeds), inversions.steps, at, source["batch_size"])
+        texts = texts_of_run(source["texts"], run, source["texts_per_run"])
+        embedded = encoder.encode_text(texts)
+        learned[run] = {
+            text: learn_direction(model, encoder, points, Texts(target, described), settings, generator_of(run, text))
+            for text, target in zip(texts, embedded, strict=True)
+        }
+    return learned
+
+
+def texts_of_run(texts: Sequence[str], run: int, count: int) -> list[str]:
+    """``count`` texts, the runs taking turns through the list."""
+    return list(dict.fromkeys(texts[(run * count + place) % len(texts)] for place in range(count)))
+
+
+def learning_times(times: Sequence[int], t_edit: int, count: int) -> list[int]:
+    """At most ``count`` of the time steps of ``t_edit`` and above, evenly spread, noisiest first."""
+    edited = [t for t in times if t >= t_edit]
+    places = torch.linspace(0, len(edited) - 1, min(count, len(edited))).round().long()
+    return [edited[place] for place in places.tolist()]
+
+
+@dataclass(frozen=True)
+class Waypoint:
+    """One time step of a generation.
+
+    Attributes:
+        t: the time step.
+        x: noisy images ``[B, 3, R, R]``.
+        predicted: the images that the model sees in them, ``[B, 3, R, R]``, about [-1, 1].
+    """
+
+    t: int
+    x: Tensor
+    predicted: Tensor
+
+
+@torch.no_grad()
+def waypoints(model: DiffusionModel, x_T: Tensor, steps: int, at: Sequence[int], batch_size: int) -> list[Waypoint]:
+    """The unedited generation from ``x_T`` ``[B, 3, R, R]`` at the time steps ``at``, noisiest first, on the CPU.
+
+    Args:
+        steps: DDIM steps of the whole generation; ``at`` are among its time steps.
+    """
+    seen: dict[int, list[tuple[Tensor, Tensor]]] = {t: [] for t in at}
+    for noise in x_T.split(batch_size):
+        for t, x, epsilon in trajectory(model, noise, steps):
+            if t in seen:
+                seen[t].append((x.cpu(), predicted_image(model, x, epsilon, t).cpu()))
+            if t == min(at):
+                break
+    return [Waypoint(t, *(torch.cat(part) for part in zip(*seen[t], strict=True))) for t in at]
 
 
 def learn_direction(

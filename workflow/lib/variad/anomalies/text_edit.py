@@ -73,11 +73,6 @@ def plan_edits(
     return [Edit(seed, text, alpha) for seed, text in order for alpha in strengths][:count]
 
 
-def texts_of_run(texts: Sequence[str], run: int, count: int) -> list[str]:
-    """``count`` texts, the runs taking turns through the list."""
-    return list(dict.fromkeys(texts[(run * count + place) % len(texts)] for place in range(count)))
-
-
 class Editor:
     """Edits images of one category."""
 

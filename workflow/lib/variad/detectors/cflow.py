@@ -114,8 +114,12 @@ class CFlow:
             seeded(generator) as own,
         ):
             for layer, maps in training.features.items():
-                shape = self._shape(layer, maps.shape[3])
-                self.layers[layer] = LayerFlow.train(self._tensor(maps), shape, self.schedule, own, bar.update)
+                given, shape = self._tensor(maps), self._shape(layer, maps.shape[3])
+                codes = PositionCodes(maps.shape[1], maps.shape[2], shape.condition, given.device)
+                trained = FlowTraining(given.flatten(0, 2), codes, shape, self.schedule, own).run(bar.update)
+                flow = ConditionalFlow(shape, trained.weights, trained.permutations)
+                self.layers[layer] = found = LayerFlow(flow, codes, torch.zeros(()))
+                found.peak = found.log_likelihood(given).max().double()
 
     @torch.inference_mode()
     def score(self, images: DetectorInput) -> Scored:
@@ -217,6 +221,7 @@ class FlowSchedule:
         return self.learning_rate * (0.001 + 0.999 * (1 + math.cos(math.pi * part)) / 2)
 
 
+@dataclass
 class LayerFlow:
     """A trained flow on a fixed grid of positions.
 
@@ -225,25 +230,9 @@ class LayerFlow:
             different layers comparable.
     """
 
-    def __init__(self, flow: ConditionalFlow, codes: PositionCodes, peak: Tensor) -> None:
-        self.flow, self.codes, self.peak = flow, codes, peak
-
-    @classmethod
-    def train(
-        cls,
-        maps: Tensor,
-        shape: FlowShape,
-        schedule: FlowSchedule,
-        generator: torch.Generator,
-        after_epoch: Callable[[], object],
-    ) -> Self:
-        """Maximum likelihood on feature maps ``[N, h, w, C]``."""
-        codes = PositionCodes(maps.shape[1], maps.shape[2], shape.condition, maps.device)
-        trained = FlowTraining(maps.flatten(0, 2), codes, shape, schedule, generator).run(after_epoch)
-        flow = ConditionalFlow(shape, trained.weights, trained.permutations)
-        found = cls(flow, codes, torch.zeros(()))
-        found.peak = found.log_likelihood(maps).max().double()
-        return found
+    flow: ConditionalFlow
+    codes: PositionCodes
+    peak: Tensor
 
     def log_likelihood(self, maps: Tensor) -> Tensor:
         """Log-likelihood per channel of every position of feature maps ``[N, h, w, C]``: ``[N, h, w]``."""

@@ -49,16 +49,7 @@ class Parameters:
     """
 
     def __init__(self, shape: FlowShape, flat: Tensor) -> None:
-        blocks, width = shape.blocks, shape.blocks * shape.hidden
-        sizes = (
-            (shape.condition, width),
-            (width,),
-            (blocks, shape.passive, shape.hidden),
-            (blocks, shape.hidden, 2 * shape.active),
-            (blocks, 2 * shape.active),
-            (blocks, shape.channels),
-            (blocks, shape.channels),
-        )
+        sizes = self.sizes(shape)
         parts = flat.split([math.prod(size) for size in sizes])
         views = [part.view(size) for part, size in zip(parts, sizes, strict=True)]
         self.flat = flat
@@ -70,15 +61,16 @@ class Parameters:
         )
 
     @staticmethod
-    def count(shape: FlowShape) -> int:
-        """Length of the flat vector."""
-        network = (shape.passive + shape.condition + 1) * shape.hidden + (shape.hidden + 1) * 2 * shape.active
-        return shape.blocks * (network + 2 * shape.channels)
+    def sizes(shape: FlowShape) -> list[tuple[int, ...]]:
+        """Shapes of the parts, in the order of the flat vector."""
+        blocks, width, moved = shape.blocks, shape.blocks * shape.hidden, 2 * shape.active
+        networks = [(blocks, shape.passive, shape.hidden), (blocks, shape.hidden, moved), (blocks, moved)]
+        return [(shape.condition, width), (width,), *networks, *[(blocks, shape.channels)] * 2]
 
 
 def initial_parameters(shape: FlowShape, generator: torch.Generator) -> Parameters:
     """Networks as PyTorch initialises linear layers, channel scales of 1, offsets of 0."""
-    weights = Parameters(shape, torch.empty(Parameters.count(shape)))
+    weights = Parameters(shape, torch.empty(sum(map(math.prod, Parameters.sizes(shape)))))
     first = (shape.passive + shape.condition) ** -0.5
     for part in (weights.condition, weights.condition_bias, *weights.first):
         part.uniform_(-first, first, generator=generator)

@@ -166,13 +166,13 @@ class EfficientAD:
 
     def _maps(self, images: DetectorInput) -> Maps:
         """``StudentAndAutoencoder.maps``, ``[2, N, h, h]``; one image at a time, so that none depends on another."""
-        answers = StandardisedFeatures(self.mean, self.std)
         found = []
         with torch.inference_mode(), autocast(self.settings.precision, self.device):
             for row in range(len(_images(images))):
                 image = standardised(self._prepared(images, [row]))
                 features = torch.from_numpy(images.features[PDN_LAYER][row : row + 1]).to(self.device)
-                found.append(self.networks.maps(image, answers.of_features(features)))
+                answers = standardised_features(features, self.mean, self.std)
+                found.append(self.networks.maps(image, answers))
         return torch.cat(found, dim=1).cpu().numpy()
 
     def _prepared(self, images: DetectorInput, rows: list[int]) -> torch.Tensor:
@@ -254,27 +254,20 @@ class MapRange(NamedTuple):
         return np.asarray((maps - self.low) * (0.1 / spread if spread > 0 else 1.0), np.float32)
 
 
-class StandardisedFeatures:
-    """A teacher's cached features with standardised channels; the teacher itself is not needed.
+def standardised_features(features: Tensor, mean: Tensor, std: Tensor) -> Tensor:
+    """A teacher's own output ``[B, h, h, C]``, as it is cached, to ``[B, C, h, h]`` with standardised channels."""
+    return (features.permute(0, 3, 1, 2) - mean.view(1, -1, 1, 1)) / std.view(1, -1, 1, 1)
+
+
+class TeacherAnswers:
+    """A frozen teacher whose channels are standardised, for images that are not cached.
 
     Args:
         mean, std: ``[C]``, of the training images' features.
     """
 
-    def __init__(self, mean: Tensor, std: Tensor) -> None:
-        self.mean, self.std = mean.view(1, -1, 1, 1), std.view(1, -1, 1, 1)
-
-    def of_features(self, features: Tensor) -> Tensor:
-        """From the teacher's own output ``[B, h, h, C]``, as it is cached, to ``[B, C, h, h]``."""
-        return (features.permute(0, 3, 1, 2) - self.mean) / self.std
-
-
-class TeacherAnswers(StandardisedFeatures):
-    """A frozen teacher that also answers to images which are not cached; ``mean`` and ``std`` as above."""
-
     def __init__(self, teacher: PDN, mean: Tensor, std: Tensor) -> None:
-        super().__init__(mean, std)
-        self.teacher = teacher
+        self.teacher, self.mean, self.std = teacher, mean.view(1, -1, 1, 1), std.view(1, -1, 1, 1)
 
     @torch.no_grad()
     def of_images(self, images: Tensor) -> Tensor:
@@ -340,7 +333,7 @@ class EfficientADTraining:
             chosen = rows[start : start + size]
             yield Batch(
                 standardised(_channels_last(self.images[chosen])),
-                self.answers.of_features(self.features[chosen]),
+                standardised_features(self.features[chosen], self.answers.mean, self.answers.std),
                 *self._views_of(chosen),
                 self._penalty(size),
             )

@@ -262,36 +262,27 @@ def write_quality(path: str | Path, weights: str | Path, settings: TeacherSettin
     report = {
         "sha256": sha256(weights),
         "settings": asdict(settings),
-        "agreement": {name: asdict(agreement(network, target, given)) for name, given in batches.items()},
+        "agreement": {name: agreement(network, target, given) for name, given in batches.items()},
         "elpv_mono_patchcore_auroc": {name: defect_auroc(one, "mono", cells) for name, one in backbones.items()},
     }
     with writing(path) as temporary:
         temporary.write_text(json.dumps(report, indent=2) + "\n", "utf-8")
 
 
-@dataclass(frozen=True)
-class Agreement:
-    """Of a network with its target, over all positions of ``crops`` crops.
-
-    Attributes:
-        explained: part of the target's variance, 1 - squared error / variance about each channel's mean, rounded.
-        cosine: mean over positions, rounded.
-    """
-
-    crops: int
-    explained: float
-    cosine: float
-
-
 @torch.no_grad()
-def agreement(network: nn.Module, target: DistillationTarget, batches: Sequence[Tensor]) -> Agreement:
-    """Compare on batches of RGB images ``[B, 3, S, S]`` in [0, 1]."""
+def agreement(network: nn.Module, target: DistillationTarget, batches: Sequence[Tensor]) -> dict[str, float]:
+    """Compare a network with its target at all positions of RGB images ``[B, 3, S, S]`` in [0, 1].
+
+    Returns:
+        ``crops``, how many; ``explained``, part of the target's variance: 1 - squared error / variance about each
+        channel's mean; ``cosine``, mean over positions.
+    """
     wanted = torch.cat([target(batch) for batch in batches]).transpose(0, 1).flatten(1)
     found = torch.cat([network(standardised(batch)) for batch in batches]).transpose(0, 1).flatten(1)
     variance = (wanted - wanted.mean(1, keepdim=True)).square().sum()
     explained = 1 - float((found - wanted).square().sum() / variance)
-    cosine = functional.cosine_similarity(found, wanted, dim=0).mean()
-    return Agreement(sum(map(len, batches)), round(explained, 4), round(float(cosine), 4))
+    cosine = float(functional.cosine_similarity(found, wanted, dim=0).mean())
+    return {"crops": sum(map(len, batches)), "explained": round(explained, 4), "cosine": round(cosine, 4)}
 
 
 def held_out_crops(side: int, count: int, seed: int) -> dict[str, Tensor]:

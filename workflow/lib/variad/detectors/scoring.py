@@ -46,11 +46,6 @@ class TestSet:
         """Names of the images, in the manifest's order."""
         return list(self.rows["image_id"])
 
-    @property
-    def sizes(self) -> list[tuple[int, int]]:
-        """Original ``(height, width)`` of each image."""
-        return [(int(h), int(w)) for h, w in zip(self.rows["height"], self.rows["width"], strict=True)]
-
 
 def score_images(detector: Detector, test: TestSet) -> Scored:
     """Score every image, in batches of features; only scores and patch maps stay in memory."""
@@ -67,8 +62,9 @@ def score_images(detector: Detector, test: TestSet) -> Scored:
 
 def full_size_maps(scored: Scored, test: TestSet, sigma: float) -> Iterator[tuple[str, AnomalyMap]]:
     """(image_id, anomaly map at the image's own size), one at a time, float32; ``sigma`` as in ``MapSize``."""
-    for name, patch_map, (height, width) in zip(test.image_ids, scored.maps, test.sizes, strict=True):
-        yield name, full_size_map(patch_map, MapSize(height, width, test.resolution, test.crop, sigma))
+    rows = zip(test.image_ids, test.rows["height"], test.rows["width"], scored.maps, strict=True)
+    for name, height, width, patch_map in rows:
+        yield name, full_size_map(patch_map, MapSize(int(height), int(width), test.resolution, test.crop, sigma))
 
 
 def score_run(
