@@ -177,7 +177,7 @@ class ConditionalFlow:
 
     def _block_backward(self, block: int, tape: BlockTape, moved: Tensor, pull: Tensor, into: Parameters) -> Tensor:
         """Gradient of a block's input from that of its output before permutation, ``moved``."""
-        kept, shift = moved.split([self.shape.passive, self.shape.active], dim=1)
+        passive, shift = moved.split([self.shape.passive, self.shape.active], dim=1)
         log_scale = torch.addcmul(pull, shift, tape.grown, value=self.shape.clamp)
         log_scale = torch.ops.aten.tanh_backward(log_scale, tape.squashed)
         output = torch.cat([log_scale, shift], dim=1).mul_(_DAMPING)
@@ -190,7 +190,7 @@ class ConditionalFlow:
         if block == 0:
             return moved  # nobody asks for the gradient of the features
         network = hidden @ self._low.first_transposed[block]
-        return torch.cat([network + kept, shift * tape.growth], dim=1)
+        return torch.cat([network + passive, shift * tape.growth], dim=1)
 
 
 def _product(left: Tensor, right: Tensor, out: Tensor) -> None:

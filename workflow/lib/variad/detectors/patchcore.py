@@ -252,10 +252,10 @@ class BankSearch:
         # float32 is enough: any orthonormal basis gives true bounds, the best one only tighter ones
         variance, directions = np.linalg.eigh((rounded.T @ rounded).astype(np.float64))
         spanned = variance[::-1].cumsum() / max(variance.sum(), np.finfo(float).tiny)
-        kept = max(FEWEST, int(np.searchsorted(spanned, VARIANCE)) + 1)
-        if kept > MOST * bank.shape[1]:
+        count = max(FEWEST, int(np.searchsorted(spanned, VARIANCE)) + 1)
+        if count > MOST * bank.shape[1]:
             return
-        self._basis = np.ascontiguousarray(directions[:, : -kept - 1 : -1])
+        self._basis = np.ascontiguousarray(directions[:, : -count - 1 : -1])
         short, squares = self._described(bank)
         self._place = short[:, 0].argsort(kind="stable")
         self._first = short[self._place, 0]
@@ -265,7 +265,7 @@ class BankSearch:
         self._sample = np.ascontiguousarray(self._stored[::_SAMPLE])
 
     def _described(self, vectors: Vectors) -> tuple[Wide, Wide]:
-        """(Px, r(x), 1), ``[N, kept + 2]``, and |x|^2, ``[N]``, of vectors less the bank's mean."""
+        """(Px, r(x), 1), ``[N, dimensions of the basis + 2]``, and |x|^2, ``[N]``, of vectors less the bank's mean."""
         assert self._basis is not None
         centred = vectors - self._centre
         inside = centred @ self._basis
