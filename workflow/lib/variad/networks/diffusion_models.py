@@ -70,7 +70,7 @@ class DiffusionModel:
         """Number of time steps T of the training."""
         return len(self.alphas_cumprod)
 
-    def kept(self, t: int) -> float:
+    def alpha_cumprod(self, t: int) -> float:
         """The cumulative product at ``t``: the share of an image's power that noising keeps; 1 for ``t < 0``."""
         return float(self.alphas_cumprod[t]) if t >= 0 else 1.0
 
