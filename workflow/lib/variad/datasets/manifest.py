@@ -1,4 +1,4 @@
-"""The manifest of a category: one row an image, in the order of everything that follows."""
+"""A category's images as everything that follows knows them: listed in a manifest, packed into one HDF5 file."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -14,6 +14,9 @@ from variad.core.images import is_16_bit, mask_files, read_image, read_mask, rea
 from variad.datasets.adapters import Dataset, Entry
 from variad.datasets.masks import Saturation, read_defect, write_defects
 
+PERCENTILES = (0.1, 99.9)  # of 16-bit training normals: what becomes 0 and 255
+FULL_RANGE = (0.0, 65535.0)
+
 
 def index_category(dataset: Dataset, category: str) -> pd.DataFrame:
     """Rows of the schema ``manifest`` for every image of a category.
@@ -21,17 +24,25 @@ def index_category(dataset: Dataset, category: str) -> pd.DataFrame:
     Headers are read and files are hashed; whether pixels can be decoded shows when they are packed.
 
     Raises:
-        UserError: the category is unknown or has no training images, a file is no image, or a mask has another size
-            than its image.
+        UserError: the category is unknown or has no training images, two images have one name, a file is no image, or a
+            mask has another size than its image.
     """
-    root = dataset.root
-    return pd.DataFrame([_row(root, category, entry) for entry in dataset.entries(category)])
+    entries = dataset.entries(category)
+    names = pd.Series([entry.image_id for entry in entries], dtype=object)
+    twice = names[names.duplicated()]
+    if len(twice):
+        raise UserError(
+            f"{dataset.root}: expected each image of '{category}' under a name of its own, found {twice.iloc[0]} twice."
+        )
+    if not any(entry.split == "train" for entry in entries):
+        raise UserError(f"{dataset.root}: expected training images of category '{category}', found none.")
+    return pd.DataFrame([_row(dataset.root, category, entry) for entry in entries])
 
 
 def _row(root: Path, category: str, entry: Entry) -> dict[str, str | int | None]:
     height, width = read_size(root / entry.image_path)
     for file in mask_files(root / entry.mask_path) if entry.mask_path is not None else []:
-        check_mask_size(file, read_size(file), (height, width))
+        _check_mask_size(file, read_size(file), (height, width))
     return {
         "image_id": entry.image_id,
         "category": category,
@@ -44,21 +55,6 @@ def _row(root: Path, category: str, entry: Entry) -> dict[str, str | int | None]
         "width": width,
         "sha256": sha256(root / entry.image_path),
     }
-
-
-def check_mask_size(path: Path, found: tuple[int, ...], expected: tuple[int, ...]) -> None:
-    """Raise a ``UserError`` that names both sizes (height, width) if a mask's size is not its image's."""
-    if found != expected:
-        raise UserError(
-            f"{path}: expected a mask of its image's size, {expected[0]} x {expected[1]} px (height x width), "
-            f"found {found[0]} x {found[1]}."
-        )
-
-
-# Packing a category's images into one HDF5 file: 8-bit RGB at one size, masks at their original size.
-
-PERCENTILES = (0.1, 99.9)
-FULL_RANGE = (0.0, 65535.0)
 
 
 def pack_category(
@@ -110,8 +106,9 @@ def _scale(manifest: pd.DataFrame, files: list[Path]) -> tuple[float, float] | N
     deep = [is_16_bit(file) for file in files]
     if not any(deep):
         return None
-    train = (manifest["split"] == "train").tolist()
-    normals = [file for file, wide, trains in zip(files, deep, train, strict=True) if wide and trains]
+    normals = [
+        file for file, wide, split in zip(files, deep, manifest["split"], strict=True) if wide and split == "train"
+    ]
     return percentiles(read_image(file).astype(np.uint16) for file in normals) if normals else FULL_RANGE
 
 
@@ -130,7 +127,7 @@ def _pack_masks(packed: h5py.File, manifest: pd.DataFrame, root: Path) -> None:
     for image_id, name, height, width in zip(*(manifest[column] for column in columns), strict=True):
         if name:
             mask = read_mask(root / name)
-            check_mask_size(root / name, mask.shape, (height, width))
+            _check_mask_size(root / name, mask.shape, (height, width))
             masks.create_dataset(image_id, data=mask, compression="gzip", compression_opts=1)
 
 
@@ -139,3 +136,11 @@ def _pack_defects(packed: h5py.File, manifest: pd.DataFrame, root: Path, saturat
         if name:
             defects = [read_defect(file, saturations) for file in mask_files(root / name)]
             write_defects(packed, image_id, np.stack([mask for mask, _ in defects]), [area for _, area in defects])
+
+
+def _check_mask_size(path: Path, found: tuple[int, ...], expected: tuple[int, ...]) -> None:
+    if found != expected:
+        raise UserError(
+            f"{path}: expected a mask of its image's size, {expected[0]} x {expected[1]} px (height x width), "
+            f"found {found[0]} x {found[1]}."
+        )
