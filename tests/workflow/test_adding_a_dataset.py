@@ -63,6 +63,6 @@ def test_a_data_set_of_a_users_own(study, tmp_path):
 
 def test_a_mistake_is_seen_before_anything_runs(study, tmp_path):
     study.write_text(study.read_text().replace("table: lids.csv", "tabel: lids.csv"))
-    said = snakemake(tmp_path, "--dry-run", config=study).stderr
+    done = snakemake(tmp_path, "--dry-run", config=study)
     expected = "expected a class whose settings are table, found 'tabel' among the settings."
-    assert f"config key datasets.listed.adapter: {expected}" in said
+    assert f"config key datasets.listed.adapter: {expected}" in done.stderr + done.stdout

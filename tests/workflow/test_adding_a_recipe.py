@@ -10,6 +10,7 @@ from variad.generation.added import read_added
 
 from .documents import blocks
 from .running import TINY, planned, succeed
+from .test_dag import in_place
 
 SETS = ["original", "noisy", "far"]
 
@@ -17,6 +18,7 @@ SETS = ["original", "noisy", "far"]
 @pytest.fixture
 def study(tmp_path):
     """The tiny study with the document's recipes, on one category."""
+    in_place(tmp_path)
     config = yaml.safe_load(TINY.read_text()) | yaml.safe_load(blocks("adding_a_recipe", "yaml")[0])
     del config["datasets"]["textures"]
     config["predict"] = {"scenario": "one_shot", "training_set": "noisy", "detector": "patchcore"}

@@ -1,7 +1,8 @@
 """Paired bootstrap of metrics over test images and runs.
 
 Each draw picks test images (as many normal and as many anomalous ones as there are) and runs, both with replacement.
-Training sets that share a resample are paired: their metrics can be subtracted draw by draw."""
+Training sets that share a resample are paired: their metrics can be subtracted draw by draw.
+"""
 
 from dataclasses import dataclass
 from typing import Any
@@ -75,6 +76,8 @@ def pixel_auroc_draws(histograms: list[tuple[Array, Array]], drawn: Resample) ->
 
 
 def interval(draws: Array, level: float = LEVEL) -> tuple[float, float]:
-    """Percentile interval of draws ``[D]``."""
+    """Percentile interval of draws ``[D]``; NaN where there are none."""
+    if not draws.size:
+        return float("nan"), float("nan")
     low, high = np.quantile(draws, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)

@@ -1,4 +1,4 @@
-"""The table of metrics of one cell: one data set, category, scenario, training set and detector."""
+"""One cell of a study: a data set, category, scenario, training set and detector, its metrics and their draws."""
 
 import logging
 from collections.abc import Sequence
@@ -17,6 +17,8 @@ from variad.evaluation.bootstrap import Resample, image_metric_draws, pixel_auro
 from variad.evaluation.pixel import read_pixel_histograms
 from variad.evaluation.ranking import IMAGE_METRICS
 from variad.evaluation.spro import image_auroc_by_type
+
+Array = NDArray[Any]
 
 _log = logging.getLogger(__name__)
 
@@ -45,24 +47,13 @@ def evaluate_cell(scores: pd.DataFrame, pixel_metrics: pd.DataFrame, cell: dict[
         )
     if scores["label"].nunique() < 2:
         _log.info("test images have one label only: no image metrics")
-    rows = [
-        {"run": run, "metric": metric, "value": value}
-        for run, group in scores.groupby("run")
-        if group["label"].nunique() == 2
-        for metric, value in _image_metrics(group).items()
-    ]
+    rows = []
+    for run, group in scores.groupby("run"):
+        if group["label"].nunique() == 2:
+            found = {metric: function(group["score"], group["label"]) for metric, function in IMAGE_METRICS.items()}
+            rows += [(run, metric, value) for metric, value in (found | image_auroc_by_type(group)).items()]
     table = pd.concat([pd.DataFrame(rows, columns=["run", "metric", "value"]), pixel_metrics], ignore_index=True)
     return table.assign(**cell)
-
-
-def _image_metrics(scores: pd.DataFrame) -> dict[str, float]:
-    found = {metric: function(scores["score"], scores["label"]) for metric, function in IMAGE_METRICS.items()}
-    return found | image_auroc_by_type(scores)
-
-
-# One cell of a study: a data set, category, scenario, training set and detector, with its tables.
-
-Array = NDArray[Any]
 
 
 @dataclass(frozen=True)
