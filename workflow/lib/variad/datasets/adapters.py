@@ -73,12 +73,10 @@ class Entry:
 
 
 class Dataset(Protocol):
-    """A data set whose files lie below ``root``."""
+    """A data set whose files lie below ``root``, the folder that paths are relative to."""
 
     @property
-    def root(self) -> Path:
-        """The folder that paths are relative to."""
-        ...
+    def root(self) -> Path: ...
 
     def entries(self, category: str) -> list[Entry]:
         """Every image of a category: train, test, unlabelled, in a fixed order.

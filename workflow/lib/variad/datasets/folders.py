@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 
 from variad.core.errors import UserError
 from variad.datasets.adapters import Entry, Split, category_folder, expected_images, images_by_stem, subfolders
-from variad.datasets.masks import NAME, Saturation, read_saturations
+from variad.datasets.masks import DEFECTS_CONFIG, Saturation, read_saturations
 
 # the group of each category: the first document's tables 6 to 13, and the caption of its table 14
 MVTEC_AD_GROUPS = {
@@ -258,7 +258,7 @@ class MvtecLoco:
 
     def saturations(self, category: str) -> dict[int, Saturation]:
         """The saturation of each kind of defect, by the pixel value of its masks."""
-        return read_saturations(self._home(category) / NAME)
+        return read_saturations(self._home(category) / DEFECTS_CONFIG)
 
     def _home(self, category: str) -> Path:
         return category_folder(self.root, category, LOCO_CATEGORIES, "mvtec_loco")

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from variad.core.errors import UserError
 from variad.core.images import read_image
 
-NAME = "defects_config.json"
+DEFECTS_CONFIG = "defects_config.json"
 
 _KINDS: dict[str, type | tuple[type, ...]] = {
     "defect_name": str,
@@ -83,7 +83,7 @@ def read_defect(path: Path, saturations: Mapping[int, Saturation]) -> tuple[NDAr
         raise UserError(f"{path}: expected a grey mask with 0 and one value for its defect, found {found}.")
     if values[0] not in saturations:
         known = ", ".join(map(str, sorted(saturations)))
-        raise UserError(f"{path}: expected a pixel value that {NAME} lists ({known}), found {values[0]}.")
+        raise UserError(f"{path}: expected a pixel value that {DEFECTS_CONFIG} lists ({known}), found {values[0]}.")
     mask = np.where(raw > 0, 255, 0).astype(np.uint8)
     return mask, saturations[values[0]].area(int(np.count_nonzero(mask)))
 

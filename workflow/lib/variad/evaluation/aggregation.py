@@ -4,7 +4,7 @@ Published values stand beside ours only for the paper's two training sets, and a
 """
 
 from collections.abc import Iterable, Mapping, Sequence, Set
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -47,8 +47,8 @@ class SummaryRow:
     metric: str
     runs: tuple[int, ...]
     values: Array
-    gain: float
-    gain_draws: Array
+    gain: float = float("nan")
+    gain_draws: Array = field(default_factory=lambda: np.zeros(0))
 
     def mean(self, runs: Iterable[int]) -> float:
         """Of the values in some of its runs."""
@@ -88,27 +88,20 @@ def _compared_rows(cells: Sequence[Cell], seed: int, draws: int) -> list[Summary
         check_paired(cell, baseline)
         drawn = metric_draws(cell, seed, draws)
         for row in _plain_rows(cell):
-            gain = row.mean(row.runs) - before[row.metric].mean(before[row.metric].runs)
-            has_interval = row.metric in drawn
-            gain_draws = drawn[row.metric] - drawn_before[row.metric] if has_interval else np.zeros(0)
-            rows.append(replace(row, gain=gain, gain_draws=gain_draws))
+            other, metric = before[row.metric], row.metric
+            gain_draws = drawn[metric] - drawn_before[metric] if metric in drawn else np.zeros(0)
+            rows.append(replace(row, gain=row.mean(row.runs) - other.mean(other.runs), gain_draws=gain_draws))
     return rows
 
 
 def _plain_rows(cell: Cell) -> list[SummaryRow]:
-    tables = {str(metric): table.sort_values("run") for metric, table in cell.metrics.groupby("metric", sort=False)}
-    runs = {metric: tuple(int(run) for run in table["run"]) for metric, table in tables.items()}
-    return [
-        SummaryRow(
-            **cell.key,
-            metric=metric,
-            runs=runs[metric],
-            values=table["value"].to_numpy(),
-            gain=np.nan,
-            gain_draws=np.zeros(0),
-        )
-        for metric, table in tables.items()
-    ]
+    key: dict[str, Any] = cell.key
+    rows = []
+    for metric, table in cell.metrics.groupby("metric", sort=False):
+        table = table.sort_values("run")
+        runs = tuple(int(run) for run in table["run"])
+        rows.append(SummaryRow(**key, metric=str(metric), runs=runs, values=table["value"].to_numpy()))
+    return rows
 
 
 def average_rows(rows: Sequence[SummaryRow], groups: Mapping[str, Mapping[str, str]] | None = None) -> list[SummaryRow]:

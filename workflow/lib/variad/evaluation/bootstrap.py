@@ -68,11 +68,8 @@ def pixel_auroc_draws(histograms: list[tuple[Array, Array]], drawn: Resample) ->
         histograms: positives and negatives ``[I, bins]`` of each run. With 1,024 quantiles as bins the value is within
             0.05 points of the exact one for usual masks, since only pixels of one bin count as tied.
     """
-    values = [
-        rank_histograms(drawn.images @ positives, drawn.images @ negatives).auroc()
-        for positives, negatives in histograms
-    ]
-    return drawn.mean_over_runs(np.stack(values))
+    rankings = [rank_histograms(drawn.images @ inside, drawn.images @ outside) for inside, outside in histograms]
+    return drawn.mean_over_runs(np.stack([ranking.auroc() for ranking in rankings]))
 
 
 def interval(draws: Array, level: float = LEVEL) -> tuple[float, float]:

@@ -87,10 +87,8 @@ def read_cells(metrics: Sequence[str], scores: Sequence[str], histograms: Sequen
         if table.empty:
             _log.info("%s has no metric and is left out", metric_path)
             continue
-        key = {name: str(table[name].iloc[0]) for name in CELL_KEY}
-        cells.append(
-            Cell(**key, metrics=table, scores=read_table(score_path, "scores"), histograms=Path(histogram_path))
-        )
+        key, read = {name: str(table[name].iloc[0]) for name in CELL_KEY}, read_table(score_path, "scores")
+        cells.append(Cell(**key, metrics=table, scores=read, histograms=Path(histogram_path)))
     return cells
 
 
@@ -107,7 +105,11 @@ def check_paired(cell: Cell, baseline: Cell) -> None:
             f"{where}: expected the runs of {baseline.training_set}, {list(theirs.index)}, found {list(ours.index)}."
         )
     complete = not (ours.isna().any(axis=None) or theirs.isna().any(axis=None))
-    if not complete or list(ours.columns) != list(theirs.columns) or _map_images(cell) != _map_images(baseline):
+    maps, their_maps = (
+        {run: found.image_id for run, found in read_pixel_histograms(one.histograms).items()}
+        for one in (cell, baseline)
+    )
+    if not complete or list(ours.columns) != list(theirs.columns) or maps != their_maps:
         raise UserError(f"{where}: expected the test images of {baseline.training_set} in every run, found others.")
 
 
@@ -135,7 +137,3 @@ def metric_draws(cell: Cell, seed: int, draws: int) -> dict[str, Array]:
 def _resample(cell: Cell, level: str, labels: Array, runs: int, seed: int, draws: int) -> Resample:
     key = ("bootstrap", level, cell.dataset, cell.category, cell.scenario, cell.detector)
     return resample(np.asarray(labels), runs, numpy_generator(seed, *key), draws)
-
-
-def _map_images(cell: Cell) -> dict[int, tuple[str, ...]]:
-    return {run: histograms.image_id for run, histograms in read_pixel_histograms(cell.histograms).items()}

@@ -127,22 +127,17 @@ def summarise_quality(
         tables: schema ``image_quality``.
         real: schema ``real_spread``, by data set and category.
     """
-    rows = []
+    rows: list[dict[str, Any]] = []
     for key, table in zip(keys, tables, strict=True):
         spread = real[key["dataset"], key["category"]]
         here = spread[spread["scenario"] == key["scenario"]]
-        means = {f"real_{name}": here[name].mean() for name in ("diversity", "novelty")}
-        rows.append({**key, **_summary(table[table["accepted"]]), **means})
+        accepted = table[table["accepted"]]
+        runs = accepted.assign(psnr=accepted["psnr"].replace(np.inf, np.nan)).groupby("run")[list(QUALITIES)].mean()
+        identical = np.isinf(accepted["psnr"]).mean() if len(accepted) else np.nan
+        rows.append({**key, "runs": len(runs), "images": len(accepted), "identical": identical})
+        rows[-1] |= {f"{name}_mean": runs[name].mean() for name in QUALITIES}
+        rows[-1] |= {f"{name}_std": runs[name].std(ddof=1) for name in QUALITIES}
+        rows[-1] |= {f"real_{name}": here[name].mean() for name in ("diversity", "novelty")}
     columns = [f"{name}_{of}" for name in QUALITIES for of in ("mean", "std")]
     columns = [*KEY, "runs", "images", "identical", *columns, "real_diversity", "real_novelty"]
     return pd.DataFrame(rows, columns=columns).round(DECIMALS)
-
-
-def _summary(table: pd.DataFrame) -> dict[str, float]:
-    finite = table.assign(psnr=table["psnr"].replace(np.inf, np.nan))
-    runs = finite.groupby("run")[list(QUALITIES)].mean()
-    found: dict[str, float] = {"runs": len(runs), "images": len(table)}
-    found["identical"] = float(np.isinf(table["psnr"]).mean()) if len(table) else np.nan
-    for name in QUALITIES:
-        found[f"{name}_mean"], found[f"{name}_std"] = float(runs[name].mean()), float(runs[name].std(ddof=1))
-    return found
