@@ -8,7 +8,7 @@ import pytest
 from sklearn.metrics import average_precision_score, precision_recall_curve, roc_auc_score
 
 from variad.core.errors import UserError
-from variad.evaluation.pixel import FPR_LIMIT, PixelPool, evaluate_maps, pixel_auroc, pixel_histograms
+from variad.evaluation.pixel import FPR_LIMIT, PixelPool, evaluate_maps, pixel_auroc
 from variad.evaluation.ranking import overlap_curve, rank_histograms
 
 
@@ -146,17 +146,18 @@ def test_evaluate_maps_gives_all_metrics_and_histograms():
     assert histograms.positives.sum(axis=1).tolist() == [mask.sum() for mask in masks]
     assert histograms.negatives.sum(axis=1).tolist() == [(~mask).sum() for mask in masks]
     for index, (anomaly_map, mask) in enumerate(zip(maps, masks, strict=True)):
-        positives, negatives = pixel_histograms(anomaly_map, mask, histograms.edges)
-        assert (positives == histograms.positives[index]).all()
-        assert (negatives == histograms.negatives[index]).all()
+        bins = [-np.inf, *histograms.edges, np.inf]
+        assert (np.histogram(anomaly_map[mask].astype(np.float32), bins)[0] == histograms.positives[index]).all()
+        assert (np.histogram(anomaly_map[~mask].astype(np.float32), bins)[0] == histograms.negatives[index]).all()
 
 
 def test_histogram_by_hand():
-    anomaly_map = np.array([[0.0, 1.0, 1.5], [2.0, 2.0, 9.0]])
-    mask = np.array([[0, 0, 255], [0, 255, 255]])
-    positives, negatives = pixel_histograms(anomaly_map, mask, np.array([1.0, 2.0]))
-    assert positives.tolist() == [0, 1, 2]
-    assert negatives.tolist() == [1, 1, 1]
+    pool = PixelPool()
+    pool.add("map", np.array([[0.0, 1.0, 1.5], [2.0, 2.0, 9.0]]), np.array([[0, 0, 255], [0, 255, 255]]))
+    histograms = pool.histograms(bins=3)  # edges at the values of ranks 2 and 4
+    assert histograms.edges.tolist() == [1.5, 2.0]
+    assert histograms.positives.tolist() == [[0, 1, 2]]
+    assert histograms.negatives.tolist() == [[2, 0, 1]]
 
 
 def test_histograms_reproduce_pixel_auroc():

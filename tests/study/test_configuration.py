@@ -279,6 +279,15 @@ WHOLE = [
         {"datasets": photos(adapter="flowers_102")},
         'datasets.mine.categories: expected "001" to "102", found \'lid\'',
     ),
+    (
+        {"datasets": photos(adapter="foldr")},
+        "datasets.mine.adapter: expected one of elpv, textures, folder, mvtec_ad, btad, mvtec_loco, visa, cub, "
+        "flowers_102, tiny_imagenet, class_folders, package_classes, or file.py:Class, found 'foldr'",
+    ),
+    (
+        {"datasets": photos(adapter="nowhere.py:Mine")},
+        "datasets.mine.adapter: expected one of elpv, .*, or file.py:Class, found 'nowhere.py:Mine'",
+    ),
     ({"datasets": photos(path=None)}, "datasets.mine.path: expected the data set's folder, found none"),
     (
         {"datasets": elpv(path="cells")},
@@ -446,7 +455,7 @@ def test_what_the_schema_knows_of_the_code_is_the_code_s():
     assert len(inspect.signature(ReverseDistillation).parameters["blocks"].default) == LEVELS
     categories = {name: part.get("enum") for name, part in parts["adapter_categories"].items()}
     known = {
-        "elpv": packaged.CATEGORIES,
+        "elpv": packaged.CELLS,
         "textures": textures.CATEGORIES,
         "mvtec_loco": folders.LOCO_CATEGORIES,
         "visa": folders.VISA_CATEGORIES,

@@ -6,6 +6,7 @@ only while all of them are there.
 """
 
 import hashlib
+import importlib.util
 import json
 import os
 import shutil
@@ -48,6 +49,22 @@ def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)
     return mask
+
+
+def package_folder(package: str, what: str, name: str | None = None) -> Path:
+    """The folder of an installed package, found without importing it.
+
+    Args:
+        what: begins the message.
+        name: what the package is called where it is installed from, if not as it is imported.
+
+    Raises:
+        UserError: it is not installed.
+    """
+    spec = importlib.util.find_spec(package)
+    if spec is None or not spec.submodule_search_locations:
+        raise UserError(f"{what}: expected the package {name or package} to be installed, found none.")
+    return Path(spec.submodule_search_locations[0])
 
 
 def sha256(path: str | Path) -> str:

@@ -1,18 +1,45 @@
-"""What every data set adapter gives: where the files are, and which of them is what."""
+"""Data set adapters: what they give, which there are, and how each of them lists a folder.
 
-import dataclasses
+An adapter says where the files of a category are, and which of them is what. It is a frozen dataclass with ``root`` and
+``entries``, whose fields are its settings. Adapters are imported by name, so that a change to one of them reruns only
+the data sets that use it. A config may also name a class in a user's own file, ``my_dataset.py:MyDataset``.
+"""
+
 import importlib
+import inspect
+import tempfile
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from variad.core.errors import UserError
 from variad.core.images import SUFFIXES
+from variad.core.own_code import check_own_class, load_own_class, own_file
 from variad.datasets.masks import Saturation
 
 Split = Literal["train", "test", "unlabelled"]
+
+ADAPTERS = {
+    "elpv": "variad.datasets.packaged:Elpv",
+    "textures": "variad.datasets.textures:Textures",
+    "folder": "variad.datasets.folders:Folder",
+    "mvtec_ad": "variad.datasets.folders:MvtecAd",
+    "btad": "variad.datasets.folders:Btad",
+    "mvtec_loco": "variad.datasets.folders:MvtecLoco",
+    "visa": "variad.datasets.folders:Visa",
+    "cub": "variad.datasets.class_tasks:Cub",
+    "flowers_102": "variad.datasets.class_tasks:Flowers102",
+    "tiny_imagenet": "variad.datasets.class_tasks:TinyImagenet",
+    "class_folders": "variad.datasets.class_tasks:ClassFolders",
+    "package_classes": "variad.datasets.packaged:PackageClasses",
+}
+# one class is normal, and every defect is another class
+CLASS_ADAPTERS = ("cub", "flowers_102", "tiny_imagenet", "class_folders", "package_classes")
+# files that rule unpack_dataset renders from packages
+RENDERED_ADAPTERS = ("textures", "package_classes")
 
 
 @dataclass(frozen=True)
@@ -46,12 +73,10 @@ class Entry:
 
 
 class Dataset(Protocol):
-    """A data set whose files lie below ``root``."""
+    """A data set whose files lie below ``root``, the folder that paths are relative to."""
 
     @property
-    def root(self) -> Path:
-        """The folder that paths are relative to."""
-        ...
+    def root(self) -> Path: ...
 
     def entries(self, category: str) -> list[Entry]:
         """Every image of a category: train, test, unlabelled, in a fixed order.
@@ -62,65 +87,65 @@ class Dataset(Protocol):
         ...
 
 
-# Data sets, one adapter a file.
-#
-# An adapter is a frozen dataclass with ``root``, ``categories`` and ``entries`` (see ``interface``) whose fields are
-# its settings. Adapters are imported by name, so that a change to one of them reruns only the data sets that use it.
-
-ADAPTERS = {
-    "elpv": "variad.datasets.packaged:Elpv",
-    "textures": "variad.datasets.textures:Textures",
-    "folder": "variad.datasets.folders:Folder",
-    "mvtec_ad": "variad.datasets.folders:MvtecAd",
-    "btad": "variad.datasets.folders:Btad",
-    "mvtec_loco": "variad.datasets.folders:MvtecLoco",
-    "visa": "variad.datasets.folders:Visa",
-    "cub": "variad.datasets.class_tasks:Cub",
-    "flowers_102": "variad.datasets.class_tasks:Flowers102",
-    "tiny_imagenet": "variad.datasets.class_tasks:TinyImagenet",
-    "class_folders": "variad.datasets.class_tasks:ClassFolders",
-    "package_classes": "variad.datasets.packaged:PackageClasses",
-}
-# one class is normal, and every defect is another class
-CLASS_ADAPTERS = ("cub", "flowers_102", "tiny_imagenet", "class_folders", "package_classes")
-# files that rule unpack_dataset renders from packages
-RENDERED_ADAPTERS = ("textures", "package_classes")
-
-
 def open_dataset(adapter: str, root: str | Path | None = None, **settings: Any) -> Dataset:
     """Make the adapter of a data set.
 
     Args:
-        adapter: a name of ``ADAPTERS``.
+        adapter: a name of ``ADAPTERS``, or ``file.py:Class``.
         root: folder of the data set; None where the data comes from a package.
         settings: plain values, the fields of the adapter.
 
     Raises:
         UserError: the adapter or a setting is unknown, or the adapter needs a folder.
     """
-    if adapter not in ADAPTERS:
-        raise UserError(f"data set adapter: expected one of {', '.join(ADAPTERS)}, found '{adapter}'.")
-    module, name = ADAPTERS[adapter].split(":")
-    kind = getattr(importlib.import_module(module), name)
-    known = [field.name for field in dataclasses.fields(kind) if field.name != "root"]
+    check_adapter(adapter)
+    if adapter in ADAPTERS:
+        module, name = ADAPTERS[adapter].split(":")
+        kind = getattr(importlib.import_module(module), name)
+    else:
+        kind = load_own_class(adapter, "data set adapter")
+    fields = list(inspect.signature(kind).parameters)
+    known = [name for name in fields if name != "root"]
     for name in settings:
         if name not in known:
-            allowed = ", ".join(known) or "none"
-            raise UserError(f"settings of adapter '{adapter}': expected {allowed}, found '{name}'.")
-    if root is None and adapter != "elpv":
+            raise UserError(f"settings of adapter '{adapter}': expected {', '.join(known) or 'none'}, found '{name}'.")
+    if "root" in fields and root is None:
         raise UserError(f"adapter '{adapter}': expected the path of the data set's folder, found none.")
-    dataset: Dataset = kind(**settings) if adapter == "elpv" else kind(root=Path(str(root)), **settings)
+    dataset: Dataset = kind(root=Path(str(root)), **settings) if "root" in fields else kind(**settings)
     return dataset
 
 
+def check_adapter(adapter: str, settings: Collection[str] | None = None) -> None:
+    """Check an adapter's name and, where settings are given, look into a user's own file, without running it.
+
+    Args:
+        settings: names that the constructor of a user's own adapter has to know.
+
+    Raises:
+        UserError: an adapter is neither registered nor a class in a Python file that exists, or lacks a setting.
+    """
+    if adapter not in ADAPTERS and own_file(adapter) is None:
+        raise UserError(
+            f"data set adapter: expected one of {', '.join(ADAPTERS)}, or file.py:Class, found {adapter!r}."
+        )
+    if adapter not in ADAPTERS and settings is not None:
+        check_own_class(adapter, "data set adapter", settings, given=("root",))
+
+
 def adapter_file(adapter: str) -> Path:
-    """The Python file that an adapter's class is in, one of ``ADAPTERS``."""
-    module = ADAPTERS[adapter].partition(":")[0].removeprefix("variad.datasets.")
-    return Path(__file__).with_name(f"{module}.py")
+    """The Python file that an adapter's class is in.
+
+    Raises:
+        UserError: as ``check_adapter``.
+    """
+    check_adapter(adapter)
+    if adapter not in ADAPTERS:
+        return Path(adapter.rpartition(":")[0])
+    return Path(__file__).with_name(f"{ADAPTERS[adapter].partition(':')[0].rpartition('.')[2]}.py")
 
 
 def saturations_of(dataset: Dataset, category: str) -> Mapping[int, Saturation] | None:
-    """From which area on each kind of defect counts as found, by the pixel value of masks; None where all count fully.
+    """What is enough to have found a defect, by the pixel value of its masks; None where all of it has to be found.
 
     Raises:
         UserError: the data set's own table of them is not valid.
@@ -143,7 +168,13 @@ def unpack_dataset(adapter: str, folder: str | Path, **settings: Any) -> None:
     dataset.unpack()
 
 
-# Listing the images of a folder as every adapter does: by stem, in the order of their names.
+@contextmanager
+def rendering(root: Path) -> Iterator[Path]:
+    """Give a folder to render into, which becomes ``root`` when the block ends without an error."""
+    root.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=root.parent, prefix=f".{root.name}.") as folder:
+        yield Path(folder) / "whole"
+        (Path(folder) / "whole").replace(root)
 
 
 def subfolders(folder: Path) -> list[Path]:
@@ -167,7 +198,9 @@ def images_by_stem(folder: Path) -> dict[str, Path]:
     for path in sorted(folder.iterdir()):
         if path.name.startswith(".") or path.suffix.lower() not in SUFFIXES or not path.is_file():
             continue
-        _check_name(path)
+        # Control characters break tables, lone surrogates stand for bytes that are not UTF-8.
+        if any(unicodedata.category(letter) in ("Cc", "Cs") for letter in path.name):
+            raise UserError(f"{folder}: expected file names in UTF-8 without control characters, found {path.name!a}.")
         if path.stem in found:
             raise UserError(f"{folder}: expected one image a stem, found {found[path.stem].name} and {path.name}.")
         found[path.stem] = path
@@ -201,9 +234,3 @@ def category_folder(root: Path, category: str, known: Iterable[str], dataset: st
         found = ", ".join(path.name for path in subfolders(root)) or "none"
         raise UserError(f"{root}: expected a folder of category '{category}', found {found}.")
     return root / category
-
-
-def _check_name(path: Path) -> None:
-    # Control characters break tables, lone surrogates stand for bytes that are not UTF-8.
-    if any(unicodedata.category(letter) in ("Cc", "Cs") for letter in path.name):
-        raise UserError(f"{path.parent}: expected file names in UTF-8 without control characters, found {path.name!a}.")

@@ -1,21 +1,59 @@
-"""A directory in MVTec AD's layout, a user's own or a downloaded one.
-
-``{root}/{category}/train/good/*``, optional ``test/{good|defect}/*``, ``ground_truth/{defect}/{stem}_mask.png`` (or
-``{stem}.png``), ``unlabelled/*``. A root that itself holds ``train/good`` is one category, named as the folder."""
+"""Data sets whose folders say what their images are: a user's own, MVTec AD, BTAD, VisA and MVTec LOCO AD."""
 
 import csv
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, get_args
+from typing import ClassVar, Literal
 
 from variad.core.errors import UserError
 from variad.datasets.adapters import Entry, Split, category_folder, expected_images, images_by_stem, subfolders
-from variad.datasets.masks import NAME, Saturation, read_saturations
+from variad.datasets.masks import DEFECTS_CONFIG, Saturation, read_saturations
+
+# the group of each category: the first document's tables 6 to 13, and the caption of its table 14
+MVTEC_AD_GROUPS = {
+    "bottle": "object",
+    "cable": "object",
+    "capsule": "object",
+    "carpet": "texture",
+    "grid": "texture",
+    "hazelnut": "object",
+    "leather": "texture",
+    "metal_nut": "object",
+    "pill": "object",
+    "screw": "object",
+    "tile": "texture",
+    "toothbrush": "object",
+    "transistor": "object",
+    "wood": "texture",
+    "zipper": "object",
+}
+BTAD_GROUPS = {"01": "object", "02": "texture", "03": "object"}
+# in the order of Class-1 to Class-5 of the first document's table 15
+LOCO_CATEGORIES = ("breakfast_box", "juice_bottle", "pushpins", "screw_bag", "splicing_connectors")
+VISA_CATEGORIES = (
+    "candle",
+    "capsules",
+    "cashew",
+    "chewinggum",
+    "fryum",
+    "macaroni1",
+    "macaroni2",
+    "pcb1",
+    "pcb2",
+    "pcb3",
+    "pcb4",
+    "pipe_fryum",
+)
 
 
 @dataclass(frozen=True)
 class Folder:
-    """Images of any size and bit depth below ``root``; hidden files and files of other types are passed over."""
+    """A directory in MVTec AD's layout, a user's own or a downloaded one, with images of any size and bit depth.
+
+    ``{root}/{category}/train/good/*``, optional ``test/{good|defect}/*``, ``ground_truth/{defect}/{stem}_mask.png`` (or
+    ``{stem}.png``), ``unlabelled/*``; hidden files and files of other types are passed over. A root that itself holds
+    ``train/good`` is one category, named as the folder.
+    """
 
     root: Path
 
@@ -49,13 +87,8 @@ class Folder:
 
     def _folder_entries(self, split: Split, defect: str, folder: Path, truth: Path | None = None) -> list[Entry]:
         masks = {} if truth is None or defect == "good" else images_by_stem(truth)
-        entries = []
-        for stem, path in images_by_stem(folder).items():
-            mask = masks.get(f"{stem}_mask", masks.get(stem))
-            entries.append(
-                Entry(split, defect, path.relative_to(self.root), mask.relative_to(self.root) if mask else None)
-            )
-        return entries
+        found = [(path, masks.get(f"{stem}_mask", masks.get(stem))) for stem, path in images_by_stem(folder).items()]
+        return [_entry(self.root, split, defect, path, mask) for path, mask in found]
 
 
 def category_folders(root: str | Path, category: str) -> list[Path]:
@@ -69,34 +102,13 @@ def category_folders(root: str | Path, category: str) -> list[Path]:
     return [folder for folder in leaves if folder.is_dir()]
 
 
-# MVTec AD: 15 kinds of objects and textures, 5,354 photographs, CC BY-NC-SA 4.0.
-#
-# Source: Bergmann et al., "The MVTec Anomaly Detection Dataset", IJCV 2021. ``{category}/train/good/*.png``,
-# ``{category}/test/{good|defect}/*.png``, ``{category}/ground_truth/{defect}/*_mask.png``.
-
-# The group of each category: the first document's tables 6 to 13.
-MVTEC_AD_GROUPS = {
-    "bottle": "object",
-    "cable": "object",
-    "capsule": "object",
-    "carpet": "texture",
-    "grid": "texture",
-    "hazelnut": "object",
-    "leather": "texture",
-    "metal_nut": "object",
-    "pill": "object",
-    "screw": "object",
-    "tile": "texture",
-    "toothbrush": "object",
-    "transistor": "object",
-    "wood": "texture",
-    "zipper": "object",
-}
-
-
 @dataclass(frozen=True)
 class MvtecAd:
-    """The unpacked archive; every test image but the good ones has a mask."""
+    """MVTec AD: 15 kinds of objects and textures, 5,354 photographs, CC BY-NC-SA 4.0; the unpacked archive.
+
+    As ``Folder``, and every test image but the good ones has a mask. Source: Bergmann et al., "The MVTec Anomaly
+    Detection Dataset", IJCV 2021.
+    """
 
     root: Path
 
@@ -118,20 +130,14 @@ class MvtecAd:
         return entries
 
 
-# BTAD, beanTech: three industrial products, 2,830 photographs, CC BY-NC-SA 4.0.
-#
-# Source: Mishra et al., "VT-ADL", ISIE 2021. ``{01|02|03}/train/ok``, ``test/{ok,ko}`` and ``ground_truth/ko``; images
-# and masks are BMP or PNG, whichever the product has. The products have no names: what prompts call them is assumed.
-
-# The group of each product: the first document, caption of table 14.
-BTAD_GROUPS = {"01": "object", "02": "texture", "03": "object"}
-
-ARCHIVE_FOLDER = "BTech_Dataset_transformed"  # the folder that the archive holds
-
-
 @dataclass(frozen=True)
 class Btad:
-    """The unpacked archive, or the folder in it; ``ok`` is called ``good`` here, as in the other data sets."""
+    """BTAD, beanTech: three industrial products, 2,830 photographs, CC BY-NC-SA 4.0.
+
+    The unpacked archive, or the folder in it: ``{01|02|03}/train/ok``, ``test/{ok,ko}`` and ``ground_truth/ko``. Images
+    and masks are BMP or PNG, whichever the product has; ``ok`` is called ``good`` here, as in the other data sets. The
+    products have no names: what prompts call them is assumed. Source: Mishra et al., "VT-ADL", ISIE 2021.
+    """
 
     root: Path
 
@@ -141,7 +147,7 @@ class Btad:
         Raises:
             UserError: the category is unknown, a folder or a mask is missing, or a folder is empty.
         """
-        inner = self.root / ARCHIVE_FOLDER
+        inner = self.root / "BTech_Dataset_transformed"  # the folder that the archive holds
         home = category_folder(inner if inner.is_dir() else self.root, category, BTAD_GROUPS, "btad")
         masks = images_by_stem(home / "ground_truth" / "ko")
         anomalies = expected_images(home / "test" / "ko", "anomalous images")
@@ -150,45 +156,23 @@ class Btad:
                 where = home / "ground_truth" / "ko"
                 raise UserError(f"{where}: expected a mask {stem}.png or {stem}.bmp of {path.name}, found none.")
         return [
-            *self._good("train", home / "train" / "ok"),
-            *self._good("test", home / "test" / "ok"),
-            *(Entry("test", "ko", self._below(path), self._below(masks[stem])) for stem, path in anomalies.items()),
+            *_good_entries(self.root, "train", home / "train" / "ok"),
+            *_good_entries(self.root, "test", home / "test" / "ok"),
+            *(_entry(self.root, "test", "ko", path, masks[stem]) for stem, path in anomalies.items()),
         ]
-
-    def _good(self, split: Split, folder: Path) -> list[Entry]:
-        return [Entry(split, "good", self._below(path)) for path in expected_images(folder, "normal images").values()]
-
-    def _below(self, path: Path) -> Path:
-        return path.relative_to(self.root)
-
-
-# VisA: 12 kinds of objects, 10,821 photographs, CC BY 4.0.
-#
-# Source: Zou et al., "SPot-the-Difference", ECCV 2022. ``{category}/Data/Images/{Normal,Anomaly}/*.JPG``,
-# ``{category}/Data/Masks/Anomaly/*.png``, and the split in ``split_csv/1cls.csv`` (object, split, label, image, mask).
-
-VISA_CATEGORIES = (
-    "candle",
-    "capsules",
-    "cashew",
-    "chewinggum",
-    "fryum",
-    "macaroni1",
-    "macaroni2",
-    "pcb1",
-    "pcb2",
-    "pcb3",
-    "pcb4",
-    "pipe_fryum",
-)
-
-SPLIT_FILE = Path("split_csv") / "1cls.csv"
-COLUMNS = ["object", "split", "label", "image", "mask"]
 
 
 @dataclass(frozen=True)
 class Visa:
-    """The unpacked archive, split as one-class methods use it; all anomalies are called ``anomaly``."""
+    """VisA: 12 kinds of objects, 10,821 photographs, CC BY 4.0; the unpacked archive.
+
+    ``{category}/Data/Images/{Normal,Anomaly}/*.JPG``, ``{category}/Data/Masks/Anomaly/*.png``, and the split of
+    one-class methods in ``SPLIT_FILE``; all anomalies are called ``anomaly``. Source: Zou et al.,
+    "SPot-the-Difference", ECCV 2022.
+    """
+
+    SPLIT_FILE: ClassVar = Path("split_csv") / "1cls.csv"
+    COLUMNS: ClassVar = ["object", "split", "label", "image", "mask"]
 
     root: Path
 
@@ -201,53 +185,43 @@ class Visa:
         category_folder(self.root, category, VISA_CATEGORIES, "visa")
         entries = [self._entry(row) for row in self._rows() if row["object"] == category]
         if not any(entry.split == "train" for entry in entries):
-            raise UserError(f"{self.root / SPLIT_FILE}: expected training images of {category}, found none.")
+            raise UserError(f"{self.root / self.SPLIT_FILE}: expected training images of {category}, found none.")
         return sorted(entries, key=lambda entry: entry.split != "train")
 
     def _rows(self) -> list[dict[str, str]]:
-        path = self.root / SPLIT_FILE
+        path = self.root / self.SPLIT_FILE
         if not path.is_file():
             raise UserError(f"{path}: expected the split of data set visa, found no such file.")
         with open(path, encoding="utf-8", newline="") as stream:
             reader = csv.DictReader(stream)
-            if reader.fieldnames != COLUMNS:
+            if reader.fieldnames != self.COLUMNS:
                 found = ", ".join(reader.fieldnames or ["nothing"])
-                raise UserError(f"{path}: expected the columns {', '.join(COLUMNS)}, found {found}.")
+                raise UserError(f"{path}: expected the columns {', '.join(self.COLUMNS)}, found {found}.")
             return list(reader)
 
     def _entry(self, row: dict[str, str]) -> Entry:
         if row["split"] not in ("train", "test") or row["label"] not in ("normal", "anomaly"):
             raise UserError(
-                f"{self.root / SPLIT_FILE}: expected split train or test and label normal or anomaly, "
+                f"{self.root / self.SPLIT_FILE}: expected split train or test and label normal or anomaly, "
                 f"found {row['split']} and {row['label']} of {row['image']}."
             )
         anomalous = row["label"] == "anomaly"
         for name in (row["image"], row["mask"]) if anomalous else (row["image"],):
             if not name or not (self.root / name).is_file():
                 what = f"the file '{name}' that" if name else f"a mask of {row['image']}, which"
-                raise UserError(f"{self.root}: expected {what} {SPLIT_FILE.as_posix()} lists, found none.")
+                raise UserError(f"{self.root}: expected {what} {self.SPLIT_FILE.as_posix()} lists, found none.")
         split, mask = row["split"], Path(row["mask"]) if anomalous else None
         image = Path(row["image"])
         return Entry("train" if split == "train" else "test", "anomaly" if anomalous else "good", image, mask)
 
 
-# MVTec LOCO AD: five products with logical and structural anomalies, 3,644 photographs, CC BY-NC-SA 4.0.
-#
-# Source: Bergmann et al., "Beyond Dents and Scratches", IJCV 2022. ``{category}/{train,validation}/good``,
-# ``test/{good,logical_anomalies,structural_anomalies}``, ``ground_truth/{type}/{stem}/000.png`` and on, one mask a
-# defect, and ``defects_config.json``.
-
-# In the order of Class-1 to Class-5 of the first document's table 15.
-LOCO_CATEGORIES = ("breakfast_box", "juice_bottle", "pushpins", "screw_bag", "splicing_connectors")
-
-ANOMALIES = ("logical_anomalies", "structural_anomalies")
-
-Validation = Literal["unused", "train"]
-
-
 @dataclass(frozen=True)
 class MvtecLoco:
-    """The unpacked archive.
+    """MVTec LOCO AD: five products with logical and structural anomalies, 3,644 photographs, CC BY-NC-SA 4.0.
+
+    The unpacked archive: ``{category}/{train,validation}/good``,
+    ``test/{good,logical_anomalies,structural_anomalies}``, ``ground_truth/{type}/{stem}/000.png`` and on, one mask a
+    defect, and ``defects_config.json``. Source: Bergmann et al., "Beyond Dents and Scratches", IJCV 2022.
 
     Attributes:
         validation: what becomes of ``validation/good``, normal images that the data set holds out of training. With
@@ -256,7 +230,7 @@ class MvtecLoco:
     """
 
     root: Path
-    validation: Validation = "unused"
+    validation: Literal["unused", "train"] = "unused"
 
     def entries(self, category: str) -> list[Entry]:
         """Training normals, good test images, logical and structural anomalies, each by name.
@@ -267,35 +241,36 @@ class MvtecLoco:
             UserError: the category is unknown, a folder or a mask is missing or empty, or the setting or the
                 saturations are not valid.
         """
-        if self.validation not in get_args(Validation):
-            allowed = " or ".join(get_args(Validation))
-            raise UserError(f"data set mvtec_loco, validation: expected {allowed}, found {self.validation!r}.")
+        if self.validation not in ("unused", "train"):
+            raise UserError(f"data set mvtec_loco, validation: expected unused or train, found {self.validation!r}.")
         home = self._home(category)
         self.saturations(category)
-        entries = self._good("train", home / "train" / "good")
+        entries = _good_entries(self.root, "train", home / "train" / "good")
         if self.validation == "train":
-            entries += self._good("train", home / "validation" / "good", "validation_")
-        entries += self._good("test", home / "test" / "good")
-        return entries + [entry for kind in ANOMALIES for entry in self._anomalies(home, kind)]
+            entries += _good_entries(self.root, "train", home / "validation" / "good", "validation_")
+        entries += _good_entries(self.root, "test", home / "test" / "good")
+        for kind in ("logical_anomalies", "structural_anomalies"):
+            for stem, path in expected_images(home / "test" / kind, "anomalous images").items():
+                masks = home / "ground_truth" / kind / stem
+                expected_images(masks, f"masks of {path.name}")
+                entries.append(_entry(self.root, "test", kind, path, masks))
+        return entries
 
     def saturations(self, category: str) -> dict[int, Saturation]:
         """The saturation of each kind of defect, by the pixel value of its masks."""
-        return read_saturations(self._home(category) / NAME)
+        return read_saturations(self._home(category) / DEFECTS_CONFIG)
 
     def _home(self, category: str) -> Path:
         return category_folder(self.root, category, LOCO_CATEGORIES, "mvtec_loco")
 
-    def _good(self, split: Split, folder: Path, prefix: str = "") -> list[Entry]:
-        images = expected_images(folder, "normal images")
-        return [
-            Entry(split, "good", path.relative_to(self.root), name=f"{prefix}{stem}" if prefix else "")
-            for stem, path in images.items()
-        ]
 
-    def _anomalies(self, home: Path, kind: str) -> list[Entry]:
-        entries = []
-        for stem, path in expected_images(home / "test" / kind, "anomalous images").items():
-            masks = home / "ground_truth" / kind / stem
-            expected_images(masks, f"masks of {path.name}")
-            entries.append(Entry("test", kind, path.relative_to(self.root), masks.relative_to(self.root)))
-        return entries
+def _good_entries(root: Path, split: Split, folder: Path, prefix: str = "") -> list[Entry]:
+    images = expected_images(folder, "normal images")
+    return [
+        Entry(split, "good", path.relative_to(root), name=f"{prefix}{stem}" if prefix else "")
+        for stem, path in images.items()
+    ]
+
+
+def _entry(root: Path, split: Split, defect: str, image: Path, mask: Path | None) -> Entry:
+    return Entry(split, defect, image.relative_to(root), mask.relative_to(root) if mask else None)

@@ -1,8 +1,9 @@
-"""How much of a defect has to be found before it counts as found: ``defects_config.json`` of MVTec LOCO AD.
+"""The single defects of an image, and how much of each has to be found before it counts as found.
 
 A missing object may lie anywhere in the region where it should have been, so a part of that region is enough. Each mask
-holds one defect, and its pixel value names the kind of defect. Source: Bergmann et al., "Beyond Dents and Scratches",
-IJCV 2022; the file's keys are those of the evaluator that comes with the data set."""
+of MVTec LOCO AD holds one defect; its pixel value names the kind of defect, whose saturation ``defects_config.json``
+has. Source: Bergmann et al., "Beyond Dents and Scratches", IJCV 2022, and the evaluator that comes with the data set.
+"""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 from variad.core.errors import UserError
 from variad.core.images import read_image
 
-NAME = "defects_config.json"
+DEFECTS_CONFIG = "defects_config.json"
 
 _KINDS: dict[str, type | tuple[type, ...]] = {
     "defect_name": str,
@@ -29,7 +30,7 @@ _KINDS: dict[str, type | tuple[type, ...]] = {
 
 @dataclass(frozen=True)
 class Saturation:
-    """From which area on a kind of defect counts as found.
+    """The area that is enough to have found a defect of one kind.
 
     Attributes:
         threshold: a share of the defect's area, above 0 and up to 1, if ``relative``; else a number of pixels.
@@ -82,7 +83,7 @@ def read_defect(path: Path, saturations: Mapping[int, Saturation]) -> tuple[NDAr
         raise UserError(f"{path}: expected a grey mask with 0 and one value for its defect, found {found}.")
     if values[0] not in saturations:
         known = ", ".join(map(str, sorted(saturations)))
-        raise UserError(f"{path}: expected a pixel value that {NAME} lists ({known}), found {values[0]}.")
+        raise UserError(f"{path}: expected a pixel value that {DEFECTS_CONFIG} lists ({known}), found {values[0]}.")
     mask = np.where(raw > 0, 255, 0).astype(np.uint8)
     return mask, saturations[values[0]].area(int(np.count_nonzero(mask)))
 
@@ -99,9 +100,6 @@ def _saturation(path: str | Path, entry: Any) -> tuple[int, Saturation]:
     return value, Saturation(name, threshold, relative)
 
 
-# The single defects of an image, each with the area from which on it counts as found, in an ``images.h5``.
-
-
 @dataclass(frozen=True)
 class Defect:
     """One annotated defect.
@@ -109,7 +107,7 @@ class Defect:
     Attributes:
         pixels: ``[A]`` where it is, as positions in the flattened image.
         shape: height and width of the image.
-        saturation_area: from so many of its pixels on it counts as found, 1 to A.
+        saturation_area: the number of its pixels, 1 to A, that is enough to have found it.
     """
 
     pixels: NDArray[np.int32]
@@ -134,10 +132,8 @@ def write_defects(file: h5py.File, image_id: str, masks: NDArray[np.uint8], area
 def read_defects(path: str | Path, image_ids: Sequence[str]) -> dict[str, list[Defect]]:
     """The defects of those images that have some; nothing for a data set without saturations."""
     with h5py.File(path) as file:
-        group = file.get("defects", {})
-        return {name: _defects(group[name]) for name in image_ids if name in group}
-
-
-def _defects(data: h5py.Dataset) -> list[Defect]:
-    areas = data.attrs["saturation_area"]
-    return [defect_of(data[index], int(area)) for index, area in enumerate(areas)]
+        found = {name: data for name in image_ids if (data := file.get(f"defects/{name}"))}
+        return {
+            name: [defect_of(mask, int(area)) for mask, area in zip(data, data.attrs["saturation_area"], strict=True)]
+            for name, data in found.items()
+        }

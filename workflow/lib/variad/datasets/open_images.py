@@ -1,11 +1,13 @@
-"""Photographs and textures that anyone may train on.
+"""Photographs and textures that anyone may train on, and pictures that are drawn where those are few.
 
 Used for the weights that ship with this project, so nothing of an evaluated category is among them: no ELPV, and not
 scikit-image's ``brick``, ``grass`` and ``gravel``. Photographs whose licence scikit-image does not state (``moon``,
 ``page``, the stereo motorcycle) are left out, and so are faces, diagrams and test patterns. Each photograph's right
-fifth and every tenth textile are held out for measuring."""
+fifth and every tenth textile are held out for measuring. What is drawn comes from random numbers, not from any data
+set: lattices of lines under uneven light have what many industrial images have (bars, grids, gaps, speckle, blotches)
+and few of the open photographs do.
+"""
 
-import importlib.util
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +15,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from variad.core.errors import UserError
+from variad.core.files import package_folder
 
 Picture = NDArray[np.uint8]
+Canvas = NDArray[np.float64]
 
 # File in skimage/data: licence as scikit-image's documentation of that image states it.
 PHOTOGRAPHS = {
@@ -37,29 +41,18 @@ HELD_OUT_TEXTILES = 10
 
 def photographs(held_out: bool) -> list[Picture]:
     """The photographs' left four fifths, or their right fifth; uint8 ``[H, W, 3]``."""
-    folder = _package("skimage") / "data"
+    folder = package_folder("skimage", "training images") / "data"
     pictures = [_read(folder / name) for name in PHOTOGRAPHS]
-    return [_part(picture, held_out) for picture in pictures]
+    borders = [picture.shape[1] * 4 // 5 for picture in pictures]
+    parts = [slice(border, None) if held_out else slice(border) for border in borders]
+    return [np.ascontiguousarray(picture[:, part]) for picture, part in zip(pictures, parts, strict=True)]
 
 
 def textiles(held_out: bool) -> list[Picture]:
     """The simulated textiles (MIT) in order of their names, nine of ten, or each tenth; uint8 ``[250, 250, 3]``."""
-    folder = _package("conformal_clip_data") / "data" / "textile_images" / "simulated"
+    folder = package_folder("conformal_clip_data", "training images") / "data" / "textile_images" / "simulated"
     paths = sorted(folder.glob("*/*.jpg"))
     return [_read(path) for place, path in enumerate(paths) if (place % HELD_OUT_TEXTILES == 0) == held_out]
-
-
-def _package(name: str) -> Path:
-    """The folder of an installed package, found without importing it."""
-    spec = importlib.util.find_spec(name)
-    if spec is None or not spec.submodule_search_locations:
-        raise UserError(f"training images: expected the package {name} to be installed, found none.")
-    return Path(spec.submodule_search_locations[0])
-
-
-def _part(picture: Picture, held_out: bool) -> Picture:
-    border = picture.shape[1] * 4 // 5
-    return np.ascontiguousarray(picture[:, border:] if held_out else picture[:, :border])
 
 
 def _read(path: Path) -> Picture:
@@ -68,14 +61,6 @@ def _read(path: Path) -> Picture:
             return np.asarray(image.convert("RGB"))
     except OSError as error:
         raise UserError(f"{path}: expected an image of the installed package, found: {error}.") from error
-
-
-# Pictures that are drawn, to train on where photographs are few: nobody's property, and nobody's category.
-#
-# Lattices of lines under uneven light have what many industrial images have (bars, grids, gaps, speckle, blotches) and
-# few of the open photographs do. They are drawn from random numbers, not from any data set.
-
-Canvas = NDArray[np.float64]
 
 
 def drawn(count: int, side: int, generator: np.random.Generator) -> list[Picture]:
@@ -90,7 +75,8 @@ def drawn(count: int, side: int, generator: np.random.Generator) -> list[Picture
         uint8 ``[side, side, 3]``; dead leaves are coloured, lattices grey, noise either.
     """
     kinds = (dead_leaves, line_lattice, fractal_noise)
-    return [_to_bytes(kinds[place % len(kinds)](side, generator)) for place in range(count)]
+    pictures = (kinds[place % len(kinds)](side, generator) for place in range(count))
+    return [np.clip(np.rint(picture * 255), 0, 255).astype(np.uint8) for picture in pictures]
 
 
 def dead_leaves(side: int, generator: np.random.Generator, leaves: int = 400) -> Canvas:
@@ -151,7 +137,3 @@ def _clouds(side: int, generator: np.random.Generator, power: float) -> Canvas:
     frequency[0, 0] = np.inf
     field = np.fft.irfft2(np.fft.rfft2(generator.normal(size=(side, side))) / frequency**power, s=(side, side))
     return np.asarray((field - field.mean()) / field.std())
-
-
-def _to_bytes(picture: Canvas) -> Picture:
-    return np.asarray(np.clip(np.rint(picture * 255), 0, 255), dtype=np.uint8)

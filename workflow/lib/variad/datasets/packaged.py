@@ -1,10 +1,6 @@
-"""ELPV: electroluminescence photographs of solar cells, from the package ``elpv-dataset``.
+"""Data sets that come with an installed package: solar cells, and class tasks on tiles of grey surfaces."""
 
-2,624 cells of 300 x 300 px, CC BY-NC-SA 4.0. Source: Buerhop-Lutz et al. 2018, Deitsch et al. 2019 and 2021. A cell
-with defect probability 0 is normal, one with 1 is anomalous, those between are left out. There are no masks."""
-
-import importlib.util
-import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -13,18 +9,22 @@ import numpy as np
 from PIL import Image
 
 from variad.core.errors import UserError
+from variad.core.files import package_folder
 from variad.core.seeding import numpy_generator
-from variad.datasets.adapters import Entry, Split, images_by_stem
-from variad.datasets.class_tasks import ClassImage, class_task
+from variad.datasets.adapters import Entry, images_by_stem, rendering
+from variad.datasets.class_tasks import SPLITS, ClassDataset, ClassImage
 from variad.datasets.textures import CATEGORIES as SURFACES
 from variad.datasets.textures import ROWS, Grey, photograph
 
-CATEGORIES = ("mono", "poly")
+CELLS = ("mono", "poly")
 
 
 @dataclass(frozen=True)
 class Elpv:
-    """Cells of one kind, split into training normals, test normals and test anomalies.
+    """ELPV: electroluminescence photographs of solar cells of one kind, from the package ``elpv-dataset``.
+
+    2,624 cells of 300 x 300 px, CC BY-NC-SA 4.0. A cell with defect probability 0 is normal, one with 1 is anomalous,
+    those between are left out. There are no masks. Source: Buerhop-Lutz et al. 2018, Deitsch et al. 2019 and 2021.
 
     Attributes:
         split: ``random`` permutes the normals and the anomalies, each with its own generator of ``split_seed``; the
@@ -48,17 +48,14 @@ class Elpv:
 
     @property
     def root(self) -> Path:
-        """The package's folder of labels and images, found without importing the package."""
-        spec = importlib.util.find_spec("elpv_dataset")
-        if spec is None or not spec.submodule_search_locations:
-            raise UserError("data set elpv: expected the package elpv-dataset to be installed, found none.")
-        return Path(spec.submodule_search_locations[0]) / "data"
+        """The package's folder of labels and images."""
+        return package_folder("elpv_dataset", "data set elpv", "elpv-dataset") / "data"
 
     def entries(self, category: str) -> list[Entry]:
         """Training normals, test normals and test anomalies, each in file order."""
-        if category not in CATEGORIES:
+        if category not in CELLS:
             raise UserError(f"data set elpv: expected the category mono or poly, found '{category}'.")
-        normal, anomalous = _cell_paths(self.root, category, 0.0), _cell_paths(self.root, category, 1.0)
+        normal, anomalous = self._cells(category, 0.0), self._cells(category, 1.0)
         n_train, n_test = self._numbers(category, len(normal))
         if self.split == "random":
             normal, anomalous = self._shuffled(category, "good", normal), self._shuffled(category, "defect", anomalous)
@@ -94,86 +91,58 @@ class Elpv:
         order = numpy_generator(self.split_seed, "elpv", category, kind).permutation(len(paths))
         return [paths[position] for position in order]
 
-
-def _cell_paths(root: Path, category: str, probability: float) -> list[Path]:
-    rows = (line.split() for line in (root / "labels.csv").read_text("utf-8").splitlines() if line.strip())
-    return sorted(Path(path) for path, value, kind in rows if kind == category and float(value) == probability)
-
-
-# A small classification data set of what packages hold, as class tasks: tiles of five grey surfaces.
-#
-# ``brick``, ``grass`` and ``gravel`` are photographs of scikit-image, ``mono`` and ``poly`` are solar cells of
-# ``elpv-dataset`` without defects. Tiles are small and have their own brightness, so that classes are told apart by
-# texture. Training tiles come from the upper half of a photograph and test tiles from the lower one, or from different
-# cells. They show what a class task is; real ones are CUB-200-2011 and Flowers-102.
-
-CELLS = ("mono", "poly")
-SPLITS: tuple[Split, ...] = ("train", "test")
+    def _cells(self, category: str, probability: float) -> list[Path]:
+        rows = (line.split() for line in (self.root / "labels.csv").read_text("utf-8").splitlines() if line.strip())
+        return sorted(Path(path) for path, value, kind in rows if kind == category and float(value) == probability)
 
 
 @dataclass(frozen=True)
-class PackageClasses:
-    """Tiles below ``root``, ``{train|test}/{class}/*.png``, put there by ``unpack``.
+class PackageClasses(ClassDataset):
+    """Tiles of five grey surfaces below ``root``, ``{train|test}/{class}/*.png``, put there by ``unpack``.
+
+    They show what a class task is; real ones are CUB-200-2011 and Flowers-102. ``brick``, ``grass`` and ``gravel`` are
+    photographs of scikit-image, ``mono`` and ``poly`` are solar cells of ``elpv-dataset`` without defects. Training
+    tiles come from the upper half of a photograph and test tiles from the lower one, or from different cells.
 
     Attributes:
+        seed: root seed of positions, cells and brightness, too.
         tile_size: side of a tile in pixels, 16 to 256.
         train, test: number of tiles of each class.
-        test_per_class: at most so many test images of each other class; None for all.
-        seed: root seed of positions, cells and brightness.
     """
 
-    root: Path
+    test_per_class: int | None = 20
     tile_size: int = 48
     train: int = 60
     test: int = 40
-    test_per_class: int | None = 20
-    seed: int = 0
 
     def unpack(self) -> None:
         """Render every class into ``root``, which must be empty or not exist; complete or not at all."""
         if not 16 <= self.tile_size <= 256:
             raise UserError(f"data set package_classes, tile_size: expected 16 to 256, found {self.tile_size}.")
-        self.root.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=self.root.parent, prefix=f".{self.root.name}.") as folder:
-            whole = Path(folder) / "whole"
+        with rendering(self.root) as folder:
             for split, number in zip(SPLITS, (self.train, self.test), strict=True):
                 for name in (*SURFACES, *CELLS):
-                    (whole / split / name).mkdir(parents=True)
+                    (folder / split / name).mkdir(parents=True)
                     for index, tile in enumerate(self._tiles(name, split, number)):
-                        Image.fromarray(tile).save(whole / split / name / f"{index:03}.png")
-            whole.replace(self.root)
+                        Image.fromarray(tile).save(folder / split / name / f"{index:03}.png")
 
-    def entries(self, category: str) -> list[Entry]:
-        """Training tiles of one class, its test tiles, and test tiles of the other classes.
-
-        Raises:
-            UserError: the class is unknown, or nothing was rendered yet.
-        """
-        images = [
-            ClassImage(path.relative_to(self.root), name, split)
-            for split in SPLITS
-            for name in (*SURFACES, *CELLS)
-            for path in images_by_stem(self.root / split / name).values()
-        ]
-        return class_task(images, category, self.test_per_class, self.seed)
+    def images(self, category: str) -> Iterator[ClassImage]:
+        for split in SPLITS:
+            for name in (*SURFACES, *CELLS):
+                for path in images_by_stem(self.root / split / name).values():
+                    yield ClassImage(path.relative_to(self.root), name, split)
 
     def _tiles(self, name: str, split: str, number: int) -> list[Grey]:
-        sources = _solar_cells(name, split, number, self.seed) if name in CELLS else [_half(name, split)] * number
+        if name in CELLS:
+            cells = Elpv(train_good=number, test_good=number, test_defect=0, split_seed=self.seed)
+            paths = [entry.image_path for entry in cells.entries(name) if entry.split == split]
+            sources = [np.asarray(Image.open(cells.root / path).convert("L")) for path in paths]
+        else:
+            sources = [photograph(name)[slice(*ROWS[split])]] * number
         return [
             _cut(source, self.tile_size, numpy_generator(self.seed, "package_classes", name, split, index))
             for index, source in enumerate(sources)
         ]
-
-
-def _half(name: str, split: str) -> Grey:
-    first, last = ROWS[split]
-    return photograph(name)[first:last]
-
-
-def _solar_cells(name: str, split: str, number: int, seed: int) -> list[Grey]:
-    dataset = Elpv(train_good=number, test_good=number, test_defect=0, split_seed=seed)
-    paths = [entry.image_path for entry in dataset.entries(name) if entry.split == split]
-    return [np.asarray(Image.open(dataset.root / path).convert("L")) for path in paths]
 
 
 def _cut(source: Grey, size: int, generator: np.random.Generator) -> Grey:

@@ -1,4 +1,4 @@
-"""Drawing the few normal images that each scenario and run may see."""
+"""Drawing the few normal images that each scenario and run may see: the shots, and the support sets of selection."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,6 +10,8 @@ import pandas as pd
 from variad.core.errors import UserError
 from variad.core.seeding import numpy_generator
 from variad.core.tables import read_table
+
+SETS = ("bank", "seeds", "validation")
 
 
 def sample_shots(
@@ -29,30 +31,18 @@ def sample_shots(
         UserError: a scenario asks for more shots than there are training normals, or for fewer than one.
     """
     normals = sorted(manifest.loc[manifest["split"] == "train", "image_id"])
-    rows = [
-        (name, run, normals[position])
-        for name, scenario in scenarios.items()
-        for run in range(scenario["runs"])
-        for position in numpy_generator(root_seed, dataset, category, run).permutation(len(normals))[
-            : _number(name, scenario["shots"], len(normals), f"{dataset}/{category}")
-        ]
-    ]
+    rows = []
+    for name, scenario in scenarios.items():
+        number = len(normals) if scenario["shots"] == "all" else int(scenario["shots"])
+        if not 1 <= number <= len(normals):
+            raise UserError(
+                f"scenario {name}, shots: expected from 1 to {len(normals)}, the number of training normals of "
+                f"{dataset}/{category}, found {scenario['shots']}."
+            )
+        for run in range(scenario["runs"]):
+            order = numpy_generator(root_seed, dataset, category, run).permutation(len(normals))
+            rows += [(name, run, normals[position]) for position in order[:number]]
     return pd.DataFrame(rows, columns=["scenario", "run", "image_id"])
-
-
-def _number(scenario: str, shots: int | str, available: int, where: str) -> int:
-    number = available if shots == "all" else int(shots)
-    if not 1 <= number <= available:
-        raise UserError(
-            f"scenario {scenario}, shots: expected from 1 to {available}, the number of training normals of {where}, "
-            f"found {shots}."
-        )
-    return number
-
-
-# Drawing the support set of every run: the few normal images that selection may see.
-
-SETS = ("bank", "seeds", "validation")
 
 
 def sample_support(
@@ -81,17 +71,11 @@ def sample_support(
             f"found {len(normals)}."
         )
     names = [name for name in SETS for _ in range(counts[name])]
-    rows = [
-        (run, normals[position], name)
-        for run in range(runs)
-        for position, name in zip(
-            numpy_generator(root_seed, dataset, category, run, "support").permutation(len(normals)), names, strict=False
-        )
-    ]
+    rows = []
+    for run in range(runs):
+        order = numpy_generator(root_seed, dataset, category, run, "support").permutation(len(normals))
+        rows += [(run, normals[position], name) for position, name in zip(order, names, strict=False)]
     return pd.DataFrame(rows, columns=["run", "image_id", "set"])
-
-
-# The support set of every run: what a detector knows, what anomalies are made from, what is compared with them.
 
 
 @dataclass(frozen=True)
@@ -131,7 +115,10 @@ def read_support(path: str | Path) -> dict[int, Support]:
     twice = table[table.duplicated(["run", "image_id"])]
     if len(twice):
         raise UserError(f"{path}: expected each image once a run, found {twice['image_id'].iloc[0]} twice.")
-    return {int(run): _support(rows) for run, rows in table.groupby("run", sort=True)}  # type: ignore[arg-type]
+    return {
+        int(run): Support(**{name: tuple(rows.loc[rows["set"] == name, "image_id"]) for name in SETS})  # type: ignore[arg-type]
+        for run, rows in table.groupby("run", sort=True)
+    }
 
 
 def all_image_ids(support: dict[int, Support]) -> list[str]:
@@ -142,8 +129,3 @@ def all_image_ids(support: dict[int, Support]) -> list[str]:
 def control_image_ids(support: dict[int, Support]) -> list[str]:
     """Every image that stands for normal in some run, bank or validation, once, sorted."""
     return sorted({name for run in support.values() for name in (*run.bank, *run.validation)})
-
-
-def _support(rows: pd.DataFrame) -> Support:
-    sets = {name: tuple(rows.loc[rows["set"] == name, "image_id"]) for name in ("bank", "seeds", "validation")}
-    return Support(**sets)

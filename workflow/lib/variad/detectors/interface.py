@@ -5,9 +5,8 @@ The detectors are registered in ``METHODS`` and nowhere else; a config may also 
 
 import ast
 import importlib
-import importlib.util
 import inspect
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, Self
@@ -17,6 +16,7 @@ from numpy.typing import NDArray
 
 from variad.core.errors import UserError
 from variad.core.images import FeatureMaps, Images
+from variad.core.own_code import check_own_class, load_own_class, own_file
 
 
 @dataclass(frozen=True)
@@ -113,14 +113,7 @@ def detector_class(method: str) -> Any:
         module, name = METHODS[method].split(":")
         return getattr(importlib.import_module(module), name)
     check_method(method)
-    path, name = method.rsplit(":", 1)
-    spec = importlib.util.spec_from_file_location(Path(path).stem, path)
-    assert spec is not None and spec.loader is not None  # the name ends with .py
-    file = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(file)
-    if not hasattr(file, name):
-        raise UserError(f"{path}: expected a detector class {name}, found none.")
-    return getattr(file, name)
+    return load_own_class(method, "detector")
 
 
 def method_file(method: str) -> Path:
@@ -133,63 +126,23 @@ def method_file(method: str) -> Path:
     return _file_of(METHODS[method]) if method in METHODS else Path(method.rsplit(":", 1)[0])
 
 
-def check_method(method: str) -> None:
-    """Raises:
-    UserError: a method is neither registered nor a class in a Python file that exists.
+def check_method(method: str, settings: Collection[str] | None = None) -> None:
+    """Check a method's name and, where settings are given, look into a user's own file, without running it.
+
+    Args:
+        settings: names that the constructor of a user's own detector has to know.
+
+    Raises:
+        UserError: a method is neither registered nor a class in a Python file that exists, or lacks a setting.
     """
-    path, _, name = method.rpartition(":")
-    if method not in METHODS and not (name.isidentifier() and path.endswith(".py") and Path(path).is_file()):
+    if method not in METHODS and own_file(method) is None:
         raise UserError(f"detector: expected a method among {', '.join(METHODS)}, or file.py:Class, found {method!r}.")
+    if method not in METHODS and settings is not None:
+        check_own_class(method, "detector", settings, given=("extractor", "device"))
 
 
 def _file_of(place: str) -> Path:
     return Path(__file__).with_name(place.partition(":")[0].rpartition(".")[2] + ".py")
-
-
-def check_own_detector(method: str, settings: Collection[str]) -> None:
-    """Look into a user's file ``file.py:Class`` without running it.
-
-    Args:
-        settings: names that the class's constructor has to know.
-
-    Raises:
-        UserError: the file is no Python, has nothing of that name, or the class's constructor lacks a setting.
-    """
-    path, _, name = method.rpartition(":")
-    try:
-        module = ast.parse(Path(path).read_bytes(), path)
-    except (OSError, SyntaxError, ValueError) as error:
-        raise UserError(f"{path}: expected a Python file of a detector in '{path}', found: {error}.") from error
-    if not {name, "*", "__getattr__"} & set(_names_in(module)):
-        raise UserError(f"{path}: expected a detector class {name} in '{path}', found none.")
-    known = _constructor_arguments(module, name)
-    unknown = [] if known is None else [setting for setting in settings if setting not in known]
-    if unknown:
-        raise UserError(
-            f"{path}: expected a class whose settings are {', '.join(known or []) or 'none'}, found {unknown[0]!r} "
-            "among the settings."
-        )
-
-
-def _names_in(module: ast.Module) -> Iterator[str]:
-    """All names that a file defines, assigns or imports, wherever it does."""
-    for node in ast.walk(module):
-        if isinstance(node, ast.ClassDef | ast.FunctionDef):
-            yield node.name
-        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
-            yield node.id
-        elif isinstance(node, ast.alias):
-            yield (node.asname or node.name).partition(".")[0]
-
-
-def _constructor_arguments(module: ast.Module, name: str) -> list[str] | None:
-    """The settings of a class's own constructor; None where it has none or takes any."""
-    own = [node for node in _class_body(module, name) if isinstance(node, ast.FunctionDef)]
-    constructors = [node.args for node in own if node.name == "__init__"]
-    if len(constructors) != 1 or constructors[0].kwarg is not None:
-        return None
-    names = [argument.arg for argument in (*constructors[0].args[1:], *constructors[0].kwonlyargs)]
-    return [argument for argument in names if argument not in ("extractor", "device")]
 
 
 def _class_body(module: ast.Module, name: str) -> list[ast.stmt]:

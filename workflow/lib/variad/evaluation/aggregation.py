@@ -1,7 +1,10 @@
-"""Published values beside ours: only for the paper's two training sets, and averages only over the same categories."""
+"""From cells to rows of the summary: mean, standard deviation, paired gain over ``original``, averages, contrasts.
+
+Published values stand beside ours only for the paper's two training sets, and averages only over the same categories.
+"""
 
 from collections.abc import Iterable, Mapping, Sequence, Set
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,51 +18,14 @@ from variad.core.files import writing
 from variad.evaluation.bootstrap import DRAWS, interval
 from variad.evaluation.cells import CELL_KEY, Cell, check_paired, metric_draws
 
-# our names of detectors whose name in the published tables is another
-_PUBLISHED_DETECTORS = {"efficientad": "efficient_ad"}
-
-
-def published_detector(name: str) -> str:
-    """The name that a detector of ours has in the published tables."""
-    return _PUBLISHED_DETECTORS.get(name, name)
-
-
-def published_mean(published: pd.DataFrame, key: Mapping[str, str], categories: Set[str]) -> float:
-    """The published value of a row of the summary in percent; NaN when there is none.
-
-    Args:
-        published: schema ``published_auroc``; its column ``source`` is our ``training_set``.
-        key: dataset, category, detector, scenario, training_set and metric of the row.
-        categories: the categories of the data set that a study has. A published average is given only to a study of
-            all the published categories and no other: averages over different ones cannot be compared.
-    """
-    same_dataset = published[published["dataset"] == key["dataset"]]
-    if _is_average(key["category"]) and _without_averages(set(same_dataset["category"])) != _without_averages(
-        categories
-    ):
-        return float("nan")
-    match = same_dataset.rename(columns={"source": "training_set"})
-    for name, value in key.items():
-        match = match[match[name] == (published_detector(value) if name == "detector" else value)]
-    return float(match["mean_percent"].iloc[0]) if len(match) else float("nan")
-
-
-def _is_average(category: str) -> bool:
-    return category == "average" or category.startswith("average_")
-
-
-def _without_averages(categories: Set[str]) -> set[str]:
-    return {category for category in categories if not _is_average(category)}
-
-
-# From cells to rows of the summary: mean, standard deviation, paired gain over ``original``, averages.
-
 Array = NDArray[Any]
 
 BASELINE = "original"
 SCENARIOS = ("one_shot", "few_shot", "full_shot")
 ROW_KEY = [*CELL_KEY, "metric"]
 DECIMALS = 4  # fixed, so that equal results are equal files
+# our names of detectors whose name in the published tables is another
+_PUBLISHED_DETECTORS = {"efficientad": "efficient_ad"}
 
 
 @dataclass(frozen=True)
@@ -81,8 +47,8 @@ class SummaryRow:
     metric: str
     runs: tuple[int, ...]
     values: Array
-    gain: float
-    gain_draws: Array
+    gain: float = float("nan")
+    gain_draws: Array = field(default_factory=lambda: np.zeros(0))
 
     def mean(self, runs: Iterable[int]) -> float:
         """Of the values in some of its runs."""
@@ -108,6 +74,36 @@ def category_rows(cells: Sequence[Cell], seed: int, draws: int = DRAWS) -> list[
     return rows
 
 
+def _compared_rows(cells: Sequence[Cell], seed: int, draws: int) -> list[SummaryRow]:
+    baseline = next((cell for cell in cells if cell.training_set == BASELINE), None)
+    if baseline is None:
+        return [row for cell in cells for row in _plain_rows(cell)]
+    before = {row.metric: row for row in _plain_rows(baseline)}
+    drawn_before = metric_draws(baseline, seed, draws) if len(cells) > 1 else {}
+    rows: list[SummaryRow] = []
+    for cell in cells:
+        if cell is baseline:
+            rows += before.values()
+            continue
+        check_paired(cell, baseline)
+        drawn = metric_draws(cell, seed, draws)
+        for row in _plain_rows(cell):
+            other, metric = before[row.metric], row.metric
+            gain_draws = drawn[metric] - drawn_before[metric] if metric in drawn else np.zeros(0)
+            rows.append(replace(row, gain=row.mean(row.runs) - other.mean(other.runs), gain_draws=gain_draws))
+    return rows
+
+
+def _plain_rows(cell: Cell) -> list[SummaryRow]:
+    key: dict[str, Any] = cell.key
+    rows = []
+    for metric, table in cell.metrics.groupby("metric", sort=False):
+        table = table.sort_values("run")
+        runs = tuple(int(run) for run in table["run"])
+        rows.append(SummaryRow(**key, metric=str(metric), runs=runs, values=table["value"].to_numpy()))
+    return rows
+
+
 def average_rows(rows: Sequence[SummaryRow], groups: Mapping[str, Mapping[str, str]] | None = None) -> list[SummaryRow]:
     """Averages over all categories of each data set, and over each of its groups of them, where there is more than one.
 
@@ -122,65 +118,15 @@ def average_rows(rows: Sequence[SummaryRow], groups: Mapping[str, Mapping[str, s
     for dataset in dict.fromkeys(row.dataset for row in rows):
         members = [row for row in rows if row.dataset == dataset]
         categories = list(dict.fromkeys(row.category for row in members))
-        if len(categories) > 1:
-            averages += _average(members, categories, "average")
         group_of = (groups or {}).get(dataset, {})
-        for name in dict.fromkeys(group_of[category] for category in categories if category in group_of):
-            group = [category for category in categories if group_of.get(category) == name]
+        averaged = {"average": categories}
+        for category in categories:
+            if category in group_of:
+                averaged.setdefault(f"average_{group_of[category]}", []).append(category)
+        for name, group in averaged.items():
             if len(group) > 1:
-                averages += _average(members, group, f"average_{name}")
+                averages += _average(members, group, name)
     return averages
-
-
-def summarise(rows: Sequence[SummaryRow], published: pd.DataFrame) -> pd.DataFrame:
-    """The table of schema ``summary``, in percent and percentage points.
-
-    Args:
-        published: schema ``published_auroc``; its values stand beside the rows that they belong to.
-    """
-    categories: dict[str, set[str]] = {}
-    for row in rows:
-        categories.setdefault(row.dataset, set()).add(row.category)
-    table = [
-        {**row.key, **_percent(row), "published_mean": published_mean(published, row.key, categories[row.dataset])}
-        for row in rows
-    ]
-    columns = [*ROW_KEY, "mean", "std", "runs", "gain", "gain_low", "gain_high", "published_mean"]
-    return pd.DataFrame(table, columns=columns)
-
-
-def _compared_rows(cells: Sequence[Cell], seed: int, draws: int) -> list[SummaryRow]:
-    baseline = next((cell for cell in cells if cell.training_set == BASELINE), None)
-    if baseline is None:
-        return [row for cell in cells for row in _plain_rows(cell)]
-    before = {row.metric: row for row in _plain_rows(baseline)}
-    drawn_before = metric_draws(baseline, seed, draws) if len(cells) > 1 else {}
-    rows: list[SummaryRow] = []
-    for cell in cells:
-        if cell is baseline:
-            rows += before.values()
-            continue
-        check_paired(cell, baseline)
-        drawn = metric_draws(cell, seed, draws)
-        gains = {metric: drawn[metric] - drawn_before[metric] for metric in drawn}
-        rows += [_with_gain(row, before[row.metric], gains.get(row.metric, np.zeros(0))) for row in _plain_rows(cell)]
-    return rows
-
-
-def _plain_rows(cell: Cell) -> list[SummaryRow]:
-    rows = []
-    for metric, table in cell.metrics.groupby("metric", sort=False):
-        table = table.sort_values("run")
-        runs = tuple(int(run) for run in table["run"])
-        values = table["value"].to_numpy()
-        rows.append(
-            SummaryRow(**cell.key, metric=str(metric), runs=runs, values=values, gain=np.nan, gain_draws=np.zeros(0))
-        )
-    return rows
-
-
-def _with_gain(row: SummaryRow, before: SummaryRow, draws: Array) -> SummaryRow:
-    return replace(row, gain=row.mean(row.runs) - before.mean(before.runs), gain_draws=draws)
 
 
 def _average(rows: Sequence[SummaryRow], categories: Sequence[str], name: str) -> list[SummaryRow]:
@@ -208,20 +154,77 @@ def _mean_row(rows: Sequence[SummaryRow], before: Sequence[SummaryRow], runs: Se
     return replace(rows[0], category=name, runs=tuple(runs), values=values, gain=gain, gain_draws=draws)
 
 
-def _percent(row: SummaryRow) -> dict[str, float]:
-    low, high = interval(row.gain_draws) if row.gain_draws.size else (np.nan, np.nan)
-    std = row.values.std(ddof=1) if row.values.size > 1 else np.nan
-    fractions = {"mean": row.values.mean(), "std": std, "gain": row.gain, "gain_low": low, "gain_high": high}
-    # Adding zero turns -0.0 into 0.0.
-    percent = {name: round(100 * float(value), DECIMALS) + 0.0 for name, value in fractions.items()}
-    return {**percent, "runs": len(row.runs)}
+def summarise(rows: Sequence[SummaryRow], published: pd.DataFrame) -> pd.DataFrame:
+    """The table of schema ``summary``, in percent and percentage points.
+
+    Args:
+        published: schema ``published_auroc``; its values stand beside the rows that they belong to.
+    """
+    categories: dict[str, set[str]] = {}
+    for row in rows:
+        categories.setdefault(row.dataset, set()).add(row.category)
+    table: list[dict[str, object]] = []
+    for row in rows:
+        low, high = interval(row.gain_draws)
+        std = row.values.std(ddof=1) if row.values.size > 1 else np.nan
+        fractions = {"mean": row.values.mean(), "std": std, "gain": row.gain, "gain_low": low, "gain_high": high}
+        printed = published_mean(published, row.key, categories[row.dataset])
+        table.append({**row.key, **_percent(fractions), "runs": len(row.runs), "published_mean": printed})
+    columns = [*ROW_KEY, "mean", "std", "runs", "gain", "gain_low", "gain_high", "published_mean"]
+    return pd.DataFrame(table, columns=columns)
 
 
-# Rows of the summary with their bootstrap draws, kept so that averages over categories get an interval too.
+def contrast_table(rows: Sequence[SummaryRow], pairs: Sequence[tuple[str, str]]) -> pd.DataFrame:
+    """Training sets against each other: for each pair the first less the second, schema ``contrasts``, in points.
+
+    Every row's draws resample the same runs and test images, so that their differences are paired, too.
+
+    Args:
+        rows: of categories and averages, with their bootstrap draws; ``original`` has none and counts as no gain.
+
+    Raises:
+        UserError: a pair names a training set that no row has.
+    """
+    by_name: dict[str, dict[tuple[str, ...], SummaryRow]] = {}
+    for row in rows:
+        place = tuple(value for name, value in row.key.items() if name != "training_set")
+        by_name.setdefault(row.training_set, {})[place] = row
+    unknown = [name for pair in pairs for name in pair if name not in by_name]
+    if unknown:
+        raise UserError(
+            f"config key study.contrasts: expected training sets of the study, found {unknown[0]!r} among no results."
+        )
+    table = [
+        _difference(row, by_name[second][place])
+        for first, second in pairs
+        for place, row in by_name[first].items()
+        if place in by_name[second]
+    ]
+    return pd.DataFrame(table, columns=[*ROW_KEY, "against", "difference", "low", "high", "runs"])
+
+
+def _difference(row: SummaryRow, other: SummaryRow) -> dict[str, object]:
+    ours, theirs = row.gain_draws, other.gain_draws
+    if ours.size and theirs.size:
+        ours = ours - theirs
+    elif theirs.size:
+        ours = -theirs
+    low, high = interval(ours)
+    values = {"difference": row.values.mean() - other.values.mean(), "low": low, "high": high}
+    runs = min(len(row.runs), len(other.runs))
+    return {**row.key, "against": other.training_set, **_percent(values), "runs": runs}
+
+
+def _percent(fractions: Mapping[str, float]) -> dict[str, float]:
+    # adding zero turns -0.0 into 0.0
+    return {name: round(100 * float(value), DECIMALS) + 0.0 for name, value in fractions.items()}
 
 
 def write_rows(path: str | Path, rows: Sequence[SummaryRow]) -> None:
-    """Write a group ``/{number}`` a row: its key and gain as attributes, ``runs``, ``values`` and ``gain_draws``."""
+    """Keep rows with their draws, so that averages over categories get an interval too.
+
+    A group ``/{number}`` a row: its key and gain as attributes, ``runs``, ``values`` and ``gain_draws``.
+    """
     with writing(path) as temporary, h5py.File(temporary, "w") as file:
         for number, row in enumerate(rows):
             group = file.create_group(f"{number:06d}")
@@ -239,64 +242,42 @@ def read_rows(path: str | Path) -> list[SummaryRow]:
     """
     try:
         with h5py.File(path) as file:
-            return [_read_row(file[name]) for name in sorted(file)]
+            return [
+                SummaryRow(
+                    **{name: str(file[number].attrs[name]) for name in ROW_KEY},
+                    runs=tuple(int(run) for run in file[number]["runs"][:]),
+                    values=file[number]["values"][:],
+                    gain=float(file[number].attrs["gain"]),
+                    gain_draws=file[number]["gain_draws"][:],
+                )
+                for number in sorted(file)
+            ]
     except (OSError, KeyError) as error:
         raise UserError(f"{path}: expected bootstrap draws by row, found: {error}.") from error
 
 
-def _read_row(group: h5py.Group) -> SummaryRow:
-    key = {name: str(group.attrs[name]) for name in ROW_KEY}
-    return SummaryRow(
-        **key,
-        runs=tuple(int(run) for run in group["runs"][:]),
-        values=group["values"][:],
-        gain=float(group.attrs["gain"]),
-        gain_draws=group["gain_draws"][:],
-    )
+def published_detector(name: str) -> str:
+    """The name that a detector of ours has in the published tables."""
+    return _PUBLISHED_DETECTORS.get(name, name)
 
 
-# Training sets against each other, not only against ``original``: what one setting changes, all else being equal.
-
-COLUMNS = [*ROW_KEY, "against", "difference", "low", "high", "runs"]
-
-
-def contrast_table(rows: Sequence[SummaryRow], pairs: Sequence[tuple[str, str]]) -> pd.DataFrame:
-    """The table of schema ``contrasts``: for each pair the first training set less the second, percentage points.
-
-    Every row's draws resample the same runs and test images, so that their differences are paired, too.
+def published_mean(published: pd.DataFrame, key: Mapping[str, str], categories: Set[str]) -> float:
+    """The published value of a row of the summary in percent; NaN when there is none.
 
     Args:
-        rows: of categories and averages, with their bootstrap draws; ``original`` has none and counts as no gain.
-
-    Raises:
-        UserError: a pair names a training set that no row has.
+        published: schema ``published_auroc``; its column ``source`` is our ``training_set``.
+        key: dataset, category, detector, scenario, training_set and metric of the row.
+        categories: the categories of the data set that a study has. A published average is given only to a study of
+            all the published categories and no other: averages over different ones cannot be compared.
     """
-    known = {row.training_set for row in rows}
-    unknown = [name for pair in pairs for name in pair if name not in known]
-    if unknown:
-        raise UserError(
-            f"config key study.contrasts: expected training sets of the study, found {unknown[0]!r} among no results."
-        )
-    table = []
-    for first, second in pairs:
-        other = {_place(row): row for row in rows if row.training_set == second}
-        table += [_difference(row, other[_place(row)]) for row in rows if _matches(row, first, other)]
-    return pd.DataFrame(table, columns=COLUMNS)
+    match = published[published["dataset"] == key["dataset"]].rename(columns={"source": "training_set"})
+    theirs, ours = ({name for name in names if not _is_average(name)} for names in (match["category"], categories))
+    if _is_average(key["category"]) and theirs != ours:
+        return float("nan")
+    for name, value in key.items():
+        match = match[match[name] == (published_detector(value) if name == "detector" else value)]
+    return float(match["mean_percent"].iloc[0]) if len(match) else float("nan")
 
 
-def _matches(row: SummaryRow, name: str, other: dict[tuple[str, ...], SummaryRow]) -> bool:
-    return row.training_set == name and _place(row) in other
-
-
-def _place(row: SummaryRow) -> tuple[str, ...]:
-    """Everything that names a row but its training set."""
-    return tuple(value for name, value in row.key.items() if name != "training_set")
-
-
-def _difference(row: SummaryRow, other: SummaryRow) -> dict[str, object]:
-    drawn = [side.gain_draws for side in (row, other) if side.gain_draws.size]
-    draws = (row.gain_draws if row.gain_draws.size else 0.0) - (other.gain_draws if other.gain_draws.size else 0.0)
-    low, high = interval(np.asarray(draws)) if drawn else (np.nan, np.nan)
-    values = {"difference": row.values.mean() - other.values.mean(), "low": low, "high": high}
-    percent = {name: round(100 * float(value), DECIMALS) + 0.0 for name, value in values.items()}
-    return {**row.key, "against": other.training_set, **percent, "runs": min(len(row.runs), len(other.runs))}
+def _is_average(category: str) -> bool:
+    return category == "average" or category.startswith("average_")

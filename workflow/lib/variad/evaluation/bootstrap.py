@@ -1,7 +1,8 @@
 """Paired bootstrap of metrics over test images and runs.
 
 Each draw picks test images (as many normal and as many anomalous ones as there are) and runs, both with replacement.
-Training sets that share a resample are paired: their metrics can be subtracted draw by draw."""
+Training sets that share a resample are paired: their metrics can be subtracted draw by draw.
+"""
 
 from dataclasses import dataclass
 from typing import Any
@@ -67,14 +68,13 @@ def pixel_auroc_draws(histograms: list[tuple[Array, Array]], drawn: Resample) ->
         histograms: positives and negatives ``[I, bins]`` of each run. With 1,024 quantiles as bins the value is within
             0.05 points of the exact one for usual masks, since only pixels of one bin count as tied.
     """
-    values = [
-        rank_histograms(drawn.images @ positives, drawn.images @ negatives).auroc()
-        for positives, negatives in histograms
-    ]
-    return drawn.mean_over_runs(np.stack(values))
+    rankings = [rank_histograms(drawn.images @ inside, drawn.images @ outside) for inside, outside in histograms]
+    return drawn.mean_over_runs(np.stack([ranking.auroc() for ranking in rankings]))
 
 
 def interval(draws: Array, level: float = LEVEL) -> tuple[float, float]:
-    """Percentile interval of draws ``[D]``."""
+    """Percentile interval of draws ``[D]``; NaN where there are none."""
+    if not draws.size:
+        return float("nan"), float("nan")
     low, high = np.quantile(draws, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)

@@ -1,4 +1,4 @@
-"""The table of metrics of one cell: one data set, category, scenario, training set and detector."""
+"""One cell of a study: a data set, category, scenario, training set and detector, its metrics and their draws."""
 
 import logging
 from collections.abc import Sequence
@@ -17,6 +17,8 @@ from variad.evaluation.bootstrap import Resample, image_metric_draws, pixel_auro
 from variad.evaluation.pixel import read_pixel_histograms
 from variad.evaluation.ranking import IMAGE_METRICS
 from variad.evaluation.spro import image_auroc_by_type
+
+Array = NDArray[Any]
 
 _log = logging.getLogger(__name__)
 
@@ -45,24 +47,13 @@ def evaluate_cell(scores: pd.DataFrame, pixel_metrics: pd.DataFrame, cell: dict[
         )
     if scores["label"].nunique() < 2:
         _log.info("test images have one label only: no image metrics")
-    rows = [
-        {"run": run, "metric": metric, "value": value}
-        for run, group in scores.groupby("run")
-        if group["label"].nunique() == 2
-        for metric, value in _image_metrics(group).items()
-    ]
+    rows = []
+    for run, group in scores.groupby("run"):
+        if group["label"].nunique() == 2:
+            found = {metric: function(group["score"], group["label"]) for metric, function in IMAGE_METRICS.items()}
+            rows += [(run, metric, value) for metric, value in (found | image_auroc_by_type(group)).items()]
     table = pd.concat([pd.DataFrame(rows, columns=["run", "metric", "value"]), pixel_metrics], ignore_index=True)
     return table.assign(**cell)
-
-
-def _image_metrics(scores: pd.DataFrame) -> dict[str, float]:
-    found = {metric: function(scores["score"], scores["label"]) for metric, function in IMAGE_METRICS.items()}
-    return found | image_auroc_by_type(scores)
-
-
-# One cell of a study: a data set, category, scenario, training set and detector, with its tables.
-
-Array = NDArray[Any]
 
 
 @dataclass(frozen=True)
@@ -96,10 +87,8 @@ def read_cells(metrics: Sequence[str], scores: Sequence[str], histograms: Sequen
         if table.empty:
             _log.info("%s has no metric and is left out", metric_path)
             continue
-        key = {name: str(table[name].iloc[0]) for name in CELL_KEY}
-        cells.append(
-            Cell(**key, metrics=table, scores=read_table(score_path, "scores"), histograms=Path(histogram_path))
-        )
+        key, read = {name: str(table[name].iloc[0]) for name in CELL_KEY}, read_table(score_path, "scores")
+        cells.append(Cell(**key, metrics=table, scores=read, histograms=Path(histogram_path)))
     return cells
 
 
@@ -116,7 +105,11 @@ def check_paired(cell: Cell, baseline: Cell) -> None:
             f"{where}: expected the runs of {baseline.training_set}, {list(theirs.index)}, found {list(ours.index)}."
         )
     complete = not (ours.isna().any(axis=None) or theirs.isna().any(axis=None))
-    if not complete or list(ours.columns) != list(theirs.columns) or _map_images(cell) != _map_images(baseline):
+    maps, their_maps = (
+        {run: found.image_id for run, found in read_pixel_histograms(one.histograms).items()}
+        for one in (cell, baseline)
+    )
+    if not complete or list(ours.columns) != list(theirs.columns) or maps != their_maps:
         raise UserError(f"{where}: expected the test images of {baseline.training_set} in every run, found others.")
 
 
@@ -144,7 +137,3 @@ def metric_draws(cell: Cell, seed: int, draws: int) -> dict[str, Array]:
 def _resample(cell: Cell, level: str, labels: Array, runs: int, seed: int, draws: int) -> Resample:
     key = ("bootstrap", level, cell.dataset, cell.category, cell.scenario, cell.detector)
     return resample(np.asarray(labels), runs, numpy_generator(seed, *key), draws)
-
-
-def _map_images(cell: Cell) -> dict[int, tuple[str, ...]]:
-    return {run: histograms.image_id for run, histograms in read_pixel_histograms(cell.histograms).items()}

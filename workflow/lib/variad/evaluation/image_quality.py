@@ -1,6 +1,7 @@
 """How near added images are to their parents: SSIM, PSNR, VIF and LPIPS (table 16 of the first paper).
 
-The parent is the shot itself, not the view that was encoded: a flip or a rotation lowers every value here."""
+The parent is the shot itself, not the view that was encoded: a flip or a rotation lowers every value here.
+"""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -34,7 +35,7 @@ def compare_images(images: Images, parents: Images, lpips: nn.Module | None = No
 
     Args:
         images, parents: uint8 RGB ``[N, S, S, 3]``; image i is compared with parent i.
-        lpips: from ``variad.evaluation.image_quality``; None leaves LPIPS NaN.
+        lpips: from ``load_lpips``; None leaves LPIPS NaN.
 
     Returns:
         ``ssim``: Gaussian window with sigma 1.5, 11 pixels wide, at most 1.
@@ -45,7 +46,9 @@ def compare_images(images: Images, parents: Images, lpips: nn.Module | None = No
     """
     if images.shape != parents.shape:
         raise UserError(f"added images: expected the shape of their parents, {parents.shape}, found {images.shape}.")
-    ours, theirs = _levels(images), _levels(parents)
+    ours, theirs = (
+        torch.from_numpy(np.ascontiguousarray(given)).permute(0, 3, 1, 2).float() for given in (images, parents)
+    )
     values = {
         "ssim": structural_similarity_index_measure(ours, theirs, data_range=255.0, reduction="none"),
         "psnr": peak_signal_noise_ratio(ours, theirs, data_range=255.0, reduction="none", dim=(1, 2, 3)),
@@ -66,10 +69,6 @@ def compare_with_parents(
     return {name: np.concatenate([part[name] for part in parts] or none) for name in COMPARISONS}
 
 
-def _levels(images: Images) -> Tensor:
-    return torch.from_numpy(np.ascontiguousarray(images)).permute(0, 3, 1, 2).float()
-
-
 def _vif(images: Tensor, parents: Tensor) -> Tensor:
     if min(images.shape[-2:]) < VIF_SMALLEST_SIDE:
         return torch.full((len(images),), torch.nan)
@@ -87,13 +86,11 @@ def _lpips(images: Tensor, parents: Tensor, lpips: Any) -> Tensor:
     return value
 
 
-# The network of LPIPS (Zhang et al. 2018): AlexNet from a local file, its linear heads from torchmetrics.
-
-FEATURES = "features."
-
-
 def load_lpips(path: str | Path, expected_sha256: str = ALEXNET_SHA256) -> nn.Module:
     """LPIPS with the backbone AlexNet, for images ``[N, 3, H, W]`` in [0, 1] with ``normalize=True``.
+
+    AlexNet comes from a local file, the linear heads from torchmetrics, whose public functions would fetch the backbone
+    on their own and read it as a pickle. Source: Zhang et al. 2018.
 
     Args:
         path: torchvision's AlexNet trained on ImageNet.
@@ -107,7 +104,9 @@ def load_lpips(path: str | Path, expected_sha256: str = ALEXNET_SHA256) -> nn.Mo
     if not found.startswith(expected_sha256):
         raise UserError(f"{path}: expected a file whose sha256 begins with {expected_sha256}, found {found}.")
     net = untrained_lpips()
-    convolutions = {name.removeprefix(FEATURES): value for name, value in state.items() if name.startswith(FEATURES)}
+    convolutions = {
+        name.removeprefix("features."): value for name, value in state.items() if name.startswith("features.")
+    }
     slices = [part for name, part in net.net.named_children() if name.startswith("slice")]  # type: ignore[union-attr]
     # each slice keeps the numbers that its layers have in torchvision's network
     layers = nn.ModuleDict({name: layer for part in slices for name, layer in part.named_children()})

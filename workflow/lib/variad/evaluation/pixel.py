@@ -1,4 +1,9 @@
-"""Histograms of anomaly map pixels, kept so that pixel AUROC can be recomputed for resampled test images."""
+"""Pixel metrics of anomaly maps, all pixels of all images pooled and compared exactly, in float32.
+
+Masks may be boolean or 0 and 255; maps may differ in size. Memory: that of the pooled pixels in float32, and some for
+each pixel inside a mask. Histograms of each image's pixels are kept, so that pixel AUROC can be recomputed for
+resampled test images.
+"""
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
@@ -17,6 +22,14 @@ from variad.datasets.masks import Defect
 from variad.evaluation.ranking import Ranking, at_ranks, overlap_curve, rank_parts
 from variad.evaluation.spro import SaturatedOverlap
 
+Array = NDArray[Any]
+
+BINS = 1024
+FPR_LIMIT = 0.3  # the limit of MVTec's evaluator
+_NEIGHBOURS = np.ones((3, 3), dtype=int)  # defects that touch at a corner are one region, as in MVTec's evaluator
+
+_log = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True)
 class PixelHistograms:
@@ -33,130 +46,6 @@ class PixelHistograms:
     edges: NDArray[np.float32]
     positives: NDArray[np.int64]
     negatives: NDArray[np.int64]
-
-
-def write_pixel_histograms(path: str | Path, runs: Mapping[int, PixelHistograms]) -> None:
-    """Write ``/run_{r}/{image_id, edges, positives, negatives}``; without pixel metrics the file has no group."""
-    with writing(path) as temporary, h5py.File(temporary, "w") as file:
-        for run, histograms in sorted(runs.items()):
-            group = file.create_group(f"run_{run}")
-            group.create_dataset("image_id", data=list(histograms.image_id), dtype=h5py.string_dtype())
-            group.create_dataset("edges", data=histograms.edges, dtype=np.float32)
-            for name in ("positives", "negatives"):
-                counts = getattr(histograms, name)
-                group.create_dataset(name, data=counts, dtype=np.uint32, compression="gzip", shuffle=True)
-
-
-def read_pixel_histograms(path: str | Path) -> dict[int, PixelHistograms]:
-    """Read what ``write_pixel_histograms`` wrote, by run.
-
-    Raises:
-        UserError: the file is missing or is no such file.
-    """
-    try:
-        with h5py.File(path) as file:
-            runs = {int(name.removeprefix("run_")): _read_run(group) for name, group in file.items()}
-    except (OSError, KeyError, ValueError) as error:
-        raise UserError(f"{path}: expected pixel histograms by run, found: {error}.") from error
-    return dict(sorted(runs.items()))
-
-
-def _read_run(group: Any) -> PixelHistograms:
-    return PixelHistograms(
-        tuple(group["image_id"].asstr()[:]),
-        group["edges"][:],
-        group["positives"][:].astype(np.int64),
-        group["negatives"][:].astype(np.int64),
-    )
-
-
-# The pixels of a run's anomaly maps, pooled for metrics and counted for the bootstrap.
-
-Array = NDArray[Any]
-
-BINS = 1024
-
-# Defects that touch at a corner are one region, as in MVTec's evaluator.
-_NEIGHBOURS = np.ones((3, 3), dtype=int)
-
-
-@dataclass
-class PixelPool:
-    """Pixels of the images seen so far, one entry an image.
-
-    Attributes:
-        positives: map values inside the mask, ascending.
-        negatives: map values outside the mask, ascending.
-        shares: for each value of ``positives``, one over the area of its connected region.
-    """
-
-    image_id: list[str] = field(default_factory=list)
-    positives: list[Array] = field(default_factory=list)
-    negatives: list[Array] = field(default_factory=list)
-    shares: list[Array] = field(default_factory=list)
-
-    def add(self, image_id: str, anomaly_map: Array, mask: Array) -> None:
-        """Add an image, ``[height, width]`` both.
-
-        Raises:
-            UserError: the shapes differ.
-        """
-        inside, values = split_by_mask(image_id, anomaly_map, mask)
-        region = ndimage.label(inside, structure=_NEIGHBOURS)[0][inside]
-        order = np.argsort(values[inside], kind="stable")
-        self.image_id.append(image_id)
-        self.positives.append(values[inside][order])
-        self.negatives.append(np.sort(values[~inside]))
-        self.shares.append((1 / np.bincount(region)[region])[order] if region.size else np.zeros(0))
-
-    def rankings(self) -> tuple[Ranking, Ranking]:
-        """Pixels ranked with equal weight, and with the same total weight for each connected region."""
-        weightings = [None, np.concatenate(self.shares)]
-        pixels, regions = rank_parts(np.concatenate(self.positives), self.negatives, weightings)
-        return pixels, regions
-
-    def has_both_classes(self) -> bool:
-        """Whether there is a pixel inside and one outside the masks."""
-        return any(part.size for part in self.positives) and any(part.size for part in self.negatives)
-
-    def histograms(self, bins: int = BINS) -> PixelHistograms:
-        """Histogram of each image between quantiles of all pixels."""
-        parts = self.positives + self.negatives
-        # Values as they are: interpolated quantiles would depend on the precision.
-        edges = np.unique(at_ranks(parts, np.arange(1, bins) * sum(part.size for part in parts) // bins))
-        return PixelHistograms(
-            tuple(self.image_id),
-            edges,
-            np.stack([histogram(values, edges) for values in self.positives]),
-            np.stack([histogram(values, edges) for values in self.negatives]),
-        )
-
-
-def histogram(ascending: Array, edges: Array) -> NDArray[np.int64]:
-    """How many of the values ``[n]`` lie below the first edge, between each two, and from the last on, ``[E + 1]``."""
-    below = np.searchsorted(ascending, edges, side="left")
-    return np.diff(below, prepend=0, append=ascending.size).astype(np.int64)
-
-
-def split_by_mask(image_id: str, anomaly_map: Array, mask: Array) -> tuple[NDArray[np.bool_], NDArray[np.float32]]:
-    """The mask as booleans and the map in float32, both ``[height, width]``.
-
-    Raises:
-        UserError: the shapes differ.
-    """
-    if anomaly_map.ndim != 2 or anomaly_map.shape != mask.shape:
-        raise UserError(f"{image_id}: expected a mask of the map's size {anomaly_map.shape}, found {mask.shape}.")
-    return mask > 0, np.asarray(anomaly_map, dtype=np.float32)
-
-
-# Pixel metrics of anomaly maps, all pixels of all images pooled and compared exactly, in float32.
-#
-# Masks may be boolean or 0 and 255. Maps may differ in size. Memory: that of the pooled pixels in float32, and some for
-# each pixel inside a mask.
-
-FPR_LIMIT = 0.3  # the limit of MVTec's evaluator
-
-_log = logging.getLogger(__name__)
 
 
 def evaluate_maps(
@@ -196,10 +85,16 @@ def evaluate_maps(
             overlap.add(image_id, anomaly_map, (defects or {}).get(image_id, []))
     if without_mask:
         _log.info("%d anomalous images have no mask and do not enter pixel metrics", without_mask)
-    if not usable or not pool.has_both_classes():
+    if not any(part.size for part in pool.positives) or not any(part.size for part in pool.negatives):
         return {}, None
-    saturated = overlap.metrics(dict(zip(pool.image_id, pool.negatives, strict=True)))
-    return _metrics(*pool.rankings()) | saturated, pool.histograms(bins)
+    pixels, regions = pool.rankings()
+    found = {
+        "pixel_auroc": float(pixels.auroc()),
+        "pixel_ap": float(pixels.average_precision()),
+        "pixel_f1_max": float(pixels.f1_max()),
+        "aupro": overlap_curve(regions).area(FPR_LIMIT),
+    }
+    return found | overlap.metrics(dict(zip(pool.image_id, pool.negatives, strict=True))), pool.histograms(bins)
 
 
 def pixel_auroc(maps: Sequence[Array], masks: Sequence[Array]) -> float:
@@ -215,16 +110,91 @@ def pixel_auroc(maps: Sequence[Array], masks: Sequence[Array]) -> float:
     return float(pool.rankings()[0].auroc())
 
 
-def pixel_histograms(anomaly_map: Array, mask: Array, edges: Array) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Pixels of one image inside and outside its mask, by bin: ``[E + 1]`` each for edges ``[E]``."""
-    inside, values = split_by_mask("map", anomaly_map, mask)
-    return histogram(np.sort(values[inside]), edges), histogram(np.sort(values[~inside]), edges)
+@dataclass
+class PixelPool:
+    """Pixels of the images seen so far, one entry an image.
+
+    Attributes:
+        positives: map values inside the mask, ascending.
+        negatives: map values outside the mask, ascending.
+        shares: for each value of ``positives``, one over the area of its connected region.
+    """
+
+    image_id: list[str] = field(default_factory=list)
+    positives: list[Array] = field(default_factory=list)
+    negatives: list[Array] = field(default_factory=list)
+    shares: list[Array] = field(default_factory=list)
+
+    def add(self, image_id: str, anomaly_map: Array, mask: Array) -> None:
+        """Add an image, ``[height, width]`` both.
+
+        Raises:
+            UserError: the shapes differ.
+        """
+        if anomaly_map.ndim != 2 or anomaly_map.shape != mask.shape:
+            raise UserError(f"{image_id}: expected a mask of the map's size {anomaly_map.shape}, found {mask.shape}.")
+        inside, values = mask > 0, np.asarray(anomaly_map, dtype=np.float32)
+        region = ndimage.label(inside, structure=_NEIGHBOURS)[0][inside]
+        order = np.argsort(values[inside], kind="stable")
+        self.image_id.append(image_id)
+        self.positives.append(values[inside][order])
+        self.negatives.append(np.sort(values[~inside]))
+        self.shares.append((1 / np.bincount(region)[region])[order] if region.size else np.zeros(0))
+
+    def rankings(self) -> tuple[Ranking, Ranking]:
+        """Pixels ranked with equal weight, and with the same total weight for each connected region."""
+        weightings = [None, np.concatenate(self.shares)]
+        pixels, regions = rank_parts(np.concatenate(self.positives), self.negatives, weightings)
+        return pixels, regions
+
+    def histograms(self, bins: int = BINS) -> PixelHistograms:
+        """Histogram of each image between quantiles of all pixels."""
+        parts = self.positives + self.negatives
+        # values as they are: interpolated quantiles would depend on the precision
+        edges = np.unique(at_ranks(parts, np.arange(1, bins) * sum(part.size for part in parts) // bins))
+        return PixelHistograms(
+            tuple(self.image_id),
+            edges,
+            np.stack([_histogram(values, edges) for values in self.positives]),
+            np.stack([_histogram(values, edges) for values in self.negatives]),
+        )
 
 
-def _metrics(pixels: Ranking, regions: Ranking) -> dict[str, float]:
-    return {
-        "pixel_auroc": float(pixels.auroc()),
-        "pixel_ap": float(pixels.average_precision()),
-        "pixel_f1_max": float(pixels.f1_max()),
-        "aupro": overlap_curve(regions).area(FPR_LIMIT),
-    }
+def _histogram(ascending: Array, edges: Array) -> NDArray[np.int64]:
+    """How many of the values ``[n]`` lie below the first edge, between each two, and from the last on, ``[E + 1]``."""
+    below = np.searchsorted(ascending, edges, side="left")
+    return np.diff(below, prepend=0, append=ascending.size).astype(np.int64)
+
+
+def write_pixel_histograms(path: str | Path, runs: Mapping[int, PixelHistograms]) -> None:
+    """Write ``/run_{r}/{image_id, edges, positives, negatives}``; without pixel metrics the file has no group."""
+    with writing(path) as temporary, h5py.File(temporary, "w") as file:
+        for run, histograms in sorted(runs.items()):
+            group = file.create_group(f"run_{run}")
+            group.create_dataset("image_id", data=list(histograms.image_id), dtype=h5py.string_dtype())
+            group.create_dataset("edges", data=histograms.edges, dtype=np.float32)
+            for name in ("positives", "negatives"):
+                counts = getattr(histograms, name)
+                group.create_dataset(name, data=counts, dtype=np.uint32, compression="gzip", shuffle=True)
+
+
+def read_pixel_histograms(path: str | Path) -> dict[int, PixelHistograms]:
+    """Read what ``write_pixel_histograms`` wrote, by run.
+
+    Raises:
+        UserError: the file is missing or is no such file.
+    """
+    try:
+        with h5py.File(path) as file:
+            runs = {
+                int(name.removeprefix("run_")): PixelHistograms(
+                    tuple(group["image_id"].asstr()[:]),
+                    group["edges"][:],
+                    group["positives"][:].astype(np.int64),
+                    group["negatives"][:].astype(np.int64),
+                )
+                for name, group in file.items()
+            }
+    except (OSError, KeyError, ValueError) as error:
+        raise UserError(f"{path}: expected pixel histograms by run, found: {error}.") from error
+    return dict(sorted(runs.items()))

@@ -1,7 +1,11 @@
-"""Counting in many ascending arrays as if they were one, without joining them.
+"""Exact metrics of scores, ties included, from counts of negatives around each distinct positive score.
 
-The values are gone through in pieces, each a range of values that is gathered from all parts and sorted: pieces fit the
-processor's cache, so this is faster than sorting everything at once, and memory stays that of the parts."""
+Recall changes only where a positive lies, so these few counts give AUROC, average precision, F1-max and the overlap
+curve as the full curves do; image metrics have the values of scikit-learn. Negatives come in many ascending arrays that
+are counted in as if they were one, without joining them: the values are gone through in pieces, each a range of values
+that is gathered from all parts and sorted. Pieces fit the processor's cache, so this is faster than sorting everything
+at once, and memory stays that of the parts.
+"""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -14,62 +18,6 @@ Array = NDArray[Any]
 
 PIECE = 1 << 20  # values, about
 _SAMPLES = 64  # values of a piece that choose its bounds
-
-
-class Piece(NamedTuple):
-    """All values from ``low`` on and below ``high``, ascending; the first and last piece are open to their side."""
-
-    low: float
-    high: float
-    values: Array
-
-
-def pieces(parts: Sequence[Array], size: int = PIECE) -> Iterator[Piece]:
-    """The values of ascending, finite ``parts`` in ascending pieces of about ``size`` values."""
-    bounds = _bounds(parts, size)
-    cuts = [np.concatenate([[0], np.searchsorted(part, bounds), [part.size]]) for part in parts]
-    edges = [-np.inf, *bounds.tolist(), np.inf]
-    for index in range(len(edges) - 1):
-        values = np.concatenate([part[cut[index] : cut[index + 1]] for part, cut in zip(parts, cuts, strict=True)])
-        values.sort()
-        yield Piece(edges[index], edges[index + 1], values)
-
-
-def counts_around(
-    parts: Sequence[Array], values: Array, size: int = PIECE
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """How many entries of ``parts`` are below, and how many at or below, each of ascending ``values [K]``."""
-    below = np.zeros(values.size, np.int64)
-    through = np.zeros(values.size, np.int64)
-    seen = 0
-    for piece in pieces(parts, size):
-        # Bounds of the values' own type, or all values would be converted to another.
-        inside = slice(*np.searchsorted(values, np.array([piece.low, piece.high], values.dtype)))
-        below[inside] = seen + np.searchsorted(piece.values, values[inside], side="left")
-        through[inside] = seen + np.searchsorted(piece.values, values[inside], side="right")
-        seen += piece.values.size
-    return below, through
-
-
-def at_ranks(parts: Sequence[Array], ranks: Array, size: int = PIECE) -> Array:
-    """The values at ascending ``ranks [K]`` of all entries of ``parts`` in ascending order, 0 is the smallest."""
-    found, seen = [], 0
-    for piece in pieces(parts, size):
-        here = ranks[(ranks >= seen) & (ranks < seen + piece.values.size)]
-        found.append(piece.values[here - seen])
-        seen += piece.values.size
-    return np.concatenate(found)
-
-
-def _bounds(parts: Sequence[Array], size: int) -> Array:
-    step = max(1, size // _SAMPLES)
-    sample = np.sort(np.concatenate([part[step // 2 :: step] for part in parts]))
-    return np.unique(sample[_SAMPLES::_SAMPLES])
-
-
-# Counts of negatives around each distinct positive score: all that AUROC, average precision and F1-max need.
-#
-# Recall changes only where a positive lies, so these few counts give the same values as the full curves, ties included.
 
 
 @dataclass(frozen=True)
@@ -109,29 +57,48 @@ class Ranking:
         return hits, hits + self.above + self.tied
 
 
-def rank(positives: Array, negatives: Array, weights: Array | None = None) -> Ranking:
-    """Rank the scores of positives ``[P]`` against those of negatives ``[N]``, which are sorted ascending.
-
-    Args:
-        weights: ``[P]`` weight of each positive; 1 when not given.
+def auroc(scores: ArrayLike, labels: ArrayLike) -> float:
+    """Area under the ROC curve, 0 to 1, of scores ``[N]`` with labels ``[N]`` (0 normal, 1 anomalous).
 
     Raises:
-        ValueError: one class is empty, or a score is not finite.
+        ValueError: only one class is present, a score is not finite, or the lengths differ. So for all image metrics.
     """
-    if not positives.size or not negatives.size:
-        raise ValueError(f"expected positives and negatives, found {positives.size} and {negatives.size}.")
-    values, index = np.unique(positives, return_inverse=True)
-    # Sorting puts what is not finite at the ends, so the ends speak for all.
-    if not np.isfinite([values[0], values[-1], negatives[0], negatives[-1]]).all():
-        raise ValueError("expected finite scores, found NaN or infinity.")
-    low = np.searchsorted(negatives, values, side="left")
-    high = np.searchsorted(negatives, values, side="right")
-    mass = np.bincount(index, weights)
-    return Ranking(mass[::-1], (negatives.size - high)[::-1], (high - low)[::-1], np.asarray(negatives.size))
+    return float(_rank(scores, labels).auroc())
+
+
+def average_precision(scores: ArrayLike, labels: ArrayLike) -> float:
+    """Average precision, 0 to 1, of scores ``[N]`` with labels ``[N]``."""
+    return float(_rank(scores, labels).average_precision())
+
+
+def f1_max(scores: ArrayLike, labels: ArrayLike) -> float:
+    """Highest F1 over all thresholds, 0 to 1, of scores ``[N]`` with labels ``[N]``."""
+    return float(_rank(scores, labels).f1_max())
+
+
+IMAGE_METRICS: dict[str, Callable[[ArrayLike, ArrayLike], float]] = {
+    "image_auroc": auroc,
+    "image_ap": average_precision,
+    "image_f1_max": f1_max,
+}
+
+
+def _rank(scores: ArrayLike, labels: ArrayLike) -> Ranking:
+    values: NDArray[Any] = np.asarray(scores, dtype=np.float64)
+    classes: NDArray[Any] = np.asarray(labels)
+    if values.ndim != 1 or values.shape != classes.shape:
+        raise ValueError(f"expected as many scores as labels, found shapes {values.shape} and {classes.shape}.")
+    if not np.isin(classes, (0, 1)).all():
+        raise ValueError("expected labels 0 and 1, found another value.")
+    (ranking,) = rank_parts(values[classes == 1], [np.sort(values[classes == 0])], [None])
+    return ranking
 
 
 def rank_parts(positives: Array, negatives: Sequence[Array], weightings: Sequence[Array | None]) -> list[Ranking]:
-    """As ``rank``, once for each weighting of the positives, against negatives in many ascending arrays.
+    """Rank positives ``[P]`` against negatives in many ascending arrays, once for each weighting of the positives.
+
+    Args:
+        weightings: weights of the positives, ``[P]``; None counts each as one.
 
     Raises:
         ValueError: one class is empty, or a score is not finite.
@@ -140,6 +107,7 @@ def rank_parts(positives: Array, negatives: Sequence[Array], weightings: Sequenc
     if not positives.size or not total:
         raise ValueError(f"expected positives and negatives, found {positives.size} and {total}.")
     values, index = np.unique(positives, return_inverse=True)
+    # sorting puts what is not finite at the ends, so the ends speak for all
     ends = [end for part in [values, *negatives] if part.size for end in (part[0], part[-1])]
     if not np.isfinite(ends).all():
         raise ValueError("expected finite scores, found NaN or infinity.")
@@ -175,50 +143,8 @@ def rank_histograms(positives: Array, negatives: Array) -> Ranking:
     return Ranking(positives[..., ::-1], through - negatives, negatives, through[..., -1])
 
 
-# Image metrics of anomaly scores, exact with ties; the values are those of scikit-learn.
-
-
-def auroc(scores: ArrayLike, labels: ArrayLike) -> float:
-    """Area under the ROC curve, 0 to 1, of scores ``[N]`` with labels ``[N]`` (0 normal, 1 anomalous).
-
-    Raises:
-        ValueError: only one class is present, a score is not finite, or the lengths differ. So for all of this file.
-    """
-    return float(_rank(scores, labels).auroc())
-
-
-def average_precision(scores: ArrayLike, labels: ArrayLike) -> float:
-    """Average precision, 0 to 1, of scores ``[N]`` with labels ``[N]``."""
-    return float(_rank(scores, labels).average_precision())
-
-
-def f1_max(scores: ArrayLike, labels: ArrayLike) -> float:
-    """Highest F1 over all thresholds, 0 to 1, of scores ``[N]`` with labels ``[N]``."""
-    return float(_rank(scores, labels).f1_max())
-
-
-IMAGE_METRICS: dict[str, Callable[[ArrayLike, ArrayLike], float]] = {
-    "image_auroc": auroc,
-    "image_ap": average_precision,
-    "image_f1_max": f1_max,
-}
-
-
-def _rank(scores: ArrayLike, labels: ArrayLike) -> Ranking:
-    values: NDArray[Any] = np.asarray(scores, dtype=np.float64)
-    classes: NDArray[Any] = np.asarray(labels)
-    if values.ndim != 1 or values.shape != classes.shape:
-        raise ValueError(f"expected as many scores as labels, found shapes {values.shape} and {classes.shape}.")
-    if not np.isin(classes, (0, 1)).all():
-        raise ValueError("expected labels 0 and 1, found another value.")
-    return rank(values[classes == 1], np.sort(values[classes == 0]))
-
-
-# The curve of the mean overlap with defects against the false positive rate, and the area under its beginning.
-
-
 class OverlapCurve(NamedTuple):
-    """Corners of the curve from (0, 0) to (1, 1), both ascending: false positive ``rate`` and mean ``overlap``."""
+    """Mean overlap with defects against the false positive rate: corners from (0, 0) to (1, 1), both ascending."""
 
     rate: NDArray[np.float64]
     overlap: NDArray[np.float64]
@@ -249,3 +175,50 @@ def overlap_curve(defects: Ranking) -> OverlapCurve:
     rate = np.stack([defects.above, defects.above + defects.tied], axis=1).ravel() / defects.negatives
     height = np.stack([before, overlap], axis=1).ravel()
     return OverlapCurve(np.concatenate([[0.0], rate, [1.0]]), np.concatenate([[0.0], height, [1.0]]))
+
+
+class Piece(NamedTuple):
+    """All values from ``low`` on and below ``high``, ascending; the first and last piece are open to their side."""
+
+    low: float
+    high: float
+    values: Array
+
+
+def pieces(parts: Sequence[Array], size: int = PIECE) -> Iterator[Piece]:
+    """The values of ascending, finite ``parts`` in ascending pieces of about ``size`` values."""
+    step = max(1, size // _SAMPLES)
+    sample = np.sort(np.concatenate([part[step // 2 :: step] for part in parts]))
+    bounds = np.unique(sample[_SAMPLES::_SAMPLES])
+    cuts = [np.concatenate([[0], np.searchsorted(part, bounds), [part.size]]) for part in parts]
+    edges = [-np.inf, *bounds.tolist(), np.inf]
+    for index in range(len(edges) - 1):
+        values = np.concatenate([part[cut[index] : cut[index + 1]] for part, cut in zip(parts, cuts, strict=True)])
+        values.sort()
+        yield Piece(edges[index], edges[index + 1], values)
+
+
+def counts_around(
+    parts: Sequence[Array], values: Array, size: int = PIECE
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """How many entries of ``parts`` are below, and how many at or below, each of ascending ``values [K]``."""
+    below = np.zeros(values.size, np.int64)
+    through = np.zeros(values.size, np.int64)
+    seen = 0
+    for piece in pieces(parts, size):
+        # bounds of the values' own type, or all values would be converted to another.
+        inside = slice(*np.searchsorted(values, np.array([piece.low, piece.high], values.dtype)))
+        below[inside] = seen + np.searchsorted(piece.values, values[inside], side="left")
+        through[inside] = seen + np.searchsorted(piece.values, values[inside], side="right")
+        seen += piece.values.size
+    return below, through
+
+
+def at_ranks(parts: Sequence[Array], ranks: Array, size: int = PIECE) -> Array:
+    """The values at ascending ``ranks [K]`` of all entries of ``parts`` in ascending order, 0 is the smallest."""
+    found, seen = [], 0
+    for piece in pieces(parts, size):
+        here = ranks[(ranks >= seen) & (ranks < seen + piece.values.size)]
+        found.append(piece.values[here - seen])
+        seen += piece.values.size
+    return np.concatenate(found)

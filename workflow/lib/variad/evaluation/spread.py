@@ -1,7 +1,8 @@
-"""How varied images are, and how new, by distances between their pooled features.
+"""How varied images are, and how new, by distances between their pooled features; the tables of image quality.
 
 Each layer is averaged over positions and scaled to unit length, so that layers count alike whatever their channels'
-scale, and one shot is enough: standardising by the shots' own spread would need several. Where things are is lost."""
+scale, and one shot is enough: standardising by the shots' own spread would need several. Where things are is lost.
+"""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,7 +16,12 @@ from numpy.typing import NDArray
 from variad.core.records import read_features
 
 Pooled = NDArray[np.float64]
+Array = NDArray[Any]
+
 CHUNK = 32
+DECIMALS = 5  # fixed, so that equal results are equal files; float32 gives no more
+QUALITIES = ("ssim", "psnr", "vif", "lpips", "diversity", "novelty")
+KEY = ["dataset", "category", "scenario", "training_set"]
 
 
 def pooled_features(path: str | Path, rows: Sequence[int] | None = None) -> Pooled:
@@ -23,15 +29,13 @@ def pooled_features(path: str | Path, rows: Sequence[int] | None = None) -> Pool
     with h5py.File(path) as file:
         layers = sorted(name for name in file if name != "image_id")
         wanted = list(range(len(file[layers[0]]))) if rows is None else list(rows)
-    chunks = [wanted[start : start + CHUNK] for start in range(0, len(wanted), CHUNK)] or [[]]
-    return np.concatenate([_pool(read_features(path, layers, chunk)) for chunk in chunks])
-
-
-def _pool(maps: dict[str, NDArray[np.float32]]) -> Pooled:
-    means = [values.mean(axis=(1, 2), dtype=np.float64) for values in maps.values()]
-    units = [mean / np.maximum(np.linalg.norm(mean, axis=1, keepdims=True), 1e-12) for mean in means]
-    joined: Pooled = np.concatenate(units, axis=1) / np.sqrt(len(units))
-    return joined
+    pooled = []
+    for start in range(0, max(1, len(wanted)), CHUNK):
+        maps = read_features(path, layers, wanted[start : start + CHUNK]).values()
+        means = [values.mean(axis=(1, 2), dtype=np.float64) for values in maps]
+        units = [mean / np.maximum(np.linalg.norm(mean, axis=1, keepdims=True), 1e-12) for mean in means]
+        pooled.append(np.concatenate(units, axis=1) / np.sqrt(len(units)))
+    return np.concatenate(pooled)
 
 
 def distances(ours: Pooled, theirs: Pooled) -> Pooled:
@@ -70,15 +74,6 @@ def novelty_of_unseen(features: Pooled, shots: Sequence[int]) -> float:
     between[list(shots), range(len(shots))] = np.nan
     found = nearest(between)
     return float(np.nanmean(found)) if not np.isnan(found).all() else float("nan")
-
-
-# The tables of image quality: one row an added image, one row a run for real images, one row a training set.
-
-DECIMALS = 5  # fixed, so that equal results are equal files; float32 gives no more
-QUALITIES = ("ssim", "psnr", "vif", "lpips", "diversity", "novelty")
-KEY = ["dataset", "category", "scenario", "training_set"]
-
-Array = NDArray[Any]
 
 
 def image_quality_table(
@@ -132,22 +127,17 @@ def summarise_quality(
         tables: schema ``image_quality``.
         real: schema ``real_spread``, by data set and category.
     """
-    rows = []
+    rows: list[dict[str, Any]] = []
     for key, table in zip(keys, tables, strict=True):
         spread = real[key["dataset"], key["category"]]
         here = spread[spread["scenario"] == key["scenario"]]
-        means = {f"real_{name}": here[name].mean() for name in ("diversity", "novelty")}
-        rows.append({**key, **_summary(table[table["accepted"]]), **means})
+        accepted = table[table["accepted"]]
+        runs = accepted.assign(psnr=accepted["psnr"].replace(np.inf, np.nan)).groupby("run")[list(QUALITIES)].mean()
+        identical = np.isinf(accepted["psnr"]).mean() if len(accepted) else np.nan
+        rows.append({**key, "runs": len(runs), "images": len(accepted), "identical": identical})
+        rows[-1] |= {f"{name}_mean": runs[name].mean() for name in QUALITIES}
+        rows[-1] |= {f"{name}_std": runs[name].std(ddof=1) for name in QUALITIES}
+        rows[-1] |= {f"real_{name}": here[name].mean() for name in ("diversity", "novelty")}
     columns = [f"{name}_{of}" for name in QUALITIES for of in ("mean", "std")]
     columns = [*KEY, "runs", "images", "identical", *columns, "real_diversity", "real_novelty"]
     return pd.DataFrame(rows, columns=columns).round(DECIMALS)
-
-
-def _summary(table: pd.DataFrame) -> dict[str, float]:
-    finite = table.assign(psnr=table["psnr"].replace(np.inf, np.nan))
-    runs = finite.groupby("run")[list(QUALITIES)].mean()
-    found: dict[str, float] = {"runs": len(runs), "images": len(table)}
-    found["identical"] = float(np.isinf(table["psnr"]).mean()) if len(table) else np.nan
-    for name in QUALITIES:
-        found[f"{name}_mean"], found[f"{name}_std"] = float(runs[name].mean()), float(runs[name].std(ddof=1))
-    return found

@@ -1,6 +1,13 @@
-"""Logical and structural anomalies of MVTec LOCO AD, looked at apart: each against all good images.
+"""Logical and structural anomalies of MVTec LOCO AD, looked at apart, each against all good images: AUROC and AU-sPRO.
 
-Both types are told from ``image_id``, so that what follows applies to any data set with folders of these names."""
+Both types are told from ``image_id``, so that this applies to any data set with folders of these names.
+
+AU-sPRO is the area under the saturated per-region overlap against the false positive rate, exact. A defect's overlap at
+a threshold is the number of its pixels above it, over its saturation area, at most 1. So only the highest map values
+inside a defect matter, as many as its saturation area has pixels, and each adds the same. A pixel that lies in no
+defect of its image is a negative. Source: Bergmann et al., "Beyond Dents and Scratches", IJCV 2022. The evaluator that
+comes with the data set samples thresholds until its curve has no gap above 0.01; here every map value is a threshold.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,8 +21,11 @@ from variad.core.errors import UserError
 from variad.datasets.masks import Defect
 from variad.evaluation.ranking import auroc, overlap_curve, rank_parts
 
+Array = NDArray[Any]
+
 TYPES = {"logical": "logical_anomalies", "structural": "structural_anomalies"}
 GOOD = "good"
+FPR_LIMITS = (0.01, 0.05, 0.1, 0.3, 1.0)  # those of the evaluator
 
 
 def anomaly_type(image_id: str) -> str:
@@ -40,21 +50,6 @@ def image_auroc_by_type(scores: pd.DataFrame) -> dict[str, float]:
         part = scores[types.isin([GOOD, folder])]
         found[f"image_auroc_{name}"] = auroc(part["score"], part["label"])
     return {**found, "image_auroc_type_mean": sum(found.values()) / len(found)}
-
-
-# AU-sPRO of MVTec LOCO AD: the saturated per-region overlap against the false positive rate, exact.
-#
-# A defect's overlap at a threshold is the number of its pixels above it, over its saturation area, at most 1. So only
-# the highest map values inside a defect matter, as many as its saturation area has pixels, and each adds the same. A
-# pixel that lies in no defect of its image is a negative. Logical and structural anomalies are evaluated apart, each
-# together with all good images, and averaged. Source: Bergmann et al., "Beyond Dents and Scratches", IJCV 2022.
-#
-# The evaluator that comes with the data set samples thresholds until its curve has no gap above 0.01; here every map
-# value is a threshold.
-
-Array = NDArray[Any]
-
-FPR_LIMITS = (0.01, 0.05, 0.1, 0.3, 1.0)  # those of the evaluator
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""The images that a recipe adds to the shots, and their file ``added.h5``."""
+"""The images that a recipe adds to the shots: in memory, in ``added.h5``, in batches while they are made, as PNGs."""
 
 import hashlib
 import json
@@ -16,6 +16,8 @@ from PIL import Image
 from variad.core.files import writing
 from variad.core.images import Images
 from variad.generation.settings import Request
+
+Arrays = dict[str, NDArray[np.generic]]
 
 
 @dataclass
@@ -70,6 +72,11 @@ def no_images(size: int) -> AddedImages:
     return AddedImages.of(np.empty((0, size, size, 3), np.uint8), [], np.empty(0, np.float32))
 
 
+def duplicate(parents: Images, requests: Sequence[Request]) -> AddedImages:
+    """Add the parents as they are, uint8 ``[M, S, S, 3]``, one a request."""
+    return AddedImages.of(parents, requests, np.zeros(len(parents), np.float32))
+
+
 def write_added(path: str | Path, added: AddedImages, recipe: dict[str, Any]) -> None:
     """Write ``added.h5``; see ``docs/data_contracts.md``."""
     with writing(path) as temporary, h5py.File(temporary, "w") as file:
@@ -90,39 +97,17 @@ def write_added(path: str | Path, added: AddedImages, recipe: dict[str, Any]) ->
 def read_added(path: str | Path) -> AddedImages:
     """Read ``added.h5``, without steps and trace."""
     with h5py.File(path) as file:
-        return AddedImages(
-            images=file["images"][:],
-            run=file["run"][:],
-            parent=_texts(file["parent"]),
-            prompt=_texts(file["prompt"]),
-            seed=file["seed"][:],
-            similarity=file["similarity"][:],
-            distance=file["distance"][:],
-            accepted=file["accepted"][:],
-        )
+        texts: dict[str, Any] = {name: [str(text) for text in file[name].asstr()[:]] for name in ("parent", "prompt")}
+        arrays: dict[str, Any] = {
+            name: file[name][:] for name in ("images", "run", "seed", "similarity", "distance", "accepted")
+        }
+    return AddedImages(**texts, **arrays)
 
 
 def read_usage(path: str | Path) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
     """Run and acceptance of every added image, without reading the images."""
     with h5py.File(path) as file:
         return file["run"][:], file["accepted"][:]
-
-
-def _texts(column: h5py.Dataset) -> list[str]:
-    return [str(text) for text in column.asstr()[:]]
-
-
-# The control that adds nothing new.
-
-
-def duplicate(parents: Images, requests: Sequence[Request]) -> AddedImages:
-    """Add the parents as they are, uint8 ``[M, S, S, 3]``, one a request."""
-    return AddedImages.of(parents, requests, np.zeros(len(parents), np.float32))
-
-
-# Finished batches of a training set that is being made, so that a killed job loses the batch in flight and no more.
-
-Arrays = dict[str, NDArray[np.generic]]
 
 
 def digest_of(parts: Iterable[bytes]) -> str:
@@ -135,16 +120,13 @@ def digest_of(parts: Iterable[bytes]) -> str:
 
 
 class Chunks:
-    """A folder with one file a batch, named by the index of its first image.
+    """Finished batches of a training set that is being made, so that a killed job loses no more than the one in flight.
 
+    A folder beside the file that they will be joined in, with one file a batch, named by the index of its first image.
     The folder's name holds ``digest``, so that batches of other settings, weights or shots are never joined.
     """
 
     def __init__(self, beside: str | Path, digest: str) -> None:
-        """
-        Args:
-            beside: the file that the batches will be joined in.
-        """
         self._stem = f".{Path(beside).stem}."
         self.folder = Path(beside).parent / f"{self._stem}{digest}"
 
@@ -170,25 +152,18 @@ class Chunks:
                 shutil.rmtree(folder)
 
 
-# Training sets as folders of PNGs in MVTec's layout, for any other detector.
-
-
 def export_training_set(folder: Path, shots: Sequence[str], images: Images, added: AddedImages, run: int) -> int:
-    """Write the shots and the accepted added images of one run; returns how many.
+    """Write the shots and the accepted added images of one run as PNGs, for any other detector; returns how many.
 
     Shots keep their file's stem; an added image is ``added_{row}``, its row in ``added.h5``.
 
     Args:
         images: the shots, uint8 ``[len(shots), S, S, 3]``.
     """
-    for name, image in zip(shots, images, strict=True):
-        _write(folder / f"{Path(name).name}.png", image)
     rows = np.flatnonzero((added.run == run) & added.accepted)
-    for row in rows:
-        _write(folder / f"added_{row:05d}.png", added.images[row])
-    return len(shots) + len(rows)
-
-
-def _write(path: Path, image: Images) -> None:
-    with writing(path) as temporary:
-        Image.fromarray(image).save(temporary)
+    named = [(Path(name).name, image) for name, image in zip(shots, images, strict=True)]
+    named += [(f"added_{row:05d}", added.images[row]) for row in rows]
+    for name, image in named:
+        with writing(folder / f"{name}.png") as temporary:
+            Image.fromarray(image).save(temporary)
+    return len(named)

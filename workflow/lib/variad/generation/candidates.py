@@ -11,8 +11,7 @@ from variad.core.errors import UserError
 from variad.generation.wordnet import class_synsets, neighbours, open_wordnet, single_words
 
 SOURCES = ("wordnet_related", "wordnet_all", "wordlist")
-Words = list[tuple[str, str]]
-"""(word, how it was found), in the order of the rounds."""
+Words = list[tuple[str, str]]  # (word, how it was found), in the order of the rounds
 
 
 def list_words(
@@ -59,7 +58,12 @@ def related_words(reader: Any, class_name: str, count: int, generator: np.random
     seen, step = set(synsets), [("synonym", synset) for synset in synsets]
     words: Words = []
     while step and len(words) < count:
-        fresh = _fresh_lemmas(step, known)
+        fresh: Words = []
+        for relation, synset in step:
+            for word in (name.replace("_", " ") for name in synset.lemma_names()):
+                if word.lower() not in known:
+                    known.add(word.lower())
+                    fresh.append((word, relation))
         missing = count - len(words)
         if len(fresh) > missing:
             fresh = [fresh[index] for index in sorted(generator.choice(len(fresh), missing, replace=False))]
@@ -95,7 +99,7 @@ def make_candidates(
         template: with ``{class_name}`` and ``{word}``; the first document's is ``a {class_name} with {word}``.
 
     Raises:
-        UserError: the template lacks ``{word}`` or has another placeholder.
+        UserError: as ``fill_template``.
     """
     name = class_name.replace("_", " ")
     texts = [word.replace("_", " ") for word, _ in words]
@@ -124,18 +128,6 @@ def fill_template(template: str, class_name: str, word: str) -> str:
     if "{word}" not in template:
         raise UserError(f"config key prompts.template: expected {{word}} in '{template}', found none.")
     return prompt
-
-
-def _fresh_lemmas(step: Sequence[tuple[str, Any]], known: set[str]) -> Words:
-    """(lemma, relation) of those lemmas that are not known yet, whatever their case; they are known from now on."""
-    fresh: Words = []
-    for relation, synset in step:
-        for name in synset.lemma_names():
-            word = name.replace("_", " ")
-            if word.lower() not in known:
-                known.add(word.lower())
-                fresh.append((word, relation))
-    return fresh
 
 
 def _widen(step: Sequence[tuple[str, Any]], seen: set[Any]) -> list[tuple[str, Any]]:

@@ -1,4 +1,4 @@
-"""How many images go through the generator together, and what to do when that was too many."""
+"""The generator (first document, figure 2): shots in, varied images out, as many in one batch as memory allows."""
 
 import functools
 import logging
@@ -26,85 +26,13 @@ from variad.networks.vqgan import VQGAN
 log = logging.getLogger("variad")
 Result = TypeVar("Result")
 
+WATCHED = 6  # images whose steps are kept for the contact sheet
+WATCHED_STEPS = 5
 CPU_BATCH = 4  # one image is a quarter slower, eight are no faster (benchmarks/generation.csv) and take more memory
 GPU_BATCH = 64  # a cap alone, memory decides; not measured
 MARGIN = 0.8  # of the free memory: fragments, workspaces of convolutions, the batch's results
 _STATM = Path("/proc/self/statm")  # Linux
 _OUT_OF_MEMORY = ("can't allocate memory", "not enough memory")  # what torch's CPU allocator says, by system
-
-
-def free_bytes(device: str, granted: int | None = None) -> int | None:
-    """Memory that may still be taken: of the GPU, or what is left of the ``granted`` bytes; None without a limit."""
-    if torch.device(device).type == "cuda":
-        return int(torch.cuda.mem_get_info(device)[0])
-    if not granted or not _STATM.is_file():
-        return None
-    in_use = int(_STATM.read_text("ascii").split()[1]) * resource.getpagesize()
-    return max(0, granted - in_use)
-
-
-def bytes_per_image(forward: Callable[[int], object]) -> int:
-    """Bytes that one more image adds to what autograd keeps for the backward pass of ``forward(images)``."""
-    return max(0, _bytes_kept(lambda: forward(2)) - _bytes_kept(lambda: forward(1)))
-
-
-def _bytes_kept(forward: Callable[[], object]) -> int:
-    """Bytes of all storages that a forward pass keeps, weights included."""
-    seen: dict[int, int] = {}
-
-    def pack(tensor: torch.Tensor) -> torch.Tensor:
-        storage = tensor.untyped_storage()
-        seen[storage.data_ptr()] = storage.nbytes()
-        return tensor.detach()  # a layer's own result would keep the layer that keeps it, for ever
-
-    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
-        kept = forward()  # alive until counted, so that no address is used twice
-    del kept
-    return sum(seen.values())
-
-
-def batch_size(cap: int | None, per_image: int, free: int | None, device: str) -> int:
-    """Images a batch: at most ``cap`` (None: what is known to pay on this kind of device), as memory allows."""
-    wanted = cap or (GPU_BATCH if torch.device(device).type == "cuda" else CPU_BATCH)
-    if free is None or not per_image:
-        return wanted
-    return max(1, min(wanted, int(MARGIN * free / per_image)))
-
-
-def out_of_memory(error: BaseException) -> bool:
-    """Whether an exception says that memory ran out; on the CPU torch raises a plain ``RuntimeError``."""
-    if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
-        return True
-    return isinstance(error, RuntimeError) and any(words in str(error) for words in _OUT_OF_MEMORY)
-
-
-def shrinking(work: Callable[[int], Result], size: int) -> tuple[Result, int]:
-    """``work(size)``; when memory runs out with half the size, and so on. Returns also the size that worked.
-
-    Raises:
-        UserError: not even one image fits.
-    """
-    while True:
-        try:
-            return work(size), size
-        except (RuntimeError, MemoryError) as error:
-            if not out_of_memory(error):
-                raise
-            if size == 1:
-                raise UserError(
-                    "generation: expected memory for one image at a time, found too little; give the job more "
-                    "(resource mem_mb, or a larger GPU), or lower image_size or cutouts."
-                ) from error
-            log.warning("out of memory with %d images a batch; trying %d", size, size // 2)
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
-        size //= 2
-
-
-# The generator: shots in, varied images out, many in one batch (first document, figure 2).
-
-WATCHED = 6  # images whose steps are kept for the contact sheet
-WATCHED_STEPS = 5
 
 
 @dataclass(frozen=True)
@@ -158,6 +86,17 @@ def generate(
     return _join(parts)
 
 
+def _join(parts: Sequence[Arrays]) -> Generated:
+    def joined(name: str) -> Any:
+        found = [part[name] for part in parts if name in part]
+        return np.concatenate(found) if found else None
+
+    trace = {name: values for name in ("loss", "similarity") if (values := joined(f"trace_{name}")) is not None}
+    iteration: Any = parts[0].get("steps_iteration", np.empty(0, np.int64))
+    known = {name: joined(name) for name in ("images", "similarity", "distance", "accepted", "steps")}
+    return Generated(**known, trace=trace, steps_iteration=iteration)
+
+
 class _Generator:
     """All that batches have in common."""
 
@@ -188,7 +127,7 @@ class _Generator:
         """The images from ``start`` on, at most ``count``, and what is known of them, as named arrays."""
         rows = slice(start, start + count)
         batch = _Batch(self, to_tensor(parents[rows]).to(self.device), seeds[rows])
-        return batch.run(by.rows(rows) if by else None, watched=max(0, min(WATCHED - start, count)))
+        return batch.run(by.rows(rows) if by else None, watched=max(0, min(WATCHED - start, len(seeds[rows]))))
 
 
 class _Batch:
@@ -198,52 +137,50 @@ class _Batch:
         self.vqgan, self.settings, self.spreads = generator.vqgan, generator.settings, generator.spreads
         self.images, self.grey = images, are_grey(images)
         self.generators = [torch.Generator().manual_seed(int(seed)) for seed in seeds]
-        self.frames: dict[int, Tensor] = {}
 
     def run(self, by: Guide | None, watched: int) -> Arrays:
         with torch.no_grad():
             views = strategy(self.settings.view)(self.images, self.generators)
             mean = self.vqgan.encode(views * 2 - 1)
             latent = self._perturb(mean)
-        decoded, trace = self._guide(latent, by, min(watched, len(views))) if by else (self._decode(latent), {})
+        decoded, trace = self._guide(latent, by, watched) if by else (self._decode(latent), {})
         with torch.no_grad():
-            result = self._finish(decoded, mean, views)
-            return {**self._record(result, views, by), **trace, **self._frames()}
+            # what reconstruction loses cancels out, so that the photograph's finest detail stays
+            residual = self.settings.output == "residual"
+            result = (views + (decoded - self._decode(mean))).clamp(0, 1) if residual else decoded
+            return {**self._record(result, views, by), **trace}
 
     def _perturb(self, mean: Tensor) -> Tensor:
-        settings = self.settings
         # drawn in every form, so that what is drawn afterwards does not depend on it
         noise = torch.stack([torch.randn(mean.shape[1:], generator=generator) for generator in self.generators])
-        if settings.form == "mu" or settings.noise_scale == 0:
+        form, scale = self.settings.form, self.settings.noise_scale
+        if form == "mu" or scale == 0:
             return mean
-        spread = self.spreads.of(self.images)
-        return perturb_latent(mean, spread, noise.to(mean), settings.form, settings.noise_scale)
+        return perturb_latent(mean, self.spreads.of(self.images), noise.to(mean), form, scale)
 
     @torch.no_grad()
     def _decode(self, latent: Tensor) -> Tensor:
         return decode(self.vqgan, latent, self.grey)
 
     def _guide(self, latent: Tensor, by: Guide, watched: int) -> tuple[Tensor, Arrays]:
+        """Images ``[B, 3, H, W]`` and the trace, with the first ``watched`` images at some of the steps."""
         wanted = {int(step) for step in np.linspace(0, self.settings.iterations, WATCHED_STEPS).round()}
+        frames: dict[int, Tensor] = {}
 
         def watch(iteration: int, images: Tensor) -> None:
             if watched and iteration in wanted:
-                self.frames[iteration] = images[:watched]
+                frames[iteration] = images[:watched]
 
         guided = guide(latent, by, self.vqgan, self.settings, self.generators, watch, self.grey)
-        trace = {"trace_loss": guided.loss, "trace_similarity": guided.similarity}
-        return guided.images, {name: values.cpu().numpy() for name, values in trace.items()}
-
-    def _finish(self, decoded: Tensor, mean: Tensor, views: Tensor) -> Tensor:
-        if self.settings.output == "decoded":
-            return decoded
-        # what reconstruction loses cancels out, so that the photograph's finest detail stays
-        return (views + (decoded - self._decode(mean))).clamp(0, 1)
+        found = {"trace_loss": guided.loss.cpu().numpy(), "trace_similarity": guided.similarity.cpu().numpy()}
+        if frames:
+            found["steps"] = np.stack([to_uint8(frames[iteration]) for iteration in sorted(frames)], axis=1)
+            found["steps_iteration"] = np.array(sorted(frames), np.int64)
+        return guided.images, found
 
     def _record(self, result: Tensor, views: Tensor, by: Guide | None) -> Arrays:
         distance = distance_to_view(result, views).cpu().numpy()
-        similarity = np.full(len(result), np.nan, np.float32)
-        gain = similarity
+        similarity = gain = np.full(len(result), np.nan, np.float32)
         if by:
             similarity, before = (
                 (by.encoder.encode_image(images) * by.texts).sum(dim=1).cpu().numpy() for images in (result, views)
@@ -252,21 +189,65 @@ class _Batch:
         passes = accepted(gain, distance, self.settings.min_similarity_gain, self.settings.max_distance)
         return {"images": to_uint8(result), "similarity": similarity, "distance": distance, "accepted": passes}
 
-    def _frames(self) -> Arrays:
-        """The watched images at some of the steps, ``[K, T, S, S, 3]``; nothing when none is watched."""
-        if not self.frames:
-            return {}
-        iterations = sorted(self.frames)
-        frames = np.stack([to_uint8(self.frames[iteration]) for iteration in iterations], axis=1)
-        return {"steps": frames, "steps_iteration": np.array(iterations, np.int64)}
+
+def free_bytes(device: str, granted: int | None = None) -> int | None:
+    """Memory that may still be taken: of the GPU, or what is left of the ``granted`` bytes; None without a limit."""
+    if torch.device(device).type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[0])
+    if not granted or not _STATM.is_file():
+        return None
+    in_use = int(_STATM.read_text("ascii").split()[1]) * resource.getpagesize()
+    return max(0, granted - in_use)
 
 
-def _join(parts: Sequence[Arrays]) -> Generated:
-    def joined(name: str) -> Any:
-        found = [part[name] for part in parts if name in part]
-        return np.concatenate(found) if found else None
+def bytes_per_image(forward: Callable[[int], object]) -> int:
+    """Bytes that one more image adds to what autograd keeps for the backward pass of ``forward(images)``."""
 
-    trace = {name: values for name in ("loss", "similarity") if (values := joined(f"trace_{name}")) is not None}
-    iteration: Any = parts[0].get("steps_iteration", np.empty(0, np.int64))
-    known = {name: joined(name) for name in ("images", "similarity", "distance", "accepted", "steps")}
-    return Generated(**known, trace=trace, steps_iteration=iteration)
+    def kept(images: int) -> int:
+        """Bytes of all storages, weights included."""
+        seen: dict[int, int] = {}
+
+        def pack(tensor: Tensor) -> Tensor:
+            storage = tensor.untyped_storage()
+            seen[storage.data_ptr()] = storage.nbytes()
+            return tensor.detach()  # a layer's own result would keep the layer that keeps it, for ever
+
+        with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+            result = forward(images)  # alive until counted, so that no address is used twice
+        del result
+        return sum(seen.values())
+
+    return max(0, kept(2) - kept(1))
+
+
+def batch_size(cap: int | None, per_image: int, free: int | None, device: str) -> int:
+    """Images a batch: at most ``cap`` (None: what is known to pay on this kind of device), as memory allows."""
+    wanted = cap or (GPU_BATCH if torch.device(device).type == "cuda" else CPU_BATCH)
+    if free is None or not per_image:
+        return wanted
+    return max(1, min(wanted, int(MARGIN * free / per_image)))
+
+
+def shrinking(work: Callable[[int], Result], size: int) -> tuple[Result, int]:
+    """``work(size)``; when memory runs out with half the size, and so on. Returns also the size that worked.
+
+    Raises:
+        UserError: not even one image fits.
+    """
+    while True:
+        try:
+            return work(size), size
+        except (RuntimeError, MemoryError) as error:
+            # torch.OutOfMemoryError is one of a GPU; on a CPU torch raises a plain RuntimeError
+            known = isinstance(error, (torch.OutOfMemoryError, MemoryError))
+            if not known and not any(words in str(error) for words in _OUT_OF_MEMORY):
+                raise
+            if size == 1:
+                raise UserError(
+                    "generation: expected memory for one image at a time, found too little; give the job more "
+                    "(resource mem_mb, or a larger GPU), or lower image_size or cutouts."
+                ) from error
+            log.warning("out of memory with %d images a batch; trying %d", size, size // 2)
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+        size //= 2

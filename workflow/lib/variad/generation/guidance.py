@@ -1,4 +1,8 @@
-"""Differentiable random crops, so that a text guides the whole image and its parts alike."""
+"""A latent on its way: drawn around an image, and moved by gradient steps towards a text.
+
+The variance-aware latent is the mean, its spread and one draw around it (first document, table 16); the steps are those
+of its text-guided integrator, on random crops, so that a text guides the whole image and its parts alike.
+"""
 
 import hashlib
 from collections.abc import Callable, Sequence
@@ -17,46 +21,7 @@ from variad.networks.training import FusedAdam
 from variad.networks.vqgan import VQGAN
 
 SMALLEST = 0.5  # part of the side that a cutout spans at least [assumed]
-
-
-def draw_windows(count: int, steps: int, generators: Sequence[torch.Generator]) -> Tensor:
-    """Where the cutouts of every step lie: affine matrices ``[steps, B, count, 2, 3]``; the first is the whole image.
-
-    Drawn before the first step, since moving a few numbers to a GPU in every step would make it wait.
-
-    Args:
-        generators: one an image, so that an image's cutouts do not depend on its batch.
-    """
-    draws = torch.stack([torch.rand(steps, count, 3, generator=generator) for generator in generators], dim=1)
-    scale = SMALLEST + (1 - SMALLEST) * draws[..., 0]
-    scale[..., 0] = 1.0
-    theta = torch.zeros(*scale.shape, 2, 3)
-    theta[..., 0, 0] = theta[..., 1, 1] = scale
-    theta[..., 2] = (1 - scale)[..., None] * (2 * draws[..., 1:] - 1)
-    return theta
-
-
-def cutouts(images: Tensor, windows: Tensor, size: int) -> Tensor:
-    """Square crops, all in one call.
-
-    Args:
-        images: ``[B, 3, H, W]``.
-        windows: one step of ``draw_windows``, ``[B, count, 2, 3]``.
-        size: side of a crop, pixels.
-
-    Returns:
-        ``[B * count, 3, size, size]``, the crops of one image after another.
-    """
-    centres = (2 * torch.arange(size).to(images) + 1) / size - 1
-    scale, shift = windows.to(images).diagonal(dim1=-2, dim2=-1), windows.to(images)[..., 2]
-    columns, rows = (scale[..., None] * centres + shift[..., None]).unbind(2)
-    grid = torch.stack(torch.broadcast_tensors(columns[..., None, :], rows[..., None]), dim=-1)
-    # the crops of an image lie below each other, so that its pixels need not be copied for every one of them
-    stacked = functional.grid_sample(images, grid.flatten(1, 2), "bilinear", "border", align_corners=False)
-    return stacked.unflatten(2, (-1, size)).transpose(1, 2).flatten(0, 1)
-
-
-# The variance-aware latent: mean, spread and one draw around it (first document, table 16).
+VIEWS = 4  # augmented views that the spread of one image is taken from [assumed]
 
 
 def spread_of_codes(vqgan: VQGAN, views: Tensor) -> Tensor:
@@ -80,18 +45,15 @@ def spread_of_views(vqgan: VQGAN, views: Tensor) -> Tensor:
 
 
 FORMS = {"codebook": spread_of_codes, "views": spread_of_views}
-VIEWS = 4  # augmented views that the spread of one image is taken from [assumed]
 
 
 class Spreads:
-    """The spread around each image's latent, computed once an image, however many are made of it."""
+    """The spread around each image's latent, ``codebook`` or ``views``, over the views that a strategy gives.
+
+    It is computed once an image, however many are made of it.
+    """
 
     def __init__(self, vqgan: VQGAN, view: str, form: str) -> None:
-        """
-        Args:
-            view: the strategy that gives the views.
-            form: ``codebook`` or ``views``.
-        """
         self._vqgan, self._strategy, self._form = vqgan, strategy(view), FORMS[form]
         self._known: dict[bytes, Tensor] = {}
 
@@ -130,12 +92,8 @@ def perturb_latent(mean: Tensor, spread: Tensor, noise: Tensor, form: str, scale
 
 def clamp_to_codebook(latent: Tensor, codebook: Tensor) -> Tensor:
     """Keep every channel within the range of the codebook's vectors, ``[B, C, h, w]``."""
-    low = codebook.amin(dim=0)[:, None, None]
-    high = codebook.amax(dim=0)[:, None, None]
-    return torch.minimum(torch.maximum(latent, low), high)
-
-
-# Text guidance: gradient steps on the latent towards a prompt (first document, text-guided integrator).
+    low, high = codebook.amin(dim=0)[:, None, None], codebook.amax(dim=0)[:, None, None]
+    return latent.clamp(low, high)
 
 
 @dataclass(frozen=True)
@@ -147,7 +105,7 @@ class Guide:
 
     def rows(self, rows: slice) -> "Guide":
         """The guide of some of the images."""
-        return Guide(self.encoder, self.texts[rows])
+        return replace(self, texts=self.texts[rows])
 
 
 @dataclass(frozen=True)
@@ -202,9 +160,8 @@ def guide(
     # the images after the last step are the ones that are kept
     last = replace(settings, precision="float32")
     history = []
-    for iteration in tqdm(
-        range(settings.iterations + 1), desc="guidance", unit="step", leave=False, mininterval=5, disable=None
-    ):
+    steps = range(settings.iterations + 1)
+    for iteration in tqdm(steps, desc="guidance", unit="step", leave=False, mininterval=5, disable=None):
         more = iteration < settings.iterations
         with torch.set_grad_enabled(more):
             step = look(latent, start, by, vqgan, settings if more else last, windows[iteration], grey)
@@ -239,7 +196,8 @@ def look(
     with autocast(settings.precision, latent.device):
         images = decode(vqgan, latent, grey).to(latent)
         embeddings = by.encoder.encode_image(cutouts(images, windows, by.encoder.resolution)).to(latent)
-    distance, similarity = _to_text(embeddings.unflatten(0, windows.shape[:2]), by.texts[:, None])
+    crops, texts = embeddings.unflatten(0, windows.shape[:2]), by.texts[:, None]  # [B, count, D], [B, 1, D]
+    distance, similarity = spherical_distance(crops, texts).mean(dim=1), (crops * texts).sum(dim=-1).mean(dim=1)
     pull = (latent - start).square().mean(dim=(1, 2, 3))
     return Step(images, settings.guidance * distance + settings.anchor * pull, similarity)
 
@@ -258,6 +216,38 @@ def decode(vqgan: VQGAN, latent: Tensor, grey: Tensor | None = None) -> Tensor:
     return images.clamp(0, 1)
 
 
-def _to_text(embeddings: Tensor, texts: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean distance and cosine over the cutouts of each image, ``[B]`` each, of ``[B, count, D]`` and ``[B, 1, D]``."""
-    return spherical_distance(embeddings, texts).mean(dim=1), (embeddings * texts).sum(dim=-1).mean(dim=1)
+def draw_windows(count: int, steps: int, generators: Sequence[torch.Generator]) -> Tensor:
+    """Where the cutouts of every step lie: affine matrices ``[steps, B, count, 2, 3]``; the first is the whole image.
+
+    Drawn before the first step, since moving a few numbers to a GPU in every step would make it wait.
+
+    Args:
+        generators: one an image, so that an image's cutouts do not depend on its batch.
+    """
+    draws = torch.stack([torch.rand(steps, count, 3, generator=generator) for generator in generators], dim=1)
+    scale = SMALLEST + (1 - SMALLEST) * draws[..., 0]
+    scale[..., 0] = 1.0
+    theta = torch.zeros(*scale.shape, 2, 3)
+    theta[..., 0, 0] = theta[..., 1, 1] = scale
+    theta[..., 2] = (1 - scale)[..., None] * (2 * draws[..., 1:] - 1)
+    return theta
+
+
+def cutouts(images: Tensor, windows: Tensor, size: int) -> Tensor:
+    """Square crops, all in one call.
+
+    Args:
+        images: ``[B, 3, H, W]``.
+        windows: one step of ``draw_windows``, ``[B, count, 2, 3]``.
+        size: side of a crop, pixels.
+
+    Returns:
+        ``[B * count, 3, size, size]``, the crops of one image after another.
+    """
+    centres = (2 * torch.arange(size).to(images) + 1) / size - 1
+    scale, shift = windows.to(images).diagonal(dim1=-2, dim2=-1), windows.to(images)[..., 2]
+    columns, rows = (scale[..., None] * centres + shift[..., None]).unbind(2)
+    grid = torch.stack(torch.broadcast_tensors(columns[..., None, :], rows[..., None]), dim=-1)
+    # the crops of an image lie below each other, so that its pixels need not be copied for every one of them
+    stacked = functional.grid_sample(images, grid.flatten(1, 2), "bilinear", "border", align_corners=False)
+    return stacked.unflatten(2, (-1, size)).transpose(1, 2).flatten(0, 1)

@@ -1,4 +1,4 @@
-"""Text embeddings of the candidates: computed once, kept in HDF5."""
+"""How well every prompt matches the shots: texts embedded once and kept, shots embedded, the best and worst prompt."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -21,6 +21,8 @@ from variad.networks.encoders import ImageTextEncoder
 from variad.networks.features import to_tensor
 
 TEXTS_A_CHUNK = 4096
+IMAGES_A_BATCH = 32
+DECIMALS = 6
 
 
 def embed_texts(encoder: ImageTextEncoder, texts: Sequence[str]) -> NDArray[np.float32]:
@@ -57,12 +59,6 @@ def read_texts(path: str | Path, prompts: Sequence[str]) -> NDArray[np.float32]:
     if missing:
         raise UserError(f"{path}: expected an embedding of '{missing[0]}', found none.")
     return embeddings[[row[prompt] for prompt in prompts]]
-
-
-# How well every prompt matches the shots, and which one matches best and worst.
-
-DECIMALS = 6
-IMAGES_A_BATCH = 32
 
 
 @torch.no_grad()
@@ -108,8 +104,12 @@ def best_and_worst(scores: pd.DataFrame) -> list[dict[str, Any]]:
     chosen = []
     for run, rows in scores.groupby("run"):
         similarity = rows["similarity"].to_numpy()
-        best, worst = rows.iloc[int(similarity.argmax())], rows.iloc[int(similarity.argmin())]
-        chosen.append({"run": int(str(run)), "best": _entry(best), "worst": _entry(worst)})
+        ends = {"best": rows.iloc[int(similarity.argmax())], "worst": rows.iloc[int(similarity.argmin())]}
+        entries = {
+            name: {"word": row["word"], "prompt": row["prompt"], "similarity": float(row["similarity"])}
+            for name, row in ends.items()
+        }
+        chosen.append({"run": int(str(run)), **entries})
     return chosen
 
 
@@ -122,7 +122,3 @@ def write_choice(
     with writing(path) as temporary:
         temporary.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", "utf-8")
     return runs
-
-
-def _entry(row: "pd.Series[Any]") -> dict[str, Any]:
-    return {"word": row["word"], "prompt": row["prompt"], "similarity": float(row["similarity"])}

@@ -6,7 +6,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import h5py
 import numpy as np
 import torch
 from torch import Tensor
@@ -15,11 +14,12 @@ from variad.core.errors import UserError
 from variad.core.images import Images
 from variad.core.provenance import library_files
 from variad.generation.added import AddedImages, Chunks, digest_of
-from variad.generation.engine import Generated, generate
+from variad.generation.engine import generate
 from variad.generation.guidance import Guide
+from variad.generation.prompts import read_texts
 from variad.generation.settings import GenerationSettings, Request
 from variad.networks.encoders import load_encoder
-from variad.networks.vqgan import VQGAN, load_vqgan
+from variad.networks.vqgan import load_vqgan
 
 
 class PromptFiles(NamedTuple):
@@ -52,41 +52,22 @@ def build_generated(
     model = load_vqgan(vqgan["weights"], config_path=vqgan["config"], sha256=vqgan["sha256"])
     prompts, by = [""] * len(wanted), None
     if settings.guided:
-        prompts, texts = prompts_of_runs(files, [request.run for request in wanted])
-        by = Guide(load_encoder(**(encoder or {}), classes=files.encoder, device=device), texts)
+        prompts, embeddings = prompts_of_runs(files, [request.run for request in wanted])
+        by = Guide(load_encoder(**(encoder or {}), classes=files.encoder, device=device), embeddings)
     seeds = [request.seed for request in wanted]
-    chunks = Chunks(output, _digest(parents, seeds, settings, vqgan, model, encoder, by, device))
-    generated = generate(parents, seeds, settings, model, by, device, memory, chunks)
-    return _with_images(generated, wanted, prompts)
-
-
-def _digest(
-    parents: Images,
-    seeds: Sequence[int],
-    settings: GenerationSettings,
-    vqgan: dict[str, Any],
-    model: VQGAN,
-    encoder: dict[str, Any] | None,
-    by: Guide | None,
-    device: str,
-) -> str:
-    """Names everything that decides an image's bytes, code included; how large its batch is does not."""
-    words = (replace(settings, batch_size=None), vqgan, encoder, list(seeds), device, torch.__version__)
+    # everything that decides an image's bytes, code included; how large its batch is does not
+    words = (replace(settings, batch_size=None), vqgan, encoder, seeds, device, torch.__version__)
     weights = (tensor.cpu().numpy().tobytes() for tensor in model.state_dict().values())
-    texts = by.texts.numpy().tobytes() if by else b""
     code = (path.read_bytes() for path in library_files(__file__))
-    return digest_of([repr(words).encode(), parents.tobytes(), texts, *weights, *code])
-
-
-def _with_images(generated: Generated, requests: Sequence[Request], prompts: Sequence[str]) -> AddedImages:
-    """The generator's images under the names of their requests; ``prompts`` are empty where no text guided."""
-    added = AddedImages.of(generated.images, requests, generated.distance)
-    added.prompt = list(prompts)
-    added.similarity, added.accepted, added.trace = generated.similarity, generated.accepted, generated.trace
+    texts = by.texts.numpy().tobytes() if by else b""
+    chunks = Chunks(output, digest_of([repr(words).encode(), parents.tobytes(), texts, *weights, *code]))
+    generated = generate(parents, seeds, settings, model, by, device, memory, chunks)
+    added = AddedImages.of(generated.images, wanted, generated.distance)
+    added.prompt, added.trace = prompts, generated.trace
+    added.similarity, added.accepted = generated.similarity, generated.accepted
     if generated.steps is not None:
-        added.steps = generated.steps
+        added.steps, added.steps_iteration = generated.steps, generated.steps_iteration
         added.steps_index = np.arange(len(generated.steps), dtype=np.int64)
-        added.steps_iteration = generated.steps_iteration
     return added
 
 
@@ -100,10 +81,5 @@ def prompts_of_runs(files: PromptFiles, runs: Sequence[int]) -> tuple[list[str],
         raise UserError("training set: expected prompts and text embeddings for guidance, found none.")
     with open(files.prompts, encoding="utf-8") as stream:
         best = {entry["run"]: entry["best"]["prompt"] for entry in json.load(stream)["runs"]}
-    with h5py.File(files.texts) as file:
-        row = {str(prompt): index for index, prompt in enumerate(file["prompt"].asstr()[:])}
-        missing = [prompt for prompt in best.values() if prompt not in row]
-        if missing:
-            raise UserError(f"{files.texts}: expected an embedding of {missing[0]!r}, found none.")
-        embeddings = torch.stack([torch.from_numpy(file["embeddings"][row[best[run]]]) for run in runs])
-    return [best[run] for run in runs], embeddings
+    prompts = [best[run] for run in runs]
+    return prompts, torch.from_numpy(read_texts(files.texts, prompts))

@@ -1,4 +1,4 @@
-"""What decides how images are generated, in the config's words."""
+"""What decides how images are generated, in the config's words, and which images a recipe has to make."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
@@ -39,9 +39,6 @@ class GenerationSettings:
     def guided(self) -> bool:
         """Whether a text has any influence."""
         return self.guidance > 0 and self.iterations > 0
-
-
-# Which images a recipe has to make: how many, from which shots, with which seeds.
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,7 @@
-"""Light geometric views of images: flips and a small rotation that keeps every pixel sharp."""
+"""Augmentation strategies: the first document's (tables 17, 18) and ours; how far an image is from what it was made of.
+
+Every strategy takes images ``[B, 3, H, W]`` in [0, 1] and one generator an image, and keeps shape and range.
+"""
 
 import math
 from collections.abc import Callable, Sequence
@@ -16,34 +19,24 @@ from variad.generation.added import AddedImages
 from variad.generation.settings import Request
 from variad.networks.features import are_grey, to_tensor, to_uint8
 
-MAX_ROTATION = 2.0  # degrees [assumed]
-
-
-def geometric(images: Tensor, generators: Sequence[torch.Generator]) -> Tensor:
-    """Random flips and a rotation within two degrees, ``[B, 3, H, W]`` in [0, 1].
-
-    Bicubic, since blur costs more than any variation brings; each image draws from its own generator.
-    """
-    theta = torch.stack([_matrix(generator) for generator in generators]).to(images)
-    grid = functional.affine_grid(theta, list(images.shape), align_corners=False)
-    moved = functional.grid_sample(images, grid, mode="bicubic", padding_mode="reflection", align_corners=False)
-    return moved.clamp(0, 1)
-
-
-def _matrix(generator: torch.Generator) -> Tensor:
-    draws = torch.rand(3, generator=generator)
-    angle = math.radians(MAX_ROTATION) * (2 * float(draws[0]) - 1)
-    flip_x, flip_y = (1.0 if float(draw) < 0.5 else -1.0 for draw in draws[1:])
-    cosine, sine = math.cos(angle), math.sin(angle)
-    return torch.tensor([[flip_x * cosine, -flip_x * sine, 0.0], [flip_y * sine, flip_y * cosine, 0.0]])
-
-
-# Classical augmentation strategies: the first document's (tables 17, 18) and two simple controls of ours.
-#
-# Every strategy takes images ``[B, 3, H, W]`` in [0, 1] and one generator an image, and keeps shape and range.
-
 Generators = Sequence[torch.Generator]
 Strategy = Callable[[Tensor, Generators], Tensor]
+
+MAX_ROTATION = 2.0  # degrees [assumed]
+_BATCH = 32
+
+
+def augment(parents: Images, requests: Sequence[Request], name: str) -> AddedImages:
+    """Change each parent ``[M, S, S, 3]`` by the classical strategy ``name``."""
+    apply = strategy(name)
+    images, distances = [], []
+    for start in range(0, len(parents), _BATCH):
+        rows = slice(start, start + _BATCH)
+        batch = to_tensor(parents[rows])
+        changed = apply(batch, [torch.Generator().manual_seed(request.seed) for request in requests[rows]])
+        images.append(to_uint8(changed))
+        distances.append(distance_to_view(changed, batch).numpy())
+    return AddedImages.of(np.concatenate(images), requests, np.concatenate(distances))
 
 
 def strategy(name: str) -> Strategy:
@@ -59,8 +52,23 @@ def strategy(name: str) -> Strategy:
     raise UserError(f"strategy: expected one of {', '.join([*_OWN, *_TORCHVISION])}, found {name!r}.")
 
 
-def _unchanged(images: Tensor, generators: Generators) -> Tensor:
-    return images
+def geometric(images: Tensor, generators: Generators) -> Tensor:
+    """Random flips and a rotation within two degrees, ``[B, 3, H, W]`` in [0, 1].
+
+    Bicubic, since blur costs more than any variation brings; each image draws from its own generator.
+    """
+    theta = torch.stack([_flip_and_turn(generator) for generator in generators]).to(images)
+    grid = functional.affine_grid(theta, list(images.shape), align_corners=False)
+    moved = functional.grid_sample(images, grid, mode="bicubic", padding_mode="reflection", align_corners=False)
+    return moved.clamp(0, 1)
+
+
+def _flip_and_turn(generator: torch.Generator) -> Tensor:
+    draws = torch.rand(3, generator=generator)
+    angle = math.radians(MAX_ROTATION) * (2 * float(draws[0]) - 1)
+    flip_x, flip_y = (1.0 if float(draw) < 0.5 else -1.0 for draw in draws[1:])
+    cosine, sine = math.cos(angle), math.sin(angle)
+    return torch.tensor([[flip_x * cosine, -flip_x * sine, 0.0], [flip_y * sine, flip_y * cosine, 0.0]])
 
 
 def _noise(images: Tensor, generators: Generators) -> Tensor:
@@ -83,7 +91,12 @@ def _sharpen(images: Tensor, generators: Generators) -> Tensor:
     return (images + amount.to(images)[:, None, None, None] * (images - smooth)).clamp(0, 1)
 
 
-_OWN: dict[str, Strategy] = {"none": _unchanged, "geometric": geometric, "noise": _noise, "sharpen": _sharpen}
+_OWN: dict[str, Strategy] = {
+    "none": lambda images, _: images,
+    "geometric": geometric,
+    "noise": _noise,
+    "sharpen": _sharpen,
+}
 _TORCHVISION = ("strategy1", "strategy2", "autoaugment", "randaugment", "mixed")
 
 
@@ -131,9 +144,6 @@ def _median(image: Tensor) -> Tensor:
     return windows.median(dim=3).values.to(image.dtype)
 
 
-# Keeping or rejecting generated images by their similarity to the prompt and their distance to the parent.
-
-
 def distance_to_view(images: Tensor, views: Tensor) -> Tensor:
     """Root mean square pixel difference, ``[B]``, of images ``[B, 3, H, W]`` in [0, 1]."""
     return (images - views).square().mean(dim=(1, 2, 3)).sqrt()
@@ -158,21 +168,3 @@ def accepted(
     if max_distance is not None:
         passes &= distance <= max_distance
     return passes
-
-
-# The controls that change the shots by classical augmentation.
-
-_BATCH = 32
-
-
-def augment(parents: Images, requests: Sequence[Request], name: str) -> AddedImages:
-    """Change each parent ``[M, S, S, 3]`` by the classical strategy ``name``."""
-    apply = strategy(name)
-    images, distances = [], []
-    for start in range(0, len(parents), _BATCH):
-        rows = slice(start, start + _BATCH)
-        batch = to_tensor(parents[rows])
-        changed = apply(batch, [torch.Generator().manual_seed(request.seed) for request in requests[rows]])
-        images.append(to_uint8(changed))
-        distances.append(distance_to_view(changed, batch).numpy())
-    return AddedImages.of(np.concatenate(images), requests, np.concatenate(distances))

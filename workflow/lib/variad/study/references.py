@@ -4,8 +4,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from variad.core.errors import UserError
-from variad.datasets.adapters import ADAPTERS, RENDERED_ADAPTERS
-from variad.detectors.interface import METHODS, check_extractor, check_method, check_own_detector
+from variad.datasets.adapters import RENDERED_ADAPTERS, check_adapter
+from variad.detectors.interface import check_extractor, check_method
 from variad.downloads.catalogue import ARCHIVES, CATALOGUE
 from variad.paper.ablation_entries import BASELINE, entries, places
 
@@ -49,9 +49,7 @@ def _check_detector(config: Config, name: str, used: bool) -> None:
     detector = config["detectors"][name]
     key = f"detectors.{name}"
     try:
-        check_method(detector["method"])
-        if detector["method"] not in METHODS:
-            check_own_detector(detector["method"], detector["settings"])
+        check_method(detector["method"], detector["settings"])
     except UserError as error:
         raise UserError(f"config key {key}.method: {str(error).partition(': ')[2]}") from error
     if detector["extractor"] not in config["extractors"] and not used:
@@ -72,7 +70,10 @@ def _used_detectors(config: Config) -> set[str]:
 
 def _check_dataset(config: Config, name: str, dataset: Config) -> None:
     adapter = dataset["adapter"]
-    _one_of(f"datasets.{name}.adapter", adapter, ADAPTERS)
+    try:
+        check_adapter(adapter, dataset["settings"])
+    except UserError as error:
+        raise UserError(f"config key datasets.{name}.adapter: {str(error).partition(': ')[2]}") from error
     _defined(config, f"datasets.{name}.prompts.encoder", dataset["prompts"].get("encoder"), "encoders")
     if adapter in FROM_A_PACKAGE and dataset["path"]:
         raise UserError(
