@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from variad.core.tables import read_table
+from variad.generation.settings import is_guided
 
 PUBLISHED = Path(__file__).resolve().parents[4] / "resources" / "published" / "dataset_sizes.csv"
 
@@ -130,11 +131,6 @@ class Study:
         if not is_guided(recipe):
             return 0
         return None if added is None else added * int(recipe["iterations"])
-
-
-def is_guided(recipe: Mapping[str, Any]) -> bool:
-    """Whether a text has any influence on a recipe's images."""
-    return recipe["method"] == "generate" and recipe["guidance"] > 0 and recipe["iterations"] > 0
 
 
 # Sizes of feature maps, which decide what a memory bank costs and how much disk features take.

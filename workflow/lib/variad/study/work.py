@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from variad.detectors.interface import METHODS, default_settings
+from variad.generation.settings import is_guided
 from variad.study.jobs import WILDCARDS, PlannedJob, wildcards_of
-from variad.study.sizes import Study, is_guided, layer_shapes
+from variad.study.sizes import Study, layer_shapes
 
 
 @dataclass(frozen=True)
