@@ -105,17 +105,17 @@ def check_ablations(config: Config) -> None:
     for name, entry in entries(config["ablations"]):
         key = f"ablations.{name}"
         for dataset in _datasets(entry):
-            _one_of(f"{key}.dataset", dataset, config["datasets"])
+            one_of(f"{key}.dataset", dataset, config["datasets"])
         for dataset, category, detector in places(entry, config["datasets"]):
-            _one_of(f"{key}.category", category, config["datasets"][dataset]["categories"])
+            one_of(f"{key}.category", category, config["datasets"][dataset]["categories"])
             if detector:
-                _one_of(f"{key}.detector", detector, config["detectors"])
+                one_of(f"{key}.detector", detector, config["detectors"])
                 extractor = config["detectors"][detector]["extractor"]
-                _one_of(f"detectors.{detector}.extractor", extractor, config["extractors"])
+                one_of(f"detectors.{detector}.extractor", extractor, config["extractors"])
         for scenario in scenarios_of(entry):
-            _one_of(f"{key}.scenario", scenario, config["scenarios"])
+            one_of(f"{key}.scenario", scenario, config["scenarios"])
         for training_set in (BASELINE, *training_sets_of(entry)):
-            _one_of(f"{key}.training_sets", training_set, config["training_sets"])
+            one_of(f"{key}.training_sets", training_set, config["training_sets"])
         if name != "prompts" and not training_sets_of(entry):
             raise UserError(f"config key {key}.training_set: expected another one than {BASELINE!r}, found no other.")
         _check_kind(name, key, entry, config)
@@ -123,7 +123,7 @@ def check_ablations(config: Config) -> None:
 
 def _check_kind(name: str, key: str, entry: Entry, config: Config) -> None:
     if name == "prompts" and entry["encoder"] is not None:
-        _one_of(f"{key}.encoder", entry["encoder"], config["encoders"])
+        one_of(f"{key}.encoder", entry["encoder"], config["encoders"])
     if name.startswith("maps."):
         runs, kept = config["scenarios"][entry["scenario"]]["runs"], config["study"]["keep_map_runs"]
         if not any(run < runs for run in kept):
@@ -148,6 +148,6 @@ def _datasets(entry: Entry) -> list[str]:
     return [cell["dataset"] for cell in entry["cells"]] if "cells" in entry else [entry["dataset"]]
 
 
-def _one_of(key: str, name: str, known: Iterable[str]) -> None:
+def one_of(key: str, name: str, known: Iterable[str]) -> None:
     if name not in known:
         raise UserError(f"config key {key}: expected one of {', '.join(known)}, found {name!r}.")

@@ -1,13 +1,12 @@
 """Whether the parts of a config fit each other: the names that they use, and what one of them needs of another."""
 
-from collections.abc import Iterable, Mapping
 from typing import Any
 
 from variad.core.errors import UserError
 from variad.datasets.adapters import ADAPTERS, RENDERED_ADAPTERS
 from variad.detectors.interface import METHODS, check_extractor, check_method, check_own_detector
 from variad.downloads.catalogue import ARCHIVES, CATALOGUE
-from variad.paper.ablation_entries import BASELINE, entries, places
+from variad.paper.ablation_entries import BASELINE, entries, one_of, places
 
 Config = dict[str, Any]
 
@@ -42,7 +41,7 @@ def check_references(config: Config) -> None:
     for name, dataset in config["datasets"].items():
         _check_dataset(config, name, dataset)
     for name in config["downloads"]["sources"]:
-        _one_of("downloads.sources", name, CATALOGUE)
+        one_of("downloads.sources", name, CATALOGUE)
 
 
 def _check_detector(config: Config, name: str, used: bool) -> None:
@@ -59,7 +58,7 @@ def _check_detector(config: Config, name: str, used: bool) -> None:
     _defined(config, f"{key}.extractor", detector["extractor"], "extractors")
     extractor = config["extractors"][detector["extractor"]]
     for layer in detector["layers"] or []:
-        _one_of(f"{key}.layers", layer, extractor["layers"])
+        one_of(f"{key}.layers", layer, extractor["layers"])
 
 
 def _used_detectors(config: Config) -> set[str]:
@@ -72,7 +71,7 @@ def _used_detectors(config: Config) -> set[str]:
 
 def _check_dataset(config: Config, name: str, dataset: Config) -> None:
     adapter = dataset["adapter"]
-    _one_of(f"datasets.{name}.adapter", adapter, ADAPTERS)
+    one_of(f"datasets.{name}.adapter", adapter, ADAPTERS)
     _defined(config, f"datasets.{name}.prompts.encoder", dataset["prompts"].get("encoder"), "encoders")
     if adapter in FROM_A_PACKAGE and dataset["path"]:
         raise UserError(
@@ -98,7 +97,7 @@ def check_study(config: Config) -> None:
         for name in study[key]:
             _defined(config, f"study.{key}", name, key)
     for name in (name for pair in study["contrasts"] for name in pair):
-        _one_of("study.contrasts", name, study["training_sets"])
+        one_of("study.contrasts", name, study["training_sets"])
     if BASELINE not in study["training_sets"]:
         raise UserError(f"config key study.training_sets: expected '{BASELINE}' among them, found it missing.")
     if config["training_sets"][BASELINE]["method"] != "none":
@@ -121,10 +120,10 @@ def _check_only(config: Config) -> None:
     study = config["study"]
     known = {key: study[key] for key in ("scenarios", "training_sets")} | {"datasets": config["datasets"]}
     for name, part in study["only"].items():
-        _one_of("study.only", name, study["detectors"])
+        one_of("study.only", name, study["detectors"])
         for key, names in known.items():
             for value in part.get(key, []):
-                _one_of(f"study.only.{name}.{key}", value, names)
+                one_of(f"study.only.{name}.{key}", value, names)
         if BASELINE not in part.get("training_sets", [BASELINE]):
             raise UserError(f"config key study.only.{name}.training_sets: expected '{BASELINE}' among them.")
     for dataset, entry in config["datasets"].items():
@@ -164,8 +163,3 @@ def _defined(config: Config, key: str, name: str | None, section: str) -> None:
     if name is not None and name not in config[section]:
         known = ", ".join(config[section]) or "none"
         raise UserError(f"config key {key}: expected one of {section} ({known}), found {name!r}.")
-
-
-def _one_of(key: str, name: str, known: Iterable[str] | Mapping[str, Any]) -> None:
-    if name not in known:
-        raise UserError(f"config key {key}: expected one of {', '.join(known)}, found {name!r}.")
