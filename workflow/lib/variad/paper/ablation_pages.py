@@ -10,13 +10,8 @@ import pandas as pd
 from variad.paper.comparison import VALUES
 from variad.paper.forms import Page, Style, letters_of, write_pages
 
-METRIC_TITLES = {
-    "image_auroc": "AUROC (%)",
-    "ssim": "SSIM",
-    "psnr": "PSNR (dB)",
-    "vif": "VIF",
-    "lpips": "LPIPS",
-}
+# the document's titles of rows and columns that are not called as ours
+METRIC_TITLES = {"image_auroc": "AUROC (%)", "psnr": "PSNR (dB)"}
 ROW_TITLES = {
     "baseline": "Baseline",
     "clip_vit_b_16": "ViT-B/16",
@@ -27,7 +22,6 @@ ROW_TITLES = {
     "randaugment": "RandAugmentation",
     "generated": "Ours",
     "original": "Original",
-    "mu": "mu",
     "mu_sigma": "mu + sigma",
     "mu_sigma_epsilon": "mu + sigma * epsilon",
 }
@@ -60,7 +54,7 @@ def value_page(table: pd.DataFrame, title: str, caption: str, style: Style) -> P
     letters = letters_of(table["footnote"])
     heads = ["", ""]
     for column, metric in table[["column", "metric"]].drop_duplicates().itertuples(index=False, name=None):
-        heads.append(style.text(METRIC_TITLES[metric] if column == metric else column))
+        heads.append(style.text(METRIC_TITLES.get(metric, metric.upper()) if column == metric else column))
         heads += ["Gain"] if metric == "image_auroc" else []
     rows = []
     for (row, training_set), part in table.groupby(["row", "training_set"], sort=False):

@@ -11,19 +11,9 @@ DETECTORS = {
     "reverse_distillation": "Reverse-distillation",
     "efficientad": "Efficient-AD",
 }
-OBJECTS = {
-    "bottle": "Bottle",
-    "cable": "Cable",
-    "capsule": "Capsule",
-    "hazelnut": "Hazelnut",
-    "metal_nut": "Metal-nut",
-    "pill": "Pill",
-    "screw": "Screw",
-    "toothbrush": "Toothbrush",
-    "transistor": "Transistor",
-    "zipper": "Zipper",
-}
-TEXTURES = {"carpet": "Carpet", "grid": "Grid", "leather": "Leather", "tile": "Tile", "wood": "Wood"}
+_OBJECTS = "bottle cable capsule hazelnut metal_nut pill screw toothbrush transistor zipper"
+OBJECTS = {name: name.capitalize().replace("_", "-") for name in _OBJECTS.split()}
+TEXTURES = {name: name.capitalize() for name in ("carpet", "grid", "leather", "tile", "wood")}
 BTAD = {"01": "Class-1", "02": "Class-2", "03": "Class-3"}
 LOCO = {
     "breakfast_box": "Class-1",

@@ -101,25 +101,21 @@ def finished_jobs(folder: str | Path = BENCHMARKS) -> dict[PlannedJob, Path]:
 
 def _job_of(benchmark: Path) -> PlannedJob:
     """A job from ``.../{rule}/{name}.tsv``, or ``.../{rule}.tsv`` for a rule without wildcards."""
-    folder = benchmark.parent.name
-    if folder == Path(BENCHMARKS).name:
+    if benchmark.parent.name == Path(BENCHMARKS).name:
         return PlannedJob(benchmark.stem, "")
-    return PlannedJob(folder, benchmark.name.removesuffix(".tsv"))
+    return PlannedJob(benchmark.parent.name, benchmark.name.removesuffix(".tsv"))
 
 
 def wildcards_of(job: PlannedJob, config: Mapping[str, Any]) -> dict[str, str] | None:
     """The wildcards of a job of ``WILDCARDS``; None when a name of it is not in the config (any more)."""
-    known = {
-        "dataset": config["datasets"],
+    of_no_section = {
         "category": [name for dataset in config["datasets"].values() for name in dataset["categories"]],
-        "scenario": config["scenarios"],
-        "training_set": config["training_sets"],
-        "detector": config["detectors"],
-        "extractor": config["extractors"],
-        "encoder": config["encoders"],
         "word_source": ["wordnet_related", "wordnet_all", "wordlist"],
     }
-    parts = [f"(?P<{field}>{'|'.join(re.escape(str(name)) for name in known[field])})" for field in WILDCARDS[job.rule]]
+    known = {
+        field: of_no_section[field] if field in of_no_section else config[f"{field}s"] for field in WILDCARDS[job.rule]
+    }
+    parts = [f"(?P<{field}>{'|'.join(re.escape(str(name)) for name in names)})" for field, names in known.items()]
     found = re.fullmatch(r"\.".join(parts), job.name)
     names = found.groupdict() if found else None
     if names and names["category"] not in config["datasets"][names["dataset"]]["categories"]:

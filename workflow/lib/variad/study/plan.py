@@ -139,7 +139,7 @@ def _left(plan: StudyPlan) -> list[str]:
         + f"; optimisation steps: {steps:,}",
         f"- results on disk: about {size(results)}"
         + (f", without {unknown_results} jobs whose size is not known" if unknown_results else ""),
-        _downloads(plan.pending),
+        _downloads(downloads(plan.pending)),
         f"- CPU: {duration(left.total)} of one core of {plan.costs.machine}"
         + (f" without {len(left.unknown):,} jobs that are not known" if left.unknown else ""),
         f"- on the clock with {cores} such cores: at least {duration(left.wall(cores))}; "
@@ -156,8 +156,8 @@ def _done(plan: StudyPlan) -> list[str]:
     line = f"{len(plan.took):,} jobs are done. They took {duration(took)} in all"
     if plan.done.seconds:
         measured, expected = sum(plan.took[job].seconds for job in plan.done.seconds), plan.done.total
-        jobs = len(plan.done.seconds)
-        line += f"; for {jobs:,} of them the estimate is {duration(expected)} and they took {duration(measured)}"
+        line += f"; for {len(plan.done.seconds):,} of them the estimate is {duration(expected)}"
+        line += f" and they took {duration(measured)}"
         line += f" (ratio {measured / expected:.2f})" if expected else ""
     return ["## What is done", line + "."]
 
@@ -172,7 +172,7 @@ def images_and_steps(jobs: Iterable[PlannedJob], study: Study) -> tuple[int, int
     """Images that jobs ``build_training_set`` add, steps of their optimisation, and jobs of which both are unknown."""
 
     def of_job(study: Study, names: Names) -> tuple[int, int]:
-        recipe, added = study.recipe(names), study.all_added(names)
+        recipe, added = study.config["training_sets"][names["training_set"]], study.all_added(names)
         return added, added * int(recipe["iterations"]) if is_guided(recipe) else 0
 
     found = [by_rule({job.rule: of_job}, job, study) for job in jobs if job.rule == "build_training_set"]
@@ -180,33 +180,20 @@ def images_and_steps(jobs: Iterable[PlannedJob], study: Study) -> tuple[int, int
     return sum(images for images, _ in known), sum(steps for _, steps in known), found.count(None)
 
 
-def _downloads(pending: Iterable[PlannedJob]) -> str:
-    files = downloads(pending)
+def _downloads(files: Sequence[tuple[str, int | None]]) -> str:
     if not files:
         return "- downloads by the workflow: none"
-    known = sum(file.size for file in files if file.size is not None)
-    sizes = [size(file.size) if file.size is not None else "size not known" for file in files]
-    named = ", ".join(f"{file.title} ({words})" for file, words in zip(files, sizes, strict=True))
-    return f"- downloads: about {size(known)} of known size: {named}; archives need about as much again unpacked"
+    known = sum(count for _, count in files if count is not None)
+    named = [f"{title} ({'size not known' if count is None else size(count)})" for title, count in files]
+    again = "archives need about as much again unpacked"
+    return f"- downloads: about {size(known)} of known size: {', '.join(named)}; {again}"
 
 
-@dataclass(frozen=True)
-class Download:
-    """A file that will be fetched; bytes exact or rough, None where the publisher's size is not known."""
-
-    title: str
-    size: int | None
-
-
-def downloads(pending: Iterable[PlannedJob]) -> list[Download]:
-    """What the pending jobs ``fetch_archive`` and ``fetch_weights`` will fetch."""
+def downloads(pending: Iterable[PlannedJob]) -> list[tuple[str, int | None]]:
+    """(title, bytes) of each file that the pending jobs will fetch; None where the publisher's size is not known."""
     sources = {file: CATALOGUE[name] for file, name in (DATASET_FILES | WEIGHTS_FILES).items()}
-    found = []
-    for job in pending:
-        if job.rule in ("fetch_archive", "fetch_weights"):
-            source = sources.get(job.name)
-            found.append(Download(source.title if source else job.name, source.bytes_about if source else None))
-    return found
+    files = [job.name for job in pending if job.rule in ("fetch_archive", "fetch_weights")]
+    return [(sources[file].title, sources[file].bytes_about) if file in sources else (file, None) for file in files]
 
 
 def result_total(jobs: Iterable[PlannedJob], study: Study) -> tuple[float, int]:
@@ -220,7 +207,8 @@ def result_bytes(job: PlannedJob, study: Study) -> float | None:
     return by_rule(_BYTES, job, study) if job.rule in _BYTES else 0.0
 
 
-def _an_image(study: Study) -> int:
+def _pixels(study: Study) -> int:
+    """Of an image, RGB."""
     return 3 * int(study.config["image_size"]) ** 2
 
 
@@ -245,8 +233,8 @@ def _maps(study: Study, names: Names) -> float:
 
 
 _BYTES: dict[str, Callable[[Study, Names], float]] = {
-    "pack_category": lambda study, names: study.size(names).images * _an_image(study),
-    "build_training_set": lambda study, names: study.all_added(names) * _an_image(study),
+    "pack_category": lambda study, names: study.size(names).images * _pixels(study),
+    "build_training_set": lambda study, names: study.all_added(names) * _pixels(study),
     "extract_features": lambda study, names: study.size(names).images * _features_of_an_image(study, names),
     "extract_added_features": lambda study, names: study.all_added(names) * _features_of_an_image(study, names),
     "embed_candidates": _embeddings,

@@ -1,5 +1,6 @@
 """Whether the parts of a config fit each other: the names that they use, and what one of them needs of another."""
 
+from itertools import chain
 from typing import Any
 
 from variad.core.errors import UserError
@@ -63,10 +64,8 @@ def _check_detector(config: Config, name: str, used: bool) -> None:
 
 def _used_detectors(config: Config) -> set[str]:
     """Those of the study, of predictions and of ablations."""
-    of_ablations = {
-        detector for _, entry in entries(config["ablations"]) for _, _, detector in places(entry, config["datasets"])
-    }
-    return {*config["study"]["detectors"], config["predict"]["detector"], *of_ablations}
+    compared = [place for _, entry in entries(config["ablations"]) for place in places(entry, config["datasets"])]
+    return {*config["study"]["detectors"], config["predict"]["detector"], *(detector for _, _, detector in compared)}
 
 
 def _check_dataset(config: Config, name: str, dataset: Config) -> None:
@@ -96,12 +95,11 @@ def check_study(config: Config) -> None:
     for key in ("scenarios", "training_sets", "detectors"):
         for name in study[key]:
             _defined(config, f"study.{key}", name, key)
-    for name in (name for pair in study["contrasts"] for name in pair):
+    for name in chain.from_iterable(study["contrasts"]):
         one_of("study.contrasts", name, study["training_sets"])
     if BASELINE not in study["training_sets"]:
         raise UserError(f"config key study.training_sets: expected '{BASELINE}' among them, found it missing.")
-    if config["training_sets"][BASELINE]["method"] != "none":
-        found = config["training_sets"][BASELINE]["method"]
+    if (found := config["training_sets"][BASELINE]["method"]) != "none":
         raise UserError(
             f"config key training_sets.{BASELINE}.method: expected none, as gains are over the shots alone, "
             f"found {found!r}."
@@ -127,10 +125,8 @@ def _check_only(config: Config) -> None:
         if BASELINE not in part.get("training_sets", [BASELINE]):
             raise UserError(f"config key study.only.{name}.training_sets: expected '{BASELINE}' among them.")
     for dataset, entry in config["datasets"].items():
-        seen = [
-            name for name in study["detectors"] if dataset in study["only"].get(name, {}).get("datasets", [dataset])
-        ]
-        if entry["in_study"] and not seen:
+        parts = [study["only"].get(name, {}) for name in study["detectors"]]
+        if entry["in_study"] and not any(dataset in part.get("datasets", [dataset]) for part in parts):
             raise UserError(f"config key study.only: expected a detector that sees data set {dataset}, found none.")
 
 

@@ -72,20 +72,18 @@ class Study:
 
     def shots(self, names: Names) -> int:
         """Shots of one run."""
-        shots, size = (
-            self.config["scenarios"][names["scenario"]]["shots"],
-            self.sizes[names["dataset"], names["category"]],
-        )
+        shots = self.config["scenarios"][names["scenario"]]["shots"]
+        size = self.sizes[names["dataset"], names["category"]]
         if shots == "all":
             return self.size(names).train
         return min(int(shots), size.train) if size else int(shots)
 
     def added(self, names: Names) -> int:
         """Added images of one run, before any is refused."""
-        recipe = self.recipe(names)
-        return (
-            0 if recipe["method"] == "none" else round(recipe["images_per_shot"][names["scenario"]] * self.shots(names))
-        )
+        recipe = self.config["training_sets"][names["training_set"]]
+        if recipe["method"] == "none":
+            return 0
+        return round(recipe["images_per_shot"][names["scenario"]] * self.shots(names))
 
     def all_added(self, names: Names) -> int:
         """Added images of all runs."""
@@ -96,11 +94,6 @@ class Study:
         settings = {**self.config["prompts"], **self.config["datasets"][names["dataset"]]["prompts"]}
         wanted: int = settings["words_per_round"] * settings["rounds"]
         return min(wanted, SINGLE_WORDS) if settings["word_source"] == "wordnet_all" else wanted
-
-    def recipe(self, names: Names) -> dict[str, Any]:
-        """Of the training set."""
-        recipe: dict[str, Any] = self.config["training_sets"][names["training_set"]]
-        return recipe
 
     def extractor(self, name: str) -> dict[str, Any]:
         """An extractor with the side of the image that its network sees, ``side``, pixels."""

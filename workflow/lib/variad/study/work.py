@@ -71,18 +71,6 @@ def settings_of(entry: Mapping[str, Any]) -> dict[str, Any]:
     return {**(default_settings(method) if method in METHODS else {}), **entry["settings"]}
 
 
-def _all_images(study: Study, names: Names) -> Work:
-    return Work(units={"images": study.size(names).images})
-
-
-def _candidates(study: Study, names: Names) -> Work:
-    return Work(units={"texts": study.texts(names)})
-
-
-def _embed_texts(study: Study, names: Names) -> Work:
-    return Work(text_encoder(study.config["encoders"][names["encoder"]]), {"texts": study.texts(names)})
-
-
 def _score_prompts(study: Study, names: Names) -> Work:
     images, size = study.runs(names) * study.shots(names), study.sizes[names["dataset"], names["category"]]
     units = {"images": min(images, size.train) if size else images, "texts": study.runs(names) * study.texts(names)}
@@ -90,7 +78,7 @@ def _score_prompts(study: Study, names: Names) -> Work:
 
 
 def _training_set(study: Study, names: Names) -> Work:
-    recipe, added = study.recipe(names), study.all_added(names)
+    recipe, added = study.config["training_sets"][names["training_set"]], study.all_added(names)
     if recipe["method"] == "none":
         return Work("none")
     if recipe["method"] != "generate":
@@ -102,14 +90,6 @@ def _training_set(study: Study, names: Names) -> Work:
     return Work(
         f"{variant}, {encoder}, {recipe['cutouts']} cutouts", {"image_iterations": added * recipe["iterations"]}
     )
-
-
-def _features(study: Study, names: Names) -> Work:
-    return Work(_network(study, names), {"images": study.size(names).images})
-
-
-def _added_features(study: Study, names: Names) -> Work:
-    return Work(_network(study, names), {"images": study.all_added(names)})
 
 
 def _network(study: Study, names: Names) -> str:
@@ -159,14 +139,16 @@ def _memory_bank(study: Study, entry: Mapping[str, Any], images: int) -> tuple[i
 
 
 _WORK: dict[str, Callable[[Study, Names], Work]] = {
-    "index_category": _all_images,
-    "pack_category": _all_images,
-    "list_candidates": _candidates,
-    "embed_candidates": _embed_texts,
+    "index_category": lambda study, names: Work(units={"images": study.size(names).images}),
+    "pack_category": lambda study, names: Work(units={"images": study.size(names).images}),
+    "list_candidates": lambda study, names: Work(units={"texts": study.texts(names)}),
+    "embed_candidates": lambda study, names: Work(
+        text_encoder(study.config["encoders"][names["encoder"]]), {"texts": study.texts(names)}
+    ),
     "score_prompts": _score_prompts,
     "build_training_set": _training_set,
-    "extract_features": _features,
-    "extract_added_features": _added_features,
+    "extract_features": lambda study, names: Work(_network(study, names), {"images": study.size(names).images}),
+    "extract_added_features": lambda study, names: Work(_network(study, names), {"images": study.all_added(names)}),
     "train_detector": _train,
     "score_test_set": _score,
 }
