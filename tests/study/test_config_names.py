@@ -37,8 +37,8 @@ def templates() -> set[str]:
     """Every path below ``results/`` and ``resources/downloads/`` that the rules name."""
     found = set()
     for file in sorted(Path("workflow/rules").rglob("*.smk")):
-        text = file.read_text("utf-8").replace("{CELL}", "results/{dataset}/{category}/{scenario}/{training_set}")
-        text = text.replace("{DOWNLOADS}", "resources/downloads").replace("{{", "{").replace("}}", "}")
+        text = file.read_text("utf-8").replace("{DOWNLOADS}", "resources/downloads")
+        text = text.replace("{{", "{").replace("}}", "}")
         found |= set(re.findall(r'"((?:results|resources/downloads)/[^"\s]*)"', text))
     return found
 
@@ -77,7 +77,7 @@ def test_every_key_that_becomes_a_path_is_tried_here():
     wildcards = {name for template in TEMPLATES for name in re.findall(r"{(\w+)}", template)}
     # closed lists of the schema or of the catalogue of downloads, and loop variables of the rules
     others = {"scenario", "word_source", "archive", "unpacked", "weights_file", "number", "choice", "benchmark"}
-    others |= {"name", "table", "form", "ending", "path", "file", "stem", "pictures", "images"}
+    others |= {"name", "images"}
     assert wildcards - others == set(WILDCARDS.values())
 
 

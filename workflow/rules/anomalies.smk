@@ -34,7 +34,7 @@ rule invert_images:
     resources:
         **gpu_job(3000),
     params:
-        model=lookup(within=config, dpath="diffusion_models/{diffusion_model}"),
+        model=lambda wildcards: config["diffusion_models"][wildcards.diffusion_model],
         steps=lambda wildcards: inversion_settings(wildcards, "steps"),
         batch_size=lambda wildcards: inversion_settings(wildcards, "batch_size"),
     script:

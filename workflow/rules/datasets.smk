@@ -50,8 +50,8 @@ rule unpack_dataset:
     conda:
         "../../envs/base.yaml"
     params:
-        adapter=lookup(within=config, dpath="datasets/{dataset}/adapter"),
-        settings=lookup(within=config, dpath="datasets/{dataset}/settings"),
+        adapter=lambda wildcards: dataset_of(wildcards)["adapter"],
+        settings=lambda wildcards: dataset_of(wildcards)["settings"],
     script:
         "../../scripts/unpack_dataset.py"
 
@@ -68,9 +68,9 @@ rule index_category:
     conda:
         "../../envs/base.yaml"
     params:
-        adapter=lookup(within=config, dpath="datasets/{dataset}/adapter"),
+        adapter=lambda wildcards: dataset_of(wildcards)["adapter"],
         path=dataset_path,
-        settings=lookup(within=config, dpath="datasets/{dataset}/settings"),
+        settings=lambda wildcards: dataset_of(wildcards)["settings"],
     script:
         "../../scripts/index_category.py"
 
@@ -87,9 +87,9 @@ rule pack_category:
     conda:
         "../../envs/base.yaml"
     params:
-        adapter=lookup(within=config, dpath="datasets/{dataset}/adapter"),
+        adapter=lambda wildcards: dataset_of(wildcards)["adapter"],
         path=dataset_path,
-        settings=lookup(within=config, dpath="datasets/{dataset}/settings"),
+        settings=lambda wildcards: dataset_of(wildcards)["settings"],
         image_size=config["image_size"],
     script:
         "../../scripts/pack_category.py"

@@ -13,7 +13,7 @@ rule extract_features:
     resources:
         **gpu_job(3000),
     params:
-        extractor=lookup(within=config, dpath="extractors/{extractor}"),
+        extractor=lambda wildcards: config["extractors"][wildcards.extractor],
     script:
         "../../scripts/extract_features.py"
 
@@ -71,7 +71,7 @@ rule score_test_set:
     resources:
         **gpu_job(6000),
     params:
-        method=lookup(within=config, dpath="detectors/{detector}/method"),
+        method=lambda wildcards: detector_of(wildcards)["method"],
         extractor=detector_extractor,
         runs=lambda wildcards: runs_of(wildcards.scenario, wildcards.detector),
         keep_map_runs=config["study"]["keep_map_runs"],

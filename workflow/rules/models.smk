@@ -30,7 +30,7 @@ rule train_vqgan:
     resources:
         **job(3000),
     params:
-        settings=lookup(within=config, dpath="vqgans/{vqgan}/training"),
+        settings=lambda wildcards: config["vqgans"][wildcards.vqgan]["training"],
     script:
         "../../scripts/train_vqgan.py"
 
@@ -45,7 +45,7 @@ rule train_ddpm:
     resources:
         **job(3000),
     params:
-        settings=lookup(within=config, dpath="diffusion_models/{diffusion_model}/training"),
+        settings=lambda wildcards: config["diffusion_models"][wildcards.diffusion_model]["training"],
     script:
         "../../scripts/train_ddpm.py"
 
@@ -60,7 +60,7 @@ rule distil_teacher:
     resources:
         **gpu_job(3000),
     params:
-        settings=lookup(within=config, dpath="teachers/{teacher}/training"),
+        settings=lambda wildcards: config["teachers"][wildcards.teacher]["training"],
     script:
         "../../scripts/distil_teacher.py"
 

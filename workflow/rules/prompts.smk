@@ -46,7 +46,7 @@ rule embed_candidates:
     resources:
         **gpu_job(3000),
     params:
-        encoder=lookup(within=config, dpath="encoders/{encoder}"),
+        encoder=lambda wildcards: config["encoders"][wildcards.encoder],
     script:
         "../../scripts/embed_candidates.py"
 
@@ -67,7 +67,7 @@ rule score_prompts:
     resources:
         **gpu_job(3000),
     params:
-        encoder=lookup(within=config, dpath="encoders/{encoder}"),
+        encoder=lambda wildcards: config["encoders"][wildcards.encoder],
         class_name=class_name,
     script:
         "../../scripts/score_prompts.py"

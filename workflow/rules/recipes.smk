@@ -23,7 +23,7 @@ rule score_recipes:
         runs=recipe_runs,
         sources=lambda wildcards: recipe_sources(wildcards.dataset),
         limit=config["recipes"]["anomalies"],
-        method=lookup(within=config, dpath="detectors/{detector}/method"),
+        method=lambda wildcards: detector_of(wildcards)["method"],
         extractor=detector_extractor,
     script:
         "../../scripts/score_recipes.py"

@@ -85,7 +85,7 @@ rule build_selection_page:
     input:
         selection=rules.aggregate_selection.output.selection_text,
         templates=lambda wildcards: with_templates(rules.aggregate_selection.output.templates_text),
-        recipes=lambda wildcards: rules.judge_recipes.output.page if recipe_places() else [],
+        recipes=lambda wildcards: [rules.judge_recipes.output.page] if recipe_places() else [],
         tau=file_of(rules.plot_selection_tau.output.svg, choice="selection"),
         scatter=lambda wildcards: of_benchmarks(rules.plot_selection.output.svg, "selection"),
         template_scatter=lambda wildcards: with_templates(*of_benchmarks(rules.plot_selection.output.svg, "templates")),

@@ -19,7 +19,7 @@ rule score_synthetic:
     resources:
         **gpu_job(3000),
     params:
-        candidates=lookup(within=config, dpath="candidates/{candidate_set}"),
+        candidates=candidates_of,
         around=around_candidates,
         sources=lambda wildcards: selection_sources(wildcards.dataset),
         seed=config["run"]["seed"],
@@ -61,7 +61,7 @@ rule score_real:
     resources:
         **gpu_job(3000),
     params:
-        candidates=lookup(within=config, dpath="candidates/{candidate_set}"),
+        candidates=candidates_of,
         around=around_candidates,
         seed=config["run"]["seed"],
     script:

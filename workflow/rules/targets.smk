@@ -1,6 +1,8 @@
 # which files the targets of workflow/Snakefile stand for: all of them are outputs of the rules before
 from variad.study.references import check_predict
 
+HEATMAPS = ("dataset", "category", "scenario", "detector")
+
 
 def files_of_training_sets(places):
     """What training sets keep, with all of their categories that these are made from."""
@@ -30,16 +32,25 @@ def files_of_detectors(cells):
     return files_of(cells, *rules.train_detector.output, *rules.score_test_set.output)
 
 
+def heatmaps_of(cells):
+    """Sheets of heat maps; a job makes those of all training sets together."""
+    together = {names: dict(zip(HEATMAPS, names)) for names in names_of(cells, *HEATMAPS)}
+    return [
+        path
+        for place in together.values()
+        for path in files_of([place], *getattr(rules, f"plot_heatmaps_{place['detector']}").output)
+    ]
+
+
 def kept_files():
     """Every file that the study keeps, so that deleting one makes it anew."""
-    heatmaps = {name: getattr(rules, f"plot_heatmaps_{name}").output for name in config["study"]["detectors"]}
     files = [
         *files_of(study_categories(), rules.build_gallery_page.output.page, *rules.aggregate_category.output),
         *files_of(study_training_sets(), rules.plot_contact_sheet.output.sheet),
         *files_of_training_sets(study_training_sets()),
         *features_of_cells(study_cells()),
         *files_of_detectors(study_cells()),
-        *(path for cell in study_cells() for path in files_of([cell], *heatmaps[cell["detector"]])),
+        *heatmaps_of(study_cells()),
     ]
     return sorted(set(files))
 
