@@ -32,8 +32,13 @@ from variad.detectors.efficientad import (  # noqa: E402
     MapRange,
     TeacherAnswers,
 )
-from variad.detectors.efficientad_images import draw_jitter, jitter  # noqa: E402
-from variad.detectors.efficientad_networks import Batch, StudentAndAutoencoder  # noqa: E402
+from variad.detectors.efficientad_networks import (  # noqa: E402
+    Batch,
+    PenaltyImages,
+    StudentAndAutoencoder,
+    draw_jitter,
+    jitter,
+)
 from variad.evaluation.pixel import pixel_auroc  # noqa: E402
 from variad.evaluation.ranking import auroc  # noqa: E402
 from variad.networks.features import to_tensor  # noqa: E402
@@ -114,8 +119,6 @@ def compare(arguments: argparse.Namespace, category: str, seed: int) -> list[Arr
 
 def _drawn(folder: Path, steps: int, seed: int) -> Arrays:
     """All that a training draws: rows of images, penalty images, changes of colour."""
-    from variad.detectors.efficientad_images import PenaltyImages
-
     train = to_tensor(read_images(folder / "train")).numpy()
     test = np.concatenate([to_tensor(read_images(folder / "test" / kind)).numpy() for kind in ("good", "defect")])
     rng, generator = np.random.default_rng(seed), torch.Generator().manual_seed(seed)

@@ -8,13 +8,18 @@ The run has to be alone on its machine. Rows of other sources in the CSV stay, a
 
 import argparse
 import sys
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "workflow" / "lib")]
 
-import pandas as pd  # noqa: E402, the library's path comes first
+import numpy as np  # noqa: E402, the library's path comes first
+import pandas as pd  # noqa: E402
 
+Key = tuple[str, str, str]  # rule, variant, unit
 SOURCE = "rule_costs.py: a run of the default"
 DECIMALS = 9
 
@@ -25,7 +30,7 @@ def main() -> None:
 
     from variad.core.tables import read_table, write_table
     from variad.study.configuration import load_yaml, resolve
-    from variad.study.costs import Costs, fit_costs
+    from variad.study.costs import Costs
     from variad.study.jobs import finished_jobs, read_took
     from variad.study.sizes import Study, sizes_of
     from variad.study.work import work_of
@@ -53,6 +58,53 @@ def main() -> None:
     expected = sum(whole.of(rule, work) or 0.0 for rule, work, _ in seen)
     took = sum(seconds for _, _, seconds in seen)
     print(f"{len(seen)} jobs took {took:.0f} s, the costs make {expected:.0f} s of them (ratio {expected / took:.3f})")
+
+
+def fit_costs(jobs: Iterable[tuple[str, Any, float]], known: Mapping[Key, float] | None = None) -> dict[Key, float]:
+    """Seconds of each unit by (rule, variant, unit), ``job`` included: least squares with nothing below zero.
+
+    Jobs of one rule and variant are fitted together. Where they all did the same amount of work, what they took beyond
+    the shortest job of their rule is charged to the work.
+
+    Args:
+        jobs: (rule, its ``variad.study.work.Work``, seconds that it took).
+        known: costs that were measured by themselves; they are taken off first, and not returned.
+    """
+    groups: dict[tuple[str, str], list[tuple[Mapping[str, float], float]]] = defaultdict(list)
+    for rule, work, seconds in jobs:
+        groups[rule, work.variant].append((work.units, seconds))
+    start: dict[str, float] = {}  # of every rule, seconds of its shortest job
+    for (rule, _), group in groups.items():
+        start[rule] = min(start.get(rule, np.inf), *(seconds for _, seconds in group))
+    found: dict[Key, float] = {}
+    for (rule, variant), group in groups.items():
+        fixed = {unit: cost for (other, same, unit), cost in (known or {}).items() if (other, same) == (rule, variant)}
+        found |= {(rule, variant, unit): cost for unit, cost in _fit(group, fixed, start[rule]).items()}
+    return found
+
+
+def _fit(
+    group: list[tuple[Mapping[str, float], float]], fixed: Mapping[str, float], shortest: float
+) -> dict[str, float]:
+    units = sorted({unit for counts, _ in group for unit in counts if unit not in fixed})
+    counts = np.array([[of_job.get(unit, 0.0) for unit in units] for of_job, _ in group]).reshape(len(group), -1)
+    known = np.array([sum(fixed[unit] * of_job.get(unit, 0.0) for unit in fixed) for of_job, _ in group])
+    rest = np.maximum(np.array([seconds for _, seconds in group]) - known, 0.0)
+    if len(units) == 1 and counts.min() == counts.max() > 0:  # nothing varies: all above the rule's shortest is work
+        start = min(shortest, float(rest.mean()))
+        return {"job": start, units[0]: (float(rest.mean()) - start) / float(counts[0, 0])}
+    return dict(zip(["job", *units], _non_negative(counts, rest), strict=True))
+
+
+def _non_negative(counts: np.ndarray, took: np.ndarray) -> list[float]:
+    """Least squares of ``took`` by a start and units ``[jobs, units]``; long jobs' errors weigh less, by the root."""
+    from scipy.optimize import nnls
+
+    columns = np.column_stack([np.ones(len(took)), counts])
+    scale = np.maximum(columns.max(axis=0), 1e-12)
+    weight = 1 / np.sqrt(np.maximum(took, 0.1))
+    costs, _ = nnls(columns / scale * weight[:, None], took * weight)
+    return [float(cost) for cost in costs / scale]
 
 
 def _parsed() -> argparse.Namespace:

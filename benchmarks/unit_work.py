@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from variad.study.sizes import Study, is_guided, layer_shapes
+from variad.generation.settings import is_guided
+from variad.study.sizes import Study, layer_shapes
 from variad.study.work import image_encoder, settings_of, text_encoder, variant_of
 
 Row = tuple[str, str, str, float]

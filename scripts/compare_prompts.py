@@ -5,7 +5,7 @@ from pathlib import Path
 
 from variad.core.job import job
 from variad.core.tables import read_table, write_table
-from variad.paper.ablation_pages import prompt_page, write_pages
+from variad.paper.ablation_pages import write_prompt_pages
 from variad.paper.ablation_tables import prompt_table
 
 with job(snakemake):
@@ -16,5 +16,5 @@ with job(snakemake):
     }
     published = read_table(snakemake.input.published, "published_ablations")
     write_table(out.csv, prompt_table(entry["dataset"], entry["scenario"], choices, published), "ablation_prompts")
-    page = prompt_page(read_table(out.csv, "ablation_prompts"), snakemake.params.caption)
-    write_pages({"md": out.md, "tex": out.tex}, page, page, "table-4")
+    table = read_table(out.csv, "ablation_prompts")
+    write_prompt_pages({"md": out.md, "tex": out.tex}, table, snakemake.params.caption)

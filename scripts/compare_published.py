@@ -5,8 +5,8 @@ from pathlib import Path
 from variad.core.job import job
 from variad.core.tables import read_table
 from variad.paper.arrangement import TABLES
+from variad.paper.comparison import write_comparison
 from variad.paper.facts import Measured, read_facts
-from variad.paper.forms import write_comparison
 
 with job(snakemake):
     given, out = snakemake.input, snakemake.output

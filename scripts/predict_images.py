@@ -11,8 +11,8 @@ from variad.core.records import read_shots
 from variad.core.seeding import numpy_generator
 from variad.core.tables import read_table, write_table
 from variad.detectors.interface import create_detector, detector_class
-from variad.detectors.scoring import TestSet, full_size_maps, score_images, write_map
-from variad.detectors.training import CellFiles, accepted_rows, extractor_of, held_out_scores, ranked, training_input
+from variad.detectors.scoring import TestSet, full_size_maps, ranked, score_images, write_map
+from variad.detectors.training import CellFiles, accepted_rows, extractor_of, held_out_scores, training_input
 from variad.generation.added import read_added
 from variad.report.heatmaps import draw_predictions
 

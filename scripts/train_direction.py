@@ -1,7 +1,6 @@
 """Adapter of rule train_direction: seeds and texts in, directions of the bottleneck out."""
 
-from variad.anomalies.diffusion_sources import learn_directions
-from variad.anomalies.direction import write_directions
+from variad.anomalies.direction import learn_directions, write_directions
 from variad.anomalies.inversions import read_inversions
 from variad.core.job import job
 from variad.core.seeding import torch_generator

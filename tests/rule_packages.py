@@ -25,18 +25,19 @@ class Rule:
 
 
 def rules_with_scripts() -> list[Rule]:
-    """Every rule of the workflow that has a ``script:``."""
+    """Every rule of the workflow that has a ``script:``; those that a loop makes, once."""
     texts = [path.read_text(encoding="utf-8") for path in sorted((ROOT / "workflow" / "rules").glob("*.smk"))]
-    blocks = [block for text in texts for block in re.split(r"^(?=(?:rule|checkpoint) )", text, flags=re.M)]
+    blocks = [block for text in texts for block in re.split(r"^(?= *rule(?: \w+)?:)", text, flags=re.M)]
     return [rule for block in blocks if (rule := _rule(block))]
 
 
 def _rule(block: str) -> Rule | None:
-    name, script = re.match(r"(?:rule|checkpoint) (\w+):", block), re.search(r'^    script:\s+"([^"]+)"', block, re.M)
+    name, script = re.match(r" *rule ?(\w*):", block), re.search(r'^ +script:\s+"([^"]+)"', block, re.M)
     if not name or not script:
         return None
-    conda = re.search(r'^    conda:\s+"([^"]+)"', block, re.M)
-    return Rule(name[1], ROOT / "scripts" / Path(script[1]).name, Path(conda[1]).name if conda else "", "gpu=" in block)
+    file, conda = Path(script[1]), re.search(r'^ +conda:\s+"([^"]+)"', block, re.M)
+    asks_for_gpu = "**gpu_job(" in block
+    return Rule(name[1] or file.stem, ROOT / "scripts" / file.name, Path(conda[1]).name if conda else "", asks_for_gpu)
 
 
 def imported_packages(rule: Rule) -> dict[str, set[str]]:

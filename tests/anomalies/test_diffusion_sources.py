@@ -8,8 +8,16 @@ import torch
 
 from variad.anomalies.anomaly_file import read_manifest, write_anomalies
 from variad.anomalies.ddim import StyleMix, generate, record_h, timesteps
-from variad.anomalies.diffusion_sources import learn_directions, make_with_diffusion
-from variad.anomalies.direction import Direction, at_all_times, learning_times, read_directions, write_directions
+from variad.anomalies.diffusion_sources import make_with_diffusion
+from variad.anomalies.direction import (
+    Direction,
+    at_all_times,
+    learn_directions,
+    learning_times,
+    read_directions,
+    texts_of_run,
+    write_directions,
+)
 from variad.anomalies.inversions import (
     compute_inversions,
     from_model,
@@ -19,7 +27,7 @@ from variad.anomalies.inversions import (
     write_inversions,
 )
 from variad.anomalies.style_mix import Mixer, MixSettings, choose_pairs
-from variad.anomalies.text_edit import Edit, Editor, plan_edits, texts_of_run
+from variad.anomalies.text_edit import Edit, Editor, plan_edits
 from variad.core.errors import UserError
 from variad.core.records import read_images
 from variad.core.seeding import seed_sequence, torch_generator

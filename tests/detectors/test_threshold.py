@@ -5,7 +5,8 @@ import pytest
 
 from variad.core.errors import UserError
 from variad.detectors.interface import DetectorInput, Scored
-from variad.detectors.training import held_out_scores, ranked
+from variad.detectors.scoring import ranked
+from variad.detectors.training import held_out_scores
 
 
 class Recorder:

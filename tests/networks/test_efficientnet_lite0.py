@@ -36,9 +36,9 @@ def test_logits_equal_timm(reference, folded, height, width):
 @pytest.mark.slow
 def test_stages_equal_timm(reference, folded):
     images = torch.rand(1, 3, 96, 80, generator=torch.Generator().manual_seed(1)) * 2 - 1
-    stages = lite0.load_packaged(fold=False).forward_stages(images, lite0.stage_names())
+    stages = lite0.load_packaged(fold=False).forward_stages(images, lite0.STAGE_NAMES)
     x = reference.bn1(reference.conv_stem(images))
-    for name, block in zip(lite0.stage_names(), reference.blocks, strict=True):
+    for name, block in zip(lite0.STAGE_NAMES, reference.blocks, strict=True):
         x = block(x)
         assert_near(stages[name], x)
 
@@ -49,7 +49,7 @@ def test_only_wanted_stages_with_their_strides_and_channels(folded):
     assert list(stages) == ["stage3", "stage5"]
     assert stages["stage3"].shape == (1, 40, 8, 12)
     assert stages["stage5"].shape == (1, 112, 4, 6)
-    assert lite0.stage_strides() == dict(zip(lite0.stage_names(), (2, 4, 8, 16, 16, 32, 32), strict=True))
+    assert dict(zip(lite0.STAGE_NAMES, (2, 4, 8, 16, 16, 32, 32), strict=True)) == lite0.STAGE_STRIDES
 
 
 def test_folding_changes_nothing_but_rounding(folded):

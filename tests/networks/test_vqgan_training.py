@@ -14,22 +14,22 @@ from PIL import Image
 
 from variad.core.errors import UserError
 from variad.core.files import sha256
-from variad.networks.training import TrainingCrops, jitter, random_crop
+from variad.networks.training import TrainingCrops, jitter, random_crop, settings_from
 from variad.networks.vqgan import VQGAN, load_vqgan
 from variad.networks.vqgan_quality import elpv_cells, measure, reconstruct, write_quality
 from variad.networks.vqgan_training import (
     SMALL,
     MovingCodebook,
-    Trainer,
-    Training,
+    VqganTrainer,
+    VqganTraining,
     reconstruction_loss,
     structural_similarity,
     train_vqgan,
-    training_from,
 )
 
 TINY = replace(SMALL, n_embed=16, embed_dim=4, z_channels=4, ch_mult=(1, 1))
-FAST = Training(steps=6, batch=2, crop=16, unquantised=2, warm_up=2, drawn=3, drawn_side=32, every=2)
+BASE = ("here", "train_vqgan", SMALL, VqganTraining())
+FAST = VqganTraining(steps=6, batch=2, crop=16, unquantised=2, warm_up=2, drawn=3, drawn_side=32, every=2)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -59,9 +59,9 @@ def test_training_gives_equal_bytes_and_leaves_nothing_else(trained: Path, tmp_p
 
 
 def test_a_killed_training_goes_on_as_if_nothing_had_happened(trained: Path, tmp_path: Path) -> None:
-    real, done = Trainer.step, []
+    real, done = VqganTrainer.step, []
 
-    def killed_at_5(self: Trainer, images: torch.Tensor) -> dict[str, float]:
+    def killed_at_5(self: VqganTrainer, images: torch.Tensor) -> dict[str, float]:
         if self.next_step == 5:
             raise KeyboardInterrupt
         done.append(self.next_step)
@@ -69,7 +69,7 @@ def test_a_killed_training_goes_on_as_if_nothing_had_happened(trained: Path, tmp
 
     path = tmp_path / "model.safetensors"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Trainer, "step", killed_at_5)
+        patch.setattr(VqganTrainer, "step", killed_at_5)
         with pytest.raises(KeyboardInterrupt):
             train_vqgan(path, TINY, FAST)
     assert not path.exists() and load_vqgan(tmp_path / "model.snapshot.safetensors").config == TINY
@@ -81,7 +81,7 @@ def test_a_killed_training_goes_on_as_if_nothing_had_happened(trained: Path, tmp
 
 
 def test_the_codebook_starts_after_the_unquantised_steps_and_moves_without_gradients() -> None:
-    trainer, crops = Trainer(TINY, FAST), TrainingCrops(0, 16, 0.5, 3, 32)
+    trainer, crops = VqganTrainer(TINY, FAST), TrainingCrops(0, 16, 0.5, 3, 32)
     first = trainer.model.codebook.clone()
     trainer.step(crops.batch(2, 0))
     assert torch.equal(trainer.model.codebook, first)
@@ -96,7 +96,7 @@ def test_the_codebook_starts_after_the_unquantised_steps_and_moves_without_gradi
 
 @pytest.mark.usefixtures("has_bfloat16")
 def test_training_lowers_the_loss() -> None:
-    trainer, crops = Trainer(TINY, replace(FAST, steps=60, unquantised=30)), TrainingCrops(0, 16, 0.5, 3, 32)
+    trainer, crops = VqganTrainer(TINY, replace(FAST, steps=60, unquantised=30)), TrainingCrops(0, 16, 0.5, 3, 32)
     batch = crops.batch(4, 0)
     losses = []
     for step in range(60):
@@ -108,11 +108,11 @@ def test_training_lowers_the_loss() -> None:
 
 
 def test_settings_from_a_config() -> None:
-    network, training = training_from({"steps": 10, "network": {"n_embed": 32}}, "here")
-    assert network == replace(SMALL, n_embed=32) and training == Training(steps=10)
-    assert training_from({}, "here") == (SMALL, Training())
+    network, training = settings_from({"steps": 10, "network": {"n_embed": 32}}, *BASE)
+    assert network == replace(SMALL, n_embed=32) and training == VqganTraining(steps=10)
+    assert settings_from({}, *BASE) == (SMALL, VqganTraining())
     with pytest.raises(UserError, match=r"^here: expected settings of train_vqgan, found: .*'step'"):
-        training_from({"step": 10}, "here")
+        settings_from({"step": 10}, *BASE)
 
 
 def test_k_means_finds_separate_groups() -> None:
@@ -240,7 +240,7 @@ def test_quality_file_names_the_weights_it_measured(trained: Path, tmp_path: Pat
 
 
 def test_the_first_layer_heeds_colour_and_answers_brightness_as_before() -> None:
-    trainers = (Trainer(TINY, replace(FAST, colour_gain=gain)) for gain in (1.0, 16.0))
+    trainers = (VqganTrainer(TINY, replace(FAST, colour_gain=gain)) for gain in (1.0, 16.0))
     plain, heeding = (trainer.model.encoder.conv_in.double() for trainer in trainers)
     grey = torch.rand(1, 1, 8, 8, generator=torch.Generator().manual_seed(0)).double().expand(-1, 3, -1, -1)
     tint = torch.tensor([0.5, -0.2, -0.3]).double().view(1, 3, 1, 1).expand(-1, -1, 8, 8)
@@ -250,7 +250,10 @@ def test_the_first_layer_heeds_colour_and_answers_brightness_as_before() -> None
 
 
 def test_noise_grows_from_nothing_while_there_is_no_codebook() -> None:
-    trainer, latent = Trainer(TINY, replace(FAST, noise=0.5, unquantised=10, power=0.0)), torch.zeros(1, 4, 200, 200)
+    trainer, latent = (
+        VqganTrainer(TINY, replace(FAST, noise=0.5, unquantised=10, power=0.0)),
+        torch.zeros(1, 4, 200, 200),
+    )
     found = []
     for trainer.next_step in (0, 5, 10):
         found.append(float(trainer._noisy(latent)[0].std()))

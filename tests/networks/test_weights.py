@@ -105,7 +105,7 @@ def test_a_program_is_refused(tmp_path: Path) -> None:
 
 def test_any_safetensors_file_gives_its_tensors(tmp_path: Path) -> None:
     save_file({"x": torch.ones(2).half()}, tmp_path / "bare.safetensors")
-    found = read_tensors(tmp_path / "bare.safetensors")
+    found = read_tensors(tmp_path / "bare.safetensors")[0]
     assert found["x"].dtype == torch.float16 and found["x"].tolist() == [1.0, 1.0]
     with pytest.raises(UserError, match=r"none.safetensors: .*found no such file"):
         read_tensors(tmp_path / "none.safetensors")

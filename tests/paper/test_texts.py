@@ -6,9 +6,9 @@ import pytest
 
 from tests.markdown_rows import rows
 from variad.paper.arrangement import TABLES
-from variad.paper.comparison import compare
+from variad.paper.comparison import compare, comparison_page
 from variad.paper.facts import Measured
-from variad.paper.forms import comparison_page, escape, table_latex
+from variad.paper.forms import LATEX, MARKDOWN, escape, latex, markdown
 
 
 @pytest.fixture
@@ -20,7 +20,7 @@ def numbers(summary, facts):
 
 
 def test_markdown_of_table_14(numbers):
-    page = comparison_page(TABLES[14], numbers(14), "A study.\nNot its size.")
+    page = markdown(comparison_page(TABLES[14], numbers(14), "A study.\nNot its size.", MARKDOWN))
     table = rows(page)
     assert table[0] == ["", "", "Class-1", "Class-2", "Class-3", "Avg"]
     assert table[2] == ["**One-shot**", "measured", "**73.2 (±0.5)**", "**74.3 (±0.5)**", "**65.6 (±0.5)**", "**71.0**"]
@@ -35,7 +35,7 @@ def test_markdown_of_table_14(numbers):
 
 
 def test_notes_are_lettered_by_first_mention(numbers):
-    page = comparison_page(TABLES[7], numbers(7), "")
+    page = markdown(comparison_page(TABLES[7], numbers(7), "", MARKDOWN))
     assert rows(page)[3][3] == "47.2 (±0.2)<sup>a</sup>"
     assert rows(page)[6][3] == "64.9 (±0.2)<sup>b</sup>"
     assert rows(page)[21][2:8] == [
@@ -45,7 +45,7 @@ def test_notes_are_lettered_by_first_mention(numbers):
 
 
 def test_two_metrics_share_a_cell_of_table_5(numbers, summary):
-    page = comparison_page(TABLES[5], numbers(5, summary[summary["metric"] == "image_auroc"]), "")
+    page = markdown(comparison_page(TABLES[5], numbers(5, summary[summary["metric"] == "image_auroc"]), "", MARKDOWN))
     table = rows(page)
     assert table[0] == ["", "", "One-shot", "Few-shot", "Full-shot"]
     assert table[2][:3] == ["**Patchcore**", "measured", "**77.9 / –**"]
@@ -56,13 +56,13 @@ def test_two_metrics_share_a_cell_of_table_5(numbers, summary):
 
 
 def test_nothing_measured(numbers, summary):
-    table = rows(comparison_page(TABLES[15], numbers(15, summary[:0]), ""))
+    table = rows(markdown(comparison_page(TABLES[15], numbers(15, summary[:0]), "", MARKDOWN)))
     assert table[2][2:] == table[4][2:] == ["–"] * 6
     assert table[3][2] == "59.4 (±0.2)"
 
 
 def test_latex_of_table_14(numbers):
-    text = table_latex(TABLES[14], numbers(14), "50 % of A_1 & B")
+    text = latex(comparison_page(TABLES[14], numbers(14), "50 % of A_1 & B", LATEX), "published-14")
     assert r"in percentage points. 50 \% of A\_1 \& B}" in text
     assert text.count(r"\begin{") == text.count(r"\end{")
     assert re.sub(r"\\[{}]", "", text).count("{") == re.sub(r"\\[{}]", "", text).count("}")
@@ -78,7 +78,7 @@ def test_latex_of_table_14(numbers):
 
 
 def test_notes_in_latex(numbers):
-    text = table_latex(TABLES[6], numbers(6), "")
+    text = latex(comparison_page(TABLES[6], numbers(6), "", LATEX), "published-6")
     assert r"100.0 ($\pm$0.0)\textsuperscript{b}" in text
     assert r"\textsuperscript{a} Table 18 gives 78.9.\par" in text
 

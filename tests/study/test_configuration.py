@@ -24,7 +24,7 @@ from variad.networks import vqgan_training
 from variad.networks.backbones import PDN_LAYER
 from variad.networks.ddpm_training import DdpmTraining
 from variad.networks.diffusion_models import SmallUNetConfig
-from variad.networks.efficientnet_lite0 import stage_names
+from variad.networks.efficientnet_lite0 import STAGE_NAMES
 from variad.networks.pdn import NETWORKS
 from variad.study.configuration import SCHEMA, load_yaml, merged, resolve
 from variad.study.references import check_predict
@@ -448,7 +448,7 @@ def test_what_the_schema_knows_of_the_code_is_the_code_s():
     parts = load_yaml(SCHEMA)["$defs"]
     assert parts["strategy"]["enum"] == [*strategies._OWN, *strategies._TORCHVISION]
     lite0, pdn = (part["then"]["properties"] for part in parts["known_backbones"]["allOf"])
-    assert lite0["layers"]["items"]["enum"] == stage_names()
+    assert lite0["layers"]["items"]["enum"] == STAGE_NAMES
     assert set(pdn["backbone"]["enum"]) == set(NETWORKS) == set(TEACHERS)
     assert pdn["layers"]["items"]["const"] == PDN_LAYER
     assert SMALLEST_OF_TEACHERS == SMALLEST_SIDE
@@ -472,7 +472,7 @@ def test_what_the_schema_knows_of_the_code_is_the_code_s():
 @pytest.mark.parametrize(
     ("section", "training", "network"),
     [
-        ("vqgans", vqgan_training.Training(), vqgan_training.SMALL),
+        ("vqgans", vqgan_training.VqganTraining(), vqgan_training.SMALL),
         ("teachers", TeacherSettings(), None),
         ("diffusion_models", DdpmTraining(), SmallUNetConfig()),
     ],

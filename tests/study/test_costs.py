@@ -4,8 +4,9 @@ import pytest
 from tests.study.test_work import CONFIG
 from variad.core.errors import UserError
 from variad.core.tables import write_table
-from variad.study.costs import Costs, Estimate, estimate, fit_costs, plan_table, read_costs, reasons, took_of
-from variad.study.jobs import PlannedJob, Took, read_took
+from variad.study.costs import Costs, Estimate, estimate, read_costs
+from variad.study.jobs import PlannedJob, Took, read_took, took_of
+from variad.study.plan import StudyPlan, plan_page, plan_table
 from variad.study.sizes import Size, Study
 from variad.study.work import Work
 
@@ -37,44 +38,27 @@ def test_what_was_never_measured_is_none_and_not_zero():
     assert COSTS.of("index_category", Work(units={"megapixels": 0})) == 2.0
 
 
-def test_fit_finds_the_costs_that_made_the_times():
-    jobs = [("rule", Work("v", {"images": count}), 2.0 + 0.5 * count) for count in (0, 1, 4, 100)]
-    found = fit_costs(jobs)
-    assert found["rule", "v", "job"] == pytest.approx(2.0)
-    assert found["rule", "v", "images"] == pytest.approx(0.5)
-
-
-def test_fit_takes_off_what_is_known_and_returns_the_rest():
-    jobs = [("rule", Work("v", {"images": a, "pixels": b}), 1 + a + 10 * b) for a, b in ((1, 0), (2, 1), (5, 3))]
-    found = fit_costs(jobs, {("rule", "v", "pixels"): 10.0})
-    assert found == {("rule", "v", "job"): pytest.approx(1.0), ("rule", "v", "images"): pytest.approx(1.0)}
-
-
-def test_work_that_never_varies_is_charged_what_is_above_the_rules_shortest_job():
-    jobs = [
-        ("rule", Work("none"), 0.5),
-        ("rule", Work("v", {"steps": 100}), 10.5),
-        ("rule", Work("v", {"steps": 100}), 12.5),
-    ]
-    found = fit_costs(jobs)
-    assert found["rule", "v", "job"] == 0.5
-    assert found["rule", "v", "steps"] == pytest.approx(0.11)
-
-
 def study():
-    return Study(CONFIG, {("d", "c"): Size(60, 40, 0.5), ("d", "unseen"): None})
+    return Study(
+        {**CONFIG, "plan": {"targets": ["all"], "cores": 3}, "run": {"gpu": False}},
+        {("d", "c"): Size(60, 40, 0.5), ("d", "unseen"): None},
+    )
 
 
 def test_plan_says_what_it_does_not_know():
     pending = [PlannedJob("index_category", "d.c"), PlannedJob("index_category", "d.unseen"), PlannedJob("conjure", "")]
     left = estimate(pending, study(), COSTS)
     assert left.seconds == {PlannedJob("index_category", "d.c"): 52.0}
-    assert reasons(left.unknown) == {
-        ("index_category", "the number of images is known once the data are there"): 1,
-        ("conjure", "never measured: the rule"): 1,
+    assert left.unknown == {
+        PlannedJob("index_category", "d.unseen"): "the number of images is known once the data are there",
+        PlannedJob("conjure", ""): "never measured: the rule",
     }
-    took = {PlannedJob("plot_gains", ""): Took(36.0, 1.5)}
-    table = plan_table(pending, left, estimate(took, study(), COSTS), took).set_index("rule")
+    plan = StudyPlan(study(), COSTS, pending, {PlannedJob("plot_gains", ""): Took(36.0, 1.5)})
+    page = plan_page(plan)
+    assert "- 1 jobs of conjure: never measured: the rule\n- 1 jobs of index_category: the number of images" in page
+    assert "- CPU: 52 s of one core of a machine without 2 jobs that are not known\n- on the clock with 3 such" in page
+    assert "They took 36 s in all; for 1 of them the estimate is 3 s and they took 36 s (ratio 12.00)." in page
+    table = plan_table(plan).set_index("rule")
     assert table.loc["index_category", ["jobs_left", "unknown_jobs"]].tolist() == [2, 1]
     assert table.loc["index_category", "left_hours"] == pytest.approx(52 / 3600)
     assert pd.isna(table.loc["conjure", "left_hours"])

@@ -6,18 +6,17 @@ from tests.study.test_work import STUDY
 from variad.networks import efficientnet_lite0
 from variad.networks.pdn import NETWORKS, PDN
 from variad.study.jobs import PlannedJob
-from variad.study.plan import Download, downloads, result_bytes, result_total
+from variad.study.plan import downloads, images_and_steps, result_bytes, result_total
 from variad.study.sizes import LAYERS, layer_shapes
-from variad.study.work import images_and_steps
 
 
 def test_downloads_with_and_without_a_published_size():
     files = ["mvtec_anomaly_detection.tar.xz", "btad.zip"]
     assert downloads([*(PlannedJob("fetch_archive", name) for name in files), PlannedJob("fetch_wordnet", "")]) == [
-        Download("MVTec AD", 5_260_000_000),
-        Download("BTAD (beanTech)", None),
+        ("MVTec AD", 5_260_000_000),
+        ("BTAD (beanTech)", None),
     ]
-    assert downloads([PlannedJob("fetch_weights", "pretrained_teacher_small.pth")])[0].title == "EfficientAD's teacher"
+    assert downloads([PlannedJob("fetch_weights", "pretrained_teacher_small.pth")])[0][0] == "EfficientAD's teacher"
 
 
 def test_layers_of_networks():
@@ -40,7 +39,7 @@ def test_maps_of_patch_description_networks_are_as_the_networks_have_them(name, 
 @pytest.mark.parametrize("name", LAYERS)
 def test_channels_and_strides_are_as_the_networks_have_them(name):
     if name == "efficientnet_lite0":
-        channels, strides = efficientnet_lite0.stage_channels(), efficientnet_lite0.stage_strides()
+        channels, strides = efficientnet_lite0.STAGE_CHANNELS, efficientnet_lite0.STAGE_STRIDES
         known = {layer: (channels[layer], strides[layer]) for layer in channels}
     else:
         with torch.device("meta"):
@@ -67,4 +66,4 @@ def test_bytes_of_results():
 
 def test_images_and_steps():
     names = ["d.c.one_shot.generated", "d.c.one_shot.copies", "d.unseen.full_shot.generated"]
-    assert images_and_steps([PlannedJob("build_training_set", name) for name in names], STUDY) == ((50, 1), 800)
+    assert images_and_steps([PlannedJob("build_training_set", name) for name in names], STUDY) == (50, 800, 1)

@@ -1,3 +1,32 @@
+include: "detection_inputs.smk"
+
+
+# patch features of every real image, once for all detectors and runs
+rule extract_features:
+    input:
+        images=rules.pack_category.output.images,
+        weights=lambda wildcards: weights_of("extractors", wildcards.extractor),
+    output:
+        features="results/{dataset}/{category}/features/{extractor}.h5",
+    conda:
+        "../../envs/torch.yaml"
+    resources:
+        **gpu_job(3000),
+    params:
+        extractor=lookup(within=config, dpath="extractors/{extractor}"),
+    script:
+        "../../scripts/extract_features.py"
+
+
+# patch features of the added images of one training set
+use rule extract_features as extract_added_features with:
+    input:
+        images=rules.build_training_set.output.images,
+        weights=lambda wildcards: weights_of("extractors", wildcards.extractor),
+    output:
+        features="results/{dataset}/{category}/{scenario}/{training_set}/features/{extractor}.h5",
+
+
 # fit a detector on shots and accepted images, every run of the cell in one job
 rule train_detector:
     input:
@@ -9,23 +38,16 @@ rule train_detector:
         weights=weights_of_detector,
         penalty=penalty_images,
         method=detector_code,
-        code=code_of("train_detector"),
     output:
-        models=f"{CELL}/{{detector}}/model/contents.txt",
-    log:
-        "results/logs/train_detector/{dataset}.{category}.{scenario}.{training_set}.{detector}.log",
-    benchmark:
-        "results/benchmarks/train_detector/{dataset}.{category}.{scenario}.{training_set}.{detector}.tsv"
+        models="results/{dataset}/{category}/{scenario}/{training_set}/{detector}/model/contents.txt",
     conda:
         "../../envs/torch.yaml"
-    threads: 1
     resources:
-        gpu=config["run"]["gpu"],
-        mem_mb=lambda wildcards, attempt: 4000 * attempt,
+        **gpu_job(4000),
     params:
-        detector=trained_detector,
+        detector=lambda wildcards: trained_detector(wildcards.detector),
         extractor=detector_extractor,
-        runs=runs_of,
+        runs=lambda wildcards: runs_of(wildcards.scenario, wildcards.detector),
         seed=config["run"]["seed"],
     script:
         "../../scripts/train_detector.py"
@@ -39,26 +61,19 @@ rule score_test_set:
         images=rules.pack_category.output.images,
         features=features_of_real_images,
         method=detector_code,
-        code=code_of("score_test_set"),
     output:
-        scores=f"{CELL}/{{detector}}/scores.csv",
-        metrics=f"{CELL}/{{detector}}/metrics.csv",
-        pixel_histograms=f"{CELL}/{{detector}}/pixel_histograms.h5",
-        maps=f"{CELL}/{{detector}}/maps/contents.txt",
-    log:
-        "results/logs/score_test_set/{dataset}.{category}.{scenario}.{training_set}.{detector}.log",
-    benchmark:
-        "results/benchmarks/score_test_set/{dataset}.{category}.{scenario}.{training_set}.{detector}.tsv"
+        scores="results/{dataset}/{category}/{scenario}/{training_set}/{detector}/scores.csv",
+        metrics="results/{dataset}/{category}/{scenario}/{training_set}/{detector}/metrics.csv",
+        pixel_histograms="results/{dataset}/{category}/{scenario}/{training_set}/{detector}/pixel_histograms.h5",
+        maps="results/{dataset}/{category}/{scenario}/{training_set}/{detector}/maps/contents.txt",
     conda:
         "../../envs/torch.yaml"
-    threads: 1
     resources:
-        gpu=config["run"]["gpu"],
-        mem_mb=lambda wildcards, attempt: 6000 * attempt,
+        **gpu_job(6000),
     params:
-        method=lambda wildcards: detector_of(wildcards)["method"],
+        method=lookup(within=config, dpath="detectors/{detector}/method"),
         extractor=detector_extractor,
-        runs=runs_of,
+        runs=lambda wildcards: runs_of(wildcards.scenario, wildcards.detector),
         keep_map_runs=config["study"]["keep_map_runs"],
     script:
         "../../scripts/score_test_set.py"
@@ -77,22 +92,15 @@ rule predict_images:
         weights=weights_of_detector,
         penalty=penalty_images,
         method=detector_code,
-        code=code_of("predict_images"),
     output:
-        predictions=f"{CELL}/{{detector}}/predictions.csv",
-        heatmaps=f"{CELL}/{{detector}}/heatmaps/contents.txt",
-    log:
-        "results/logs/predict_images/{dataset}.{category}.{scenario}.{training_set}.{detector}.log",
-    benchmark:
-        "results/benchmarks/predict_images/{dataset}.{category}.{scenario}.{training_set}.{detector}.tsv"
+        predictions="results/{dataset}/{category}/{scenario}/{training_set}/{detector}/predictions.csv",
+        heatmaps="results/{dataset}/{category}/{scenario}/{training_set}/{detector}/heatmaps/contents.txt",
     conda:
         "../../envs/torch.yaml"
-    threads: 1
     resources:
-        gpu=config["run"]["gpu"],
-        mem_mb=lambda wildcards, attempt: 4000 * attempt,
+        **gpu_job(4000),
     params:
-        detector=trained_detector,
+        detector=lambda wildcards: trained_detector(wildcards.detector),
         extractor=detector_extractor,
         quantile=config["predict"]["quantile"],
         seed=config["run"]["seed"],

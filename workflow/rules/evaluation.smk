@@ -1,21 +1,21 @@
+include: "evaluation_inputs.smk"
+
+
+PUBLISHED_AUROC = ROOT / "resources/published/auroc.csv"
+
+
 # mean, spread and paired gain of every cell of one category
 rule aggregate_category:
     input:
-        metrics=expand("{cell}/metrics.csv", cell=cells_of_category),
-        scores=expand("{cell}/scores.csv", cell=cells_of_category),
-        histograms=expand("{cell}/pixel_histograms.h5", cell=cells_of_category),
-        published=ROOT / "resources/published/auroc.csv",
-        code=code_of("aggregate_category"),
+        metrics=of_category(study_cells, rules.score_test_set.output.metrics),
+        scores=of_category(study_cells, rules.score_test_set.output.scores),
+        histograms=of_category(study_cells, rules.score_test_set.output.pixel_histograms),
+        published=PUBLISHED_AUROC,
     output:
         table="results/tables/{dataset}/{category}.csv",
         draws="results/tables/{dataset}/{category}.bootstrap.h5",
-    log:
-        "results/logs/aggregate_category/{dataset}.{category}.log",
-    benchmark:
-        "results/benchmarks/aggregate_category/{dataset}.{category}.tsv"
     conda:
         "../../envs/base.yaml"
-    threads: 1
     resources:
         mem_mb=2000,
     params:
@@ -28,24 +28,12 @@ rule aggregate_category:
 rule aggregate_metrics:
     input:
         draws=draws_of_study,
-        published=ROOT / "resources/published/auroc.csv",
-        code=code_of("aggregate_metrics"),
+        published=PUBLISHED_AUROC,
     output:
-        summary=report(
-            "results/tables/summary.csv",
-            caption="../report/summary.rst",
-            category="Results",
-        ),
+        summary=report("results/tables/summary.csv", caption="../report/summary.rst", category="Results"),
         page="results/tables/summary.md",
-    log:
-        "results/logs/aggregate_metrics.log",
-    benchmark:
-        "results/benchmarks/aggregate_metrics.tsv"
     conda:
         "../../envs/base.yaml"
-    threads: 1
-    resources:
-        mem_mb=1000,
     params:
         groups=category_groups(),
         caption=config["run"]["caption"],
@@ -53,87 +41,50 @@ rule aggregate_metrics:
         "../../scripts/aggregate_metrics.py"
 
 
-# tables 5 to 15 of the first document, ours beside the published values
-rule compare_published:
+# draw gains over `original` with their intervals, from the summary alone
+rule plot_gains:
     input:
         summary=rules.aggregate_metrics.output.summary,
-        published=[
-            ROOT / f"resources/published/{name}.csv"
-            for name in ("auroc", "table_5_gains", "footnotes")
-        ],
-        code=code_of("compare_published"),
     output:
-        csv=report(
-            expand("results/tables/paper/table_{number}.csv", number=PAPER_TABLES),
-            caption="../report/published.rst",
-            category="Published values",
+        png="results/figures/gains.png",
+        svg=report(
+            "results/figures/gains.svg",
+            caption="../report/gains.rst",
+            category="Results",
+            labels={"figure": "gains in AUROC"},
         ),
-        md=expand("results/tables/paper/table_{number}.md", number=PAPER_TABLES),
-        tex=expand("results/tables/paper/table_{number}.tex", number=PAPER_TABLES),
-    log:
-        "results/logs/compare_published.log",
-    benchmark:
-        "results/benchmarks/compare_published.tsv"
     conda:
-        "../../envs/base.yaml"
-    threads: 1
+        "../../envs/report.yaml"
     resources:
-        mem_mb=1000,
-    params:
-        caption=config["run"]["caption"],
+        mem_mb=800,
     script:
-        "../../scripts/compare_published.py"
+        "../../scripts/plot_gains.py"
 
 
-# logical and structural anomalies apart, and overlap with single defects
-rule tabulate_overlap:
+# what the summary was made from
+rule record_provenance:
     input:
         summary=rules.aggregate_metrics.output.summary,
-        code=code_of("tabulate_overlap"),
+        manifests=files_of(study_categories(), rules.index_category.output.manifest),
+        weights=lambda wildcards: study_weights(),
     output:
-        loco=report(
-            "results/tables/paper/loco.csv",
-            caption="../report/overlap.rst",
-            category="Published values",
-        ),
-        loco_page="results/tables/paper/loco.md",
-        aupro=report(
-            "results/tables/paper/aupro.csv",
-            caption="../report/overlap.rst",
-            category="Published values",
-        ),
-        aupro_page="results/tables/paper/aupro.md",
-    log:
-        "results/logs/tabulate_overlap.log",
-    benchmark:
-        "results/benchmarks/tabulate_overlap.tsv"
+        record="results/tables/provenance.json",
     conda:
-        "../../envs/base.yaml"
-    threads: 1
-    resources:
-        mem_mb=1000,
+        "../../envs/torch.yaml"
     params:
-        caption=config["run"]["caption"],
+        config=config,
     script:
-        "../../scripts/tabulate_overlap.py"
+        "../../scripts/record_provenance.py"
 
 
 # training sets against each other, for the pairs that the config names
 rule compare_training_sets:
     input:
         draws=draws_of_study,
-        code=code_of("compare_training_sets"),
     output:
         table="results/tables/contrasts.csv",
-    log:
-        "results/logs/compare_training_sets.log",
-    benchmark:
-        "results/benchmarks/compare_training_sets.tsv"
     conda:
         "../../envs/base.yaml"
-    threads: 1
-    resources:
-        mem_mb=1000,
     params:
         groups=category_groups(),
         pairs=config["study"]["contrasts"],
@@ -141,28 +92,53 @@ rule compare_training_sets:
         "../../scripts/compare_training_sets.py"
 
 
-# what the summary was made from
-rule record_provenance:
+# compare added images with their parents, and measure how varied and how new they are
+rule measure_image_quality:
     input:
-        summary=rules.aggregate_metrics.output.summary,
-        manifests=[
-            f"results/{dataset}/{category}/manifest.csv"
-            for dataset, category in study_categories()
-        ],
-        weights=study_weights,
-        code=code_of("record_provenance"),
+        images=rules.pack_category.output.images,
+        shots=rules.sample_shots.output.shots,
+        added=rules.build_training_set.output.images,
+        real_features=of_spread_extractor(rules.extract_features.output.features),
+        added_features=of_spread_extractor(rules.extract_added_features.output.features),
+        # the backbone of LPIPS where it is on this machine; without it the column stays empty
+        lpips=lambda wildcards: find_lpips_backbone(DOWNLOADS) or [],
     output:
-        record="results/tables/provenance.json",
-    log:
-        "results/logs/record_provenance.log",
-    benchmark:
-        "results/benchmarks/record_provenance.tsv"
+        table="results/{dataset}/{category}/{scenario}/{training_set}/image_quality.csv",
     conda:
         "../../envs/torch.yaml"
-    threads: 1
     resources:
-        mem_mb=1000,
-    params:
-        config=config,
+        **job(2500),
     script:
-        "../../scripts/record_provenance.py"
+        "../../scripts/measure_image_quality.py"
+
+
+# how varied and how new real training images are, as a scale for added ones
+rule measure_real_spread:
+    input:
+        manifest=rules.index_category.output.manifest,
+        shots=rules.sample_shots.output.shots,
+        features=of_spread_extractor(rules.extract_features.output.features),
+    output:
+        table="results/{dataset}/{category}/real_spread.csv",
+    conda:
+        "../../envs/base.yaml"
+    params:
+        scenarios=config["study"]["scenarios"],
+    script:
+        "../../scripts/measure_real_spread.py"
+
+
+# image quality of every training set of the study
+rule aggregate_image_quality:
+    input:
+        tables=files_of(adding_images(study_training_sets()), rules.measure_image_quality.output.table),
+        real=files_of(study_categories(), rules.measure_real_spread.output.table),
+    output:
+        table="results/tables/image_quality.csv",
+    conda:
+        "../../envs/base.yaml"
+    params:
+        training_sets=names_of(adding_images(study_training_sets())),
+        categories=names_of(study_categories()),
+    script:
+        "../../scripts/aggregate_image_quality.py"

@@ -1,3 +1,6 @@
+include: "generation_inputs.smk"
+
+
 # add images to the shots, by one named recipe
 rule build_training_set:
     input:
@@ -5,30 +8,62 @@ rule build_training_set:
         images=rules.pack_category.output.images,
         shots=rules.sample_shots.output.shots,
         weights=weights_of_recipe,
-        code=code_of("build_training_set"),
     output:
-        images=f"{CELL}/added.h5",
-    log:
-        "results/logs/build_training_set/{dataset}.{category}.{scenario}.{training_set}.log",
-    benchmark:
-        "results/benchmarks/build_training_set/{dataset}.{category}.{scenario}.{training_set}.tsv"
+        images="results/{dataset}/{category}/{scenario}/{training_set}/added.h5",
     # the longest jobs; started late, they would leave the other cores idle at the end
     priority: 10
     conda:
         "../../envs/torch.yaml"
-    threads: 1
     resources:
-        gpu=config["run"]["gpu"],
-        mem_mb=lambda wildcards, attempt: 5000 * attempt,
+        **gpu_job(5000),
     params:
         recipe=recipe_of,
         vqgan=lambda wildcards: config["vqgans"].get(recipe_of(wildcards).get("vqgan")),
-        encoder=lambda wildcards: config["encoders"].get(
-            recipe_of(wildcards).get("encoder")
-        ),
+        encoder=lambda wildcards: config["encoders"].get(recipe_of(wildcards).get("encoder")),
         seed=config["run"]["seed"],
     script:
         "../../scripts/build_training_set.py"
+
+
+# draw parents, optimisation steps and results of a training set
+rule plot_contact_sheet:
+    input:
+        images=rules.pack_category.output.images,
+        shots=rules.sample_shots.output.shots,
+        added=rules.build_training_set.output.images,
+    output:
+        sheet=report(
+            "results/{dataset}/{category}/{scenario}/{training_set}/contact_sheet.png",
+            caption="../report/contact_sheet.rst",
+            category="Added images",
+            subcategory="{dataset} / {category}",
+            labels={"scenario": "{scenario}", "training set": "{training_set}"},
+        ),
+    conda:
+        "../../envs/report.yaml"
+    resources:
+        mem_mb=500,
+    script:
+        "../../scripts/plot_contact_sheet.py"
+
+
+# what every training set makes of the same shots
+rule plot_training_sets:
+    input:
+        images=rules.pack_category.output.images,
+        added=expand(
+            rules.build_training_set.output.images,
+            training_set=config["study"]["training_sets"],
+            allow_missing=True,
+        ),
+    output:
+        figure="results/figures/training_sets/{dataset}/{category}.{scenario}.png",
+    conda:
+        "../../envs/report.yaml"
+    params:
+        sets=config["study"]["training_sets"],
+    script:
+        "../../scripts/plot_training_sets.py"
 
 
 # shots and added images as PNGs in MVTec's layout, for use elsewhere
@@ -37,17 +72,11 @@ rule export_training_set:
         images=rules.pack_category.output.images,
         shots=rules.sample_shots.output.shots,
         added=rules.build_training_set.output.images,
-        code=code_of("export_training_set"),
     output:
-        folder=f"{CELL}/export/contents.txt",
-    log:
-        "results/logs/export_training_set/{dataset}.{category}.{scenario}.{training_set}.log",
-    benchmark:
-        "results/benchmarks/export_training_set/{dataset}.{category}.{scenario}.{training_set}.tsv"
+        folder="results/{dataset}/{category}/{scenario}/{training_set}/export/contents.txt",
     conda:
         "../../envs/base.yaml"
-    threads: 1
     resources:
-        mem_mb=lambda wildcards, attempt: 2000 * attempt,
+        **job(2000),
     script:
         "../../scripts/export_training_set.py"

@@ -1,36 +1,29 @@
+include: "recipes_inputs.smk"
+
+
 # score validation normals and synthetic anomalies with the detectors of a category's cells; no label of a real image
 rule score_recipes:
     input:
         images=rules.pack_category.output.images,
         shots=rules.sample_shots.output.shots,
         support=rules.sample_support.output.support,
-        models=lambda wildcards: [
-            f"{folder}/model/contents.txt"
-            for folder in recipe_cells(wildcards).values()
-        ],
-        anomalies=anomalies_of_recipes("anomalies.h5"),
-        manifests=anomalies_of_recipes("manifest.csv"),
+        models=lambda wildcards: files_of(recipe_cells(wildcards), rules.train_detector.output.models),
+        anomalies=of_sources(recipe_sources, rules.make_anomalies.output.images),
+        manifests=of_sources(recipe_sources, rules.make_anomalies.output.manifest),
         weights=weights_of_detector,
         method=detector_code,
-        code=code_of("score_recipes"),
     output:
         scores="results/{dataset}/{category}/recipes/{detector}/synthetic.csv",
-    log:
-        "results/logs/score_recipes/{dataset}.{category}.{detector}.log",
-    benchmark:
-        "results/benchmarks/score_recipes/{dataset}.{category}.{detector}.tsv"
     conda:
         "../../envs/torch.yaml"
-    threads: 1
     resources:
-        gpu=config["run"]["gpu"],
-        mem_mb=lambda wildcards, attempt: 4000 * attempt,
+        **gpu_job(4000),
     params:
-        cells=lambda wildcards: list(recipe_cells(wildcards)),
+        cells=lambda wildcards: names_of(recipe_cells(wildcards), "scenario", "training_set"),
         runs=recipe_runs,
         sources=lambda wildcards: recipe_sources(wildcards.dataset),
         limit=config["recipes"]["anomalies"],
-        method=lambda wildcards: detector_of(wildcards)["method"],
+        method=lookup(within=config, dpath="detectors/{detector}/method"),
         extractor=detector_extractor,
     script:
         "../../scripts/score_recipes.py"
@@ -40,19 +33,11 @@ rule score_recipes:
 rule choose_recipe:
     input:
         scores=rules.score_recipes.output.scores,
-        code=code_of("choose_recipe"),
     output:
         choices="results/{dataset}/{category}/recipes/{detector}/choices.csv",
         aurocs="results/{dataset}/{category}/recipes/{detector}/synthetic_auroc.csv",
-    log:
-        "results/logs/choose_recipe/{dataset}.{category}.{detector}.log",
-    benchmark:
-        "results/benchmarks/choose_recipe/{dataset}.{category}.{detector}.tsv"
     conda:
         "../../envs/base.yaml"
-    threads: 1
-    resources:
-        mem_mb=1000,
     script:
         "../../scripts/choose_recipe.py"
 
@@ -60,10 +45,9 @@ rule choose_recipe:
 # what the chosen recipes are worth on real data; the first rule of this file that sees a label of a test image
 rule judge_recipes:
     input:
-        choices=lambda wildcards: recipe_outputs("choices.csv"),
-        aurocs=lambda wildcards: recipe_outputs("synthetic_auroc.csv"),
-        scores=lambda wildcards: list(recipe_scores().values()),
-        code=code_of("judge_recipes"),
+        choices=of_all(recipe_places, rules.choose_recipe.output.choices),
+        aurocs=of_all(recipe_places, rules.choose_recipe.output.aurocs),
+        scores=of_all(all_recipe_cells, rules.score_test_set.output.scores),
     output:
         table=report(
             "results/tables/recipes.csv",
@@ -72,18 +56,15 @@ rule judge_recipes:
             labels={"table": "recipes chosen by synthetic anomalies"},
         ),
         page="results/tables/recipes.md",
-    log:
-        "results/logs/judge_recipes.log",
-    benchmark:
-        "results/benchmarks/judge_recipes.tsv"
     conda:
         "../../envs/base.yaml"
-    threads: 1
     resources:
-        mem_mb=lambda wildcards, attempt: 1500 * attempt,
+        **job(1500),
     params:
-        places=lambda wildcards: recipe_places(),
-        cells=lambda wildcards: list(recipe_scores()),
+        places=lambda wildcards: names_of(recipe_places()),
+        cells=lambda wildcards: names_of(
+            all_recipe_cells(), "dataset", "category", "detector", "scenario", "training_set"
+        ),
         default=config["recipes"]["default"],
         caption=config["run"]["caption"],
         seed=config["run"]["seed"],

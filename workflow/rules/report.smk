@@ -1,106 +1,45 @@
-GALLERY_ASSETS = sorted(
-    map(str, (ROOT / "workflow/lib/variad/report/assets").iterdir())
-)
+include: "report_inputs.smk"
 
 
-# draw parents, optimisation steps and results of a training set
-rule plot_contact_sheet:
-    input:
-        images=rules.pack_category.output.images,
-        shots=rules.sample_shots.output.shots,
-        added=rules.build_training_set.output.images,
-        code=code_of("plot_contact_sheet"),
-    output:
-        sheet=report(
-            f"{CELL}/contact_sheet.png",
-            caption="../report/contact_sheet.rst",
-            category="Added images",
-            subcategory="{dataset} / {category}",
-            labels={"scenario": "{scenario}", "training set": "{training_set}"},
-        ),
-    log:
-        "results/logs/plot_contact_sheet/{dataset}.{category}.{scenario}.{training_set}.log",
-    benchmark:
-        "results/benchmarks/plot_contact_sheet/{dataset}.{category}.{scenario}.{training_set}.tsv"
-    conda:
-        "../../envs/report.yaml"
-    threads: 1
-    resources:
-        mem_mb=500,
-    script:
-        "../../scripts/plot_contact_sheet.py"
+GALLERY_ASSETS = sorted(map(str, (ROOT / "workflow/lib/variad/report/assets").iterdir()))
 
 
 # draw anomaly maps of a scenario's cells beside image and ground truth; a rule a detector, as each sees its own training sets
 for detector in config["study"]["detectors"]:
+    seen = [name for name in config["study"]["training_sets"] if is_seen(detector, "training_sets", name)]
 
     rule:
         name:
             f"plot_heatmaps_{detector}"
         input:
             images=rules.pack_category.output.images,
-            scores=of_detector(rules.score_test_set.output.scores, detector),
-            maps=of_detector(rules.score_test_set.output.maps, detector),
-            code=code_of("plot_heatmaps"),
+            scores=expand(rules.score_test_set.output.scores, training_set=seen, detector=detector, allow_missing=True),
+            maps=expand(rules.score_test_set.output.maps, training_set=seen, detector=detector, allow_missing=True),
         output:
             sheets=[
                 report(
-                    expand(
-                        f"{CELL}/{detector}/heatmaps.png",
-                        training_set=training_set,
-                        allow_missing=True,
-                    ),
+                    f"results/{{dataset}}/{{category}}/{{scenario}}/{training_set}/{detector}/heatmaps.png",
                     caption="../report/heatmaps.rst",
                     category="Anomaly maps",
                     subcategory="{dataset} / {category}",
-                    labels={
-                        "detector": detector,
-                        "scenario": "{scenario}",
-                        "training set": training_set,
-                    },
+                    labels={"detector": detector, "scenario": "{scenario}", "training set": training_set},
                 )
-                for training_set in training_sets_seen_by(detector)
+                for training_set in seen
             ],
+        # all of them in one folder, as their costs are those of one kind of job
         log:
             f"results/logs/plot_heatmaps/{{dataset}}.{{category}}.{{scenario}}.{detector}.log",
         benchmark:
             f"results/benchmarks/plot_heatmaps/{{dataset}}.{{category}}.{{scenario}}.{detector}.tsv"
         conda:
             "../../envs/report.yaml"
-        threads: 1
         resources:
             mem_mb=500,
         params:
             detector=detector,
-            training_sets=training_sets_seen_by(detector),
+            training_sets=seen,
         script:
             "../../scripts/plot_heatmaps.py"
-
-
-# draw gains over `original` with their intervals, from the summary alone
-rule plot_gains:
-    input:
-        summary=rules.aggregate_metrics.output.summary,
-        code=code_of("plot_gains"),
-    output:
-        png="results/figures/gains.png",
-        svg=report(
-            "results/figures/gains.svg",
-            caption="../report/gains.rst",
-            category="Results",
-            labels={"figure": "gains in AUROC"},
-        ),
-    log:
-        "results/logs/plot_gains.log",
-    benchmark:
-        "results/benchmarks/plot_gains.tsv"
-    conda:
-        "../../envs/report.yaml"
-    threads: 1
-    resources:
-        mem_mb=800,
-    script:
-        "../../scripts/plot_gains.py"
 
 
 # make a category's page of the gallery, with all its pictures
@@ -109,28 +48,17 @@ rule build_gallery_page:
         images=rules.pack_category.output.images,
         manifest=rules.index_category.output.manifest,
         shots=rules.sample_shots.output.shots,
-        prompts=prompts_of_category,
-        added=expand(
-            f"{CELL}/added.h5",
-            scenario=config["study"]["scenarios"],
-            training_set=config["study"]["training_sets"],
-            allow_missing=True,
-        ),
-        scores=expand("{cell}/scores.csv", cell=cells_of_category),
-        maps=expand("{cell}/maps/contents.txt", cell=cells_of_category),
-        code=code_of("build_gallery_page"),
+        prompts=of_category(study_prompts, rules.score_prompts.output.choice),
+        added=of_category(study_training_sets, rules.build_training_set.output.images),
+        scores=of_category(study_cells, rules.score_test_set.output.scores),
+        maps=of_category(study_cells, rules.score_test_set.output.maps),
         assets=GALLERY_ASSETS,
     output:
         page="results/gallery/{dataset}/{category}/contents.txt",
-    log:
-        "results/logs/build_gallery_page/{dataset}.{category}.log",
-    benchmark:
-        "results/benchmarks/build_gallery_page/{dataset}.{category}.tsv"
     conda:
         "../../envs/report.yaml"
-    threads: 1
     resources:
-        mem_mb=lambda wildcards, attempt: 1500 * attempt,
+        **job(1500),
     script:
         "../../scripts/build_gallery_page.py"
 
@@ -138,24 +66,54 @@ rule build_gallery_page:
 # make the first page of the gallery: table, figure and a card for every category
 rule build_gallery:
     input:
-        pages=[
-            f"results/gallery/{dataset}/{category}/contents.txt"
-            for dataset, category in study_categories()
-        ],
+        pages=files_of(study_categories(), rules.build_gallery_page.output.page),
         summary=rules.aggregate_metrics.output.summary,
         figure=rules.plot_gains.output.svg,
-        code=code_of("build_gallery"),
         assets=GALLERY_ASSETS,
     output:
         index="results/gallery/index.html",
-    log:
-        "results/logs/build_gallery.log",
-    benchmark:
-        "results/benchmarks/build_gallery.tsv"
     conda:
         "../../envs/report.yaml"
-    threads: 1
     resources:
         mem_mb=500,
     script:
         "../../scripts/build_gallery.py"
+
+
+# the page of selection, which the gallery's first page links once it is there
+rule build_selection_page:
+    input:
+        selection=rules.aggregate_selection.output.selection_text,
+        templates=lambda wildcards: with_templates(rules.aggregate_selection.output.templates_text),
+        recipes=lambda wildcards: rules.judge_recipes.output.page if recipe_places() else [],
+        tau=file_of(rules.plot_selection_tau.output.svg, choice="selection"),
+        scatter=lambda wildcards: of_benchmarks(rules.plot_selection.output.svg, "selection"),
+        template_scatter=lambda wildcards: with_templates(*of_benchmarks(rules.plot_selection.output.svg, "templates")),
+        picture=file_of(rules.plot_selection_tau.output.png, choice="selection"),
+        sheets=of_all(shown_sources, rules.plot_anomalies.output.sheet),
+        assets=GALLERY_ASSETS,
+    output:
+        page="results/gallery/selection.html",
+        link="results/gallery/selection.js",
+    conda:
+        "../../envs/report.yaml"
+    params:
+        labels=lambda wildcards: ["{dataset} / {category}: {source}".format(**place) for place in shown_sources()],
+    script:
+        "../../scripts/build_selection_page.py"
+
+
+# the page of outlier exposure, likewise
+rule build_exposure_page:
+    input:
+        table=rules.judge_exposure.output.page,
+        figure=rules.plot_exposure.output.svg,
+        picture=rules.plot_exposure.output.png,
+        assets=GALLERY_ASSETS,
+    output:
+        page="results/gallery/exposure.html",
+        link="results/gallery/exposure.js",
+    conda:
+        "../../envs/report.yaml"
+    script:
+        "../../scripts/build_exposure_page.py"

@@ -1,25 +1,4 @@
-# draw the normal images that each run may see: detector bank, seeds of synthesis, validation; nothing else is seen before the choice
-rule sample_support:
-    input:
-        manifest=rules.index_category.output.manifest,
-        code=code_of("sample_support"),
-    output:
-        support="results/{dataset}/{category}/support.csv",
-    log:
-        "results/logs/sample_support/{dataset}.{category}.log",
-    benchmark:
-        "results/benchmarks/sample_support/{dataset}.{category}.tsv"
-    conda:
-        "../../envs/base.yaml"
-    threads: 1
-    resources:
-        mem_mb=1000,
-    params:
-        counts=support_counts,
-        runs=lambda wildcards: selection_of(config, wildcards.dataset)["runs"],
-        seed=config["run"]["seed"],
-    script:
-        "../../scripts/sample_support.py"
+include: "selection_inputs.smk"
 
 
 # score validation normals and the anomalies of every source with one set of candidates; no manifest of the data set, no real label
@@ -27,29 +6,22 @@ rule score_synthetic:
     input:
         images=rules.pack_category.output.images,
         support=rules.sample_support.output.support,
-        anomalies=anomalies_of_sources("anomalies.h5"),
-        manifests=anomalies_of_sources("manifest.csv"),
+        anomalies=of_sources(selection_sources, rules.make_anomalies.output.images),
+        manifests=of_sources(selection_sources, rules.make_anomalies.output.manifest),
         weights=weights_of_candidates,
         classes=classes_of_candidates,
-        code=code_of("score_synthetic"),
         method=candidate_code,
     output:
         scores="results/{dataset}/{category}/selection/{candidate_set}/synthetic.csv",
         candidates="results/{dataset}/{category}/selection/{candidate_set}/candidates.csv",
-    log:
-        "results/logs/score_synthetic/{dataset}.{category}.{candidate_set}.log",
-    benchmark:
-        "results/benchmarks/score_synthetic/{dataset}.{category}.{candidate_set}.tsv"
     conda:
         "../../envs/torch.yaml"
-    threads: 1
     resources:
-        gpu=config["run"]["gpu"],
-        mem_mb=lambda wildcards, attempt: 3000 * attempt,
+        **gpu_job(3000),
     params:
         candidates=lookup(within=config, dpath="candidates/{candidate_set}"),
         around=around_candidates,
-        sources=lambda wildcards: selection_of(config, wildcards.dataset)["sources"],
+        sources=lambda wildcards: selection_sources(wildcards.dataset),
         seed=config["run"]["seed"],
     script:
         "../../scripts/score_synthetic.py"
@@ -58,21 +30,15 @@ rule score_synthetic:
 # the candidates with the highest synthetic AUROC of every source; all that it reads are synthetic scores
 rule select_candidates:
     input:
-        scores=of_candidate_sets("synthetic.csv"),
-        candidates=of_candidate_sets("candidates.csv"),
-        code=code_of("select_candidates"),
+        scores=of_candidate_sets(rules.score_synthetic.output.scores),
+        candidates=of_candidate_sets(rules.score_synthetic.output.candidates),
     output:
         choices="results/{dataset}/{category}/selection/choices.csv",
         aurocs="results/{dataset}/{category}/selection/synthetic_auroc.csv",
-    log:
-        "results/logs/select_candidates/{dataset}.{category}.log",
-    benchmark:
-        "results/benchmarks/select_candidates/{dataset}.{category}.tsv"
     conda:
         "../../envs/base.yaml"
-    threads: 1
     resources:
-        mem_mb=lambda wildcards, attempt: 2000 * attempt,
+        **job(2000),
     params:
         default=lambda wildcards: selection_of(config, wildcards.dataset)["default"],
     script:
@@ -87,20 +53,13 @@ rule score_real:
         manifest=rules.index_category.output.manifest,
         weights=weights_of_candidates,
         classes=classes_of_candidates,
-        code=code_of("score_real"),
         method=candidate_code,
     output:
         scores="results/{dataset}/{category}/selection/{candidate_set}/real.csv",
-    log:
-        "results/logs/score_real/{dataset}.{category}.{candidate_set}.log",
-    benchmark:
-        "results/benchmarks/score_real/{dataset}.{category}.{candidate_set}.tsv"
     conda:
         "../../envs/torch.yaml"
-    threads: 1
     resources:
-        gpu=config["run"]["gpu"],
-        mem_mb=lambda wildcards, attempt: 3000 * attempt,
+        **gpu_job(3000),
     params:
         candidates=lookup(within=config, dpath="candidates/{candidate_set}"),
         around=around_candidates,
@@ -113,26 +72,20 @@ rule score_real:
 rule judge_selection:
     input:
         choices=rules.select_candidates.output.choices,
-        candidates=of_candidate_sets("candidates.csv"),
-        synthetic=of_candidate_sets("synthetic.csv"),
-        real=of_candidate_sets("real.csv"),
+        candidates=of_candidate_sets(rules.score_synthetic.output.candidates),
+        synthetic=of_candidate_sets(rules.score_synthetic.output.scores),
+        real=of_candidate_sets(rules.score_real.output.scores),
         manifest=rules.index_category.output.manifest,
-        code=code_of("judge_selection"),
     output:
         judged="results/{dataset}/{category}/selection/judged.csv",
         points="results/{dataset}/{category}/selection/points.csv",
         draws="results/{dataset}/{category}/selection/tau_draws.h5",
-    log:
-        "results/logs/judge_selection/{dataset}.{category}.log",
-    benchmark:
-        "results/benchmarks/judge_selection/{dataset}.{category}.tsv"
     conda:
         "../../envs/base.yaml"
-    threads: 1
     resources:
-        mem_mb=lambda wildcards, attempt: 2000 * attempt,
+        **job(2000),
     params:
-        benchmarks=benchmarks_of,
+        benchmarks=lambda wildcards: benchmarks_of(wildcards.dataset),
         seed=config["run"]["seed"],
     script:
         "../../scripts/judge_selection.py"
@@ -141,27 +94,62 @@ rule judge_selection:
 # the tables of the second document's study, and the points of its figures 4 and 5
 rule aggregate_selection:
     input:
-        judged=of_selection("judged.csv"),
-        points=of_selection("points.csv"),
-        draws=of_selection("tau_draws.h5"),
-        code=code_of("aggregate_selection"),
+        judged=of_all(selection_places, rules.judge_selection.output.judged),
+        points=of_all(selection_places, rules.judge_selection.output.points),
+        draws=of_all(selection_places, rules.judge_selection.output.draws),
     output:
         selection="results/tables/selection.csv",
         selection_text="results/tables/selection.md",
         templates="results/tables/templates.csv",
         templates_text="results/tables/templates.md",
         points="results/tables/selection_points.csv",
-    log:
-        "results/logs/aggregate_selection.log",
-    benchmark:
-        "results/benchmarks/aggregate_selection.tsv"
     conda:
         "../../envs/base.yaml"
-    threads: 1
     resources:
-        mem_mb=lambda wildcards, attempt: 2000 * attempt,
+        **job(2000),
     params:
         groups=category_groups(),
         caption=config["run"]["caption"],
     script:
         "../../scripts/aggregate_selection.py"
+
+
+# real against synthetic AUROC of every detector or prompt: figures 4 and 5 of the second document
+rule plot_selection:
+    input:
+        points=rules.aggregate_selection.output.points,
+    output:
+        png="results/figures/{choice}_{benchmark}.png",
+        svg=report(
+            "results/figures/{choice}_{benchmark}.svg",
+            caption="../report/selection_scatter.rst",
+            category="Selection",
+            labels={"figure": "real against synthetic AUROC", "choice": "{choice}", "benchmark": "{benchmark}"},
+        ),
+    wildcard_constraints:
+        choice="selection|templates",
+        benchmark=one_of([*CLASS_BENCHMARKS, *DEFECT_BENCHMARKS]),
+    conda:
+        "../../envs/report.yaml"
+    script:
+        "../../scripts/plot_selection.py"
+
+
+# how well every source ranks detectors or prompts, beside what half of the real test says about the other half
+rule plot_selection_tau:
+    input:
+        table=lambda wildcards: rules.aggregate_selection.output[wildcards.choice],
+    output:
+        png="results/figures/{choice}_tau.png",
+        svg=report(
+            "results/figures/{choice}_tau.svg",
+            caption="../report/selection_tau.rst",
+            category="Selection",
+            labels={"figure": "rank correlation", "choice": "{choice}"},
+        ),
+    wildcard_constraints:
+        choice="selection|templates",
+    conda:
+        "../../envs/report.yaml"
+    script:
+        "../../scripts/plot_selection_tau.py"

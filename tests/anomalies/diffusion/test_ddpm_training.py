@@ -14,7 +14,7 @@ from tests.anomalies.diffusion.conftest import TINY
 from variad.anomalies.ddpm_quality import measure, psnr, write_quality
 from variad.core.errors import UserError
 from variad.core.files import sha256
-from variad.networks.ddpm_training import DdpmTrainer, DdpmTraining, ddpm_training_from, spread_times, train_ddpm
+from variad.networks.ddpm_training import DdpmTrainer, DdpmTraining, spread_times, train_ddpm
 from variad.networks.diffusion_models import (
     DiffusionModel,
     SmallUNetConfig,
@@ -22,7 +22,9 @@ from variad.networks.diffusion_models import (
     linear_alphas_cumprod,
     load_diffusion,
 )
+from variad.networks.training import settings_from
 
+BASE = ("here", "train_ddpm", SmallUNetConfig(), DdpmTraining())
 FAST = DdpmTraining(steps=6, batch=2, warm_up=2, drawn=3, drawn_side=32, every=2)
 
 
@@ -55,7 +57,7 @@ def test_training_gives_equal_bytes_and_leaves_nothing_else(trained: Path, tmp_p
 def test_a_killed_training_goes_on_as_if_nothing_had_happened(trained: Path, tmp_path: Path) -> None:
     real, done = DdpmTrainer.step, []
 
-    def killed_at_5(self: DdpmTrainer, images: torch.Tensor) -> float:
+    def killed_at_5(self: DdpmTrainer, images: torch.Tensor) -> dict[str, float]:
         if self.next_step == 5:
             raise KeyboardInterrupt
         done.append(self.next_step)
@@ -78,16 +80,16 @@ def test_a_killed_training_goes_on_as_if_nothing_had_happened(trained: Path, tmp
 def test_training_lowers_the_loss() -> None:
     trainer = DdpmTrainer(TINY, replace(FAST, steps=30, learning_rate=3e-3))
     images = torch.zeros(8, 3, 16, 16)
-    losses = [trainer.step(images) for _ in range(30)]
+    losses = [trainer.step(images)["loss"] for _ in range(30)]
     assert np.mean(losses[-5:]) < 0.6 * np.mean(losses[:3])
 
 
 def test_settings_from_a_config() -> None:
-    network, training = ddpm_training_from({"steps": 10, "network": {"skip_free_levels": 0}}, "here")
+    network, training = settings_from({"steps": 10, "network": {"skip_free_levels": 0}}, *BASE)
     assert network == SmallUNetConfig(skip_free_levels=0) and training == DdpmTraining(steps=10)
-    assert ddpm_training_from({}, "here") == (SmallUNetConfig(), DdpmTraining())
+    assert settings_from({}, *BASE) == (SmallUNetConfig(), DdpmTraining())
     with pytest.raises(UserError, match=r"^here: expected settings of train_ddpm, found: .*'step'"):
-        ddpm_training_from({"step": 10}, "here")
+        settings_from({"step": 10}, *BASE)
 
 
 def test_time_steps_are_evenly_spread() -> None:

@@ -4,8 +4,14 @@ import numpy as np
 import pytest
 import torch
 
-from variad.detectors.efficientad_images import PenaltyImages, draw_jitter, jitter
-from variad.detectors.efficientad_networks import Autoencoder, hard_count, hard_feature_loss
+from variad.detectors.efficientad_networks import (
+    Autoencoder,
+    PenaltyImages,
+    draw_jitter,
+    hard_count,
+    hard_feature_loss,
+    jitter,
+)
 from variad.networks.pdn import output_side
 
 

@@ -156,6 +156,7 @@ def test_unsuitable_layers_are_named():
     ("name", "value", "expected"),
     [
         ("epochs", 0, "a whole number of at least 1, found 0"),
+        ("epochs", True, "a whole number of at least 1, found True"),
         ("max_steps", 1.5, "a whole number of at least 1, or null, found 1.5"),
         ("batch_size", "16", "a whole number of at least 1, found '16'"),
         ("learning_rate", 0, "a number above 0, found 0"),

@@ -8,7 +8,7 @@ import pytest
 
 from tests.paper.ablations.made_metrics import metrics, published
 from variad.core.tables import read_table, write_table
-from variad.paper.ablation_pages import ablation_page, page_latex, prompt_page, value_page, write_value_pages
+from variad.paper.ablation_pages import prompt_page, value_page, write_prompt_pages, write_value_pages
 from variad.paper.ablation_tables import (
     ABSENT,
     MOVED,
@@ -18,8 +18,7 @@ from variad.paper.ablation_tables import (
     prompt_table,
     quality_by_run,
 )
-from variad.paper.forms import LATEX_STYLE as LATEX
-from variad.paper.forms import MARKDOWN_STYLE as MARKDOWN
+from variad.paper.forms import LATEX, MARKDOWN, latex, markdown
 
 GRID = ("mvtec_ad", "grid", "patchcore", "one_shot")
 BRUSH = ("mvtec_ad", "toothbrush", "patchcore", "one_shot")
@@ -111,12 +110,12 @@ def test_page_of_table_18(components):
     assert page.rows[-3][:2] == ["Ours", "measured"] and page.rows[-3][4:] == ["–", "–"]
     assert [letter for letter, _ in page.notes] == ["a", "b", "c", "d"]
     assert page.notes[1] == ("b", TWO_FORMS)
-    text = ablation_page(page)
+    text = markdown(page)
     assert text.startswith("# Table 18: strategies\n\n> Tiny.\n") and f"- <sup>b</sup> {TWO_FORMS}" in text
 
 
 def test_latex_of_table_18(components, tmp_path):
-    text = page_latex(value_page(components, "Table 18: a_b", "50 % of it", LATEX), "table-18")
+    text = latex(value_page(components, "Table 18: a_b", "50 % of it", LATEX), "table-18")
     assert r"\caption{Table 18: a\_b. 50 \% of it}" in text
     assert r"& published & 76.9\textsuperscript{b} & +2.2 & 61.8\textsuperscript{b} & $-$6.8 \\" in text
     assert text.count(r"\\") == 1 + 3 * 5 and text.count("{") == text.count("}")
@@ -229,12 +228,16 @@ def test_table_4_has_every_run_and_the_printed_prompts(prompts):
     }
 
 
-def test_page_of_table_4_shows_the_first_run(prompts):
-    page = prompt_page(prompts, "")
+def test_page_of_table_4_shows_the_first_run(prompts, tmp_path):
+    page = prompt_page(prompts, "", MARKDOWN)
     assert page.rows == [
         ["metal_nut", "best", "a metal nut with hex", "0.300", "a {metanut} with {metallical}"],
         ["", "worst", "a", "-0.100", "a {metanut} with {predegenerate}"],
         ["bottle", "best", "d", "0.300", "–"],
         ["", "worst", "e", "-0.100", "–"],
     ]
-    assert r"a \{metanut\} with \{metallical\}" in page_latex(page, "table-4")
+    paths = {"md": tmp_path / "t.md", "tex": tmp_path / "t.tex"}
+    write_prompt_pages(paths, prompts, "")
+    text = paths["tex"].read_text("utf-8")
+    assert r"a \{metanut\} with \{metallical\}" in text and r"bottle & best & d & 0.300 & -- \\" in text
+    assert r"\label{tab:table-4}" in text

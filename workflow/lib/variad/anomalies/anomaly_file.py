@@ -1,4 +1,4 @@
-"""One format for the anomalies of every source: ``anomalies.h5`` and ``manifest.csv``."""
+"""One format for the anomalies of every source: ``anomalies.h5`` and ``manifest.csv`` (``docs/data_contracts.md``)."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -12,7 +12,7 @@ import pandas as pd
 
 from variad.core.errors import UserError
 from variad.core.files import writing
-from variad.core.images import Images
+from variad.core.images import Images, read_image, resize_square, to_rgb8
 from variad.core.tables import read_table, write_table
 
 SCHEMA = "anomalies"
@@ -68,7 +68,7 @@ def write_anomalies(
     normals: NamedImages | None = None,
     strengths: Strengths | None = None,
 ) -> None:
-    """Write the anomalies of all runs; see ``docs/data_contracts.md``.
+    """Write the anomalies of all runs.
 
     Args:
         images, manifest: the two files.
@@ -85,10 +85,6 @@ def write_anomalies(
             file["strengths/images"] = strengths.images
             file["strengths/strength"] = np.asarray(strengths.strength, np.float64)
             file.create_dataset("strengths/label", data=list(strengths.label), dtype=h5py.string_dtype())
-    write_table(manifest, _manifest(source, runs), SCHEMA)
-
-
-def _manifest(source: str, runs: Mapping[int, Sequence[Anomaly]]) -> pd.DataFrame:
     rows = [
         {
             "anomaly_id": f"{source}/{run}/{number:03}",
@@ -105,7 +101,7 @@ def _manifest(source: str, runs: Mapping[int, Sequence[Anomaly]]) -> pd.DataFram
     ]
     frame = pd.DataFrame(rows)
     frame.insert(3, "position", range(len(rows)))
-    return frame
+    write_table(manifest, frame, SCHEMA)
 
 
 def read_manifest(path: str | Path) -> pd.DataFrame:
@@ -124,8 +120,6 @@ def read_manifest(path: str | Path) -> pd.DataFrame:
 
 def read_anomalies(images: str | Path, manifest: pd.DataFrame) -> Images:
     """Images uint8 ``[N, S, S, 3]`` of rows of a manifest, in their order; those with a path are read and resized."""
-    from variad.core.images import read_image, resize_square, to_rgb8
-
     with h5py.File(images) as file:
         side = int(file["images"].shape[1])
         places = zip(manifest["position"], manifest["path"], strict=True)
@@ -140,16 +134,17 @@ def read_anomalies(images: str | Path, manifest: pd.DataFrame) -> Images:
 def read_normals(images: str | Path) -> NamedImages | None:
     """The normal images that a source's anomalies are to be compared with; None: the originals of ``images.h5``."""
     with h5py.File(images) as file:
-        if "normals" not in file:
-            return None
-        return NamedImages([str(name) for name in file["normal_id"].asstr()[:]], file["normals"][:])
+        return NamedImages(_names(file["normal_id"]), file["normals"][:]) if "normals" in file else None
 
 
 def read_strengths(images: str | Path) -> Strengths | None:
     """Rows of growing strength, of sources that have degrees."""
     with h5py.File(images) as file:
-        if "strengths" not in file:
+        group = file.get("strengths")
+        if group is None:
             return None
-        group = file["strengths"]
-        labels = [str(name) for name in group["label"].asstr()[:]]
-        return Strengths(group["images"][:], [float(value) for value in group["strength"][:]], labels)
+        return Strengths(group["images"][:], group["strength"][:].tolist(), _names(group["label"]))
+
+
+def _names(data: h5py.Dataset) -> list[str]:
+    return [str(name) for name in data.asstr()[:]]

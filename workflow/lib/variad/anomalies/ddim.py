@@ -1,11 +1,13 @@
-"""Deterministic diffusion (DDIM): images to noise, and noise to images with an edit of the bottleneck.
+"""Deterministic diffusion (DDIM): images to noise, and noise to images with an edit of the bottleneck, called h.
 
-Sources: Song et al., Denoising Diffusion Implicit Models (ICLR 2021), equation 12; the asymmetric step and the boost of
-quality from Kwon et al. (Asyrp, ICLR 2023), equation 5 and section 3.4. Nothing is clipped. The time steps and both
-directions are those of diffusers' ``DDIMScheduler`` and ``DDIMInverseScheduler`` with ``clip_sample=False``."""
+The time steps and both directions are those of diffusers' ``DDIMScheduler`` and ``DDIMInverseScheduler`` with
+``clip_sample=False``; nothing is clipped. Sources: Song et al., Denoising Diffusion Implicit Models (ICLR 2021),
+equation 12; Kwon et al., Diffusion Models Already Have a Semantic Latent Space (Asyrp, ICLR 2023), equation 5 and
+section 3.4, for the edit and the boost of quality; Jeong et al., Training-free Content Injection using h-space in
+Diffusion Models (DiffStyle, WACV 2024), for mixing two images."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import sqrt
 
 import torch
@@ -29,20 +31,41 @@ def timesteps(model: DiffusionModel, steps: int) -> list[int]:
 
 def predicted_image(model: DiffusionModel, x: Tensor, epsilon: Tensor, t: int) -> Tensor:
     """The image under ``x`` if ``epsilon`` is its noise at ``t``: ``(x - sqrt(1 - a) epsilon) / sqrt(a)``."""
-    kept = model.kept(t)
-    return (x - sqrt(1 - kept) * epsilon) / sqrt(kept)
+    alpha_cumprod = model.alpha_cumprod(t)
+    return (x - sqrt(1 - alpha_cumprod) * epsilon) / sqrt(alpha_cumprod)
 
 
 def ddim_step(model: DiffusionModel, x: Tensor, epsilon: Tensor, t: int, to: int) -> Tensor:
     """``x`` at time step ``t`` carried to time step ``to``, in either direction; -1 is the image without noise."""
-    kept = model.kept(to)
-    return sqrt(kept) * predicted_image(model, x, epsilon, t) + sqrt(1 - kept) * epsilon
+    alpha_cumprod = model.alpha_cumprod(to)
+    return sqrt(alpha_cumprod) * predicted_image(model, x, epsilon, t) + sqrt(1 - alpha_cumprod) * epsilon
 
 
 def asymmetric_step(model: DiffusionModel, x: Tensor, plain: Tensor, edited: Tensor, t: int, to: int) -> Tensor:
     """As ``ddim_step`` with the noise ``plain``, but the predicted image is that of ``edited``."""
     shift = predicted_image(model, x, edited, t) - predicted_image(model, x, plain, t)
-    return ddim_step(model, x, plain, t, to) + sqrt(model.kept(to)) * shift
+    return ddim_step(model, x, plain, t, to) + sqrt(model.alpha_cumprod(to)) * shift
+
+
+def trajectory(
+    model: DiffusionModel, x_T: Tensor, steps: int, h: HEdit | None = None
+) -> Iterator[tuple[int, Tensor, Tensor]]:
+    """The plain generation from ``x_T`` ``[B, 3, R, R]``, noisiest first: time step, noisy images, predicted noise.
+
+    Args:
+        h: sees, or edits, the mid block's output.
+    """
+    x = x_T.to(model.device, torch.float32)
+    for t, to in _falling(model, steps):
+        epsilon = model.epsilon(x, t, h)
+        yield t, x, epsilon
+        x = ddim_step(model, x, epsilon, t, to)
+
+
+def _falling(model: DiffusionModel, steps: int) -> list[tuple[int, int]]:
+    """The time steps of a generation, each with the next, -1 behind the last."""
+    falling = timesteps(model, steps)
+    return list(zip(falling, [*falling[1:], -1], strict=True))
 
 
 @torch.no_grad()
@@ -66,12 +89,11 @@ def invert(
         UserError: the images have another size, or ``steps`` does not fit the model.
     """
     _check(model, images)
-    rising = timesteps(model, steps)[::-1]
     parts = []
     for rows in _batches(len(images), batch_size):
         x = images[rows].to(model.device, torch.float32)
         seen: list[Tensor] = []
-        for before, t in zip([-1, *rising[:-1]], rising, strict=True):
+        for t, before in reversed(_falling(model, steps)):
             start = ddim_step(model, x, _extrapolated(seen), before, t) if extrapolate and seen else x
             seen = [*seen[-1:], model.epsilon(start, t)]
             x = ddim_step(model, x, seen[-1], before, t)
@@ -82,19 +104,6 @@ def invert(
 def _extrapolated(seen: list[Tensor]) -> Tensor:
     """The next of equally spaced values along a line through the last two, or the only one."""
     return 2 * seen[-1] - seen[-2] if len(seen) > 1 else seen[-1]
-
-
-@dataclass(frozen=True)
-class Boost:
-    """Noise in the last steps, which restores texture that an edit smoothed (Asyrp, section 3.4).
-
-    Attributes:
-        below: time steps below this one are stochastic (DDIM's eta is 1); 0 is none.
-        generator: draws the noise, on the CPU, batch by batch: another ``batch_size`` gives other noise.
-    """
-
-    below: int = 0
-    generator: torch.Generator | None = None
 
 
 @torch.no_grad()
@@ -118,7 +127,9 @@ def generate(
         x_T: what ``invert`` gave with as many steps, or noise; ``[B, 3, R, R]``.
         edit: changes the mid block's output; one with a method ``part`` differs from image to image.
         omega: strength of the edit: the noise that counts is ``plain + omega * (edited - plain)``; 1 is plain use.
-        t_boost: time steps below this one add noise drawn from ``generator``, for quality; 0 is none.
+        t_boost: time steps below this one are stochastic (DDIM's eta is 1), which restores texture that an edit
+            smoothed; 0 is none.
+        generator: of the noise of ``t_boost``, on the CPU, batch by batch: another ``batch_size`` gives other noise.
 
     Returns:
         float32 ``[B, 3, R, R]`` on the CPU, about [-1, 1], not clamped.
@@ -129,34 +140,36 @@ def generate(
     _check(model, x_T)
     if t_boost > 0 and generator is None:
         raise UserError("t_boost: expected a random generator for the noise that it adds, found none.")
-    boost = Boost(t_boost, generator)
-    falling = timesteps(model, steps)
     parts = []
     for rows in _batches(len(x_T), batch_size):
         own = edit.part(rows) if isinstance(edit, PerImageEdit) else edit
         x = x_T[rows].to(model.device, torch.float32)
-        for t, to in zip(falling, [*falling[1:], -1], strict=True):
-            x = _step(model, x, t, to, own if t >= t_edit else None, omega, boost)
+        for t, to in _falling(model, steps):
+            noise = generator if t < t_boost and to >= 0 else None
+            x = _step(model, x, t, to, own if t >= t_edit else None, omega, noise)
         parts.append(x.cpu())
     return torch.cat(parts) if parts else torch.empty(x_T.shape)
 
 
-def _step(model: DiffusionModel, x: Tensor, t: int, to: int, edit: HEdit | None, omega: float, boost: Boost) -> Tensor:
-    """One step of ``generate``."""
+def _step(
+    model: DiffusionModel, x: Tensor, t: int, to: int, edit: HEdit | None, omega: float, noise: torch.Generator | None
+) -> Tensor:
+    """One step of ``generate``, stochastic where it has a generator ``noise``."""
     plain = model.epsilon(x, t)
-    edited = plain if edit is None else plain + omega * (model.epsilon(x, t, edit) - plain)
-    found = asymmetric_step(model, x, plain, edited, t, to) if edit is not None else ddim_step(model, x, plain, t, to)
-    if t >= boost.below or to < 0:
-        return found
-    return found + _exchanged_noise(model, plain, t, to, boost)
+    if edit is None:
+        found = ddim_step(model, x, plain, t, to)
+    else:
+        edited = plain + omega * (model.epsilon(x, t, edit) - plain)
+        found = asymmetric_step(model, x, plain, edited, t, to)
+    return found if noise is None else found + _exchanged_noise(model, plain, t, to, noise)
 
 
-def _exchanged_noise(model: DiffusionModel, epsilon: Tensor, t: int, to: int, boost: Boost) -> Tensor:
+def _exchanged_noise(model: DiffusionModel, epsilon: Tensor, t: int, to: int, generator: torch.Generator) -> Tensor:
     """What a stochastic step adds to a deterministic one: fresh noise for a part of the predicted noise."""
-    kept, kept_to = model.kept(t), model.kept(to)
-    variance = (1 - kept_to) / (1 - kept) * (1 - kept / kept_to)
-    fresh = torch.randn(epsilon.shape, generator=boost.generator).to(epsilon)
-    return (sqrt(1 - kept_to - variance) - sqrt(1 - kept_to)) * epsilon + sqrt(variance) * fresh
+    alpha_cumprod, alpha_cumprod_to = model.alpha_cumprod(t), model.alpha_cumprod(to)
+    variance = (1 - alpha_cumprod_to) / (1 - alpha_cumprod) * (1 - alpha_cumprod / alpha_cumprod_to)
+    fresh = torch.randn(epsilon.shape, generator=generator).to(epsilon)
+    return (sqrt(1 - alpha_cumprod_to - variance) - sqrt(1 - alpha_cumprod_to)) * epsilon + sqrt(variance) * fresh
 
 
 def _batches(count: int, size: int) -> Iterator[slice]:
@@ -171,11 +184,56 @@ def _check(model: DiffusionModel, images: Tensor) -> None:
         raise UserError(f"images: expected {expected}, found {list(images.shape)}.")
 
 
-# Edits of the bottleneck of a diffusion U-Net: mixing two images, and moving along a direction.
-#
-# Source: Kwon et al., Diffusion Models Already Have a Semantic Latent Space (Asyrp, ICLR 2023), where the mid block's
-# output is called h; Jeong et al., Training-free Content Injection using h-space in Diffusion Models (DiffStyle, WACV
-# 2024), for the mix.
+@dataclass(frozen=True)
+class StyleMix:
+    """Mixes the content image's recorded bottleneck into the style image's.
+
+    Attributes:
+        content: what ``record_h`` gave for the content images, ``[steps, B, C, h, w]``, a content for each style.
+        times: the time steps that it was recorded at, ``timesteps(model, steps)``.
+        gamma: 0 leaves the style image as it is, 1 takes the content's bottleneck (at the style's norm).
+    """
+
+    content: Tensor
+    times: Sequence[int]
+    gamma: float
+
+    def __call__(self, h: Tensor, t: int) -> Tensor:
+        return mix(h, self.content[_place(self.times, t)].to(h), self.gamma)
+
+    def part(self, rows: slice) -> "StyleMix":
+        """The edit of some of the images."""
+        return replace(self, content=self.content[:, rows])
+
+
+@dataclass(frozen=True)
+class ScaledDirection:
+    """``h + alpha * delta_h``: equation 3 of the second document.
+
+    Attributes:
+        delta_h: ``[steps, C, h, w]``, or ``[1, C, h, w]`` for one direction at all time steps.
+        alpha: strength; 0 leaves the image as it is. One number for all images, or a tensor ``[B]``.
+        times: the time steps of ``delta_h``; not needed where it has one.
+    """
+
+    delta_h: Tensor
+    alpha: float | Tensor
+    times: Sequence[int] | None = None
+
+    def __call__(self, h: Tensor, t: int) -> Tensor:
+        place = 0 if self.times is None else _place(self.times, t)
+        alpha = self.alpha.to(h).view(-1, 1, 1, 1) if isinstance(self.alpha, Tensor) else self.alpha
+        return h + alpha * self.delta_h[place].to(h)
+
+    def part(self, rows: slice) -> "ScaledDirection":
+        """The edit of some of the images."""
+        return replace(self, alpha=self.alpha[rows]) if isinstance(self.alpha, Tensor) else self
+
+
+def _place(times: Sequence[int], t: int) -> int:
+    if t not in times:
+        raise UserError(f"edit of a diffusion model: expected one of the {len(times)} time steps it has, found {t}.")
+    return list(times).index(t)
 
 
 def slerp(first: Tensor, second: Tensor, gamma: float) -> Tensor:
@@ -207,53 +265,6 @@ def mix(h_style: Tensor, h_content: Tensor, gamma: float) -> Tensor:
     return slerp(h_style, h_content * (norms[0] / norms[1].clamp(min=1e-12)), gamma)
 
 
-@dataclass(frozen=True)
-class StyleMix:
-    """Mixes the content image's recorded bottleneck into the style image's.
-
-    Attributes:
-        content: what ``record_h`` gave for the content images, ``[steps, B, C, h, w]``, a content for each style.
-        times: the time steps that it was recorded at, ``timesteps(model, steps)``.
-        gamma: 0 leaves the style image as it is, 1 takes the content's bottleneck (at the style's norm).
-    """
-
-    content: Tensor
-    times: Sequence[int]
-    gamma: float
-
-    def __call__(self, h: Tensor, t: int) -> Tensor:
-        return mix(h, self.content[_place(self.times, t)].to(h), self.gamma)
-
-    def part(self, rows: slice) -> "StyleMix":
-        """The edit of some of the images."""
-        return StyleMix(self.content[:, rows], self.times, self.gamma)
-
-
-@dataclass(frozen=True)
-class ScaledDirection:
-    """``h + alpha * delta_h``: equation 3 of the second document.
-
-    Attributes:
-        delta_h: ``[steps, C, h, w]``, or ``[1, C, h, w]`` for one direction at all time steps.
-        alpha: strength; 0 leaves the image as it is. One number for all images, or a tensor ``[B]``.
-        times: the time steps of ``delta_h``; not needed where it has one.
-    """
-
-    delta_h: Tensor
-    alpha: float | Tensor
-    times: Sequence[int] | None = None
-
-    def __call__(self, h: Tensor, t: int) -> Tensor:
-        place = 0 if self.times is None else _place(self.times, t)
-        alpha = self.alpha.to(h).view(-1, 1, 1, 1) if isinstance(self.alpha, Tensor) else self.alpha
-        return h + alpha * self.delta_h[place].to(h)
-
-    def part(self, rows: slice) -> "ScaledDirection":
-        """The edit of some of the images."""
-        alpha = self.alpha[rows] if isinstance(self.alpha, Tensor) else self.alpha
-        return ScaledDirection(self.delta_h, alpha, self.times)
-
-
 @torch.no_grad()
 def record_h(model: DiffusionModel, x_T: Tensor, steps: int, batch_size: int = 16) -> Tensor:
     """The mid block's outputs along a plain generation, noisiest step first, ``[steps, B, C, h, w]`` on the CPU.
@@ -261,28 +272,19 @@ def record_h(model: DiffusionModel, x_T: Tensor, steps: int, batch_size: int = 1
     Args:
         x_T: what ``invert`` gave with as many steps, ``[B, 3, R, R]``.
     """
-    falling = timesteps(model, steps)
-    parts = []
-    for first in range(0, len(x_T), batch_size):
-        x = x_T[first : first + batch_size].to(model.device, torch.float32)
-        seen: list[Tensor] = []
-        for t, to in zip(falling, [*falling[1:], -1], strict=True):
-            x = ddim_step(model, x, model.epsilon(x, t, _recorder(seen)), t, to)
-        parts.append(torch.stack(seen))
+    seen: list[Tensor] = []
+    parts = [
+        torch.stack([seen.pop().cpu() for _ in trajectory(model, x_T[rows], steps, recorder(seen))])
+        for rows in _batches(len(x_T), batch_size)
+    ]
     return torch.cat(parts, dim=1)
 
 
-def _recorder(seen: list[Tensor]) -> HEdit:
+def recorder(seen: list[Tensor]) -> HEdit:
     """An edit that changes nothing and appends what it sees to ``seen``."""
 
     def record(h: Tensor, _t: int) -> Tensor:
-        seen.append(h.cpu())
+        seen.append(h)
         return h
 
     return record
-
-
-def _place(times: Sequence[int], t: int) -> int:
-    if t not in times:
-        raise UserError(f"edit of a diffusion model: expected one of the {len(times)} time steps it has, found {t}.")
-    return list(times).index(t)

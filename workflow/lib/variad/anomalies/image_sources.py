@@ -1,10 +1,12 @@
-"""Anomalies made from one seed image each, the seeds taking turns."""
+"""Anomalies that need no diffusion model: made from one seed image each, or pictures of something else.
+
+Source of the latter: the second document, appendix A.1, with Tiny-ImageNet. The photographs that come with scikit-image
+stand in for it by default: those of ``variad.datasets.open_images``, among which no evaluated category is."""
 
 import functools
 import importlib.util
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +19,51 @@ from variad.core.records import image_side, read_images
 from variad.datasets.open_images import PHOTOGRAPHS
 from variad.datasets.sampling import Support
 
+METHODS = ("cut_paste", "scar", "blurred", "unrelated")
+BUNDLED = "photographs"
+TILES_ACROSS, SMALLEST_TILE = 3, 96  # squares of a bundled photograph: across its shorter side, and pixels at least
 Alter = Callable[[Images, str, np.random.Generator], Anomaly]
+
+
+def make_from_images(
+    method: str,
+    support: Mapping[int, Support],
+    images: str | Path,
+    count: int,
+    generator_of: Callable[[int], np.random.Generator],
+    *,
+    resolution: int = 64,
+    donor_images: str = BUNDLED,
+) -> dict[int, list[Anomaly]]:
+    """``count`` anomalies for each run.
+
+    Args:
+        method: one of ``METHODS``.
+        images: the category's ``images.h5``.
+        generator_of: the random generator of a run.
+        resolution: of ``blurred``, pixels.
+        donor_images: of ``unrelated``: ``photographs`` or a folder.
+
+    Raises:
+        UserError: a run has no seeds, or there are fewer images than ``count`` needs.
+    """
+    if method == "unrelated":
+        pool, side = donors(donor_images), image_side(images)
+        return {run: unrelated(pool, count, side, generator_of(run)) for run in support}
+
+    def blurred(image: Images, image_id: str, _: np.random.Generator) -> Anomaly:
+        return Anomaly(blur(image, resolution), image_id, parameters={"resolution": resolution})
+
+    alters: dict[str, Alter] = {"cut_paste": cut_paste, "scar": scar, "blurred": blurred}
+    needed = count if method == "blurred" else 1  # blurring the same image again gives the same image
+    made = {}
+    for run, sets in support.items():
+        if len(sets.seeds) < needed:
+            found = len(sets.seeds)
+            raise UserError(f"support of run {run}: expected at least {needed} seeds for {method}, found {found}.")
+        seeds = list(zip(sets.seeds, read_images(images, sets.seeds), strict=True))
+        made[run] = alter_seeds(alters[method], seeds, count, generator_of(run))
+    return made
 
 
 def alter_seeds(
@@ -34,11 +80,10 @@ def alter_seeds(
     return [alter(seeds[place][1], seeds[place][0], generator) for place in chosen]
 
 
-# Blur, the null: what an image loses when it goes through a lower resolution. It should rank no detector.
-
-
 def blur(image: Images, resolution: int) -> Images:
     """``image`` (uint8 ``[S, S, 3]``) shrunk to ``resolution`` pixels and enlarged again, bicubic.
+
+    It is the null: what an image loses when it goes through a lower resolution should rank no detector.
 
     Raises:
         UserError: the resolution is not below the image's.
@@ -47,20 +92,6 @@ def blur(image: Images, resolution: int) -> Images:
     if resolution >= side:
         raise UserError(f"config key resolution: expected less than image_size = {side} to blur, found {resolution}.")
     return resize_square(resize_square(image, resolution), side)
-
-
-def blurred(resolution: int, image: Images, image_id: str, generator: np.random.Generator) -> Anomaly:
-    """A blurred image; nothing is drawn from ``generator``."""
-    return Anomaly(blur(image, resolution), image_id, parameters={"resolution": resolution})
-
-
-# Pictures of something else, drawn uniformly without replacement.
-#
-# Source: the second document, appendix A.1, with Tiny-ImageNet. The photographs that come with scikit-image stand in
-# for it by default: those of ``variad.datasets.open_images``, among which no evaluated category is.
-
-BUNDLED = "photographs"
-TILES_ACROSS, SMALLEST_TILE = 3, 96
 
 
 @dataclass(frozen=True)
@@ -98,7 +129,7 @@ def donors(images: str) -> list[Donor]:
 
 
 def unrelated(pool: Sequence[Donor], count: int, side: int, generator: np.random.Generator) -> list[Anomaly]:
-    """``count`` different donors at ``side`` pixels.
+    """``count`` different donors at ``side`` pixels, drawn uniformly.
 
     Raises:
         UserError: there are fewer.
@@ -131,50 +162,3 @@ def _photograph(name: str) -> Images:
     if spec is None or not spec.submodule_search_locations:
         raise UserError("unrelated photographs: expected the package scikit-image to be installed, found none.")
     return np.array(to_rgb8(read_image(Path(spec.submodule_search_locations[0]) / "data" / name)))
-
-
-# Anomalies that need no diffusion model, of all runs.
-
-METHODS = ("cut_paste", "scar", "blurred", "unrelated")
-GeneratorOf = Callable[[int], np.random.Generator]
-
-
-def make_from_images(
-    method: str,
-    support: Mapping[int, Support],
-    images: str | Path,
-    count: int,
-    generator_of: GeneratorOf,
-    *,
-    resolution: int = 64,
-    donor_images: str = BUNDLED,
-) -> dict[int, list[Anomaly]]:
-    """``count`` anomalies a run.
-
-    Args:
-        method: one of ``METHODS``.
-        images: the category's ``images.h5``.
-        generator_of: the random generator of a run.
-        resolution: of ``blurred``, pixels.
-        donor_images: of ``unrelated``: ``photographs`` or a folder.
-
-    Raises:
-        UserError: a run has no seeds, or there are fewer images than ``count`` needs.
-    """
-    if method == "unrelated":
-        pool, side = donors(donor_images), image_side(images)
-        return {run: unrelated(pool, count, side, generator_of(run)) for run in support}
-    alters: dict[str, Alter] = {"cut_paste": cut_paste, "scar": scar, "blurred": partial(blurred, resolution)}
-    made = {}
-    for run, sets in support.items():
-        _check_seeds(method, run, sets.seeds, count)
-        seeds = list(zip(sets.seeds, read_images(images, sets.seeds), strict=True))
-        made[run] = alter_seeds(alters[method], seeds, count, generator_of(run))
-    return made
-
-
-def _check_seeds(method: str, run: int, seeds: Sequence[str], count: int) -> None:
-    # Blurring the same image again gives the same image.
-    needed = count if method == "blurred" else 1
-    if len(seeds) < needed:
-        raise UserError(f"support of run {run}: expected at least {needed} seeds for {method}, found {len(seeds)}.")

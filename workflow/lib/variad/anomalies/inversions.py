@@ -1,4 +1,8 @@
-"""Between the images of a category and those of a diffusion model, which have a resolution of their own."""
+"""Every image of a category's support sets as the noise that a diffusion model makes it from, computed once.
+
+Sources, runs and detectors share the file. What the model makes of the noise again, unedited, is kept too: it is the
+normal image that anomalies of this model are compared with, so that the model's own traces cannot be what is
+detected."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,40 +19,6 @@ from variad.core.files import writing
 from variad.core.images import Images, resize_square
 from variad.networks.diffusion_models import DiffusionModel
 from variad.networks.features import are_grey, to_tensor, to_uint8
-
-
-def to_model(images: Images, resolution: int) -> Tensor:
-    """uint8 ``[N, S, S, 3]`` to ``[N, 3, R, R]`` in [-1, 1], bicubic."""
-    return to_tensor(resize_all(images, resolution)) * 2 - 1
-
-
-def from_model(images: Tensor, grey: Tensor) -> Images:
-    """``[N, 3, R, R]`` in [-1, 1] to uint8 ``[N, R, R, 3]``.
-
-    Args:
-        grey: which of them have a grey parent; these become grey, for a grey camera takes no coloured pictures.
-    """
-    mean = images.mean(dim=1, keepdim=True).expand_as(images)
-    return to_uint8((torch.where(grey.view(-1, 1, 1, 1), mean, images) + 1) / 2)
-
-
-def resize_all(images: Images, side: int) -> Images:
-    """uint8 ``[N, h, h, 3]`` to ``[N, side, side, 3]``, bicubic."""
-    if not len(images):
-        return np.empty((0, side, side, 3), np.uint8)
-    return np.stack([resize_square(image, side) for image in images])
-
-
-def grey_ones(images: Images) -> Tensor:
-    """Which of uint8 ``[N, h, h, 3]`` have equal channels; bool ``[N]``."""
-    return are_grey(to_tensor(images))
-
-
-# Every image of a category's support sets as the noise that a diffusion model makes it from, computed once.
-#
-# Sources, runs and detectors share the file. What the model makes of the noise again, unedited, is kept too: it is the
-# normal image that anomalies of this model are compared with, so that the model's own traces cannot be what is
-# detected.
 
 BATCH_SIZE = 16  # on one core more bring nothing
 
@@ -105,8 +75,9 @@ def compute_inversions(
     Raises:
         UserError: ``steps`` does not fit the model.
     """
-    # Half precision costs the round trip nothing (docs/methods.md) and halves the file.
-    noise = invert(model, to_model(images, model.resolution), steps, batch_size).half()
+    # half precision costs the round trip nothing (docs/methods.md) and halves the file
+    given = to_tensor(resize_all(images, model.resolution)) * 2 - 1
+    noise = invert(model, given, steps, batch_size).half()
     again = generate(model, noise.float(), steps, batch_size=batch_size)
     return Inversions(image_ids, noise, from_model(again, grey_ones(images)), steps)
 
@@ -125,3 +96,25 @@ def read_inversions(path: str | Path) -> Inversions:
     with h5py.File(path) as file:
         names = [str(name) for name in file["image_id"].asstr()[:]]
         return Inversions(names, torch.from_numpy(file["x_T"][:]), file["regenerated"][:], int(file.attrs["steps"]))
+
+
+def from_model(images: Tensor, grey: Tensor) -> Images:
+    """``[N, 3, R, R]`` in [-1, 1] to uint8 ``[N, R, R, 3]``.
+
+    Args:
+        grey: which of them have a grey parent; these become grey, for a grey camera takes no coloured pictures.
+    """
+    mean = images.mean(dim=1, keepdim=True).expand_as(images)
+    return to_uint8((torch.where(grey.view(-1, 1, 1, 1), mean, images) + 1) / 2)
+
+
+def resize_all(images: Images, side: int) -> Images:
+    """uint8 ``[N, h, h, 3]`` to ``[N, side, side, 3]``, bicubic."""
+    if not len(images):
+        return np.empty((0, side, side, 3), np.uint8)
+    return np.stack([resize_square(image, side) for image in images])
+
+
+def grey_ones(images: Images) -> Tensor:
+    """Which of uint8 ``[N, h, h, 3]`` have equal channels; bool ``[N]``."""
+    return are_grey(to_tensor(images))

@@ -1,6 +1,9 @@
-"""Which style goes with which content."""
+"""Anomalies by mixing the bottlenecks of two normal images (DiffStyle in h-space).
 
-from collections.abc import Sequence
+Source: the second document, section 4.1; Jeong et al., Training-free Content Injection using h-space in Diffusion
+Models (WACV 2024)."""
+
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import product
 
@@ -16,31 +19,9 @@ from variad.core.images import Images
 from variad.datasets.sampling import Support
 from variad.networks.diffusion_models import DiffusionModel
 
-
-def choose_pairs(
-    styles: Sequence[str], contents: Sequence[str], count: int, generator: np.random.Generator
-) -> list[tuple[str, str]]:
-    """``count`` different (style, content) of the full cross product, in random order.
-
-    Source: the second document, section 4.1; half of the support set are styles, half contents [assumed].
-
-    Raises:
-        UserError: the cross product has fewer.
-    """
-    pairs = list(product(styles, contents))
-    if count > len(pairs):
-        found = f"{len(styles)} styles x {len(contents)} contents = {len(pairs)} pairs of this run's seeds"
-        raise UserError(f"config key count: expected at least {count} pairs, found {found}.")
-    return [pairs[int(place)] for place in generator.permutation(len(pairs))[:count]]
-
-
-# Anomalies by mixing the bottlenecks of two normal images (DiffStyle in h-space).
-#
-# Source: the second document, section 4.1; Jeong et al., Training-free Content Injection using h-space in Diffusion
-# Models (WACV 2024).
-
-Pair = tuple[str, str]
-SHOWN_STRENGTHS, SHOWN_PAIRS = (0.0, 0.25, 0.5, 0.75, 1.0), 2
+Pair = tuple[str, str]  # image_ids of style and content
+SeedOf = Callable[[int], np.random.SeedSequence]  # of a run
+SHOWN_STRENGTHS, SHOWN_PAIRS = (0.0, 0.25, 0.5, 0.75, 1.0), 2  # on the contact sheet
 
 
 @dataclass(frozen=True)
@@ -60,6 +41,37 @@ class MixSettings:
     omega: float = 1.0
 
 
+def make_mixes(
+    mixer: "Mixer", support: Mapping[int, Support], settings: MixSettings, count: int, side: int, seed_of: SeedOf
+) -> tuple[dict[int, list[Anomaly]], Strengths]:
+    """``count`` mixes of each run's seeds at ``side`` pixels, and a few of the first run at every strength from 0 to 1.
+
+    Raises:
+        UserError: styles times contents are fewer in a run.
+    """
+
+    def mixed(pairs: Sequence[Pair], gamma: float, run: int) -> Images:
+        generator = torch.Generator().manual_seed(int(seed_of(run).generate_state(1, np.uint64)[0] >> np.uint64(1)))
+        return resize_all(mixer.mix(pairs, replace(settings, gamma=gamma), generator), side)
+
+    pairs = {
+        run: choose_pairs(sets.styles, sets.contents, count, np.random.default_rng(seed_of(run)))
+        for run, sets in support.items()
+    }
+    parameters = {key: value for key, value in asdict(settings).items() if key != "gamma"}
+    runs = {
+        run: [
+            Anomaly(image, style, content, settings.gamma, parameters)
+            for image, (style, content) in zip(mixed(chosen, settings.gamma, run), chosen, strict=True)
+        ]
+        for run, chosen in pairs.items()
+    }
+    first = min(pairs)
+    shown = pairs[first][:SHOWN_PAIRS]
+    columns = [mixed(shown, gamma, first) for gamma in SHOWN_STRENGTHS]
+    return runs, Strengths(np.stack(columns, axis=1), SHOWN_STRENGTHS, [" + ".join(pair) for pair in shown])
+
+
 class Mixer:
     """Mixes pairs of one category; a content's bottlenecks are recorded when it is first needed, and kept."""
 
@@ -74,18 +86,14 @@ class Mixer:
             pairs: (style, content) as image_ids.
             generator: of the noise that ``t_boost`` adds.
         """
-        styles = [style for style, _ in pairs]
-        steps = self.inversions.steps
-        edit = StyleMix(self._contents([content for _, content in pairs]), self._times, settings.gamma)
+        styles, contents = zip(*pairs, strict=True)
+        noise, steps = self.inversions.noise_of(styles), self.inversions.steps
+        edit = StyleMix(self._contents(contents), timesteps(self.model, steps), settings.gamma)
         images = generate(
-            self.model, self.inversions.noise_of(styles), steps, edit, settings.t_edit, self.batch_size,
+            self.model, noise, steps, edit, settings.t_edit, self.batch_size,
             omega=settings.omega, t_boost=settings.t_boost, generator=generator,
         )  # fmt: skip
         return from_model(images, self.inversions.grey(styles))
-
-    @property
-    def _times(self) -> list[int]:
-        return timesteps(self.model, self.inversions.steps)
 
     def _contents(self, names: Sequence[str]) -> Tensor:
         """Bottlenecks ``[steps, n, C, h, w]`` of contents."""
@@ -96,34 +104,18 @@ class Mixer:
         return torch.stack([self._recorded[name] for name in names], dim=1)
 
 
-def mixes_of_run(
-    mixer: Mixer, support: Support, settings: MixSettings, count: int, side: int, seed: np.random.SeedSequence
-) -> list[Anomaly]:
-    """``count`` mixes of a run's seeds at ``side`` pixels.
+def choose_pairs(
+    styles: Sequence[str], contents: Sequence[str], count: int, generator: np.random.Generator
+) -> list[tuple[str, str]]:
+    """``count`` different (style, content) of the full cross product, in random order.
+
+    Source: the second document, section 4.1; half of the support set are styles, half contents [assumed].
 
     Raises:
-        UserError: styles times contents are fewer.
+        UserError: the cross product has fewer.
     """
-    pairs = choose_pairs(support.styles, support.contents, count, np.random.default_rng(seed))
-    images = resize_all(mixer.mix(pairs, settings, _torch_generator(seed)), side)
-    parameters = {key: value for key, value in asdict(settings).items() if key != "gamma"}
-    return [
-        Anomaly(image, style, content, settings.gamma, parameters)
-        for image, (style, content) in zip(images, pairs, strict=True)
-    ]
-
-
-def mixes_of_growing_strength(
-    mixer: Mixer, anomalies: Sequence[Anomaly], settings: MixSettings, side: int, seed: np.random.SeedSequence
-) -> Strengths:
-    """The first pairs of a run at every strength from 0 to 1."""
-    pairs = [(anomaly.parent_a, anomaly.parent_b) for anomaly in anomalies[:SHOWN_PAIRS]]
-    columns = [
-        resize_all(mixer.mix(pairs, replace(settings, gamma=gamma), _torch_generator(seed)), side)
-        for gamma in SHOWN_STRENGTHS
-    ]
-    return Strengths(np.stack(columns, axis=1), SHOWN_STRENGTHS, [" + ".join(pair) for pair in pairs])
-
-
-def _torch_generator(seed: np.random.SeedSequence) -> torch.Generator:
-    return torch.Generator().manual_seed(int(seed.generate_state(1, np.uint64)[0] >> np.uint64(1)))
+    pairs = list(product(styles, contents))
+    if count > len(pairs):
+        found = f"{len(styles)} styles x {len(contents)} contents = {len(pairs)} pairs of this run's seeds"
+        raise UserError(f"config key count: expected at least {count} pairs, found {found}.")
+    return [pairs[int(place)] for place in generator.permutation(len(pairs))[:count]]

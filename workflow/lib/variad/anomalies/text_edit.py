@@ -17,7 +17,7 @@ from variad.core.errors import UserError
 from variad.core.images import Images
 from variad.networks.diffusion_models import DiffusionModel
 
-SHOWN_SEEDS = 2
+SHOWN_SEEDS = 2  # on the contact sheet
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,33 @@ class Edit:
     seed: str
     text: str
     alpha: float
+
+
+def make_edits(
+    editor: "Editor",
+    plans: Mapping[int, Sequence[Edit]],
+    directions: Mapping[int, Mapping[str, Direction]],
+    strengths: Sequence[float],
+    side: int,
+) -> tuple[dict[int, list[Anomaly]], Strengths]:
+    """The edits of each run at ``side`` pixels, and the first seeds of the first run at strength 0 and ``strengths``.
+
+    Args:
+        plans, directions: by run.
+    """
+    runs = {
+        run: [
+            Anomaly(image, edit.seed, strength=edit.alpha, parameters={"text": edit.text, "t_edit": editor.t_edit})
+            for image, edit in zip(resize_all(editor.edit(plan, directions[run]), side), plan, strict=True)
+        ]
+        for run, plan in plans.items()
+    }
+    first = min(plans)
+    chosen = list(dict.fromkeys((edit.seed, edit.text) for edit in plans[first]))[:SHOWN_SEEDS]
+    shown = sorted({0.0, *strengths})
+    grid = [Edit(seed, text, alpha) for seed, text in chosen for alpha in shown]
+    images = resize_all(editor.edit(grid, directions[first]), side).reshape(len(chosen), len(shown), side, side, 3)
+    return runs, Strengths(images, shown, [f"{seed}, “{text}”" for seed, text in chosen])
 
 
 def plan_edits(
@@ -46,11 +73,6 @@ def plan_edits(
     return [Edit(seed, text, alpha) for seed, text in order for alpha in strengths][:count]
 
 
-def texts_of_run(texts: Sequence[str], run: int, count: int) -> list[str]:
-    """``count`` texts, the runs taking turns through the list."""
-    return list(dict.fromkeys(texts[(run * count + place) % len(texts)] for place in range(count)))
-
-
 class Editor:
     """Edits images of one category."""
 
@@ -65,41 +87,14 @@ class Editor:
         Args:
             directions: by text.
         """
-        resolution = self.model.resolution
-        images = np.empty((len(edits), resolution, resolution, 3), np.uint8)
+        steps, resolution = self.inversions.steps, self.model.resolution
+        times = timesteps(self.model, steps)
+        found = np.empty((len(edits), resolution, resolution, 3), np.uint8)
         for text in dict.fromkeys(edit.text for edit in edits):
             rows = [row for row, edit in enumerate(edits) if edit.text == text]
-            images[rows] = self._towards([edits[row] for row in rows], directions[text])
-        return images
-
-    def _towards(self, edits: Sequence[Edit], direction: Direction) -> Images:
-        names = [edit.seed for edit in edits]
-        times = timesteps(self.model, self.inversions.steps)
-        alpha = torch.tensor([edit.alpha for edit in edits])
-        change = ScaledDirection(at_all_times(direction, times), alpha, times)
-        noise = self.inversions.noise_of(names)
-        images = generate(self.model, noise, self.inversions.steps, change, self.t_edit, self.batch_size)
-        return from_model(images, self.inversions.grey(names))
-
-
-def edits_of_run(
-    editor: Editor, edits: Sequence[Edit], directions: Mapping[str, Direction], side: int
-) -> list[Anomaly]:
-    """The edits of a run as anomalies of ``side`` pixels."""
-    images = resize_all(editor.edit(edits, directions), side)
-    return [
-        Anomaly(image, edit.seed, strength=edit.alpha, parameters={"text": edit.text, "t_edit": editor.t_edit})
-        for image, edit in zip(images, edits, strict=True)
-    ]
-
-
-def edits_of_growing_strength(
-    editor: Editor, edits: Sequence[Edit], directions: Mapping[str, Direction], side: int, strengths: Sequence[float]
-) -> Strengths:
-    """The first seeds of a run at strength 0 and all of ``strengths``, ascending."""
-    chosen = list(dict.fromkeys((edit.seed, edit.text) for edit in edits))[:SHOWN_SEEDS]
-    shown = sorted({0.0, *strengths})
-    grid = [Edit(seed, text, alpha) for seed, text in chosen for alpha in shown]
-    images = resize_all(editor.edit(grid, directions), side)
-    labels = [f"{seed}, “{text}”" for seed, text in chosen]
-    return Strengths(images.reshape(len(chosen), len(shown), *images.shape[1:]), shown, labels)
+            names, alpha = [edits[row].seed for row in rows], torch.tensor([edits[row].alpha for row in rows])
+            change = ScaledDirection(at_all_times(directions[text], times), alpha, times)
+            noise = self.inversions.noise_of(names)
+            images = generate(self.model, noise, steps, change, self.t_edit, self.batch_size)
+            found[rows] = from_model(images, self.inversions.grey(names))
+        return found

@@ -48,14 +48,16 @@ def _axis(patches: int, seen: int, resolution: int, target: int, sigma: float) -
 
 def bilinear_matrix(source: int, target: int) -> Matrix:
     """Linear interpolation of ``source`` samples at the centres of ``target`` pixels, ``[target, source]``."""
-    centres = np.clip((np.arange(target) + 0.5) * source / target - 0.5, 0, source - 1)
-    left = np.floor(centres).astype(int)
-    right = np.minimum(left + 1, source - 1)
-    weight = centres - left
-    matrix = np.zeros((target, source))
-    rows = np.arange(target)
-    np.add.at(matrix, (rows, left), 1 - weight)
-    np.add.at(matrix, (rows, right), weight)
+    return interpolation_matrix((np.arange(target) + 0.5) * source / target - 0.5, source)
+
+
+def interpolation_matrix(places: NDArray[np.float64], source: int) -> Matrix:
+    """Linear interpolation at ``places`` of ``source`` samples, ``[places, source]``; the end ones hold outside."""
+    places = np.clip(places, 0, source - 1)
+    left = np.floor(places).astype(int)
+    rows, weight, matrix = np.arange(len(places)), places - left, np.zeros((len(places), source))
+    matrix[rows, left] = 1 - weight
+    matrix[rows, np.minimum(left + 1, source - 1)] += weight
     return matrix
 
 

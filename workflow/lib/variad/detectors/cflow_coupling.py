@@ -2,8 +2,8 @@
 
 One block splits the channels into a passive and an active half, moves the active half by a scale and a shift that a
 small network computes from the passive half and the condition, scales and shifts every channel, and permutes them
-(Real NVP; CFLOW-AD, equation 5 and its public code). Gradients are analytic: a fibre is so small that automatic
-differentiation would cost more than the arithmetic."""
+(Real NVP; CFLOW-AD, equation 5 and its public code). The condition is a sinusoidal code of the position (section 4.2).
+Gradients are analytic: a fibre is so small that automatic differentiation would cost more than the arithmetic."""
 
 import math
 from typing import NamedTuple
@@ -12,8 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import embedding_bag
 
-# the network's output is damped, so that a block starts near the identity
-_DAMPING = 0.1
+_DAMPING = 0.1  # of the network's output, so that a block starts near the identity
 
 
 class FlowShape(NamedTuple):
@@ -50,16 +49,7 @@ class Parameters:
     """
 
     def __init__(self, shape: FlowShape, flat: Tensor) -> None:
-        blocks, width = shape.blocks, shape.blocks * shape.hidden
-        sizes = (
-            (shape.condition, width),
-            (width,),
-            (blocks, shape.passive, shape.hidden),
-            (blocks, shape.hidden, 2 * shape.active),
-            (blocks, 2 * shape.active),
-            (blocks, shape.channels),
-            (blocks, shape.channels),
-        )
+        sizes = self.sizes(shape)
         parts = flat.split([math.prod(size) for size in sizes])
         views = [part.view(size) for part, size in zip(parts, sizes, strict=True)]
         self.flat = flat
@@ -71,15 +61,16 @@ class Parameters:
         )
 
     @staticmethod
-    def count(shape: FlowShape) -> int:
-        """Length of the flat vector."""
-        network = (shape.passive + shape.condition + 1) * shape.hidden + (shape.hidden + 1) * 2 * shape.active
-        return shape.blocks * (network + 2 * shape.channels)
+    def sizes(shape: FlowShape) -> list[tuple[int, ...]]:
+        """Shapes of the parts, in the order of the flat vector."""
+        blocks, width, moved = shape.blocks, shape.blocks * shape.hidden, 2 * shape.active
+        networks = [(blocks, shape.passive, shape.hidden), (blocks, shape.hidden, moved), (blocks, moved)]
+        return [(shape.condition, width), (width,), *networks, *[(blocks, shape.channels)] * 2]
 
 
 def initial_parameters(shape: FlowShape, generator: torch.Generator) -> Parameters:
     """Networks as PyTorch initialises linear layers, channel scales of 1, offsets of 0."""
-    weights = Parameters(shape, torch.empty(Parameters.count(shape)))
+    weights = Parameters(shape, torch.empty(sum(map(math.prod, Parameters.sizes(shape)))))
     first = (shape.passive + shape.condition) ** -0.5
     for part in (weights.condition, weights.condition_bias, *weights.first):
         part.uniform_(-first, first, generator=generator)
@@ -186,7 +177,7 @@ class ConditionalFlow:
 
     def _block_backward(self, block: int, tape: BlockTape, moved: Tensor, pull: Tensor, into: Parameters) -> Tensor:
         """Gradient of a block's input from that of its output before permutation, ``moved``."""
-        kept, shift = moved.split([self.shape.passive, self.shape.active], dim=1)
+        passive, shift = moved.split([self.shape.passive, self.shape.active], dim=1)
         log_scale = torch.addcmul(pull, shift, tape.grown, value=self.shape.clamp)
         log_scale = torch.ops.aten.tanh_backward(log_scale, tape.squashed)
         output = torch.cat([log_scale, shift], dim=1).mul_(_DAMPING)
@@ -199,7 +190,7 @@ class ConditionalFlow:
         if block == 0:
             return moved  # nobody asks for the gradient of the features
         network = hidden @ self._low.first_transposed[block]
-        return torch.cat([network + kept, shift * tape.growth], dim=1)
+        return torch.cat([network + passive, shift * tape.growth], dim=1)
 
 
 def _product(left: Tensor, right: Tensor, out: Tensor) -> None:
@@ -213,9 +204,6 @@ def log_likelihood(latents: Tensor, log_determinants: Tensor) -> Tensor:
     """Log-likelihood per channel under a standard normal prior, ``[N]``."""
     channels = latents.shape[1]
     return (log_determinants - 0.5 * latents.square().sum(dim=1)) / channels - 0.5 * math.log(2 * math.pi)
-
-
-# Sinusoidal codes of the positions of a feature map, the condition of a flow (CFLOW-AD, section 4.2).
 
 
 class PositionCodes:

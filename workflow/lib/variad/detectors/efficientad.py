@@ -1,4 +1,7 @@
-"""Settings of EfficientAD and their check."""
+"""EfficientAD: where a student disagrees with its teacher and with an autoencoder (Batzner et al., WACV 2024).
+
+The teacher is a frozen patch description network whose features are cached; the networks that are trained are in
+``efficientad_networks``, the training follows algorithm 1 of the appendix."""
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -14,17 +17,54 @@ from tqdm import tqdm
 from variad.core.errors import UserError
 from variad.core.images import Images
 from variad.core.precision import autocast
-from variad.detectors.efficientad_images import NONE, PenaltyImages, draw_jitter, jitter
-from variad.detectors.efficientad_networks import Batch, StudentAndAutoencoder
-from variad.detectors.interface import DetectorInput, Extractor, Scored
+from variad.detectors.efficientad_networks import (
+    NONE,
+    Batch,
+    PenaltyImages,
+    StudentAndAutoencoder,
+    draw_jitter,
+    jitter,
+)
+from variad.detectors.interface import (
+    COUNT,
+    COUNT_OR_NULL,
+    PRECISIONS,
+    DetectorInput,
+    Extractor,
+    Range,
+    Scored,
+    check_settings,
+    is_number,
+)
 from variad.networks.backbones import PDN_LAYER
 from variad.networks.features import prepare, to_tensor
 from variad.networks.pdn import BORDER, NETWORKS, PDN, config_of, load_pdn, standardised
 from variad.networks.training import FusedAdam, Plateau, seeded
 from variad.networks.weights import load_weights, save_weights
 
-PRECISIONS = ("float32", "bfloat16")
+Maps = NDArray[np.float32]
+QUANTILES = (0.9, 0.995)  # of the maps on normal images, which become 0 and 0.1 (section 3.3)
+BLOCKS = 100  # the loss is looked at so many times in a training
+DROP_AT, DROP_TO = 0.95, 0.1  # of the steps, of the learning rate
+SMALLEST_SIDE = 64  # pixels
+SMALLEST_STD = 1e-6  # of a channel that varies
 BORDERS = ("nearest", "zero")
+_AT_LEAST_0: Range = ("a number of at least 0", lambda value: is_number(value) and value >= 0)
+_PART: Range = ("a number in [0, 1)", lambda value: is_number(value) and 0 <= value < 1)
+_RANGES: dict[str, Range] = {
+    "steps": COUNT,
+    "batch": COUNT,
+    "views": COUNT_OR_NULL,
+    "patience": COUNT_OR_NULL,
+    "learning_rate": _AT_LEAST_0,
+    "weight_decay": _AT_LEAST_0,
+    "hard_features": _PART,
+    "held_out": _PART,
+    "border": (" or ".join(BORDERS), BORDERS.__contains__),
+    "precision": (" or ".join(PRECISIONS), PRECISIONS.__contains__),
+    "autoencoder": ("true or false", lambda value: isinstance(value, bool)),
+    "penalty": ("'photographs', 'none' or a folder", lambda value: isinstance(value, str)),
+}
 
 
 @dataclass(frozen=True)
@@ -63,204 +103,7 @@ class EfficientADSettings:
     patience: int | None = None
 
     def __post_init__(self) -> None:
-        for key in ("steps", "batch"):
-            _check(key, _is_count(getattr(self, key)), "a whole number of at least 1", getattr(self, key))
-        for key in ("views", "patience"):
-            value = getattr(self, key)
-            _check(key, value is None or _is_count(value), "null or a whole number of at least 1", value)
-        for key in ("learning_rate", "weight_decay"):
-            value = getattr(self, key)
-            _check(key, _is_number(value) and value >= 0, "a number of at least 0", value)
-        for key in ("hard_features", "held_out"):
-            value = getattr(self, key)
-            _check(key, _is_number(value) and 0 <= value < 1, "a number in [0, 1)", value)
-        for key, known in (("border", BORDERS), ("precision", PRECISIONS)):
-            _check(key, getattr(self, key) in known, " or ".join(known), getattr(self, key))
-        _check("autoencoder", isinstance(self.autoencoder, bool), "true or false", self.autoencoder)
-        _check("penalty", isinstance(self.penalty, str), "'photographs', 'none' or a folder", self.penalty)
-
-
-def _check(key: str, good: bool, expected: str, found: Any) -> None:
-    if not good:
-        raise UserError(f"efficientad.{key}: expected {expected}, found {found!r}.")
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
-
-
-def _is_count(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
-
-
-# Bringing two anomaly maps to one scale by quantiles of normal images (EfficientAD, section 3.3).
-
-Maps = NDArray[np.float32]
-QUANTILES = (0.9, 0.995)
-
-
-class MapRange(NamedTuple):
-    """Two quantiles of a map's values on normal images; they become 0 and 0.1."""
-
-    low: float
-    high: float
-
-    @classmethod
-    def of(cls, maps: Maps) -> Self:
-        """The quantiles 0.9 and 0.995 of all positions of ``maps`` ``[N, h, w]``."""
-        low, high = np.quantile(maps.astype(np.float64), QUANTILES)
-        return cls(float(low), float(high))
-
-    def normalised(self, maps: Maps) -> Maps:
-        """``maps`` on the common scale; where the quantiles are equal only their level is taken away."""
-        spread = self.high - self.low
-        return np.asarray((maps - self.low) * (0.1 / spread if spread > 0 else 1.0), np.float32)
-
-
-# The training loop of EfficientAD (appendix, algorithm 1).
-
-BLOCKS = 100  # the loss is looked at so many times in a training
-DROP_AT, DROP_TO = 0.95, 0.1
-
-
-class StandardisedFeatures:
-    """A teacher's cached features with standardised channels; the teacher itself is not needed.
-
-    Args:
-        mean, std: ``[C]``, of the training images' features.
-    """
-
-    def __init__(self, mean: Tensor, std: Tensor) -> None:
-        self.mean, self.std = mean.view(1, -1, 1, 1), std.view(1, -1, 1, 1)
-
-    def of_features(self, features: Tensor) -> Tensor:
-        """From the teacher's own output ``[B, h, h, C]``, as it is cached, to ``[B, C, h, h]``."""
-        return (features.permute(0, 3, 1, 2) - self.mean) / self.std
-
-
-class TeacherAnswers(StandardisedFeatures):
-    """A frozen teacher that also answers to images which are not cached; ``mean`` and ``std`` as above."""
-
-    def __init__(self, teacher: PDN, mean: Tensor, std: Tensor) -> None:
-        super().__init__(mean, std)
-        self.teacher = teacher
-
-    @torch.no_grad()
-    def of_images(self, images: Tensor) -> Tensor:
-        """From standardised images ``[B, 3, S, S]``."""
-        return (self.teacher(images).float() - self.mean) / self.std
-
-
-class EfficientADTraining:
-    """Everything that a training draws from.
-
-    Args:
-        images: ``[N, 3, S, S]`` in [0, 1]; features: the teacher's output for them, ``[N, h, h, C]``.
-        generator: of torch, decides images and views; penalty_generator: decides the penalty images.
-    """
-
-    def __init__(
-        self,
-        networks: StudentAndAutoencoder,
-        answers: TeacherAnswers,
-        images: Tensor,
-        features: Tensor,
-        settings: EfficientADSettings,
-        generator: torch.Generator,
-        penalty_generator: np.random.Generator,
-    ) -> None:
-        self.networks, self.answers, self.images, self.features = networks, answers, images, features
-        self.settings, self.generator, self.penalty_generator = settings, generator, penalty_generator
-        side = images.shape[-1]
-        self.penalty = None if settings.penalty == NONE else PenaltyImages(settings.penalty, side)
-        self.bank = (
-            None
-            if settings.views is None or networks.autoencoder is None
-            else self._views(self._drawn_images(settings.views))
-        )
-
-    def run(self) -> None:
-        """Train until the steps are done or the loss no longer falls."""
-        s = self.settings
-        optimiser = FusedAdam(self.networks.parameters(), s.learning_rate, weight_decay=s.weight_decay)
-        plateau, block = Plateau(s.patience), max(1, s.steps // BLOCKS)
-        total = torch.zeros((), device=self.images.device)
-        self.networks.train()
-        progress = tqdm(self._batches(), total=s.steps, desc="efficientad", unit="step", mininterval=5, disable=None)
-        for step, batch in enumerate(progress):
-            if step == int(DROP_AT * s.steps):
-                optimiser.learning_rate *= DROP_TO
-            with self.autocast():
-                loss = self.networks.loss(batch, s.hard_features)
-            loss.backward()  # type: ignore[no-untyped-call]
-            optimiser.step()
-            total += loss.detach()
-            if (step + 1) % block == 0:
-                if s.patience is not None and plateau.reached(total.item() / block):
-                    break
-                total.zero_()
-
-    def autocast(self) -> torch.autocast:
-        """The precision of the networks' products."""
-        return autocast(self.settings.precision, self.images.device)
-
-    def _batches(self) -> Iterator[Batch]:
-        size = self.settings.batch
-        rows = self._drawn_images(self.settings.steps * size).tolist()
-        for start in range(0, len(rows), size):
-            chosen = rows[start : start + size]
-            yield Batch(
-                standardised(_channels_last(self.images[chosen])),
-                self.answers.of_features(self.features[chosen]),
-                *self._views_of(chosen),
-                self._penalty(size),
-            )
-
-    def _drawn_images(self, count: int) -> Tensor:
-        """Rows of images, every image once before any comes again."""
-        rounds = -(-count // len(self.images))
-        orders = [torch.randperm(len(self.images), generator=self.generator) for _ in range(rounds)]
-        return torch.cat(orders)[:count]
-
-    def _views_of(self, rows: list[int]) -> tuple[Tensor, Tensor]:
-        """A view of each image and the teacher's answer, as many from the bank, or none without autoencoder."""
-        if self.networks.autoencoder is None:
-            return self.images[:0], self.features[:0]
-        return self._views(torch.tensor(rows)) if self.bank is None else self._of_bank(len(rows))
-
-    def _views(self, rows: Tensor) -> tuple[Tensor, Tensor]:
-        """Random views of images, standardised, and the teacher's answers, made in groups of ``batch``."""
-        parts = []
-        for group in rows.split(self.settings.batch):
-            kinds, factors = draw_jitter(len(group), self.generator)
-            views = standardised(jitter(_channels_last(self.images[group.tolist()]), kinds, factors))
-            with self.autocast():
-                parts.append((views, self.answers.of_images(views)))
-        if len(parts) == 1:
-            return parts[0]
-        return torch.cat([views for views, _ in parts]), torch.cat([answers for _, answers in parts])
-
-    def _of_bank(self, count: int) -> tuple[Tensor, Tensor]:
-        assert self.bank is not None
-        views, answers = self.bank
-        chosen = torch.randint(len(views), (count,), generator=self.generator).tolist()
-        return views[chosen], answers[chosen]
-
-    def _penalty(self, count: int) -> Tensor:
-        if self.penalty is None:
-            return self.images[:0]
-        drawn = self.penalty.draw(count, self.penalty_generator)
-        return standardised(_channels_last(drawn.to(self.images.device, non_blocking=True)))
-
-
-def _channels_last(images: Tensor) -> Tensor:
-    return images.contiguous(memory_format=torch.channels_last)
-
-
-# EfficientAD: where a student disagrees with its teacher and with an autoencoder (Batzner et al., WACV 2024).
-
-SMALLEST_SIDE = 64
-SMALLEST_STD = 1e-6
+        check_settings("efficientad", asdict(self), _RANGES)
 
 
 class EfficientAD:
@@ -323,13 +166,13 @@ class EfficientAD:
 
     def _maps(self, images: DetectorInput) -> Maps:
         """``StudentAndAutoencoder.maps``, ``[2, N, h, h]``; one image at a time, so that none depends on another."""
-        answers = StandardisedFeatures(self.mean, self.std)
         found = []
         with torch.inference_mode(), autocast(self.settings.precision, self.device):
             for row in range(len(_images(images))):
                 image = standardised(self._prepared(images, [row]))
                 features = torch.from_numpy(images.features[PDN_LAYER][row : row + 1]).to(self.device)
-                found.append(self.networks.maps(image, answers.of_features(features)))
+                answers = standardised_features(features, self.mean, self.std)
+                found.append(self.networks.maps(image, answers))
         return torch.cat(found, dim=1).cpu().numpy()
 
     def _prepared(self, images: DetectorInput, rows: list[int]) -> torch.Tensor:
@@ -383,11 +226,152 @@ def _images(images: DetectorInput) -> Images:
 
 def _check_extractor(extractor: Extractor) -> None:
     if extractor.backbone not in NETWORKS:
-        names = ", ".join(NETWORKS)
-        raise UserError(f"efficientad.extractor: expected a backbone of {names}, found '{extractor.backbone}'.")
+        found = f"expected a backbone of {', '.join(NETWORKS)}, found '{extractor.backbone}'"
+        raise UserError(f"efficientad.extractor: {found}.")
     if PDN_LAYER not in extractor.layers or extractor.weights is None:
         found = f"layers {', '.join(extractor.layers)} and weights {extractor.weights}"
         raise UserError(f"efficientad.extractor: expected the layer {PDN_LAYER} and a file of weights, found {found}.")
-    if (extractor.crop or extractor.resolution) < SMALLEST_SIDE:
-        side = extractor.crop or extractor.resolution
+    side = extractor.crop or extractor.resolution
+    if side < SMALLEST_SIDE:
         raise UserError(f"efficientad.extractor: expected images of at least {SMALLEST_SIDE} pixels, found {side}.")
+
+
+class MapRange(NamedTuple):
+    """Two quantiles of a map's values on normal images, which bring the two maps to one scale."""
+
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, maps: Maps) -> Self:
+        """The quantiles 0.9 and 0.995 of all positions of ``maps`` ``[N, h, w]``."""
+        low, high = np.quantile(maps.astype(np.float64), QUANTILES)
+        return cls(float(low), float(high))
+
+    def normalised(self, maps: Maps) -> Maps:
+        """``maps`` on the common scale; where the quantiles are equal only their level is taken away."""
+        spread = self.high - self.low
+        return np.asarray((maps - self.low) * (0.1 / spread if spread > 0 else 1.0), np.float32)
+
+
+def standardised_features(features: Tensor, mean: Tensor, std: Tensor) -> Tensor:
+    """A teacher's own output ``[B, h, h, C]``, as it is cached, to ``[B, C, h, h]`` with standardised channels."""
+    return (features.permute(0, 3, 1, 2) - mean.view(1, -1, 1, 1)) / std.view(1, -1, 1, 1)
+
+
+class TeacherAnswers:
+    """A frozen teacher whose channels are standardised, for images that are not cached.
+
+    Args:
+        mean, std: ``[C]``, of the training images' features.
+    """
+
+    def __init__(self, teacher: PDN, mean: Tensor, std: Tensor) -> None:
+        self.teacher, self.mean, self.std = teacher, mean.view(1, -1, 1, 1), std.view(1, -1, 1, 1)
+
+    @torch.no_grad()
+    def of_images(self, images: Tensor) -> Tensor:
+        """From standardised images ``[B, 3, S, S]``."""
+        return (self.teacher(images).float() - self.mean) / self.std
+
+
+class EfficientADTraining:
+    """A training (appendix, algorithm 1), and everything that it draws from.
+
+    Args:
+        images: ``[N, 3, S, S]`` in [0, 1]; features: the teacher's output for them, ``[N, h, h, C]``.
+        generator: of torch, decides images and views; penalty_generator: decides the penalty images.
+    """
+
+    def __init__(
+        self,
+        networks: StudentAndAutoencoder,
+        answers: TeacherAnswers,
+        images: Tensor,
+        features: Tensor,
+        settings: EfficientADSettings,
+        generator: torch.Generator,
+        penalty_generator: np.random.Generator,
+    ) -> None:
+        self.networks, self.answers, self.images, self.features = networks, answers, images, features
+        self.settings, self.generator, self.penalty_generator = settings, generator, penalty_generator
+        side = images.shape[-1]
+        self.penalty = None if settings.penalty == NONE else PenaltyImages(settings.penalty, side)
+        self.bank: tuple[Tensor, Tensor] | None = None
+        if settings.views is not None and networks.autoencoder is not None:
+            self.bank = self._views(self._drawn_images(settings.views))
+
+    def run(self) -> None:
+        """Train until the steps are done or the loss no longer falls."""
+        s = self.settings
+        optimiser = FusedAdam(self.networks.parameters(), s.learning_rate, weight_decay=s.weight_decay)
+        plateau, block = Plateau(s.patience), max(1, s.steps // BLOCKS)
+        total = torch.zeros((), device=self.images.device)
+        self.networks.train()
+        progress = tqdm(self._batches(), total=s.steps, desc="efficientad", unit="step", mininterval=5, disable=None)
+        for step, batch in enumerate(progress):
+            if step == int(DROP_AT * s.steps):
+                optimiser.learning_rate *= DROP_TO
+            with self.autocast():
+                loss = self.networks.loss(batch, s.hard_features)
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimiser.step()
+            total += loss.detach()
+            if (step + 1) % block == 0:
+                if s.patience is not None and plateau.reached(total.item() / block):
+                    break
+                total.zero_()
+
+    def autocast(self) -> torch.autocast:
+        """The precision of the networks' products."""
+        return autocast(self.settings.precision, self.images.device)
+
+    def _batches(self) -> Iterator[Batch]:
+        size = self.settings.batch
+        rows = self._drawn_images(self.settings.steps * size).tolist()
+        for start in range(0, len(rows), size):
+            chosen = rows[start : start + size]
+            yield Batch(
+                standardised(_channels_last(self.images[chosen])),
+                standardised_features(self.features[chosen], self.answers.mean, self.answers.std),
+                *self._views_of(chosen),
+                self._penalty(size),
+            )
+
+    def _drawn_images(self, count: int) -> Tensor:
+        """Rows of images, every image once before any comes again."""
+        rounds = -(-count // len(self.images))
+        orders = [torch.randperm(len(self.images), generator=self.generator) for _ in range(rounds)]
+        return torch.cat(orders)[:count]
+
+    def _views_of(self, rows: list[int]) -> tuple[Tensor, Tensor]:
+        """A view of each image and the teacher's answer, as many from the bank, or none without autoencoder."""
+        if self.networks.autoencoder is None:
+            return self.images[:0], self.features[:0]
+        if self.bank is None:
+            return self._views(torch.tensor(rows))
+        views, answers = self.bank
+        chosen = torch.randint(len(views), (len(rows),), generator=self.generator).tolist()
+        return views[chosen], answers[chosen]
+
+    def _views(self, rows: Tensor) -> tuple[Tensor, Tensor]:
+        """Random views of images, standardised, and the teacher's answers, made in groups of ``batch``."""
+        parts = []
+        for group in rows.split(self.settings.batch):
+            kinds, factors = draw_jitter(len(group), self.generator)
+            views = standardised(jitter(_channels_last(self.images[group.tolist()]), kinds, factors))
+            with self.autocast():
+                parts.append((views, self.answers.of_images(views)))
+        if len(parts) == 1:
+            return parts[0]
+        return torch.cat([views for views, _ in parts]), torch.cat([answers for _, answers in parts])
+
+    def _penalty(self, count: int) -> Tensor:
+        if self.penalty is None:
+            return self.images[:0]
+        drawn = self.penalty.draw(count, self.penalty_generator)
+        return standardised(_channels_last(drawn.to(self.images.device, non_blocking=True)))
+
+
+def _channels_last(images: Tensor) -> Tensor:
+    return images.contiguous(memory_format=torch.channels_last)

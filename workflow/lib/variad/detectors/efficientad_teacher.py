@@ -1,4 +1,8 @@
-"""What a distilled teacher has to say of each patch: a frozen backbone's features, on the grid of a PDN's output."""
+"""EfficientAD's teacher: a PDN learns a frozen backbone's features on openly licensed images, and is measured.
+
+Batzner et al. (WACV 2024, section 3.1 and appendix) distil WideResNet-101 on ImageNet; here it is EfficientNet-Lite0
+on the images that the shipped VQGAN was trained on, so that everybody may use, and repeat, the result. What it is worth
+is how much of its target it explains, and how well its features tell defects."""
 
 import json
 import logging
@@ -21,6 +25,7 @@ from variad.core.precision import autocast
 from variad.core.seeding import numpy_generator, torch_generator, torch_seed
 from variad.datasets import open_images
 from variad.datasets.packaged import Elpv
+from variad.detectors.anomaly_map import interpolation_matrix
 from variad.detectors.interface import DetectorInput
 from variad.detectors.patchcore import PatchCore
 from variad.evaluation.ranking import auroc
@@ -29,6 +34,61 @@ from variad.networks.features import to_tensor
 from variad.networks.pdn import PDN, RECEPTIVE_FIELD, STRIDE, config_of, load_pdn, metadata, output_side, standardised
 from variad.networks.training import TrainingCrops, descend, load_state, random_crop, save_state, warm_cosine
 from variad.networks.weights import save_weights
+
+SHOTS, CELL_SIDE, CORESET = (1, 5), 224, 1000  # of the measurement on ELPV
+SCORED_AT_ONCE = 8  # images: 100 of a PDN take a third of a gigabyte
+log = logging.getLogger("variad")
+
+
+@dataclass(frozen=True)
+class TeacherSettings:
+    """Settings of one distillation; the defaults made the ``pdn_small`` that ships.
+
+    Attributes:
+        network: ``pdn_small``, ``pdn_tiny`` or ``pdn_medium``.
+        steps, batch, crop: optimiser steps, crops in a step, side of a crop in pixels.
+        learning_rate, warm_up: AdamW's peak rate, reached after ``warm_up`` steps, then a cosine to zero.
+        weight_decay: of AdamW.
+        stages, enlarge: of the backbone, see ``DistillationTarget``.
+        calibration: batches that the target is standardised on.
+        grey: share of crops turned grey.
+        drawn, drawn_side: number of pictures that are drawn, and their side in pixels.
+        every: steps between saved states, and between lines in the log.
+        seed: decides the initial weights, the projection and every crop.
+    """
+
+    network: str = "pdn_small"
+    steps: int = 4000
+    batch: int = 4
+    crop: int = 128
+    learning_rate: float = 1e-3
+    warm_up: int = 100
+    weight_decay: float = 1e-5
+    stages: tuple[str, ...] = ("stage2", "stage3")
+    enlarge: int = 2
+    calibration: int = 32
+    grey: float = 0.5
+    drawn: int = 240
+    drawn_side: int = 256
+    every: int = 100
+    seed: int = 0
+
+
+def settings_from(values: Mapping[str, Any], source: str) -> TeacherSettings:
+    """Settings from keys of ``TeacherSettings``; others keep their defaults.
+
+    Raises:
+        UserError: names ``source`` and an unknown key.
+    """
+    given = dict(values)
+    if "stages" in given:
+        given["stages"] = tuple(given["stages"])
+    try:
+        settings = TeacherSettings(**given)
+    except TypeError as error:
+        raise UserError(f"{source}: expected settings of distil_teacher, found: {error}.") from error
+    config_of(settings.network)
+    return settings
 
 
 class DistillationTarget:
@@ -90,13 +150,7 @@ def centre_matrix(side: int, stride: int, enlarge: int, positions: int) -> NDArr
     i is centred on pixel ``stride * (i + 1) - 1`` of the enlarged image.
     """
     pixel = RECEPTIVE_FIELD // 2 + STRIDE * np.arange(output_side(side))
-    centres = (enlarge * (pixel + 0.5) - 0.5 + 1) / stride - 1
-    centres = np.clip(centres, 0, positions - 1)
-    left = np.minimum(np.floor(centres).astype(int), max(positions - 2, 0))
-    rows, matrix = np.arange(len(centres)), np.zeros((len(centres), positions))
-    matrix[rows, left] = 1 - (centres - left)
-    matrix[rows, np.minimum(left + 1, positions - 1)] += centres - left
-    return matrix
+    return interpolation_matrix((enlarge * (pixel + 0.5) - 0.5 + 1) / stride - 1, positions)
 
 
 def orthogonal_rows(rows: int, columns: int, generator: torch.Generator) -> Tensor:
@@ -104,65 +158,6 @@ def orthogonal_rows(rows: int, columns: int, generator: torch.Generator) -> Tens
     gaussian = torch.randn(max(rows, columns), min(rows, columns), generator=generator, dtype=torch.float64)
     basis = torch.linalg.qr(gaussian).Q.float()
     return basis if rows >= columns else basis.T.contiguous()
-
-
-# Training EfficientAD's teacher: a PDN learns a frozen backbone's features on openly licensed images.
-#
-# Batzner et al. (WACV 2024, section 3.1 and appendix) distil WideResNet-101 on ImageNet; here it is EfficientNet-Lite0
-# on the images that the shipped VQGAN was trained on, so that everybody may use, and repeat, the result.
-
-log = logging.getLogger("variad")
-
-
-@dataclass(frozen=True)
-class TeacherSettings:
-    """Settings of one distillation; the defaults made the ``pdn_small`` that ships.
-
-    Attributes:
-        network: ``pdn_small``, ``pdn_tiny`` or ``pdn_medium``.
-        steps, batch, crop: optimiser steps, crops in a step, side of a crop in pixels.
-        learning_rate, warm_up: AdamW's peak rate, reached after ``warm_up`` steps, then a cosine to zero.
-        weight_decay: of AdamW.
-        stages, enlarge: of the backbone, see ``DistillationTarget``.
-        calibration: batches that the target is standardised on.
-        grey: share of crops turned grey.
-        drawn, drawn_side: number of pictures that are drawn, and their side in pixels.
-        every: steps between saved states, and between lines in the log.
-        seed: decides the initial weights, the projection and every crop.
-    """
-
-    network: str = "pdn_small"
-    steps: int = 4000
-    batch: int = 4
-    crop: int = 128
-    learning_rate: float = 1e-3
-    warm_up: int = 100
-    weight_decay: float = 1e-5
-    stages: tuple[str, ...] = ("stage2", "stage3")
-    enlarge: int = 2
-    calibration: int = 32
-    grey: float = 0.5
-    drawn: int = 240
-    drawn_side: int = 256
-    every: int = 100
-    seed: int = 0
-
-
-def settings_from(values: Mapping[str, Any], source: str) -> TeacherSettings:
-    """Settings from keys of ``TeacherSettings``; others keep their defaults.
-
-    Raises:
-        UserError: names ``source`` and an unknown key.
-    """
-    given = dict(values)
-    if "stages" in given:
-        given["stages"] = tuple(given["stages"])
-    try:
-        settings = TeacherSettings(**given)
-    except TypeError as error:
-        raise UserError(f"{source}: expected settings of distil_teacher, found: {error}.") from error
-    config_of(settings.network)
-    return settings
 
 
 class Distillation:
@@ -195,12 +190,8 @@ class Distillation:
 
     def save(self, path: Path) -> None:
         """Write all that a killed training needs to go on."""
-        state = {
-            "step": self.next_step,
-            "model": self.model.state_dict(),
-            "optimiser": self.optimiser.state_dict(),
-        }
-        save_state(path, str(self.settings), state)
+        model, optimiser = self.model.state_dict(), self.optimiser.state_dict()
+        save_state(path, str(self.settings), {"step": self.next_step, "model": model, "optimiser": optimiser})
 
     def resume(self, path: Path) -> None:
         """Go on from a file of ``save``.
@@ -252,34 +243,46 @@ def unit_range(crops: Tensor) -> Tensor:
     return (crops + 1) / 2
 
 
-# What a distilled teacher is worth: how much of its target it explains, and how well its features tell defects.
+def write_quality(path: str | Path, weights: str | Path, settings: TeacherSettings, crops: int = 200) -> None:
+    """Measure a weight file as ``distil_teacher`` wrote it, and write JSON with its hash.
 
-SHOTS, CELL_SIDE, CORESET = (1, 5), 224, 1000
-
-
-@dataclass(frozen=True)
-class Agreement:
-    """Of a network with its target, over all positions of ``crops`` crops.
-
-    Attributes:
-        explained: part of the target's variance, 1 - squared error / variance about each channel's mean.
-        cosine: mean over positions.
+    Args:
+        crops: of each held-out group, and of new training crops; also the most ELPV cells of each sort.
     """
-
-    crops: int
-    explained: float
-    cosine: float
+    network = load_pdn(weights, settings.network)
+    training, target = training_material(settings)
+    batches = {name: list(values.split(8)) for name, values in held_out_crops(settings.crop, crops, 0).items()}
+    # counted down from below the calibration's, so that no training step has seen them
+    batches["training_crops"] = [unit_range(training.batch(8, -10_000 - place)) for place in range(crops // 8)]
+    cells = min(100, crops)
+    backbones = {
+        settings.network: load_backbone(settings.network, [PDN_LAYER], weights),
+        LITE0: load_backbone(LITE0, ["stage3", "stage5"]),
+    }
+    report = {
+        "sha256": sha256(weights),
+        "settings": asdict(settings),
+        "agreement": {name: agreement(network, target, given) for name, given in batches.items()},
+        "elpv_mono_patchcore_auroc": {name: defect_auroc(one, "mono", cells) for name, one in backbones.items()},
+    }
+    with writing(path) as temporary:
+        temporary.write_text(json.dumps(report, indent=2) + "\n", "utf-8")
 
 
 @torch.no_grad()
-def agreement(network: nn.Module, target: DistillationTarget, batches: Sequence[Tensor]) -> Agreement:
-    """Compare on batches of RGB images ``[B, 3, S, S]`` in [0, 1]."""
+def agreement(network: nn.Module, target: DistillationTarget, batches: Sequence[Tensor]) -> dict[str, float]:
+    """Compare a network with its target at all positions of RGB images ``[B, 3, S, S]`` in [0, 1].
+
+    Returns:
+        ``crops``, how many; ``explained``, part of the target's variance: 1 - squared error / variance about each
+        channel's mean; ``cosine``, mean over positions.
+    """
     wanted = torch.cat([target(batch) for batch in batches]).transpose(0, 1).flatten(1)
     found = torch.cat([network(standardised(batch)) for batch in batches]).transpose(0, 1).flatten(1)
     variance = (wanted - wanted.mean(1, keepdim=True)).square().sum()
     explained = 1 - float((found - wanted).square().sum() / variance)
-    cosine = functional.cosine_similarity(found, wanted, dim=0).mean()
-    return Agreement(sum(map(len, batches)), explained, float(cosine))
+    cosine = float(functional.cosine_similarity(found, wanted, dim=0).mean())
+    return {"crops": sum(map(len, batches)), "explained": round(explained, 4), "cosine": round(cosine, 4)}
 
 
 def held_out_crops(side: int, count: int, seed: int) -> dict[str, Tensor]:
@@ -303,6 +306,7 @@ def defect_auroc(backbone: Backbone, category: str, cells: int = 100, seeds: int
     labels = np.array([entry.label for entry in entries[cells:]])
     pictures = [resize_square(to_rgb8(read_image(data.root / entry.image_path)), CELL_SIDE) for entry in entries]
     features = _features(backbone, np.stack(pictures))
+    groups = [slice(start, start + SCORED_AT_ONCE) for start in range(cells, len(entries), SCORED_AT_ONCE)]
     found = {}
     for shots in SHOTS:
         values = []
@@ -310,57 +314,22 @@ def defect_auroc(backbone: Backbone, category: str, cells: int = 100, seeds: int
             generator = numpy_generator(seed, "teacher", "shots", category, shots)
             rows = generator.choice(cells, min(shots, cells), replace=False)
             detector = PatchCore(coreset_limit=CORESET)
-            detector.fit(DetectorInput({layer: maps[rows] for layer, maps in features.items()}), generator)
-            values.append(auroc(_scores(detector, features, cells), labels))
-        found[f"{shots}_shot"] = float(np.mean(values))
+            detector.fit(_rows(features, rows), generator)
+            scores = np.concatenate([detector.score(_rows(features, group)).scores for group in groups])
+            values.append(auroc(scores, labels))
+        found[f"{shots}_shot"] = round(float(np.mean(values)), 4)
     return found
 
 
-def _scores(detector: PatchCore, features: FeatureMaps, first: int) -> NDArray[np.float32]:
-    """Scores of the images from ``first`` on, a few at a time: 100 images of a PDN take a third of a gigabyte."""
-    count = len(next(iter(features.values())))
-    parts = [
-        detector.score(DetectorInput({layer: maps[start : start + 8] for layer, maps in features.items()}))
-        for start in range(first, count, 8)
-    ]
-    return np.concatenate([part.scores for part in parts])
+def _rows(features: FeatureMaps, rows: Any) -> DetectorInput:
+    return DetectorInput({layer: maps[rows] for layer, maps in features.items()})
 
 
 @torch.inference_mode()
 def _features(backbone: Backbone, images: Images) -> FeatureMaps:
-    parts = [backbone(to_tensor(images[start : start + 8])) for start in range(0, len(images), 8)]
+    starts = range(0, len(images), SCORED_AT_ONCE)
+    parts = [backbone(to_tensor(images[start : start + SCORED_AT_ONCE])) for start in starts]
     return {
         layer: torch.cat([part[layer] for part in parts]).permute(0, 2, 3, 1).float().numpy()
         for layer in backbone.layers
     }
-
-
-def write_quality(path: str | Path, weights: str | Path, settings: TeacherSettings, crops: int = 200) -> None:
-    """Measure a weight file as ``distil_teacher`` wrote it, and write JSON with its hash.
-
-    Args:
-        crops: of each held-out group, and of new training crops; also the most ELPV cells of each sort.
-    """
-    network = load_pdn(weights, settings.network)
-    training, target = training_material(settings)
-    batches = {name: list(values.split(8)) for name, values in held_out_crops(settings.crop, crops, 0).items()}
-    # counted down from below the calibration's, so that no training step has seen them
-    batches["training_crops"] = [unit_range(training.batch(8, -10_000 - place)) for place in range(crops // 8)]
-    cells = min(100, crops)
-    report = {
-        "sha256": sha256(weights),
-        "settings": asdict(settings),
-        "agreement": {name: _rounded(asdict(agreement(network, target, given))) for name, given in batches.items()},
-        "elpv_mono_patchcore_auroc": {
-            settings.network: _rounded(
-                defect_auroc(load_backbone(settings.network, [PDN_LAYER], weights), "mono", cells)
-            ),
-            LITE0: _rounded(defect_auroc(load_backbone(LITE0, ["stage3", "stage5"]), "mono", cells)),
-        },
-    }
-    with writing(path) as temporary:
-        temporary.write_text(json.dumps(report, indent=2) + "\n", "utf-8")
-
-
-def _rounded(values: dict[str, float]) -> dict[str, float]:
-    return {name: round(value, 4) for name, value in values.items()}

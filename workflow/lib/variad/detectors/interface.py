@@ -1,9 +1,12 @@
-"""What every detector is: fit on a training set, score images, save, load."""
+"""What every detector is (fit on a training set, score images, save, load), and which ones there are.
+
+The detectors are registered in ``METHODS`` and nowhere else; a config may also name a class in a user's own file,
+``my_detector.py:MyDetector``. Nothing here needs torch, so that a plan is made at once."""
 
 import ast
 import importlib
 import inspect
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, Self
@@ -73,11 +76,7 @@ class Detector(Protocol):
         """Read a model that ``save`` wrote."""
 
 
-# The detectors, registered here and nowhere else: a method's name, and where its class is.
-#
-# A config may also name a class in a user's own file, ``my_detector.py:MyDetector``.
-
-METHODS = {
+METHODS = {  # where the class of each is
     "patchcore": "variad.detectors.patchcore:PatchCore",
     "cflow": "variad.detectors.cflow:CFlow",
     "reverse_distillation": "variad.detectors.reverse_distillation:ReverseDistillation",
@@ -85,11 +84,23 @@ METHODS = {
 }
 # where a constructor takes all settings together, the dataclass that they are of
 SETTINGS = {"efficientad": "variad.detectors.efficientad:EfficientADSettings"}
-
-
 TEACHERS = ("pdn_small", "pdn_medium", "pdn_tiny")  # backbones that EfficientAD's student can learn from
 SMALLEST_OF_TEACHERS = 64  # pixels
 LEVELS = 3  # of Reverse Distillation's decoder, where its settings say nothing of them
+
+
+def create_detector(method: str, settings: dict[str, Any], extractor: Extractor, device: str = "cpu") -> Any:
+    """A detector that is not fitted yet; ``extractor`` goes to constructors that name it among their arguments.
+
+    Raises:
+        UserError: no method has that name, or it has no such setting.
+    """
+    chosen = detector_class(method)
+    given = {"extractor": extractor} if "extractor" in inspect.signature(chosen).parameters else {}
+    try:
+        return chosen(**settings, **given, device=device)
+    except TypeError as error:
+        raise UserError(f"detector {method}: expected settings that it knows, found {settings} ({error}).") from error
 
 
 def detector_class(method: str) -> Any:
@@ -115,35 +126,6 @@ def method_file(method: str) -> Path:
     return _file_of(METHODS[method]) if method in METHODS else Path(method.rsplit(":", 1)[0])
 
 
-def default_settings(method: str) -> dict[str, Any]:
-    """The settings of a method of ``METHODS`` that have a default, with it; lists for tuples, as in a config.
-
-    They are read in the text of the class, so that the plan, which asks for them, needs no torch.
-    """
-    place = SETTINGS.get(method, METHODS[method])
-    tree, name = ast.parse(_file_of(place).read_text("utf-8")), place.partition(":")[2]
-    body = next(node.body for node in tree.body if isinstance(node, ast.ClassDef) and node.name == name)
-    pairs = [pair for node in body for pair in _defaults(node)]
-    read = {name: ast.literal_eval(value) for name, value in pairs if name not in ("device", "extractor")}
-    return {name: list(value) if isinstance(value, tuple) else value for name, value in read.items()}
-
-
-def _defaults(node: ast.stmt) -> list[tuple[str, ast.expr]]:
-    """Of a constructor's arguments, or of a dataclass's field."""
-    if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and node.value:
-        return [(node.target.id, node.value)]
-    if isinstance(node, ast.FunctionDef) and node.name == "__init__":
-        defaults = node.args.defaults
-        names = [argument.arg for argument in node.args.args][-len(defaults) :]
-        return list(zip(names, defaults, strict=True)) if defaults else []
-    return []
-
-
-def _file_of(place: str) -> Path:
-    module = place.partition(":")[0].removeprefix("variad.detectors.")
-    return Path(__file__).parent.joinpath(*module.split(".")).with_suffix(".py")
-
-
 def check_method(method: str, settings: Collection[str] | None = None) -> None:
     """Check a method's name and, where settings are given, look into a user's own file, without running it.
 
@@ -159,18 +141,36 @@ def check_method(method: str, settings: Collection[str] | None = None) -> None:
         check_own_class(method, "detector", settings, given=("extractor", "device"))
 
 
-def create_detector(method: str, settings: dict[str, Any], extractor: "Extractor", device: str = "cpu") -> Any:
-    """A detector that is not fitted yet; ``extractor`` goes to constructors that name it among their arguments.
+def _file_of(place: str) -> Path:
+    return Path(__file__).with_name(place.partition(":")[0].rpartition(".")[2] + ".py")
 
-    Raises:
-        UserError: no method has that name, or it has no such setting.
+
+def _class_body(module: ast.Module, name: str) -> list[ast.stmt]:
+    classes = [node for node in module.body if isinstance(node, ast.ClassDef) and node.name == name]
+    return [node for part in classes for node in part.body]
+
+
+def default_settings(method: str) -> dict[str, Any]:
+    """The settings of a method of ``METHODS`` that have a default, with it; lists for tuples, as in a config.
+
+    They are read in the text of the class, so that the plan, which asks for them, needs no torch.
     """
-    chosen = detector_class(method)
-    given = {"extractor": extractor} if "extractor" in inspect.signature(chosen).parameters else {}
-    try:
-        return chosen(**settings, **given, device=device)
-    except TypeError as error:
-        raise UserError(f"detector {method}: expected settings that it knows, found {settings} ({error}).") from error
+    place = SETTINGS.get(method, METHODS[method])
+    tree, name = ast.parse(_file_of(place).read_text("utf-8")), place.partition(":")[2]
+    pairs = [pair for node in _class_body(tree, name) for pair in _defaults(node)]
+    read = {name: ast.literal_eval(value) for name, value in pairs if name not in ("device", "extractor")}
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in read.items()}
+
+
+def _defaults(node: ast.stmt) -> list[tuple[str, ast.expr]]:
+    """Of a constructor's arguments, or of a dataclass's field."""
+    if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and node.value:
+        return [(node.target.id, node.value)]
+    if isinstance(node, ast.FunctionDef) and node.name == "__init__":
+        defaults = node.args.defaults
+        names = [argument.arg for argument in node.args.args][-len(defaults) :]
+        return list(zip(names, defaults, strict=True)) if defaults else []
+    return []
 
 
 def check_extractor(config: Mapping[str, Any], name: str) -> None:
@@ -197,3 +197,32 @@ def check_extractor(config: Mapping[str, Any], name: str) -> None:
             raise UserError(f"{where}with a backbone of {', '.join(TEACHERS)}, found {backbone!r}.")
         if side < SMALLEST_OF_TEACHERS:
             raise UserError(f"{where}with images of at least {SMALLEST_OF_TEACHERS} pixels, found {side}.")
+
+
+Range = tuple[str, Callable[[Any], bool]]  # what is expected of a setting, in words, and whether a value is that
+
+
+def check_settings(method: str, settings: Mapping[str, Any], ranges: Mapping[str, Range]) -> None:
+    """Check settings, in the order of ``ranges``.
+
+    Raises:
+        UserError: one is out of its range; it is named.
+    """
+    for name, (expected, holds) in ranges.items():
+        if not holds(settings[name]):
+            raise UserError(f"{method}.{name}: expected {expected}, found {settings[name]!r}.")
+
+
+def is_count(value: Any) -> bool:
+    """Whether a value is a whole number of at least 1."""
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
+
+
+def is_number(value: Any) -> bool:
+    """Whether a value is a number."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+PRECISIONS = ("float32", "bfloat16")  # of a detector's products
+COUNT: Range = ("a whole number of at least 1", is_count)
+COUNT_OR_NULL: Range = ("null or a whole number of at least 1", lambda value: value is None or is_count(value))

@@ -1,4 +1,11 @@
-"""Exact nearest neighbours in a memory bank."""
+"""PatchCore: the distance of every patch to a memory bank of normal patches (Roth et al., CVPR 2022).
+
+1. ``embed_patches``: describe every position by the features around it, of all layers (section 3.1).
+2. ``greedy_coreset``: keep patches of the training images, so that every other one is near a kept one (section 3.2).
+3. ``BankSearch``: the distance of a patch to the nearest one of the bank is its anomaly (equation 6).
+4. ``PatchCore._image_scores``: an image is as anomalous as its farthest patch, re-weighted (equation 7).
+
+Nothing here needs torch on a CPU, so that a job starts at once."""
 
 import json
 from pathlib import Path
@@ -16,56 +23,142 @@ from variad.core.images import FeatureMaps
 from variad.detectors.anomaly_map import bilinear_matrix
 from variad.detectors.interface import DetectorInput, Scored
 
+Points = NDArray[np.floating[Any]]
 Vectors = NDArray[np.float32]
-_FAISS_QUERIES = 4096
+Wide = NDArray[np.float64]
+Places = NDArray[np.int64]
+
+SMALLEST_BANK = 4096  # vectors; below, plain search is as fast
+VARIANCE = 0.95  # part of the bank's that the basis spans: measured on ELPV, about ten of 15,680 vectors remain
+FEWEST = 14  # dimensions of the basis
+MOST = 0.5  # of the dimensions; a basis with more saves nothing
+_SAMPLE = 16  # every so many vectors give the first bound from above
+_QUERIES = 56  # queries: their bounds stay in the cache
+_PLAIN = 512  # candidates of a query above which all of the bank is searched
+_TORCH_QUERIES = 4096  # queries at once on a GPU
 
 
-def nearest(queries: Vectors, bank: Vectors, count: int = 1, device: str = "cpu") -> tuple[Vectors, NDArray[np.int64]]:
-    """Euclidean distances and indices of the ``count`` nearest bank vectors, each ``[Q, count]``, nearest first.
-
-    Candidates come from the expanded square; their distances are then computed from the differences, so that they do
-    not suffer from cancellation.
+class PatchCore:
+    """Memory bank of patch features, thinned to a coreset; the anomaly map is the distance to it.
 
     Args:
-        queries: float32 ``[Q, D]``.
-        bank: float32 ``[M, D]``, M >= count.
-        device: where to search; anything but ``cpu`` is torch's.
+        coreset_fraction: part of the training patches that the bank keeps, 0 < f <= 1.
+        coreset_limit: most vectors that the bank keeps; None is no limit (the paper's).
+        projection: dimensions that the coreset is chosen in.
+        neighbours: bank vectors around the nearest one that re-weight the image score (9); 1 is the plain maximum.
     """
-    # with centred vectors |q|^2 + |m|^2 - 2 q.m cancels less, so that the candidates are the right ones
-    centre = bank.mean(axis=0)
-    search = _search if device == "cpu" else _search_with_torch
-    index = search(queries - centre, bank - centre, count, device)
-    distance = np.stack([np.linalg.norm(queries - bank[index[:, column]], axis=1) for column in range(count)], axis=1)
-    order = distance.argsort(axis=1, kind="stable")
-    return np.take_along_axis(distance, order, axis=1), np.take_along_axis(index, order, axis=1)
+
+    uses_images = False
+    map_sigma = 4.0  # section 3.3
+
+    def __init__(
+        self,
+        coreset_fraction: float = 0.1,
+        coreset_limit: int | None = None,
+        projection: int = 128,
+        neighbours: int = 9,
+        device: str = "cpu",
+    ) -> None:
+        self.settings = {name: value for name, value in locals().items() if name not in ("self", "device")}
+        if not 0 < coreset_fraction <= 1:
+            raise UserError(f"patchcore.coreset_fraction: expected a value in (0, 1], found {coreset_fraction}.")
+        if neighbours < 1 or (coreset_limit is not None and coreset_limit < 1):
+            raise UserError(
+                f"patchcore: expected neighbours and coreset_limit of at least 1, found {neighbours}, {coreset_limit}."
+            )
+        self.coreset_fraction, self.coreset_limit = coreset_fraction, coreset_limit
+        self.projection, self.neighbours = projection, neighbours
+        self.device = device
+        self._keep(np.empty((0, 0), np.float32))
+
+    def _keep(self, memory_bank: Vectors) -> None:
+        self.memory_bank = memory_bank
+        self._search = BankSearch(memory_bank, self.device)
+
+    def fit(self, training: DetectorInput, generator: np.random.Generator) -> None:
+        """Fill the memory bank; see ``Detector.fit``."""
+        patches = embed_patches(training.features)
+        patches = patches.reshape(-1, patches.shape[-1])
+        count = max(1, int(self.coreset_fraction * len(patches)))
+        count = min(count, self.coreset_limit or count)
+        projected = random_projection(patches, self.projection, generator)
+        self._keep(patches[greedy_coreset(projected, count, generator, self.device)])
+
+    def score(self, images: DetectorInput) -> Scored:
+        """Patch distances as maps, their re-weighted maximum as image score; see ``Detector.score``."""
+        patches = embed_patches(images.features)
+        count, height, width, channels = patches.shape
+        distance, index = self._search.nearest(patches.reshape(-1, channels))
+        flat = distance.reshape(count, -1)
+        scores = self._image_scores(patches.reshape(count, -1, channels), flat, index.reshape(count, -1))
+        return Scored(scores, flat.reshape(count, height, width))
+
+    def _image_scores(self, patches: Vectors, distance: Vectors, index: Places) -> Vectors:
+        """Equation 7 of the paper: the farthest patch, weighted by how crowded its neighbour's surroundings are.
+
+        Args:
+            patches: ``[N, P, D]``; distance, index: to the nearest bank vector, ``[N, P]``.
+        """
+        rows, worst = np.arange(len(patches)), distance.argmax(axis=1)
+        largest = distance[rows, worst]
+        neighbours = min(self.neighbours, len(self.memory_bank))
+        if neighbours == 1:
+            return largest
+        closest = self.memory_bank[index[rows, worst]]
+        support = self._search.nearest(closest, neighbours)[1]
+        to_support = np.linalg.norm(patches[rows, worst][:, None] - self.memory_bank[support], axis=2)
+        # column 0 is the nearest vector itself, so its part of the softmax is 1 over the sum
+        weight = 1 - 1 / np.exp(to_support - to_support[:, :1]).sum(axis=1)
+        return (weight * largest).astype(np.float32)
+
+    def save(self, path: Path) -> None:
+        """Write bank and settings."""
+        with writing(path) as temporary:
+            save_file({"memory_bank": self.memory_bank}, temporary, metadata={"settings": json.dumps(self.settings)})
+
+    @classmethod
+    def load(cls, path: Path, device: str = "cpu") -> Self:
+        """Read what ``save`` wrote."""
+        with safe_open(path, "np") as file:
+            detector = cls(**json.loads(file.metadata()["settings"]), device=device)
+            detector._keep(file.get_tensor("memory_bank"))
+        return detector
 
 
-def _search(queries: Vectors, bank: Vectors, count: int, device: str) -> NDArray[np.int64]:
-    flat = faiss.IndexFlatL2(bank.shape[1])
-    flat.add(np.ascontiguousarray(bank))
-    index: NDArray[np.int64] = flat.search(np.ascontiguousarray(queries), count)[1]
-    return index
+def embed_patches(features: FeatureMaps) -> Vectors:
+    """Locally aware patch features, ``[N, h, w, sum of C]`` on the first layer's grid.
+
+    Each layer is averaged over 3 x 3 positions (zeros outside), deeper ones are brought to the first one's grid
+    (bilinear), and all are concatenated (PatchCore, section 3.1).
+    """
+    averaged = [_average(values) for values in features.values()]
+    grid = averaged[0].shape[1:3]
+    return np.concatenate([averaged[0]] + [_enlarge(values, *grid) for values in averaged[1:]], axis=3)
 
 
-def _search_with_torch(queries: Vectors, bank: Vectors, count: int, device: str) -> NDArray[np.int64]:
-    import torch
-
-    stored = torch.from_numpy(bank).to(device)
-    norms = stored.square().sum(dim=1)
-    blocks = [
-        torch.addmm(norms, block, stored.T, alpha=-2).topk(count, dim=1, largest=False).indices
-        for block in torch.from_numpy(queries).to(device).split(_FAISS_QUERIES)
-    ]
-    return torch.cat(blocks).cpu().numpy()
+def _average(values: Vectors) -> Vectors:
+    """Sums of three along each axis in turn, ``[N, h, w, C]``."""
+    padded = np.pad(values, ((0, 0), (1, 1), (1, 1), (0, 0)))
+    rows = padded[:, :-2] + padded[:, 1:-1] + padded[:, 2:]
+    return (rows[:, :, :-2] + rows[:, :, 1:-1] + rows[:, :, 2:]) / np.float32(9)
 
 
-# Greedy k-centre coreset (PatchCore, section 3.2): keep patches so that every other one is near a kept one.
+def _enlarge(values: Vectors, height: int, width: int) -> Vectors:
+    rows = bilinear_matrix(values.shape[1], height).astype(np.float32)
+    columns = bilinear_matrix(values.shape[2], width).astype(np.float32)
+    return np.einsum("hi,niwc->nhwc", rows, np.einsum("wj,nijc->niwc", columns, values, optimize=True), optimize=True)
 
-Points = NDArray[np.floating[Any]]
+
+def random_projection(points: Points, dimensions: int, generator: np.random.Generator) -> Points:
+    """Project ``[N, D]`` to ``[N, dimensions]`` with a Gaussian matrix; fewer dimensions than that stay as they are."""
+    if points.shape[1] <= dimensions:
+        return points
+    matrix = generator.standard_normal((points.shape[1], dimensions)) / dimensions**0.5
+    return points @ matrix.astype(points.dtype)
 
 
 def greedy_coreset(points: Points, count: int, generator: np.random.Generator, device: str = "cpu") -> NDArray[np.intp]:
-    """Indices ``[count]`` of a greedy k-centre selection, in the order of picking.
+    """Indices ``[count]`` of a greedy k-centre selection, in the order of picking (section 3.2).
 
     The first pick is random; every further one is the point farthest from all picks so far. One pick costs one
     matrix-vector product and an update of the running minimum.
@@ -115,39 +208,18 @@ def _pick_with_torch(points: Points, count: int, first: int, device: str) -> NDA
     return picks.cpu().numpy()
 
 
-def random_projection(points: Points, dimensions: int, generator: np.random.Generator) -> Points:
-    """Project ``[N, D]`` to ``[N, dimensions]`` with a Gaussian matrix; fewer dimensions than that stay as they are."""
-    if points.shape[1] <= dimensions:
-        return points
-    matrix = generator.standard_normal((points.shape[1], dimensions)) / dimensions**0.5
-    return points @ matrix.astype(points.dtype)
-
-
-# Exact nearest neighbours in one memory bank for many calls: most of it is ruled out in few dimensions.
-#
-# Patch features vary in few directions. With an orthonormal basis P of the bank's main ones, and the length that it
-# leaves over, r(x)^2 = |x|^2 - |Px|^2,
-#
-#     |q - m|^2 >= |Pq - Pm|^2 + (r(q) - r(m))^2,
-#
-# the squared distance of the vectors (Px, r(x)). One small matrix product bounds distances from below; a true distance
-# to the most promising vectors bounds the nearest one from above; only what lies between is computed in full. Bank and
-# queries are sorted along the first direction, so that a block of queries meets only the part of the bank beside it.
-
-Wide = NDArray[np.float64]
-Places = NDArray[np.int64]
-
-VARIANCE = 0.95  # part of the bank's that the basis spans: measured on ELPV, about ten of 15,680 vectors remain
-FEWEST = 14
-MOST = 0.5  # of the dimensions; a basis with more saves nothing
-SMALLEST_BANK = 4096  # below, plain search is as fast
-_SAMPLE = 16  # every so many vectors give the first bound from above
-_QUERIES = 56  # queries: their bounds stay in the cache
-_PLAIN = 512  # candidates of a query above which all of the bank is searched
-
-
 class BankSearch:
-    """Finds nearest neighbours in a memory bank; the same ones as ``neighbours.nearest``.
+    """Exact nearest neighbours in one memory bank for many calls, those of ``nearest``: few dimensions rule most out.
+
+    Patch features vary in few directions. With an orthonormal basis P of the bank's main ones, and the length that it
+    leaves over, r(x)^2 = |x|^2 - |Px|^2,
+
+        |q - m|^2 >= |Pq - Pm|^2 + (r(q) - r(m))^2,
+
+    the squared distance of the vectors (Px, r(x)). One small matrix product bounds distances from below; a true
+    distance to the most promising vectors bounds the nearest one from above; only what lies between is computed in
+    full. Bank and queries are sorted along the first direction, so that a block of queries meets only the part of the
+    bank beside it.
 
     Args:
         bank: float32 ``[M, D]``.
@@ -180,10 +252,10 @@ class BankSearch:
         # float32 is enough: any orthonormal basis gives true bounds, the best one only tighter ones
         variance, directions = np.linalg.eigh((rounded.T @ rounded).astype(np.float64))
         spanned = variance[::-1].cumsum() / max(variance.sum(), np.finfo(float).tiny)
-        kept = max(FEWEST, int(np.searchsorted(spanned, VARIANCE)) + 1)
-        if kept > MOST * bank.shape[1]:
+        count = max(FEWEST, int(np.searchsorted(spanned, VARIANCE)) + 1)
+        if count > MOST * bank.shape[1]:
             return
-        self._basis = np.ascontiguousarray(directions[:, : -kept - 1 : -1])
+        self._basis = np.ascontiguousarray(directions[:, : -count - 1 : -1])
         short, squares = self._described(bank)
         self._place = short[:, 0].argsort(kind="stable")
         self._first = short[self._place, 0]
@@ -193,7 +265,7 @@ class BankSearch:
         self._sample = np.ascontiguousarray(self._stored[::_SAMPLE])
 
     def _described(self, vectors: Vectors) -> tuple[Wide, Wide]:
-        """(Px, r(x), 1), ``[N, kept + 2]``, and |x|^2, ``[N]``, of vectors less the bank's mean."""
+        """(Px, r(x), 1), ``[N, dimensions of the basis + 2]``, and |x|^2, ``[N]``, of vectors less the bank's mean."""
         assert self._basis is not None
         centred = vectors - self._centre
         inside = centred @ self._basis
@@ -240,122 +312,39 @@ class BankSearch:
         return distance, index
 
 
-# PatchCore: distance of every patch to a memory bank of normal patches (Roth et al., CVPR 2022).
+def nearest(queries: Vectors, bank: Vectors, count: int = 1, device: str = "cpu") -> tuple[Vectors, Places]:
+    """Euclidean distances and indices of the ``count`` nearest bank vectors, each ``[Q, count]``, nearest first.
 
-Patches = NDArray[np.float32]
-
-
-class PatchCore:
-    """Memory bank of patch features, thinned to a coreset; the anomaly map is the distance to it.
+    Candidates come from the expanded square; their distances are then computed from the differences, so that they do
+    not suffer from cancellation.
 
     Args:
-        coreset_fraction: part of the training patches that the bank keeps, 0 < f <= 1.
-        coreset_limit: most vectors that the bank keeps; None is no limit (the paper's).
-        projection: dimensions that the coreset is chosen in.
-        neighbours: bank vectors around the nearest one that re-weight the image score (9); 1 is the plain maximum.
+        queries: float32 ``[Q, D]``.
+        bank: float32 ``[M, D]``, M >= count.
+        device: where to search; anything but ``cpu`` is torch's.
     """
-
-    uses_images = False
-    map_sigma = 4.0  # section 3.3
-
-    def __init__(
-        self,
-        coreset_fraction: float = 0.1,
-        coreset_limit: int | None = None,
-        projection: int = 128,
-        neighbours: int = 9,
-        device: str = "cpu",
-    ) -> None:
-        if not 0 < coreset_fraction <= 1:
-            raise UserError(f"patchcore.coreset_fraction: expected a value in (0, 1], found {coreset_fraction}.")
-        if neighbours < 1 or (coreset_limit is not None and coreset_limit < 1):
-            raise UserError(
-                f"patchcore: expected neighbours and coreset_limit of at least 1, found {neighbours}, {coreset_limit}."
-            )
-        self.settings = {
-            "coreset_fraction": coreset_fraction,
-            "coreset_limit": coreset_limit,
-            "projection": projection,
-            "neighbours": neighbours,
-        }
-        self.coreset_fraction, self.coreset_limit = coreset_fraction, coreset_limit
-        self.projection, self.neighbours = projection, neighbours
-        self.device = device
-        self._keep(np.empty((0, 0), np.float32))
-
-    def _keep(self, memory_bank: Patches) -> None:
-        self.memory_bank = memory_bank
-        self._search = BankSearch(memory_bank, self.device)
-
-    def fit(self, training: DetectorInput, generator: np.random.Generator) -> None:
-        """Fill the memory bank; see ``Detector.fit``."""
-        patches = embed_patches(training.features)
-        patches = patches.reshape(-1, patches.shape[-1])
-        count = max(1, int(self.coreset_fraction * len(patches)))
-        count = min(count, self.coreset_limit or count)
-        projected = random_projection(patches, self.projection, generator)
-        self._keep(patches[greedy_coreset(projected, count, generator, self.device)])
-
-    def score(self, images: DetectorInput) -> Scored:
-        """Patch distances as maps, their re-weighted maximum as image score; see ``Detector.score``."""
-        patches = embed_patches(images.features)
-        count, height, width, channels = patches.shape
-        distance, index = self._search.nearest(patches.reshape(-1, channels))
-        flat = distance.reshape(count, -1)
-        scores = self._image_scores(patches.reshape(count, -1, channels), flat, index.reshape(count, -1))
-        return Scored(scores, flat.reshape(count, height, width))
-
-    def _image_scores(self, patches: Patches, distance: Patches, index: NDArray[np.int64]) -> Patches:
-        """Equation 7 of the paper: the farthest patch, weighted by how crowded its neighbour's surroundings are.
-
-        Args:
-            patches: ``[N, P, D]``; distance, index: to the nearest bank vector, ``[N, P]``.
-        """
-        rows, worst = np.arange(len(patches)), distance.argmax(axis=1)
-        largest = distance[rows, worst]
-        neighbours = min(self.neighbours, len(self.memory_bank))
-        if neighbours == 1:
-            return largest
-        closest = self.memory_bank[index[rows, worst]]
-        support = self._search.nearest(closest, neighbours)[1]
-        to_support = np.linalg.norm(patches[rows, worst][:, None] - self.memory_bank[support], axis=2)
-        # column 0 is the nearest vector itself, so its part of the softmax is 1 over the sum
-        weight = 1 - 1 / np.exp(to_support - to_support[:, :1]).sum(axis=1)
-        return (weight * largest).astype(np.float32)
-
-    def save(self, path: Path) -> None:
-        """Write bank and settings."""
-        with writing(path) as temporary:
-            save_file({"memory_bank": self.memory_bank}, temporary, metadata={"settings": json.dumps(self.settings)})
-
-    @classmethod
-    def load(cls, path: Path, device: str = "cpu") -> Self:
-        """Read what ``save`` wrote."""
-        with safe_open(path, "np") as file:
-            detector = cls(**json.loads(file.metadata()["settings"]), device=device)
-            detector._keep(file.get_tensor("memory_bank"))
-        return detector
+    # with centred vectors |q|^2 + |m|^2 - 2 q.m cancels less, so that the candidates are the right ones
+    centre = bank.mean(axis=0)
+    search = _search if device == "cpu" else _search_with_torch
+    index = search(queries - centre, bank - centre, count, device)
+    distance = np.stack([np.linalg.norm(queries - bank[index[:, column]], axis=1) for column in range(count)], axis=1)
+    order = distance.argsort(axis=1, kind="stable")
+    return np.take_along_axis(distance, order, axis=1), np.take_along_axis(index, order, axis=1)
 
 
-def embed_patches(features: FeatureMaps) -> Patches:
-    """Locally aware patch features, ``[N, h, w, sum of C]`` on the first layer's grid.
-
-    Each layer is averaged over 3 x 3 positions (zeros outside), deeper ones are brought to the first one's grid
-    (bilinear), and all are concatenated (PatchCore, section 3.1).
-    """
-    averaged = [_average(values) for values in features.values()]
-    grid = averaged[0].shape[1:3]
-    return np.concatenate([averaged[0]] + [_enlarge(values, *grid) for values in averaged[1:]], axis=3)
+def _search(queries: Vectors, bank: Vectors, count: int, device: str) -> Places:
+    flat = faiss.IndexFlatL2(bank.shape[1])
+    flat.add(np.ascontiguousarray(bank))
+    return np.asarray(flat.search(np.ascontiguousarray(queries), count)[1])
 
 
-def _average(values: Patches) -> Patches:
-    """Sums of three along each axis in turn, ``[N, h, w, C]``."""
-    padded = np.pad(values, ((0, 0), (1, 1), (1, 1), (0, 0)))
-    rows = padded[:, :-2] + padded[:, 1:-1] + padded[:, 2:]
-    return (rows[:, :, :-2] + rows[:, :, 1:-1] + rows[:, :, 2:]) / np.float32(9)
+def _search_with_torch(queries: Vectors, bank: Vectors, count: int, device: str) -> Places:
+    import torch
 
-
-def _enlarge(values: Patches, height: int, width: int) -> Patches:
-    rows = bilinear_matrix(values.shape[1], height).astype(np.float32)
-    columns = bilinear_matrix(values.shape[2], width).astype(np.float32)
-    return np.einsum("hi,niwc->nhwc", rows, np.einsum("wj,nijc->niwc", columns, values, optimize=True), optimize=True)
+    stored = torch.from_numpy(bank).to(device)
+    norms = stored.square().sum(dim=1)
+    blocks = [
+        torch.addmm(norms, block, stored.T, alpha=-2).topk(count, dim=1, largest=False).indices
+        for block in torch.from_numpy(queries).to(device).split(_TORCH_QUERIES)
+    ]
+    return torch.cat(blocks).cpu().numpy()

@@ -1,8 +1,11 @@
-"""Ranges of Reverse Distillation's settings."""
+"""Reverse Distillation: a student restores a frozen teacher's features (Deng & Li, CVPR 2022).
+
+Where it fails to, an image is anomalous. Only the student is trained, on features that were computed once; no images
+are needed."""
 
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -21,7 +24,18 @@ from variad.core.files import writing
 from variad.core.images import FeatureMaps
 from variad.core.precision import in_bfloat16
 from variad.detectors.anomaly_map import gaussian_matrix
-from variad.detectors.interface import DetectorInput, Extractor, Scored
+from variad.detectors.interface import (
+    COUNT,
+    COUNT_OR_NULL,
+    PRECISIONS,
+    DetectorInput,
+    Extractor,
+    Range,
+    Scored,
+    check_settings,
+    is_count,
+    is_number,
+)
 from variad.detectors.reverse_distillation_networks import (
     BLOCK_KINDS,
     BlockKind,
@@ -32,165 +46,27 @@ from variad.detectors.reverse_distillation_networks import (
 )
 from variad.networks.training import FusedAdam, Plateau, seeded
 
-
-def check_settings(settings: Mapping[str, Any]) -> None:
-    """Raises:
-    UserError: a value is out of its range; it is named.
-    """
-    for name, (expected, holds) in _RANGES.items():
-        if not holds(settings[name]):
-            raise UserError(f"reverse_distillation.{name}: expected {expected}, found {settings[name]!r}.")
-
-
-def _count(value: Any) -> bool:
-    return isinstance(value, int) and value >= 1
-
-
-def _positive(value: Any) -> bool:
-    return isinstance(value, int | float) and value > 0
-
-
-_Range = tuple[str, Callable[[Any], bool]]
-_COUNT: _Range = ("a whole number of at least 1", _count)
-_COUNT_OR_NONE: _Range = ("a whole number of at least 1, or null", lambda value: value is None or _count(value))
-_POSITIVE: _Range = ("a number above 0", _positive)
-_PRECISIONS = ("float32", "bfloat16")
-_RANGES: dict[str, _Range] = {
-    "epochs": _COUNT,
-    "max_steps": _COUNT_OR_NONE,
-    "batch_size": _COUNT,
+_COUNT_OR_NULL: Range = ("a whole number of at least 1, or null", COUNT_OR_NULL[1])
+_POSITIVE: Range = ("a number above 0", lambda value: is_number(value) and value > 0)
+_RANGES: dict[str, Range] = {
+    "epochs": COUNT,
+    "max_steps": _COUNT_OR_NULL,
+    "batch_size": COUNT,
     "learning_rate": _POSITIVE,
-    "block": (" or ".join(BLOCK_KINDS), lambda value: value in BLOCK_KINDS),
+    "block": (" or ".join(BLOCK_KINDS), BLOCK_KINDS.__contains__),
     "width_factor": _POSITIVE,
     "blocks": (
         "whole numbers of at least 1, one for each layer, the deepest first",
-        lambda value: len(value) > 0 and all(map(_count, value)),
+        lambda value: len(value) > 0 and all(map(is_count, value)),
     ),
-    "embedding_blocks": _COUNT,
+    "embedding_blocks": COUNT,
     "embedding_width_factor": _POSITIVE,
-    "precision": (" or ".join(_PRECISIONS), lambda value: value in _PRECISIONS),
-    "patience": _COUNT_OR_NONE,
-    "resolution": _COUNT_OR_NONE,
+    "precision": (" or ".join(PRECISIONS), PRECISIONS.__contains__),
+    "patience": _COUNT_OR_NULL,
+    "resolution": _COUNT_OR_NULL,
 }
-
-
-# How alike a student's features are to its teacher's: the loss and the anomaly map of Reverse Distillation.
-
+BETAS = (0.5, 0.999)  # of Adam, section 4.1
 _SMALLEST = 1e-8  # of a norm, so that features that are all zero divide by no zero
-
-
-def distillation_loss(teacher: Sequence[Tensor], student: Sequence[Tensor]) -> Tensor:
-    """Sum over layers of 1 - cosine similarity of whole maps, mean over images; layers are ``[B, h, w, C]``.
-
-    The paper's equation 2 averages over positions; its authors' code, and everyone's since, takes the whole map as one
-    vector, as is done here.
-    """
-    return torch.stack([_map_distance(*layers).mean() for layers in zip(teacher, student, strict=True)]).sum()
-
-
-def _map_distance(teacher: Tensor, student: Tensor) -> Tensor:
-    # products of matrices read each map once and write none, unlike functional.cosine_similarity
-    teacher, student = teacher.flatten(1)[:, None], student.flatten(1)[:, None]
-    lengths = _squares(teacher).clamp_min(_SMALLEST**2) * _squares(student).clamp_min(_SMALLEST**2)
-    return 1 - torch.bmm(student, teacher.transpose(1, 2)).flatten() / lengths.sqrt()
-
-
-def _squares(rows: Tensor) -> Tensor:
-    return torch.bmm(rows, rows.transpose(1, 2)).flatten()
-
-
-def distance_maps(teacher: Sequence[Tensor], student: Sequence[Tensor]) -> list[Tensor]:
-    """1 - cosine similarity at every position (equation 1), ``[B, h, w]`` of layers ``[B, h, w, C]``."""
-    pairs = zip(teacher, student, strict=True)
-    return [1 - functional.cosine_similarity(ours, theirs, dim=3, eps=_SMALLEST) for ours, theirs in pairs]
-
-
-def summed_maps(distances: Sequence[Tensor], resolution: int) -> Tensor:
-    """Sum of maps ``[B, h, w]``, each enlarged first (bilinear, corners on corners as in the authors' code).
-
-    Returns:
-        ``[B, resolution, resolution]``.
-    """
-    size = (resolution, resolution)
-    enlarged = [functional.interpolate(maps[:, None], size, mode="bilinear", align_corners=True) for maps in distances]
-    return torch.stack(enlarged).sum(dim=0)[:, 0]
-
-
-# Training of Reverse Distillation's student on a teacher's cached features.
-
-BETAS = (0.5, 0.999)  # Deng & Li, CVPR 2022, section 4.1
-
-
-@dataclass(frozen=True)
-class DistillationSchedule:
-    """``max_steps`` ends the training within an epoch; ``patience`` as in ``Plateau``; None of either is no limit."""
-
-    epochs: int
-    max_steps: int | None
-    batch_size: int
-    learning_rate: float
-    patience: int | None
-
-    def steps(self, images: int) -> int:
-        """Optimiser steps for a training set, without an early stop."""
-        steps = self.epochs * math.ceil(images / self.batch_size)
-        return min(steps, self.max_steps or steps)
-
-
-def train_student(
-    student: nn.Module,
-    teacher: Sequence[Tensor],
-    schedule: DistillationSchedule,
-    generator: torch.Generator,
-    half: bool,
-) -> list[float]:
-    """Train in place; the mean loss of each epoch.
-
-    Args:
-        teacher: layers ``[N, h, w, C]``, shallow to deep, on the student's device.
-        generator: shuffles the images of an epoch; on the CPU.
-        half: convolutions in bfloat16, weights and loss in float32.
-    """
-    device = teacher[0].device
-    student.train()
-    optimiser = FusedAdam(student.parameters(), schedule.learning_rate, BETAS)
-    plateau, means = Plateau(schedule.patience), []
-    left = schedule.steps(len(teacher[0]))
-    with tqdm(total=left, unit="step", desc="student", mininterval=5, disable=None) as progress:
-        while left:
-            order = torch.randperm(len(teacher[0]), generator=generator).to(device)
-            losses = []
-            for rows in order.split(schedule.batch_size)[:left]:
-                losses.append(_step(student, [layer[rows] for layer in teacher], optimiser, half))
-            left -= len(losses)
-            progress.update(len(losses))
-            means.append(torch.stack(losses).mean())
-            if schedule.patience is not None and plateau.reached(means[-1].item()):
-                break
-    return torch.stack(means).tolist()
-
-
-def _step(student: nn.Module, teacher: Sequence[Tensor], optimiser: FusedAdam, half: bool) -> Tensor:
-    loss = distillation_loss(teacher, restore(student, teacher, half))
-    loss.backward()
-    optimiser.step()
-    return loss.detach()
-
-
-def restore(student: nn.Module, teacher: Sequence[Tensor], half: bool) -> list[Tensor]:
-    """The student's version of layers ``[B, h, w, C]``, float32 of the same shapes."""
-    dtype = torch.bfloat16 if half else torch.float32
-    # channels last in memory, channels first in name: no copy is made
-    given = [layer.to(dtype).permute(0, 3, 1, 2) for layer in teacher]
-    with torch.autocast(teacher[0].device.type, torch.bfloat16, enabled=half):
-        restored: list[Tensor] = student(given)
-    return [layer.permute(0, 2, 3, 1).float() for layer in restored]
-
-
-# Reverse Distillation: a student restores a frozen teacher's features (Deng & Li, CVPR 2022).
-#
-# Only the student is trained, on features that were computed once; no images are needed.
-
 _PAPER_STRIDE = 4  # pixels a position, of the shallowest layer of the paper's encoder
 _SCORED_AT_ONCE = 16  # images
 _SMALLEST_GRID = 3  # positions a side: batch normalisation of one image needs an embedding of more than one position
@@ -237,21 +113,9 @@ class ReverseDistillation:
     ) -> None:
         if resolution is None and extractor is not None:
             resolution = extractor.crop or extractor.resolution
-        self.settings = {
-            "epochs": epochs,
-            "max_steps": max_steps,
-            "batch_size": batch_size,
-            "learning_rate": learning_rate,
-            "block": block,
-            "width_factor": width_factor,
-            "blocks": list(blocks),
-            "embedding_blocks": embedding_blocks,
-            "embedding_width_factor": embedding_width_factor,
-            "precision": precision,
-            "patience": patience,
-            "resolution": resolution,
-        }
-        check_settings(self.settings)
+        blocks = list(blocks)
+        self.settings = {name: value for name, value in locals().items() if name not in ("self", "extractor", "device")}
+        check_settings("reverse_distillation", self.settings, _RANGES)
         self.schedule = DistillationSchedule(epochs, max_steps, batch_size, learning_rate, patience)
         self.widths = StudentWidths(block, width_factor, tuple(blocks), embedding_blocks, embedding_width_factor)
         self.half, self.resolution, self.device = in_bfloat16(precision, device), resolution, device
@@ -345,3 +209,103 @@ def _stride(features: FeatureMaps, shallow: str, deep: str) -> int:
             f"{shallow} before {less_high} x {less_wide} in {deep}."
         )
     return round(height / less_high)
+
+
+@dataclass(frozen=True)
+class DistillationSchedule:
+    """``max_steps`` ends the training within an epoch; ``patience`` as in ``Plateau``; None of either is no limit."""
+
+    epochs: int
+    max_steps: int | None
+    batch_size: int
+    learning_rate: float
+    patience: int | None
+
+    def steps(self, images: int) -> int:
+        """Optimiser steps for a training set, without an early stop."""
+        steps = self.epochs * math.ceil(images / self.batch_size)
+        return min(steps, self.max_steps or steps)
+
+
+def train_student(
+    student: nn.Module,
+    teacher: Sequence[Tensor],
+    schedule: DistillationSchedule,
+    generator: torch.Generator,
+    half: bool,
+) -> list[float]:
+    """Train in place; the mean loss of each epoch.
+
+    Args:
+        teacher: layers ``[N, h, w, C]``, shallow to deep, on the student's device.
+        generator: shuffles the images of an epoch; on the CPU.
+        half: convolutions in bfloat16, weights and loss in float32.
+    """
+    device = teacher[0].device
+    student.train()
+    optimiser = FusedAdam(student.parameters(), schedule.learning_rate, BETAS)
+    plateau, means = Plateau(schedule.patience), []
+    left = schedule.steps(len(teacher[0]))
+    with tqdm(total=left, unit="step", desc="student", mininterval=5, disable=None) as progress:
+        while left:
+            order = torch.randperm(len(teacher[0]), generator=generator).to(device)
+            losses = []
+            for rows in order.split(schedule.batch_size)[:left]:
+                chosen = [layer[rows] for layer in teacher]
+                loss = distillation_loss(chosen, restore(student, chosen, half))
+                loss.backward()
+                optimiser.step()
+                losses.append(loss.detach())
+            left -= len(losses)
+            progress.update(len(losses))
+            means.append(torch.stack(losses).mean())
+            if schedule.patience is not None and plateau.reached(means[-1].item()):
+                break
+    return torch.stack(means).tolist()
+
+
+def restore(student: nn.Module, teacher: Sequence[Tensor], half: bool) -> list[Tensor]:
+    """The student's version of layers ``[B, h, w, C]``, float32 of the same shapes."""
+    dtype = torch.bfloat16 if half else torch.float32
+    # channels last in memory, channels first in name: no copy is made
+    given = [layer.to(dtype).permute(0, 3, 1, 2) for layer in teacher]
+    with torch.autocast(teacher[0].device.type, torch.bfloat16, enabled=half):
+        restored: list[Tensor] = student(given)
+    return [layer.permute(0, 2, 3, 1).float() for layer in restored]
+
+
+def distillation_loss(teacher: Sequence[Tensor], student: Sequence[Tensor]) -> Tensor:
+    """Sum over layers of 1 - cosine similarity of whole maps, mean over images; layers are ``[B, h, w, C]``.
+
+    The paper's equation 2 averages over positions; its authors' code, and everyone's since, takes the whole map as one
+    vector, as is done here.
+    """
+    return torch.stack([_map_distance(*layers).mean() for layers in zip(teacher, student, strict=True)]).sum()
+
+
+def _map_distance(teacher: Tensor, student: Tensor) -> Tensor:
+    # products of matrices read each map once and write none, unlike functional.cosine_similarity
+    teacher, student = teacher.flatten(1)[:, None], student.flatten(1)[:, None]
+    lengths = _squares(teacher).clamp_min(_SMALLEST**2) * _squares(student).clamp_min(_SMALLEST**2)
+    return 1 - torch.bmm(student, teacher.transpose(1, 2)).flatten() / lengths.sqrt()
+
+
+def _squares(rows: Tensor) -> Tensor:
+    return torch.bmm(rows, rows.transpose(1, 2)).flatten()
+
+
+def distance_maps(teacher: Sequence[Tensor], student: Sequence[Tensor]) -> list[Tensor]:
+    """1 - cosine similarity at every position (equation 1), ``[B, h, w]`` of layers ``[B, h, w, C]``."""
+    pairs = zip(teacher, student, strict=True)
+    return [1 - functional.cosine_similarity(ours, theirs, dim=3, eps=_SMALLEST) for ours, theirs in pairs]
+
+
+def summed_maps(distances: Sequence[Tensor], resolution: int) -> Tensor:
+    """Sum of maps ``[B, h, w]``, each enlarged first (bilinear, corners on corners as in the authors' code).
+
+    Returns:
+        ``[B, resolution, resolution]``.
+    """
+    size = (resolution, resolution)
+    enlarged = [functional.interpolate(maps[:, None], size, mode="bilinear", align_corners=True) for maps in distances]
+    return torch.stack(enlarged).sum(dim=0)[:, 0]

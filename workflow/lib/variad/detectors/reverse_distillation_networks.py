@@ -1,8 +1,10 @@
-"""Residual blocks that keep, lower or raise the resolution; batch normalisation folds away after training."""
+"""The student of Reverse Distillation: an encoder turned round, which restores the teacher's layers.
+
+A one-class embedding fuses and condenses all layers (Deng & Li, CVPR 2022, section 3.2); a decoder raises it again,
+layer by layer. Both are made of residual blocks, whose batch normalisation folds away after training."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Literal, cast
 
 import torch
@@ -13,6 +15,122 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 BlockKind = Literal["basic", "bottleneck"]
 BLOCK_KINDS = ("basic", "bottleneck")
 _EXPANSION = 4  # channels of a bottleneck block over those inside it, before the width factor
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """What the student must know of its frozen teacher; entries by layer, shallow to deep.
+
+    Attributes:
+        channels: of each layer.
+        strides: from each layer to the next deeper one, at least 1; one less than there are layers.
+        rectified: whether a layer's features are never negative, as after a ReLU.
+    """
+
+    channels: tuple[int, ...]
+    strides: tuple[int, ...]
+    rectified: tuple[bool, ...]
+
+
+@dataclass(frozen=True)
+class StudentWidths:
+    """Size of the student; ``blocks`` of the decoder by level, the deepest one first."""
+
+    block: BlockKind
+    width_factor: float
+    blocks: tuple[int, ...]
+    embedding_blocks: int
+    embedding_width_factor: float
+
+
+class Student(nn.Module):
+    """One-class embedding, and the decoder behind it."""
+
+    def __init__(self, encoder: Encoder, widths: StudentWidths) -> None:
+        super().__init__()
+        self.embedding = OneClassEmbedding(
+            encoder.channels, encoder.strides, widths.block, widths.embedding_blocks, widths.embedding_width_factor
+        )
+        self.decoder = FeatureDecoder(self.embedding.channels, encoder, widths)
+
+    def forward(self, features: Sequence[Tensor]) -> list[Tensor]:
+        """Restored layers of the teacher's ``features``, each ``[B, C, h, w]``, shallow to deep."""
+        return self.decoder(self.embedding(features), [layer.shape[2:] for layer in features])
+
+
+class OneClassEmbedding(nn.Module):
+    """Brings all layers to the deepest grid, and condenses them (Deng & Li, CVPR 2022, section 3.2).
+
+    A layer takes as many strided 3 x 3 convolutions as there are deeper layers, to the channels of one after another;
+    then come the residual blocks of one more ResNet stage: half the deepest grid, twice its channels.
+
+    Args:
+        channels: of the encoder's layers, shallow to deep.
+        strides: from each layer to the next deeper one.
+        blocks: residual blocks after the fusion.
+    """
+
+    def __init__(
+        self, channels: Sequence[int], strides: Sequence[int], kind: BlockKind, blocks: int, width_factor: float
+    ) -> None:
+        super().__init__()
+        self.fusion = nn.ModuleList(_descent(channels[level:], strides[level:]) for level in range(len(channels)))
+        self.channels = 2 * channels[-1]
+        first = ResidualBlock(kind, len(channels) * channels[-1], self.channels, down=2, width_factor=width_factor)
+        more = [ResidualBlock(kind, self.channels, self.channels, width_factor=width_factor) for _ in range(blocks - 1)]
+        self.embedding = nn.Sequential(first, *more)
+
+    def forward(self, features: Sequence[Tensor]) -> Tensor:
+        """Embedding ``[B, 2 C, h / 2, w / 2]`` of layers ``[B, C, h, w]``, shallow to deep; C, h, w of the deepest."""
+        grid = features[-1].shape[2:]
+        fused = [fitted(descend(layer), grid) for descend, layer in zip(self.fusion, features, strict=True)]
+        embedding: Tensor = self.embedding(torch.cat(fused, dim=1))
+        return embedding
+
+
+def _descent(channels: Sequence[int], strides: Sequence[int]) -> nn.Sequential:
+    steps: list[nn.Module] = []
+    for inputs, outputs, stride in zip(channels, channels[1:], strides, strict=False):
+        steps += [spatial_norm(inputs, outputs, stride), nn.ReLU(inplace=True)]
+    return nn.Sequential(*steps)
+
+
+class FeatureDecoder(nn.Module):
+    """Raises an embedding to the encoder's deepest layer, and from each layer to the next shallower one.
+
+    A level is so many residual blocks, the first of which raises the resolution.
+    """
+
+    def __init__(self, inputs: int, encoder: Encoder, widths: StudentWidths) -> None:
+        super().__init__()
+        self.levels = nn.ModuleList()
+        ups = (2, *reversed(encoder.strides))  # the embedding has half the deepest grid
+        layers = zip(reversed(encoder.channels), reversed(encoder.rectified), widths.blocks, ups, strict=True)
+        for outputs, rectified, blocks, up in layers:
+            ends = [True] * (blocks - 1) + [rectified]  # the last block ends as the encoder's layer does
+            made = [
+                ResidualBlock(
+                    widths.block, outputs if index else inputs, outputs, up=1 if index else up,
+                    width_factor=widths.width_factor, rectified=end,
+                )
+                for index, end in enumerate(ends)
+            ]  # fmt: skip
+            self.levels.append(nn.Sequential(*made))
+            inputs = outputs
+
+    def forward(self, embedding: Tensor, grids: Sequence[Sequence[int]]) -> list[Tensor]:
+        """Layers ``[B, C, h, w]``, shallow to deep, on ``grids`` (h, w)."""
+        restored = [embedding]
+        for level, grid in zip(self.levels, reversed(grids), strict=True):
+            restored.append(fitted(level(restored[-1]), grid))
+        return restored[:0:-1]
+
+
+def fitted(features: Tensor, grid: Sequence[int]) -> Tensor:
+    """Features on ``grid`` (h, w); bilinear where a backbone's grids are no multiples of each other."""
+    if features.shape[2:] == tuple(grid):
+        return features
+    return functional.interpolate(features, tuple(grid), mode="bilinear", align_corners=False)
 
 
 class ResidualBlock(nn.Module):
@@ -92,127 +210,3 @@ def fold_normalisation(network: nn.Module) -> nn.Module:
         fused = fuse_conv_bn_eval(convolution, norm, transpose=transposed)
         pair[0], pair[1] = fused, nn.Identity()
     return network.requires_grad_(False).to(memory_format=torch.channels_last)
-
-
-# The bottleneck of Reverse Distillation: multi-scale feature fusion and one-class embedding.
-
-
-class OneClassEmbedding(nn.Module):
-    """Brings all layers to the deepest grid, and condenses them (Deng & Li, CVPR 2022, section 3.2).
-
-    A layer takes as many strided 3 x 3 convolutions as there are deeper layers, to the channels of one after another;
-    then come the residual blocks of one more ResNet stage: half the deepest grid, twice its channels.
-
-    Args:
-        channels: of the encoder's layers, shallow to deep.
-        strides: from each layer to the next deeper one.
-        blocks: residual blocks after the fusion.
-    """
-
-    def __init__(
-        self, channels: Sequence[int], strides: Sequence[int], kind: BlockKind, blocks: int, width_factor: float
-    ) -> None:
-        super().__init__()
-        self.fusion = nn.ModuleList(_descent(channels[level:], strides[level:]) for level in range(len(channels)))
-        self.channels = 2 * channels[-1]
-        first = ResidualBlock(kind, len(channels) * channels[-1], self.channels, down=2, width_factor=width_factor)
-        more = [ResidualBlock(kind, self.channels, self.channels, width_factor=width_factor) for _ in range(blocks - 1)]
-        self.embedding = nn.Sequential(first, *more)
-
-    def forward(self, features: Sequence[Tensor]) -> Tensor:
-        """Embedding ``[B, 2 C, h / 2, w / 2]`` of layers ``[B, C, h, w]``, shallow to deep; C, h, w of the deepest."""
-        grid = features[-1].shape[2:]
-        fused = [fitted(descend(layer), grid) for descend, layer in zip(self.fusion, features, strict=True)]
-        embedding: Tensor = self.embedding(torch.cat(fused, dim=1))
-        return embedding
-
-
-def _descent(channels: Sequence[int], strides: Sequence[int]) -> nn.Sequential:
-    steps: list[nn.Module] = []
-    for inputs, outputs, stride in zip(channels, channels[1:], strides, strict=False):
-        steps += [spatial_norm(inputs, outputs, stride), nn.ReLU(inplace=True)]
-    return nn.Sequential(*steps)
-
-
-def fitted(features: Tensor, grid: Sequence[int]) -> Tensor:
-    """Features on ``grid`` (h, w); bilinear where a backbone's grids are no multiples of each other."""
-    if features.shape[2:] == tuple(grid):
-        return features
-    return functional.interpolate(features, tuple(grid), mode="bilinear", align_corners=False)
-
-
-# The student of Reverse Distillation: an encoder turned round, which restores the teacher's layers.
-
-
-@dataclass(frozen=True)
-class Encoder:
-    """What the student must know of its frozen teacher; entries by layer, shallow to deep.
-
-    Attributes:
-        channels: of each layer.
-        strides: from each layer to the next deeper one, at least 1; one less than there are layers.
-        rectified: whether a layer's features are never negative, as after a ReLU.
-    """
-
-    channels: tuple[int, ...]
-    strides: tuple[int, ...]
-    rectified: tuple[bool, ...]
-
-
-@dataclass(frozen=True)
-class StudentWidths:
-    """Size of the student; ``blocks`` of the decoder by level, the deepest one first."""
-
-    block: BlockKind
-    width_factor: float
-    blocks: tuple[int, ...]
-    embedding_blocks: int
-    embedding_width_factor: float
-
-
-class Student(nn.Module):
-    """One-class embedding, and the decoder behind it."""
-
-    def __init__(self, encoder: Encoder, widths: StudentWidths) -> None:
-        super().__init__()
-        self.embedding = OneClassEmbedding(
-            encoder.channels, encoder.strides, widths.block, widths.embedding_blocks, widths.embedding_width_factor
-        )
-        self.decoder = FeatureDecoder(self.embedding.channels, encoder, widths)
-
-    def forward(self, features: Sequence[Tensor]) -> list[Tensor]:
-        """Restored layers of the teacher's ``features``, each ``[B, C, h, w]``, shallow to deep."""
-        return self.decoder(self.embedding(features), [layer.shape[2:] for layer in features])
-
-
-class FeatureDecoder(nn.Module):
-    """Raises an embedding to the encoder's deepest layer, and from each layer to the next shallower one."""
-
-    def __init__(self, inputs: int, encoder: Encoder, widths: StudentWidths) -> None:
-        super().__init__()
-        self.levels = nn.ModuleList()
-        ups = (2, *reversed(encoder.strides))  # the embedding has half the deepest grid
-        layers = zip(reversed(encoder.channels), reversed(encoder.rectified), widths.blocks, ups, strict=True)
-        for outputs, rectified, blocks, up in layers:
-            self.levels.append(_level(inputs, outputs, up, blocks, rectified, widths))
-            inputs = outputs
-
-    def forward(self, embedding: Tensor, grids: Sequence[Sequence[int]]) -> list[Tensor]:
-        """Layers ``[B, C, h, w]``, shallow to deep, on ``grids`` (h, w)."""
-        restored = [embedding]
-        for level, grid in zip(self.levels, reversed(grids), strict=True):
-            restored.append(fitted(level(restored[-1]), grid))
-        return restored[:0:-1]
-
-
-def _level(inputs: int, outputs: int, up: int, blocks: int, rectified: bool, widths: StudentWidths) -> nn.Sequential:
-    """Residual blocks, the first of which raises the resolution; the last ends as the encoder's layer does."""
-    ends = [True] * (blocks - 1) + [rectified]
-    channels = pairwise([inputs] + [outputs] * blocks)
-    made = [
-        ResidualBlock(
-            widths.block, before, after, up=1 if index else up, width_factor=widths.width_factor, rectified=ends[index]
-        )
-        for index, (before, after) in enumerate(channels)
-    ]
-    return nn.Sequential(*made)

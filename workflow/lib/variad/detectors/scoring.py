@@ -1,5 +1,6 @@
-"""Scoring the test images of a category with one fitted detector, and keeping its maps."""
+"""Scoring images of a category with one fitted detector: scores, pixel metrics, and the maps that are kept."""
 
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +21,7 @@ from variad.evaluation.pixel import PixelHistograms, evaluate_maps
 AnomalyMap = NDArray[np.float32]
 Masks = Mapping[str, NDArray[np.bool_]]
 Defects = Mapping[str, Sequence[Defect]]
-_BATCH = 32
+_BATCH = 32  # images
 
 
 @dataclass(frozen=True)
@@ -45,11 +46,6 @@ class TestSet:
         """Names of the images, in the manifest's order."""
         return list(self.rows["image_id"])
 
-    @property
-    def sizes(self) -> list[tuple[int, int]]:
-        """Original ``(height, width)`` of each image."""
-        return [(int(h), int(w)) for h, w in zip(self.rows["height"], self.rows["width"], strict=True)]
-
 
 def score_images(detector: Detector, test: TestSet) -> Scored:
     """Score every image, in batches of features; only scores and patch maps stay in memory."""
@@ -66,8 +62,9 @@ def score_images(detector: Detector, test: TestSet) -> Scored:
 
 def full_size_maps(scored: Scored, test: TestSet, sigma: float) -> Iterator[tuple[str, AnomalyMap]]:
     """(image_id, anomaly map at the image's own size), one at a time, float32; ``sigma`` as in ``MapSize``."""
-    for name, patch_map, (height, width) in zip(test.image_ids, scored.maps, test.sizes, strict=True):
-        yield name, full_size_map(patch_map, MapSize(height, width, test.resolution, test.crop, sigma))
+    rows = zip(test.image_ids, test.rows["height"], test.rows["width"], scored.maps, strict=True)
+    for name, height, width, patch_map in rows:
+        yield name, full_size_map(patch_map, MapSize(int(height), int(width), test.resolution, test.crop, sigma))
 
 
 def score_run(
@@ -84,8 +81,7 @@ def score_run(
     if kept is not None:
         maps = _keeping(maps, kept)
     if not masks:
-        for _ in maps:
-            pass
+        deque(maps, maxlen=0)  # only to keep them
         return scored.scores, {}, None
     labels = dict(zip(test.image_ids, test.rows["label"].astype(int), strict=True))
     return scored.scores, *evaluate_maps(maps, labels, masks, defects=defects)
@@ -120,3 +116,13 @@ def pixel_metrics_table(metrics: Mapping[int, Mapping[str, float]]) -> pd.DataFr
     """Pixel metrics of all runs, columns ``run, metric, value``; no rows where there is no mask."""
     rows = [(run, name, value) for run, values in metrics.items() for name, value in values.items()]
     return pd.DataFrame(rows, columns=["run", "metric", "value"])
+
+
+def ranked(image_ids: Sequence[str], scores: NDArray[np.float32], threshold: float) -> pd.DataFrame:
+    """Table ``predictions``: the most anomalous first, equal scores by name; above the threshold is anomalous."""
+    table = pd.DataFrame({"image_id": list(image_ids), "score": scores.astype(float)})
+    table = table.sort_values(["score", "image_id"], ascending=[False, True], ignore_index=True)
+    table["rank"] = np.arange(1, len(table) + 1)
+    table["threshold"] = threshold
+    table["anomalous"] = table["score"] > threshold
+    return table

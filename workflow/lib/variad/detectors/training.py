@@ -1,4 +1,4 @@
-"""Gathering what a detector trains on: the shots of a run and its accepted added images."""
+"""What a detector trains on (the shots of a run and its accepted added images), and a threshold from that alone."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -6,14 +6,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from variad.core.errors import UserError
-from variad.core.images import FeatureMaps, Images
+from variad.core.images import FeatureMaps
 from variad.core.records import image_side, read_features, read_image_ids, read_images
 from variad.detectors.interface import Detector, DetectorInput, Extractor
 from variad.generation.added import read_added, read_usage
+
+FOLDS = 5  # of held-out shots
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,9 @@ def training_input(files: CellFiles, run: int, shots: Sequence[str], with_images
     parts = [real_features(files.features, files.layers, shots)]
     if files.added_features is not None and len(rows):
         parts.append(read_features(files.added_features, files.layers, rows))
-    images = _images(files, shots, rows) if with_images else None
+    images = None
+    if with_images:
+        images = np.concatenate([read_images(files.images, shots), read_added(files.added).images[rows]])
     return DetectorInput(concatenated(parts), images)
 
 
@@ -58,17 +61,6 @@ def real_features(path: str | Path, layers: Sequence[str], image_ids: Sequence[s
 def concatenated(parts: Sequence[FeatureMaps]) -> FeatureMaps:
     """Feature maps of several sets of images, one after another."""
     return {layer: np.concatenate([part[layer] for part in parts]) for layer in parts[0]}
-
-
-def _images(files: CellFiles, shots: Sequence[str], rows: Sequence[int]) -> Images:
-    real = read_images(files.images, shots)
-    added: NDArray[np.uint8] = read_added(files.added).images[list(rows)]
-    return np.concatenate([real, added])
-
-
-# A threshold for unlabelled images, from training normals alone.
-
-FOLDS = 5
 
 
 def held_out_scores(
@@ -122,16 +114,3 @@ def _folds(parents: Sequence[str], originals: int) -> Iterator[tuple[list[int], 
 def _rows(images: DetectorInput, rows: Sequence[int]) -> DetectorInput:
     features = {layer: values[list(rows)] for layer, values in images.features.items()}
     return DetectorInput(features, None if images.images is None else images.images[list(rows)])
-
-
-# Ranking unlabelled images.
-
-
-def ranked(image_ids: Sequence[str], scores: NDArray[np.float32], threshold: float) -> pd.DataFrame:
-    """Table ``predictions``: the most anomalous first, equal scores by name; above the threshold is anomalous."""
-    table = pd.DataFrame({"image_id": list(image_ids), "score": scores.astype(float)})
-    table = table.sort_values(["score", "image_id"], ascending=[False, True], ignore_index=True)
-    table["rank"] = np.arange(1, len(table) + 1)
-    table["threshold"] = threshold
-    table["anomalous"] = table["score"] > threshold
-    return table

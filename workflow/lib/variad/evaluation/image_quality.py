@@ -16,13 +16,13 @@ from torchmetrics.functional.image import (
     structural_similarity_index_measure,
     visual_information_fidelity,
 )
-from torchmetrics.functional.image.lpips import _NoTrainLpips
 from tqdm import tqdm
 
 from variad.core.errors import UserError
 from variad.core.files import sha256
 from variad.core.images import Images
 from variad.downloads.catalogue import ALEXNET_SHA256
+from variad.networks.private_apis import untrained_lpips
 from variad.networks.weights import fill, load_checkpoint
 
 COMPARISONS = ("ssim", "psnr", "vif", "lpips")
@@ -103,7 +103,7 @@ def load_lpips(path: str | Path, expected_sha256: str = ALEXNET_SHA256) -> nn.Mo
     found = sha256(path)
     if not found.startswith(expected_sha256):
         raise UserError(f"{path}: expected a file whose sha256 begins with {expected_sha256}, found {found}.")
-    net: nn.Module = _NoTrainLpips(net="alex", pnet_rand=True)
+    net = untrained_lpips()
     convolutions = {
         name.removeprefix("features."): value for name, value in state.items() if name.startswith("features.")
     }

@@ -41,6 +41,11 @@ class GenerationSettings:
         return self.guidance > 0 and self.iterations > 0
 
 
+def is_guided(recipe: Mapping[str, Any]) -> bool:
+    """Whether a text has any influence on the images of a recipe of the config, whatever its method."""
+    return recipe["method"] == "generate" and GenerationSettings.of(recipe).guided
+
+
 @dataclass(frozen=True)
 class Request:
     """One image to be made: the run it is for, the shot it comes from, the seed of all its random numbers."""

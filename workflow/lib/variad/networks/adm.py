@@ -1,8 +1,9 @@
-"""The names that guided-diffusion gives to a U-Net's weights, translated to diffusers'.
+"""ADM, the unconditional ImageNet diffusion model at 256 px, as diffusers' ``UNet2DModel``.
 
-guided-diffusion numbers the layers of the encoder and of the decoder through (``input_blocks.N.M``), and keeps query,
-key and value of an attention layer in one matrix whose rows go by head first and by query, key and value within a
-head.
+Source: Dhariwal and Nichol, Diffusion Models Beat GANs on Image Synthesis (NeurIPS 2021), appendix I; the checkpoint
+is ``256x256_diffusion_uncond.pt`` of OpenAI's guided-diffusion. There the layers of the encoder and of the decoder are
+numbered through (``input_blocks.N.M``), and query, key and value of an attention layer are one matrix, whose rows go by
+head first and by query, key and value within a head.
 """
 
 from collections.abc import Iterator
@@ -11,11 +12,11 @@ from pathlib import Path
 
 import torch
 from diffusers.models.unets.unet_2d import UNet2DModel
-from torch import Tensor, nn
+from torch import Tensor
 
-from variad.core.errors import UserError
-from variad.networks.weights import load_checkpoint
+from variad.networks.weights import check_keys, check_shape, load_checkpoint
 
+# Names of modules, guided-diffusion's to diffusers': within a residual block, outside of blocks, and in the middle.
 RESIDUAL = {
     "in_layers.0": "norm1",
     "in_layers.2": "conv1",
@@ -36,110 +37,6 @@ MIDDLE = {
     "middle_block.1": "mid_block.attentions.0",
     "middle_block.2": "mid_block.resnets.1",
 }
-
-
-def converted(
-    state: dict[str, Tensor], unet: nn.Module, attends: list[bool], layers: int, head: int, source: str | Path
-) -> dict[str, Tensor]:
-    """An official state under the names and in the shapes of ``unet``.
-
-    Args:
-        state: tensors by guided-diffusion's names.
-        unet: the network to be filled; only its names and shapes are read.
-        attends: of each level, finest first, whether it has attention.
-        layers: residual blocks of a level of the encoder.
-        head: channels of an attention head.
-        source: the file, named in errors.
-
-    Raises:
-        UserError: names the first three keys that are missing or unknown, or the first tensor of another shape.
-    """
-    own = {name: tensor.shape for name, tensor in unet.state_dict().items()}
-    names = official_names(attends, layers, list(own))
-    wrong = sorted(set(names) ^ set(state))
-    if wrong:
-        named = ", ".join(f"{key} ({'missing' if key in names else 'unknown'})" for key in wrong[:3])
-        raise UserError(f"{source}: expected the weights of ADM, found wrong keys: {named}.")
-    found: dict[str, Tensor] = {}
-    for key, targets in names.items():
-        parts = _by_head(state[key], head) if len(targets) == 3 else [state[key]]
-        for target, part in zip(targets, parts, strict=True):
-            found[target] = _shaped(part, own[target], key, source)
-    return found
-
-
-def official_names(attends: list[bool], layers: int, own: list[str]) -> dict[str, list[str]]:
-    """For each official key the names of diffusers that share it: one, or those of query, key and value.
-
-    Args:
-        own: the names of a ``UNet2DModel``.
-    """
-    modules = OUTER | MIDDLE | dict(_encoder(attends, layers)) | dict(_decoder(attends, layers))
-    leaves: dict[str, list[str]] = {}
-    for official, module in modules.items():
-        for inner, name in _inner(module):
-            for leaf in ("weight", "bias"):
-                targets = [f"{module}{part}.{leaf}" for part in name]
-                if set(targets) <= set(own):
-                    leaves[f"{official}{inner}.{leaf}"] = targets
-    return leaves
-
-
-def _inner(module: str) -> list[tuple[str, list[str]]]:
-    """The parts of a module, officially and in diffusers."""
-    if ".attentions." in module:
-        qkv = [".to_q", ".to_k", ".to_v"]
-        return [(".norm", [".group_norm"]), (".qkv", qkv), (".proj_out", [".to_out.0"])]
-    if "resnets." in module or "samplers." in module:
-        return [(f".{official}", [f".{name}"]) for official, name in RESIDUAL.items()]
-    return [("", [""])]
-
-
-def _encoder(attends: list[bool], layers: int) -> Iterator[tuple[str, str]]:
-    number = 1
-    for level, attention in enumerate(attends):
-        for layer in range(layers):
-            yield f"input_blocks.{number}.0", f"down_blocks.{level}.resnets.{layer}"
-            if attention:
-                yield f"input_blocks.{number}.1", f"down_blocks.{level}.attentions.{layer}"
-            number += 1
-        if level < len(attends) - 1:
-            yield f"input_blocks.{number}.0", f"down_blocks.{level}.downsamplers.0"
-            number += 1
-
-
-def _decoder(attends: list[bool], layers: int) -> Iterator[tuple[str, str]]:
-    number = 0
-    for level, attention in enumerate(reversed(attends)):
-        for layer in range(layers + 1):
-            yield f"output_blocks.{number}.0", f"up_blocks.{level}.resnets.{layer}"
-            if attention:
-                yield f"output_blocks.{number}.1", f"up_blocks.{level}.attentions.{layer}"
-            if layer == layers and level < len(attends) - 1:
-                yield f"output_blocks.{number}.{1 + attention}", f"up_blocks.{level}.upsamplers.0"
-            number += 1
-
-
-def _by_head(matrix: Tensor, head: int) -> list[Tensor]:
-    """Query, key and value of a joint matrix ``[heads * 3 * head, ...]``; as it is where it cannot be so."""
-    if len(matrix) % (3 * head):
-        return [matrix] * 3
-    rows = matrix.reshape(-1, 3, head, *matrix.shape[1:])
-    return [rows[:, place].reshape(-1, *matrix.shape[1:]) for place in range(3)]
-
-
-def _shaped(tensor: Tensor, shape: torch.Size, key: str, source: str | Path) -> Tensor:
-    """A convolution of width one over positions is a matrix in diffusers."""
-    plain = tensor.squeeze(-1) if tensor.dim() == 3 else tensor
-    if plain.shape != shape:
-        raise UserError(f"{source}: {key}: expected shape {list(shape)}, found {list(plain.shape)}.")
-    return plain
-
-
-# ADM, the unconditional ImageNet diffusion model at 256 px, as diffusers' ``UNet2DModel``.
-#
-# Source: Dhariwal and Nichol, Diffusion Models Beat GANs on Image Synthesis (NeurIPS 2021), appendix I; the checkpoint
-# is ``256x256_diffusion_uncond.pt`` of OpenAI's guided-diffusion.
 
 
 @dataclass(frozen=True)
@@ -197,11 +94,81 @@ def load_adm(path: str | Path, sha256: str | None = None, config: AdmConfig | No
     """The network with the weights of an official checkpoint, float32.
 
     Raises:
-        UserError: the file is missing, has another hash, is no checkpoint of tensors, or is another network's.
+        UserError: the file is missing, has another hash, is no checkpoint of tensors, or is another network's: names
+            the first three keys that are missing or unknown, or the first tensor of another shape.
     """
     config = config or AdmConfig()
     with torch.device("meta"):
         unet = build_adm(config)
-    state = converted(load_checkpoint(path, sha256), unet, config.attends, config.layers, config.head, path)
-    unet.load_state_dict({name: tensor.float() for name, tensor in state.items()}, assign=True)
+    state, own = load_checkpoint(path, sha256), unet.state_dict()
+    names = official_names(config.attends, config.layers, list(own))
+    check_keys(state, names, "ADM", path)
+    found: dict[str, Tensor] = {}
+    for key, targets in names.items():
+        parts = _by_head(state[key], config.head) if len(targets) == 3 else [state[key]]
+        for target, part in zip(targets, parts, strict=True):
+            plain = part.squeeze(-1) if part.dim() == 3 else part  # a convolution over positions is a matrix here
+            check_shape(plain, own[target].shape, key, path)
+            found[target] = plain.float()
+    unet.load_state_dict(found, assign=True)
     return unet
+
+
+def _by_head(matrix: Tensor, head: int) -> list[Tensor]:
+    """Query, key and value of a joint matrix ``[heads * 3 * head, ...]``; as it is where it cannot be so."""
+    if len(matrix) % (3 * head):
+        return [matrix] * 3
+    rows = matrix.reshape(-1, 3, head, *matrix.shape[1:])
+    return [rows[:, place].reshape(-1, *matrix.shape[1:]) for place in range(3)]
+
+
+def official_names(attends: list[bool], layers: int, own: list[str]) -> dict[str, list[str]]:
+    """For each official key the names of diffusers that share it: one, or those of query, key and value.
+
+    Args:
+        own: the names of a ``UNet2DModel``.
+    """
+    modules = OUTER | MIDDLE | dict(_encoder(attends, layers)) | dict(_decoder(attends, layers))
+    leaves: dict[str, list[str]] = {}
+    for official, module in modules.items():
+        for inner, parts in _inner(module):
+            for leaf in ("weight", "bias"):
+                targets = [f"{module}{part}.{leaf}" for part in parts]
+                if set(targets) <= set(own):
+                    leaves[f"{official}{inner}.{leaf}"] = targets
+    return leaves
+
+
+def _inner(module: str) -> list[tuple[str, list[str]]]:
+    """The parts of a module, officially and in diffusers."""
+    if ".attentions." in module:
+        qkv = [".to_q", ".to_k", ".to_v"]
+        return [(".norm", [".group_norm"]), (".qkv", qkv), (".proj_out", [".to_out.0"])]
+    if "resnets." in module or "samplers." in module:
+        return [(f".{official}", [f".{name}"]) for official, name in RESIDUAL.items()]
+    return [("", [""])]
+
+
+def _encoder(attends: list[bool], layers: int) -> Iterator[tuple[str, str]]:
+    number = 1
+    for level, attention in enumerate(attends):
+        for layer in range(layers):
+            yield f"input_blocks.{number}.0", f"down_blocks.{level}.resnets.{layer}"
+            if attention:
+                yield f"input_blocks.{number}.1", f"down_blocks.{level}.attentions.{layer}"
+            number += 1
+        if level < len(attends) - 1:
+            yield f"input_blocks.{number}.0", f"down_blocks.{level}.downsamplers.0"
+            number += 1
+
+
+def _decoder(attends: list[bool], layers: int) -> Iterator[tuple[str, str]]:
+    number = 0
+    for level, attention in enumerate(reversed(attends)):
+        for layer in range(layers + 1):
+            yield f"output_blocks.{number}.0", f"up_blocks.{level}.resnets.{layer}"
+            if attention:
+                yield f"output_blocks.{number}.1", f"up_blocks.{level}.attentions.{layer}"
+            if layer == layers and level < len(attends) - 1:
+                yield f"output_blocks.{number}.{1 + attention}", f"up_blocks.{level}.upsamplers.0"
+            number += 1

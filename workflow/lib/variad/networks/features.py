@@ -1,4 +1,4 @@
-"""Between images as they are stored and images as networks take them."""
+"""Between images as they are stored and images as networks take them, and a frozen backbone's features as a file."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from variad.core.errors import UserError
 from variad.core.files import writing
-from variad.core.images import FeatureMaps, Images
+from variad.core.images import Images
 from variad.networks.backbones import Backbone
 
 
@@ -30,9 +30,6 @@ def to_uint8(images: Tensor) -> Images:
 def are_grey(images: Tensor) -> Tensor:
     """Whether each of ``[N, 3, H, W]`` has equal channels: bool ``[N]``."""
     return (images == images[:, :1]).flatten(1).all(dim=1)
-
-
-# Running a frozen backbone over images; see ``feature_files`` for what is kept.
 
 
 def prepare(images: Tensor, resolution: int | None, crop: int | None) -> Tensor:
@@ -76,22 +73,20 @@ def write_features(
         done = 0
         with tqdm(total=count, unit="image", desc="features", mininterval=5, disable=None) as progress:
             for batch in images:
-                _append(file, _forward(backbone, prepare(to_tensor(batch).to(device), resolution, crop)), done, count)
+                prepared = prepare(to_tensor(batch).to(device), resolution, crop)
+                _append(file, backbone, prepared, done, count)
                 done += len(batch)
                 progress.update(len(batch))
         if not count:  # the layers' shapes are recorded all the same
             side = resolution or crop or 224
-            _append(file, _forward(backbone, prepare(torch.zeros(1, 3, side, side, device=device), side, crop)), 0, 0)
+            _append(file, backbone, prepare(torch.zeros(1, 3, side, side, device=device), side, crop), 0, 0)
 
 
-def _forward(backbone: Backbone, images: Tensor) -> FeatureMaps:
+def _append(file: h5py.File, backbone: Backbone, images: Tensor, start: int, count: int) -> None:
     with torch.inference_mode():
         maps = backbone(images)
-    return {layer: value.permute(0, 2, 3, 1).float().cpu().numpy() for layer, value in maps.items()}
-
-
-def _append(file: h5py.File, maps: FeatureMaps, start: int, count: int) -> None:
-    for layer, values in maps.items():
+    for layer, value in maps.items():
+        values = value.permute(0, 2, 3, 1).float().cpu().numpy()
         if layer not in file:
             chunks = (1, *values.shape[1:]) if count else None
             file.create_dataset(layer, (count, *values.shape[1:]), "float32", chunks=chunks)

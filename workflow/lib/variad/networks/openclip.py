@@ -1,13 +1,14 @@
-"""CLIP's text tower on as many positions as its texts have tokens, in place of its whole context.
+"""CLIP and its kin: any model of open_clip, with its own transform made differentiable.
 
-Attention is causal and the output is read at the end-of-text token, so what comes after that token changes nothing. A
-prompt has about ten tokens, CLIP's context 77: the same embeddings, up to rounding, for a sixth of the work."""
+The text tower sees as many positions as its texts have tokens, in place of its whole context: attention is causal and
+the output is read at the end-of-text token, so what comes after it changes nothing. A prompt has about ten tokens,
+CLIP's context 77: the same embeddings, up to rounding, for a sixth of the work.
+"""
 
-import contextlib
 import difflib
 import logging
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,45 +19,7 @@ from torch.nn import functional
 
 from variad.core.errors import UserError
 from variad.networks.encoders import fit
-from variad.networks.weights import fill, load_checkpoint, read_tensors
-
-
-def encode_short(model: Any, tokens: Tensor) -> Tensor:
-    """Embeddings ``[B, D]`` of token ids ``[B, T]``, not normalised, as the model's own ``encode_text`` gives them.
-
-    Models whose text tower is not causal, or is read elsewhere than at its highest token (SigLIP, CoCa), see all of T.
-    """
-    longest = int(tokens.argmax(dim=-1).max()) + 1
-    if longest == tokens.shape[1] or not _reads_end_of_text(model):
-        whole: Tensor = model.encode_text(tokens)
-        return whole
-    shorter = {
-        "model.positional_embedding": model.positional_embedding[:longest],
-        "model.attn_mask": model.attn_mask[:longest, :longest],
-    }
-    embeddings: Tensor = functional_call(_TextTower(model), shorter, (tokens[:, :longest],))
-    return embeddings
-
-
-class _TextTower(nn.Module):
-    """``encode_text`` as a module's call, which is what ``functional_call`` can give other tensors to."""
-
-    def __init__(self, model: Any) -> None:
-        super().__init__()
-        self.model = model
-
-    def forward(self, tokens: Tensor) -> Tensor:
-        embeddings: Tensor = self.model.encode_text(tokens)
-        return embeddings
-
-
-def _reads_end_of_text(model: Any) -> bool:
-    """Whether a model is open_clip's ``CLIP``, whose mask and positions are its own, pooled at the highest token id."""
-    causal = getattr(model, "attn_mask", None) is not None
-    return causal and getattr(model, "text_pool_type", None) == "argmax" and hasattr(model, "positional_embedding")
-
-
-# Any model of open_clip, with its own transform made differentiable.
+from variad.networks.weights import fill, load_tensors
 
 TEXTS_A_BATCH = 256
 RESIZE_MODES = ("shortest", "squash")
@@ -65,7 +28,7 @@ SCALARS = {"logit_scale", "logit_bias"}  # [] in some files, [1] in others
 
 
 class OpenClip:
-    """An ``ImageTextEncoder`` around an open_clip model; see ``variad.networks.encoders``."""
+    """An ``ImageTextEncoder`` around an open_clip model; see there for what it offers."""
 
     def __init__(self, name: str, model: Any, preprocess: dict[str, Any], tokenizer: Any, device: str) -> None:
         """
@@ -75,7 +38,11 @@ class OpenClip:
             tokenizer: texts and a context length to token ids.
         """
         self.name = name
-        self.resolution = _square_size(name, preprocess)
+        size = preprocess["size"]
+        sides = {size} if isinstance(size, int) else set(size)
+        if len(sides) != 1 or preprocess["resize_mode"] not in RESIZE_MODES:
+            raise UserError(f"encoder {name}: expected square images, {' or '.join(RESIZE_MODES)}, found {preprocess}.")
+        self.resolution = int(sides.pop())
         self.context_length = int(tokenizer.context_length)
         self._squash = preprocess["resize_mode"] == "squash"
         self._interpolation = preprocess["interpolation"]
@@ -96,21 +63,17 @@ class OpenClip:
         Raises:
             UserError: a text has more tokens than the model's context.
         """
-        tokens = self._tokens(texts).to(self._mean.device)
-        parts = [encode_short(self._model, part) for part in tokens.split(TEXTS_A_BATCH)]
-        return functional.normalize(torch.cat(parts), dim=-1)
-
-    def _tokens(self, texts: Sequence[str]) -> Tensor:
-        # open_clip cuts long texts without a word; one more token of room shows which ones it would cut.
+        # open_clip cuts long texts without a word; one more token of room shows which ones it would cut
         longer = self._tokenizer(list(texts), context_length=self.context_length + 1)
-        inner = getattr(self._tokenizer, "tokenizer", None)
-        padding = getattr(inner, "pad_token_id", None) or 0
+        padding = getattr(getattr(self._tokenizer, "tokenizer", None), "pad_token_id", None) or 0
         for text, last in zip(texts, longer[:, -1], strict=True):
             if last != padding:
                 raise UserError(
                     f"text {text!r}: expected at most {self.context_length} tokens for {self.name}, found more."
                 )
-        return self._tokenizer(list(texts), context_length=self.context_length)
+        tokens = self._tokenizer(list(texts), context_length=self.context_length).to(self._mean.device)
+        parts = [encode_short(self._model, part) for part in tokens.split(TEXTS_A_BATCH)]
+        return functional.normalize(torch.cat(parts), dim=-1)
 
 
 def load_openclip(model: str, weights: str | Path, device: str = "cpu", resolution: int | None = None) -> OpenClip:
@@ -130,7 +93,7 @@ def load_openclip(model: str, weights: str | Path, device: str = "cpu", resoluti
 
     _check_name(model, weights)
     local = Path(weights).is_file() and not open_clip.get_pretrained_cfg(model, str(weights))
-    network = _create(model, str(weights), device, local)
+    network = _create(model, None if local else str(weights), device)
     if local:
         _fill_from(network, weights)
     network.eval().requires_grad_(False)
@@ -140,50 +103,6 @@ def load_openclip(model: str, weights: str | Path, device: str = "cpu", resoluti
         needed = f"expected cutouts of the {encoder.resolution} pixels that it needs"
         raise UserError(f"encoder {model}: {needed}, found resolution: {resolution}.")
     return encoder
-
-
-def _create(model: str, weights: str, device: str, local: bool) -> Any:
-    """The network with the weights of a tag, or with random ones where a file's follow."""
-    import open_clip
-
-    with warnings.catch_warnings(), _quiet(local):
-        warnings.filterwarnings("error", message="QuickGELU mismatch")
-        try:
-            return open_clip.create_model(
-                model, pretrained=None if local else weights, device=device, pretrained_text=False
-            )
-        except UserWarning as error:
-            raise UserError(f"encoder {model}: expected the activation of '{weights}', found: {error}.") from error
-        except (RuntimeError, OSError, ValueError, AssertionError) as error:  # open_clip asserts shapes
-            reason = str(error).splitlines()[0]
-            raise UserError(f"encoder {model}: expected '{weights}' to load or download, found: {reason}.") from error
-
-
-@contextlib.contextmanager
-def _quiet(wanted: bool) -> Iterator[None]:
-    """Without open_clip's warning of random weights."""
-    before = logging.root.manager.disable
-    logging.disable(logging.WARNING if wanted else before)
-    try:
-        yield
-    finally:
-        logging.disable(before)
-
-
-def _fill_from(network: Any, path: str | Path) -> None:
-    """Copy a local file's weights into the network.
-
-    open_clip's own loader would stretch position embeddings made for another resolution without a word.
-    """
-    stored = read_tensors(path) if Path(path).suffix == ".safetensors" else load_checkpoint(path)
-    state = {name.removeprefix("module."): tensor for name, tensor in stored.items()}
-    own = network.state_dict()
-    for key in BESIDE_WEIGHTS:
-        if key not in own:
-            state.pop(key, None)
-    for key in SCALARS & own.keys() & state.keys():
-        state[key] = state[key].reshape(own[key].shape)
-    fill(network, state, path)
 
 
 def _check_name(model: str, weights: str | Path) -> None:
@@ -199,9 +118,66 @@ def _check_name(model: str, weights: str | Path) -> None:
         raise UserError(f"encoder {model}: expected as weights {known}, found '{weights}'.")
 
 
-def _square_size(name: str, preprocess: dict[str, Any]) -> int:
-    size = preprocess["size"]
-    sides = {size} if isinstance(size, int) else set(size)
-    if len(sides) != 1 or preprocess["resize_mode"] not in RESIZE_MODES:
-        raise UserError(f"encoder {name}: expected square images, {' or '.join(RESIZE_MODES)}, found {preprocess}.")
-    return int(sides.pop())
+def _create(model: str, tag: str | None, device: str) -> Any:
+    """The network with the weights of a tag, or with random ones, without open_clip's warning of these."""
+    import open_clip
+
+    before = logging.root.manager.disable
+    logging.disable(before if tag else logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("error", message="QuickGELU mismatch")
+            return open_clip.create_model(model, pretrained=tag, device=device, pretrained_text=False)
+    except UserWarning as error:
+        raise UserError(f"encoder {model}: expected the activation of '{tag}', found: {error}.") from error
+    except (RuntimeError, OSError, ValueError, AssertionError) as error:  # open_clip asserts shapes
+        reason = str(error).splitlines()[0]
+        raise UserError(f"encoder {model}: expected '{tag}' to load or download, found: {reason}.") from error
+    finally:
+        logging.disable(before)
+
+
+def _fill_from(network: Any, path: str | Path) -> None:
+    """Copy a local file's weights into the network.
+
+    open_clip's own loader would stretch position embeddings made for another resolution without a word.
+    """
+    state = {name.removeprefix("module."): tensor for name, tensor in load_tensors(path).items()}
+    own = network.state_dict()
+    for key in BESIDE_WEIGHTS:
+        if key not in own:
+            state.pop(key, None)
+    for key in SCALARS & own.keys() & state.keys():
+        state[key] = state[key].reshape(own[key].shape)
+    fill(network, state, path)
+
+
+def encode_short(model: Any, tokens: Tensor) -> Tensor:
+    """Embeddings ``[B, D]`` of token ids ``[B, T]``, not normalised, as the model's own ``encode_text`` gives them.
+
+    Models whose text tower is not causal, or is read elsewhere than at its highest token (SigLIP, CoCa), see all of T.
+    """
+    longest = int(tokens.argmax(dim=-1).max()) + 1
+    # open_clip's ``CLIP``: mask and positions are its own, pooled at the highest token id
+    causal = getattr(model, "attn_mask", None) is not None and hasattr(model, "positional_embedding")
+    if longest == tokens.shape[1] or not causal or getattr(model, "text_pool_type", None) != "argmax":
+        whole: Tensor = model.encode_text(tokens)
+        return whole
+    shorter = {
+        "model.positional_embedding": model.positional_embedding[:longest],
+        "model.attn_mask": model.attn_mask[:longest, :longest],
+    }
+    embeddings: Tensor = functional_call(_TextTower(model), shorter, (tokens[:, :longest],))
+    return embeddings
+
+
+class _TextTower(nn.Module):
+    """``encode_text`` as a module's call, which is what ``functional_call`` can give other tensors to."""
+
+    def __init__(self, model: Any) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        embeddings: Tensor = self.model.encode_text(tokens)
+        return embeddings

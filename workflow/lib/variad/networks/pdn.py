@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from variad.core.errors import UserError
-from variad.networks.weights import fill, load_checkpoint, read_tensors
+from variad.networks.weights import fill, load_tensors
 
 STRIDE, RECEPTIVE_FIELD = 4, 33
 BORDER = 4  # positions that are missing on each side for want of padding
@@ -124,8 +124,7 @@ def load_pdn(path: str | Path, name: str) -> PDN:
         UserError: no such file, not weights, or those of another network (its first three wrong keys, or first shape).
     """
     network = PDN(config_of(name))
-    read = read_tensors if Path(path).suffix == ".safetensors" else load_checkpoint
-    fill(network, read(path), path)
+    fill(network, load_tensors(path), path)
     return network.to(memory_format=torch.channels_last).eval().requires_grad_(False)
 
 

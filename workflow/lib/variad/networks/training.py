@@ -1,11 +1,16 @@
-"""Crops to train small networks on: open photographs, simulated textiles and drawn pictures, augmented.
+"""Training small networks: the crops of those that ship, a training that can be killed and goes on, and fused Adam.
 
-Most crops are grey and of low contrast, because images from production lines often are."""
+The crops come from open photographs, simulated textiles and drawn pictures. Most are grey and of low contrast, because
+images from production lines often are. Detectors that train a network take ``FusedAdam``, ``Plateau`` and ``seeded``.
+"""
 
 import contextlib
+import logging
 import math
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import numpy as np
@@ -13,14 +18,44 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.optim.adam import adam
+from tqdm import tqdm
 
 from variad.core.errors import UserError
 from variad.core.files import writing
 from variad.core.seeding import numpy_generator
 from variad.datasets import open_images
 from variad.datasets.open_images import drawn
+from variad.networks.weights import save_weights
 
 PHOTOGRAPH_SHARE, TEXTILE_SHARE, DRAWN_SHARE = 0.46, 0.08, 0.46  # share of the crops that each group gives
+LARGEST_NORM = 1.0  # of the gradient
+log = logging.getLogger("variad")
+
+
+@dataclass(frozen=True)
+class TrainingSettings:
+    """What every training of a shipped network decides.
+
+    Attributes:
+        steps, batch: optimiser steps, crops in a step.
+        learning_rate, warm_up: AdamW's peak rate, reached after ``warm_up`` steps, then a cosine to zero.
+        weight_average: decay of the averaged weights, which are the ones that are kept.
+        grey: share of crops turned grey.
+        drawn, drawn_side: number of pictures that are drawn, and their side in pixels.
+        every: steps between snapshots, and between lines in the log.
+        seed: decides the initial weights, every crop and every noise.
+    """
+
+    steps: int
+    batch: int
+    learning_rate: float = 1e-3
+    warm_up: int = 100
+    weight_average: float = 0.998
+    grey: float = 0.5
+    drawn: int = 240
+    drawn_side: int = 256
+    every: int = 100
+    seed: int = 0
 
 
 class TrainingCrops:
@@ -81,7 +116,94 @@ def jitter(crop: Tensor, grey: float, generator: np.random.Generator) -> Tensor:
     return crop.clamp(0, 1).expand(3, -1, -1)
 
 
-# The learning rate of the trainings whose weights ship.
+def settings_from(values: Mapping[str, Any], source: str, rule: str, network: Any, settings: Any) -> tuple[Any, Any]:
+    """The dataclasses ``network`` and ``settings`` with what a config entry changes: keys of the second, and below
+    ``network`` of the first.
+
+    Raises:
+        UserError: names ``source`` and an unknown key.
+    """
+    given = dict(values)
+    of_network = given.pop("network", None) or {}
+    try:
+        return replace(network, **of_network), replace(settings, **given)
+    except TypeError as error:
+        raise UserError(f"{source}: expected settings of {rule}, found: {error}.") from error
+
+
+class Trainer:
+    """The state of a training: weights, their average, optimiser and the next step.
+
+    Args:
+        network: to be trained.
+        config: its dataclass.
+        settings: of the training.
+        optimiser: of the weights that gradients move.
+    """
+
+    def __init__(
+        self, network: nn.Module, config: Any, settings: TrainingSettings, optimiser: torch.optim.Optimizer
+    ) -> None:
+        self.model: Any = network
+        self.config, self.settings, self.optimiser = config, settings, optimiser
+        self.average = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+        self.next_step = 0
+
+    def step(self, images: Tensor) -> dict[str, float]:
+        """One optimiser step on images ``[B, 3, H, W]`` in [-1, 1]; returns its loss and what else is to be logged."""
+        raise NotImplementedError
+
+    def descend(self, loss: Tensor) -> None:
+        """Move the weights, at this step's learning rate."""
+        s = self.settings
+        descend(loss, self.model, self.optimiser, warm_cosine(self.next_step, s.learning_rate, s.warm_up, s.steps))
+
+    def finish_step(self) -> None:
+        """Move the averaged weights, and go on to the next step."""
+        follow(self.average, self.model, self.next_step, self.settings.weight_average)
+        self.next_step += 1
+
+    def before(self, step: int, crops: TrainingCrops) -> None:
+        """Called in front of every step."""
+
+    def state(self) -> dict[str, Any]:
+        """All that a killed training needs to go on."""
+        model, optimiser = self.model.state_dict(), self.optimiser.state_dict()
+        return {"step": self.next_step, "model": model, "average": self.average, "optimiser": optimiser}
+
+    def resume(self, state: Mapping[str, Any]) -> None:
+        """Go on from what ``state`` returned."""
+        self.model.load_state_dict(state["model"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.average, self.next_step = state["average"], state["step"]
+
+    def run(self, path: str | Path, crops: TrainingCrops, description: str) -> None:
+        """Train, and write the averaged weights as half-precision safetensors to ``path``.
+
+        Meanwhile a snapshot of them lies beside it (``.snapshot.safetensors``), and so does the state (``.state.pt``),
+        from which a killed training goes on. Equal settings, thread count and version of torch give equal bytes on one
+        machine, whether it was killed in between or not.
+
+        Raises:
+            UserError: the state beside ``path`` belongs to other settings.
+        """
+        path, s, made_by = Path(path), self.settings, f"{self.settings}, {self.config}"
+        saved, snapshot = path.with_suffix(".state.pt"), path.with_suffix(".snapshot.safetensors")
+        if saved.is_file():
+            self.resume(load_state(saved, made_by))
+        losses: list[dict[str, float]] = []
+        for step in tqdm(range(self.next_step, s.steps), desc=description, disable=None):
+            self.before(step, crops)
+            losses.append(self.step(crops.batch(s.batch, step)))
+            if (step + 1) % s.every == 0:
+                means = {name: round(fmean(found[name] for found in losses), 5) for name in losses[0]}
+                log.info("step %d of %d: %s", step + 1, s.steps, means)
+                losses = []
+                save_state(saved, made_by, self.state())
+                save_weights(snapshot, self.average, asdict(self.config))
+        save_weights(path, self.average, asdict(self.config))
+        saved.unlink(missing_ok=True)
+        snapshot.unlink(missing_ok=True)
 
 
 def warm_cosine(step: int, peak: float, warm_up: int, steps: int) -> float:
@@ -89,11 +211,6 @@ def warm_cosine(step: int, peak: float, warm_up: int, steps: int) -> float:
     if step < warm_up:
         return peak * (step + 1) / warm_up
     return peak * 0.5 * (1 + math.cos(math.pi * (step - warm_up) / max(1, steps - warm_up)))
-
-
-# What every training of a shipped network does alike: a step of descent, averaged weights, a state to go on from.
-
-LARGEST_NORM = 1.0  # of the gradient
 
 
 def descend(loss: Tensor, network: nn.Module, optimiser: torch.optim.Optimizer, learning_rate: float) -> None:
@@ -120,11 +237,7 @@ def follow(average: Mapping[str, Tensor], network: nn.Module, step: int, weight:
 
 
 def save_state(path: Path, settings: str, state: Mapping[str, Any]) -> None:
-    """Write all that a killed training needs to go on.
-
-    Args:
-        settings: whatever the state follows from, in words.
-    """
+    """Write the state of a training, with ``settings``: whatever it follows from, in words."""
     with writing(path) as temporary:
         torch.save({"settings": settings, **state}, temporary)
 
@@ -141,13 +254,11 @@ def load_state(path: Path, settings: str) -> dict[str, Any]:
     return state
 
 
-# Adam in one fused pass, from torch's functional form.
-#
-# The class ``torch.optim.Adam`` imports torch's compiler, which takes over four seconds in every process that trains.
-
-
 class FusedAdam:
-    """Adam (Kingma & Ba, 2015) with epsilon 1e-8; equal to ``torch.optim.Adam(fused=True)``.
+    """Adam (Kingma & Ba, 2015) with epsilon 1e-8 in one fused pass; equal to ``torch.optim.Adam(fused=True)``.
+
+    That class imports torch's compiler, which takes over four seconds in every process that trains; its functional form
+    does not.
 
     Args:
         parameters: leaves on one device; those without a gradient when ``step`` is called stay as they are.
@@ -199,9 +310,6 @@ def _laid_out_as(parameter: Tensor) -> Tensor:
     return gradient if gradient.stride() == parameter.stride() else torch.empty_like(parameter).copy_(gradient)
 
 
-# Ending a training early when its loss no longer falls. It looks at the training loss alone.
-
-
 class Plateau:
     """Says when the mean training loss of an epoch (or of a block of steps) has stopped falling.
 
@@ -225,12 +333,9 @@ class Plateau:
         return self.waited >= self.patience
 
 
-# Random numbers of detectors that train a network.
-
-
 @contextlib.contextmanager
 def seeded(generator: np.random.Generator) -> Iterator[torch.Generator]:
-    """A torch generator on the CPU that descends from ``generator``.
+    """A torch generator on the CPU that descends from ``generator``, for a detector that trains a network.
 
     Within the block torch's global generator, which initialises weights, descends from it too; afterwards it is as it
     was.

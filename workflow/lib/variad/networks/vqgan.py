@@ -14,21 +14,20 @@ from typing import Any
 
 import torch
 import yaml
-from taming.modules.diffusionmodules import model as taming_model
 from taming.modules.diffusionmodules.model import AttnBlock, Decoder, Encoder, Upsample
 from taming.modules.vqvae.quantize import VectorQuantizer2
 from torch import Tensor, nn
 from torch.nn import functional
 
 from variad.core.errors import UserError
+from variad.networks.private_apis import give_taming_silu
 from variad.networks.weights import fill, load_checkpoint, load_weights
 
 # Rows of one distance table: 1,024 x 16,384 codes are 64 MiB of float32, 1,024 x 768 are 3 MiB, which caches hold.
 QUANTISE_ROWS = 1024
 TAMING_GROUPS = 32
 
-# taming writes x * sigmoid(x): the same function in two passes over memory, a fifth of a decoder's time on a CPU
-taming_model.nonlinearity = nn.functional.silu
+give_taming_silu()
 
 
 @dataclass(frozen=True)
@@ -143,90 +142,6 @@ class VQGAN(nn.Module):
             raise UserError(f"latent size: expected {expected} for this VQGAN, found {list(latent.shape)}.")
 
 
-@torch.no_grad()
-def nearest_codes(latent: Tensor, codebook: Tensor) -> Tensor:
-    """Index of the nearest code, by Euclidean distance in float32, of each position of ``[B, C, h, w]``: ``[B, h, w]``.
-
-    The distance table of all positions would be ``B * h * w * n_embed`` numbers, so it is made in pieces.
-    """
-    rows = latent.detach().float().permute(0, 2, 3, 1).reshape(-1, latent.shape[1])
-    codes = codebook.detach().float()
-    # Expanding the square cancels badly where codes lie far from the origin; their centre costs nothing to remove.
-    centre = codes.mean(0)
-    codes = codes - centre
-    # One more column, -|c|^2 / 2 against 1, in place of adding it: the table is written once, not three times.
-    table = torch.cat([codes, -codes.square().sum(1, keepdim=True) / 2], dim=1).T
-    with torch.autocast(latent.device.type, enabled=False):
-        pieces = (functional.pad(part - centre, (0, 1), value=1.0) for part in rows.split(QUANTISE_ROWS))
-        found = [_first_largest(piece @ table) for piece in pieces]
-    return torch.cat(found).view(latent.shape[0], *latent.shape[2:])
-
-
-def _first_largest(table: Tensor) -> Tensor:
-    """The first of the largest numbers of each row of ``[N, K]``, by its place: ``[N]``."""
-    if table.device.type == "cpu":
-        return torch.from_numpy(table.numpy().argmax(1))  # a tenth of the time of torch's, and the same places
-    return table.argmax(1)
-
-
-class _FrugalAttention(AttnBlock):  # type: ignore[misc]
-    """taming's attention with the same weights, without the ``[h * w, h * w]`` table in memory."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        normed = self.norm(x)
-        tokens = [layer(normed).flatten(2).transpose(1, 2) for layer in (self.q, self.k, self.v)]
-        mixed = nn.functional.scaled_dot_product_attention(*(part.unsqueeze(1) for part in tokens)).squeeze(1)
-        return x + self.proj_out(mixed.transpose(1, 2).reshape(x.shape))  # type: ignore[no-any-return]
-
-
-def _adapted(network: Any, config: VQGANConfig) -> Any:
-    """taming's encoder or decoder with this config's norms and attention."""
-    if not config.mid_attention:
-        network.mid.attn_1 = nn.Identity()
-    _replace(network, AttnBlock, lambda block: _FrugalAttention(block.in_channels))
-    _replace(network, nn.GroupNorm, lambda norm: _norm(config.norm_groups, norm))
-    return network
-
-
-def _norm(groups: int, norm: nn.GroupNorm) -> nn.Module:
-    return nn.GroupNorm(groups, norm.num_channels, eps=norm.eps) if groups else nn.Identity()
-
-
-def _replace(network: nn.Module, kind: type, make: Callable[[Any], nn.Module]) -> None:
-    for module in list(network.modules()):
-        for name, child in list(module.named_children()):
-            if type(child) is kind:
-                setattr(module, name, make(child))
-
-
-def fold_upsampling(model: VQGAN) -> None:
-    """Make each doubling of the decoder's sides and the convolution behind it one layer, for frozen weights.
-
-    The same images up to rounding, with 4 in place of 9 products an output and no enlarged tensor in memory: half the
-    time of these layers (forward and backward, one core, float32 and bfloat16).
-    """
-    _replace(model.decoder, Upsample, lambda layer: _folded(layer.conv))
-
-
-def _folded(convolution: nn.Conv2d) -> nn.ConvTranspose2d:
-    """A 3 x 3 convolution behind nearest-neighbour doubling, as a transposed 4 x 4 convolution of stride 2.
-
-    Doubling writes each pixel to 2 x 2 places, which is a transposed convolution with a kernel of ones; the two kernels
-    are convolved with each other.
-    """
-    inside, outside = convolution.in_channels, convolution.out_channels
-    folded = nn.ConvTranspose2d(inside, outside, 4, 2, 1).to(convolution.weight)
-    folded.requires_grad_(convolution.weight.requires_grad)
-    with torch.no_grad():
-        flipped = convolution.weight.transpose(0, 1).flip(2, 3)
-        folded.weight.zero_()
-        for x, y in itertools.product((0, 1), repeat=2):
-            folded.weight += functional.pad(flipped, (x, 1 - x, y, 1 - y))
-        assert folded.bias is not None and convolution.bias is not None  # taming's layers have one
-        folded.bias.copy_(convolution.bias)
-    return folded
-
-
 def load_vqgan(
     path: str | Path, *, config_path: str | Path | None = None, sha256: str | None = None, fold: bool = True
 ) -> VQGAN:
@@ -279,3 +194,83 @@ def _config_from(values: dict[str, Any], source: str | Path) -> VQGANConfig:
         return VQGANConfig(**values)
     except TypeError as error:
         raise UserError(f"{source}: expected the config of a VQGAN, found: {error}.") from error
+
+
+@torch.no_grad()
+def nearest_codes(latent: Tensor, codebook: Tensor) -> Tensor:
+    """Index of the nearest code, by Euclidean distance in float32, of each position of ``[B, C, h, w]``: ``[B, h, w]``.
+
+    The distance table of all positions would be ``B * h * w * n_embed`` numbers, so it is made in pieces.
+    """
+    rows = latent.detach().float().permute(0, 2, 3, 1).reshape(-1, latent.shape[1])
+    codes = codebook.detach().float()
+    # Expanding the square cancels badly where codes lie far from the origin; their centre costs nothing to remove.
+    centre = codes.mean(0)
+    codes = codes - centre
+    # One more column, -|c|^2 / 2 against 1, in place of adding it: the table is written once, not three times.
+    table = torch.cat([codes, -codes.square().sum(1, keepdim=True) / 2], dim=1).T
+    with torch.autocast(latent.device.type, enabled=False):
+        pieces = (functional.pad(part - centre, (0, 1), value=1.0) @ table for part in rows.split(QUANTISE_ROWS))
+        # numpy finds the same places, the first of equal ones, in a tenth of torch's time
+        on_cpu = latent.device.type == "cpu"
+        found = [torch.from_numpy(part.numpy().argmax(1)) if on_cpu else part.argmax(1) for part in pieces]
+    return torch.cat(found).view(latent.shape[0], *latent.shape[2:])
+
+
+def _adapted(network: Any, config: VQGANConfig) -> Any:
+    """taming's encoder or decoder with this config's norms and attention."""
+    if not config.mid_attention:
+        network.mid.attn_1 = nn.Identity()
+    _replace(network, AttnBlock, lambda block: _FrugalAttention(block.in_channels))
+
+    def own_norm(norm: nn.GroupNorm) -> nn.Module:
+        groups = config.norm_groups
+        return nn.GroupNorm(groups, norm.num_channels, eps=norm.eps) if groups else nn.Identity()
+
+    _replace(network, nn.GroupNorm, own_norm)
+    return network
+
+
+class _FrugalAttention(AttnBlock):  # type: ignore[misc]
+    """taming's attention with the same weights, without the ``[h * w, h * w]`` table in memory."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        normed = self.norm(x)
+        tokens = [layer(normed).flatten(2).transpose(1, 2) for layer in (self.q, self.k, self.v)]
+        mixed = nn.functional.scaled_dot_product_attention(*(part.unsqueeze(1) for part in tokens)).squeeze(1)
+        return x + self.proj_out(mixed.transpose(1, 2).reshape(x.shape))  # type: ignore[no-any-return]
+
+
+def fold_upsampling(model: VQGAN) -> None:
+    """Make each doubling of the decoder's sides and the convolution behind it one layer, for frozen weights.
+
+    The same images up to rounding, with 4 in place of 9 products an output and no enlarged tensor in memory: half the
+    time of these layers (forward and backward, one core, float32 and bfloat16).
+    """
+    _replace(model.decoder, Upsample, lambda layer: _folded(layer.conv))
+
+
+def _folded(convolution: nn.Conv2d) -> nn.ConvTranspose2d:
+    """A 3 x 3 convolution behind nearest-neighbour doubling, as a transposed 4 x 4 convolution of stride 2.
+
+    Doubling writes each pixel to 2 x 2 places, which is a transposed convolution with a kernel of ones; the two kernels
+    are convolved with each other.
+    """
+    inside, outside = convolution.in_channels, convolution.out_channels
+    folded = nn.ConvTranspose2d(inside, outside, 4, 2, 1).to(convolution.weight)
+    folded.requires_grad_(convolution.weight.requires_grad)
+    with torch.no_grad():
+        flipped = convolution.weight.transpose(0, 1).flip(2, 3)
+        folded.weight.zero_()
+        for x, y in itertools.product((0, 1), repeat=2):
+            folded.weight += functional.pad(flipped, (x, 1 - x, y, 1 - y))
+        assert folded.bias is not None and convolution.bias is not None  # taming's layers have one
+        folded.bias.copy_(convolution.bias)
+    return folded
+
+
+def _replace(network: nn.Module, kind: type, make: Callable[[Any], nn.Module]) -> None:
+    for module in list(network.modules()):
+        for name, child in list(module.named_children()):
+            if type(child) is kind:
+                setattr(module, name, make(child))

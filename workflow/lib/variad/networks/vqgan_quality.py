@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from variad.core.files import sha256, writing
 from variad.core.images import read_image, resize_square, to_rgb8
 from variad.datasets import open_images
+from variad.datasets.packaged import Elpv
 from variad.networks.vqgan import VQGAN, load_vqgan
 
 Picture = NDArray[np.uint8]
@@ -45,12 +45,8 @@ def reconstruct(model: VQGAN, picture: Picture) -> tuple[Picture, NDArray[np.int
     """A picture uint8 ``[H, W, 3]`` through encoder, codebook and decoder, as uint8 again; and its codes."""
     images = torch.from_numpy(picture.copy()).permute(2, 0, 1)[None].float() / 127.5 - 1
     latent, indices = model.quantise(model.encode(images))
-    return _to_bytes(model.decode(latent))[0], indices.numpy().ravel()
-
-
-def _to_bytes(images: Tensor) -> Picture:
-    scaled = ((images.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
-    return np.asarray(scaled.permute(0, 2, 3, 1).numpy())
+    scaled = ((model.decode(latent)[0].clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
+    return np.asarray(scaled.permute(1, 2, 0).numpy()), indices.numpy().ravel()
 
 
 def measure(model: VQGAN, pictures: Iterable[Picture]) -> Quality:
@@ -65,8 +61,8 @@ def measure(model: VQGAN, pictures: Iterable[Picture]) -> Quality:
         psnr.append(peak_signal_noise_ratio(wanted, found))
         ssim.append(structural_similarity(wanted, found, channel_axis=2, gaussian_weights=True, data_range=255))
         counts += np.bincount(codes, minlength=len(counts))
-        own = _colour(wanted)
-        colour += (own * _colour(found)).sum(), (own * own).sum()
+        own, theirs = (picture - picture.mean(axis=2, keepdims=True) for picture in (wanted, found))
+        colour += (own * theirs).sum(), (own * own).sum()
     shares = counts[counts > 0] / counts.sum()
     perplexity = float(np.exp(-(shares * np.log(shares)).sum()))
     used = int((counts > 0).sum())
@@ -74,15 +70,8 @@ def measure(model: VQGAN, pictures: Iterable[Picture]) -> Quality:
     return Quality(len(psnr), float(np.mean(psnr)), float(np.mean(ssim)), used, used / len(counts), perplexity, kept)
 
 
-def _colour(picture: Picture) -> NDArray[np.float64]:
-    """What a pixel's channels differ from their mean."""
-    return np.asarray(picture - picture.mean(axis=2, keepdims=True))
-
-
 def elpv_cells(category: str, count: int = 100, size: int = 224) -> list[Picture]:
     """The first normal cells of an ELPV category in file order, as detectors see them; uint8 ``[size, size, 3]``."""
-    from variad.datasets.packaged import Elpv
-
     data = Elpv(train_good=None, test_good=0, test_defect=0)  # all normal cells
     paths = [data.root / entry.image_path for entry in data.entries(category)[:count]]
     return [resize_square(to_rgb8(read_image(path)), size) for path in paths]
@@ -104,11 +93,11 @@ def write_quality(path: str | Path, weights: str | Path, cells: int = 100, texti
         "elpv_poly": poly,
         "elpv": mono + poly,
     }
-    quality = {name: _rounded(measure(model, pictures)) for name, pictures in sets.items()}
+    measured = {name: asdict(measure(model, pictures)) for name, pictures in sets.items()}
+    quality = {
+        name: {key: value if value is None else round(value, 4) for key, value in found.items()}
+        for name, found in measured.items()
+    }
     report = {"sha256": sha256(weights), "config": asdict(model.config), "quality": quality}
     with writing(path) as temporary:
         temporary.write_text(json.dumps(report, indent=2) + "\n", "utf-8")
-
-
-def _rounded(quality: Quality) -> dict[str, float | None]:
-    return {name: value if value is None else round(value, 4) for name, value in asdict(quality).items()}

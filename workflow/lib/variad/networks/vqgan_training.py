@@ -1,23 +1,160 @@
-"""Fitting a codebook to latents: k-means to begin with, then moving averages; codes that die are restarted."""
+"""Training a small VQGAN on openly licensed images.
 
-import logging
+There is no discriminator and no perceptual network, so the weights owe nothing to a network that a detector may use.
+k-means puts the codes among the latents, moving averages follow them, and codes that die are restarted."""
+
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional
-from tqdm import tqdm
 
-from variad.core.errors import UserError
 from variad.core.precision import autocast
 from variad.core.seeding import torch_generator, torch_seed
-from variad.networks.training import TrainingCrops, descend, follow, load_state, save_state, warm_cosine
+from variad.networks.training import Trainer, TrainingCrops, TrainingSettings
 from variad.networks.vqgan import VQGAN, VQGANConfig, nearest_codes
-from variad.networks.weights import save_weights
+
+CODES = "quantize.embedding.weight"
+SMALL = VQGANConfig(
+    embed_dim=8,
+    n_embed=768,
+    z_channels=8,
+    ch=32,
+    ch_mult=(1, 1, 2),
+    num_res_blocks=1,
+    attn_resolutions=(),
+    resolution=96,
+    norm_groups=0,
+    mid_attention=False,
+)
+
+
+@dataclass(frozen=True)
+class VqganTraining(TrainingSettings):
+    """Settings of one training; the defaults made the weights that ship.
+
+    Attributes:
+        crop: side of a crop in pixels, divisible by the network's factor.
+        unquantised: first steps without codebook; after them k-means puts the codes among the latents.
+        noise, power: in these steps noise that grows to this standard deviation is added to the latent, and ``power``
+            times its mean square to the loss. Each channel then grows as far as the reconstruction needs it, so that
+            Euclidean distance in the latent, which is all that the codebook sees, means something. Noise of full
+            strength from the first step would drown colour before it is worth anything.
+        decay: of the codebook's moving averages.
+        colour_gain: the first layer's initial response to colour, over its response to brightness. Most of the images'
+            variance is brightness; at 1 no colour reaches the codebook before the network has learned to do without.
+    """
+
+    steps: int = 5000
+    batch: int = 8
+    every: int = 250
+    crop: int = 96
+    unquantised: int = 400
+    noise: float = 0.25
+    power: float = 0.01
+    decay: float = 0.97
+    colour_gain: float = 16.0
+
+
+def train_vqgan(path: str | Path, config: VQGANConfig = SMALL, settings: VqganTraining | None = None) -> None:
+    """Train a VQGAN and write its weights to ``path``; see ``Trainer.run``."""
+    settings = settings or VqganTraining()
+    crops = TrainingCrops(settings.seed, settings.crop, settings.grey, settings.drawn, settings.drawn_side)
+    VqganTrainer(config, settings).run(path, crops, "train_vqgan")
+
+
+class VqganTrainer(Trainer):
+    """The state of a training, with the codebook's statistics."""
+
+    settings: VqganTraining
+
+    def __init__(self, config: VQGANConfig, settings: VqganTraining) -> None:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(torch_seed(settings.seed, "vqgan", "weights"))
+            model = VQGAN(config)
+        _heed_colour(model.encoder.conv_in.weight, settings.colour_gain)
+        model.quantize.requires_grad_(False)  # moving averages, not gradients, move the codes
+        model.to(memory_format=torch.channels_last)
+        trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+        optimiser = torch.optim.AdamW(trained, settings.learning_rate, betas=(0.9, 0.99), weight_decay=1e-4)
+        super().__init__(model, config, settings, optimiser)
+        self.codebook = MovingCodebook(model.codebook.data, settings.decay)
+
+    def before(self, step: int, crops: TrainingCrops) -> None:
+        """Start the codebook when its time has come."""
+        if step == self.settings.unquantised:
+            self.start_codebook([crops.batch(self.settings.batch, -1 - place) for place in range(16)])
+
+    def start_codebook(self, batches: list[Tensor]) -> None:
+        """Put the codes at the k-means centres of the latents of ``batches``."""
+        with torch.no_grad(), autocast("bfloat16", "cpu"):
+            latents = [_rows(self.model.encode(images).float()) for images in batches]
+        self.codebook.start(torch.cat(latents), torch_generator(self.settings.seed, "vqgan", "k-means"))
+        self.average[CODES].copy_(self.codebook.codes)
+
+    def step(self, images: Tensor) -> dict[str, float]:
+        """One optimiser step on images in [-1, 1]; returns its loss, the latent's penalty and PSNR (decibels)."""
+        images = images.to(memory_format=torch.channels_last)
+        with autocast("bfloat16", "cpu"):
+            latent = self.model.encode(images)
+        latent = latent.float()
+        quantised = self.next_step >= self.settings.unquantised
+        entry, penalty = self._quantised(latent) if quantised else self._noisy(latent)
+        with autocast("bfloat16", "cpu"):
+            found = self.model.decode(entry)
+        reconstruction = reconstruction_loss(found.float(), images)
+        self.descend(reconstruction + penalty)
+        if quantised:
+            self._move_codes(_rows(latent.detach()))
+        self.finish_step()
+        error = functional.mse_loss(found.detach().float(), images).item()
+        return {"loss": reconstruction.item(), "penalty": penalty.item(), "psnr": 10 * math.log10(4 / error)}
+
+    def _quantised(self, latent: Tensor) -> tuple[Tensor, Tensor]:
+        """The codes of a latent, and the penalty for being far from them."""
+        codes = self.model.quantise(latent)[0]
+        return codes, 0.5 * functional.mse_loss(latent, codes.detach())
+
+    def _noisy(self, latent: Tensor) -> tuple[Tensor, Tensor]:
+        """A latent with noise, and the penalty for its power."""
+        generator = torch_generator(self.settings.seed, "vqgan", "noise", self.next_step)
+        scale = self.settings.noise * self.next_step / self.settings.unquantised
+        noise = scale * torch.randn(latent.shape, generator=generator)
+        return latent + noise, self.settings.power * latent.square().mean()
+
+    def _move_codes(self, latents: Tensor) -> None:
+        self.codebook.update(latents)
+        step = self.next_step
+        # Near the end the codes have to settle.
+        if step % 20 == 0 and step < 0.85 * self.settings.steps:
+            least = 0.03 * len(latents) / len(self.codebook.codes)
+            dead = self.codebook.restart(latents, torch_generator(self.settings.seed, "vqgan", "restart", step), least)
+            self.average[CODES][dead] = self.codebook.codes[dead]
+
+    def state(self) -> dict[str, Any]:
+        """All that a killed training needs to go on."""
+        return {**super().state(), "counts": self.codebook.counts, "sums": self.codebook.sums}
+
+    def resume(self, state: Mapping[str, Any]) -> None:
+        """Go on from what ``state`` returned."""
+        super().resume(state)
+        self.codebook.counts, self.codebook.sums = state["counts"], state["sums"]
+
+
+@torch.no_grad()
+def _heed_colour(kernel: Tensor, gain: float) -> None:
+    """Multiply a first layer's ``[C, 3, h, w]`` response to differences between the channels."""
+    grey = kernel.mean(dim=1, keepdim=True)
+    kernel.copy_(grey + gain * (kernel - grey))
+
+
+def _rows(latent: Tensor) -> Tensor:
+    """``[B, C, h, w]`` to ``[B * h * w, C]``."""
+    return latent.permute(0, 2, 3, 1).reshape(-1, latent.shape[1])
 
 
 class MovingCodebook:
@@ -70,9 +207,6 @@ class MovingCodebook:
         return counts, torch.zeros_like(self.codes).index_add_(0, indices, latents)
 
 
-# How far a reconstruction is from its image, for training, without a network that judges.
-
-
 def reconstruction_loss(found: Tensor, wanted: Tensor) -> Tensor:
     """2 * absolute error of brightness + 6 * of colour + 0.5 * of gradients at three scales + 0.2 * (1 - SSIM).
 
@@ -107,211 +241,3 @@ def structural_similarity(first: Tensor, second: Tensor, window: int = 7) -> Ten
     joint = smooth(first * second) - means[0] * means[1]
     light = (2 * means[0] * means[1] + 4e-4) / (means[0] ** 2 + means[1] ** 2 + 4e-4)
     return (light * (2 * joint + 3.6e-3) / (spreads[0] + spreads[1] + 3.6e-3)).mean()
-
-
-# Training a small VQGAN on openly licensed images.
-#
-# There is no discriminator and no perceptual network, so the weights owe nothing to a network that a detector may use.
-
-log = logging.getLogger("variad")
-
-CODES = "quantize.embedding.weight"
-SMALL = VQGANConfig(
-    embed_dim=8,
-    n_embed=768,
-    z_channels=8,
-    ch=32,
-    ch_mult=(1, 1, 2),
-    num_res_blocks=1,
-    attn_resolutions=(),
-    resolution=96,
-    norm_groups=0,
-    mid_attention=False,
-)
-
-
-@dataclass(frozen=True)
-class Training:
-    """Settings of one training; the defaults made the weights that ship.
-
-    Attributes:
-        steps, batch, crop: optimiser steps, crops in a step, side of a crop in pixels (divisible by the factor).
-        learning_rate, warm_up: AdamW's peak rate, reached after ``warm_up`` steps, then a cosine to zero.
-        unquantised: first steps without codebook; after them k-means puts the codes among the latents.
-        noise, power: in these steps noise that grows to this standard deviation is added to the latent, and ``power``
-            times its mean square to the loss. Each channel then grows as far as the reconstruction needs it, so that
-            Euclidean distance in the latent, which is all that the codebook sees, means something. Noise of full
-            strength from the first step on would drown colour before it is worth anything.
-        decay: of the codebook's moving averages.
-        weight_average: decay of the averaged weights, which are the ones that are kept.
-        colour_gain: the first layer's initial response to colour, over its response to brightness. Most of the images'
-            variance is brightness; at 1 no colour reaches the codebook before the network has learned to do without.
-        grey: share of crops turned grey.
-        drawn, drawn_side: number of pictures that are drawn, and their side in pixels.
-        every: steps between snapshots, and between lines in the log.
-        seed: decides the initial weights and every crop.
-    """
-
-    steps: int = 5000
-    batch: int = 8
-    crop: int = 96
-    learning_rate: float = 1e-3
-    warm_up: int = 100
-    unquantised: int = 400
-    noise: float = 0.25
-    power: float = 0.01
-    decay: float = 0.97
-    weight_average: float = 0.998
-    colour_gain: float = 16.0
-    grey: float = 0.5
-    drawn: int = 240
-    drawn_side: int = 256
-    every: int = 250
-    seed: int = 0
-
-
-def training_from(values: Mapping[str, Any], source: str) -> tuple[VQGANConfig, Training]:
-    """Network and settings from keys of ``Training`` and, below ``network``, of ``VQGANConfig``; others keep defaults.
-
-    Raises:
-        UserError: names ``source`` and an unknown key.
-    """
-    given = dict(values)
-    network = given.pop("network", None) or {}
-    try:
-        return replace(SMALL, **network), Training(**given)
-    except TypeError as error:
-        raise UserError(f"{source}: expected settings of train_vqgan, found: {error}.") from error
-
-
-class Trainer:
-    """The state of a training: weights, their average, optimiser, codebook statistics and the next step."""
-
-    def __init__(self, config: VQGANConfig, settings: Training) -> None:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(torch_seed(settings.seed, "vqgan", "weights"))
-            self.model = VQGAN(config)
-        _heed_colour(self.model.encoder.conv_in.weight, settings.colour_gain)
-        self.model.quantize.requires_grad_(False)  # moving averages, not gradients, move the codes
-        self.model.to(memory_format=torch.channels_last)
-        self.settings = settings
-        self.average = {name: tensor.clone() for name, tensor in self.model.state_dict().items()}
-        trained = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
-        self.optimiser = torch.optim.AdamW(trained, settings.learning_rate, betas=(0.9, 0.99), weight_decay=1e-4)
-        self.codebook = MovingCodebook(self.model.codebook.data, settings.decay)
-        self.next_step = 0
-
-    def step(self, images: Tensor) -> dict[str, float]:
-        """One optimiser step on images in [-1, 1]; returns its loss, the latent's penalty and PSNR (decibels)."""
-        images = images.to(memory_format=torch.channels_last)
-        with autocast("bfloat16", "cpu"):
-            latent = self.model.encode(images)
-        latent = latent.float()
-        quantised = self.next_step >= self.settings.unquantised
-        entry, penalty = self._quantised(latent) if quantised else self._noisy(latent)
-        with autocast("bfloat16", "cpu"):
-            found = self.model.decode(entry)
-        reconstruction = reconstruction_loss(found.float(), images)
-        s = self.settings
-        rate = warm_cosine(self.next_step, s.learning_rate, s.warm_up, s.steps)
-        descend(reconstruction + penalty, self.model, self.optimiser, rate)
-        if quantised:
-            self._follow(_rows(latent.detach()))
-        follow(self.average, self.model, self.next_step, self.settings.weight_average)
-        self.next_step += 1
-        error = functional.mse_loss(found.detach().float(), images).item()
-        return {"loss": reconstruction.item(), "penalty": penalty.item(), "psnr": 10 * math.log10(4 / error)}
-
-    def start_codebook(self, batches: list[Tensor]) -> None:
-        """Put the codes at the k-means centres of the latents of ``batches``."""
-        with torch.no_grad(), autocast("bfloat16", "cpu"):
-            latents = [_rows(self.model.encode(images).float()) for images in batches]
-        self.codebook.start(torch.cat(latents), torch_generator(self.settings.seed, "vqgan", "k-means"))
-        self.average[CODES].copy_(self.codebook.codes)
-
-    def _quantised(self, latent: Tensor) -> tuple[Tensor, Tensor]:
-        """The codes of a latent, and the penalty for being far from them."""
-        codes = self.model.quantise(latent)[0]
-        return codes, 0.5 * functional.mse_loss(latent, codes.detach())
-
-    def _noisy(self, latent: Tensor) -> tuple[Tensor, Tensor]:
-        """A latent with noise, and the penalty for its power."""
-        generator = torch_generator(self.settings.seed, "vqgan", "noise", self.next_step)
-        scale = self.settings.noise * self.next_step / self.settings.unquantised
-        noise = scale * torch.randn(latent.shape, generator=generator)
-        return latent + noise, self.settings.power * latent.square().mean()
-
-    def _follow(self, latents: Tensor) -> None:
-        self.codebook.update(latents)
-        step = self.next_step
-        # Near the end the codes have to settle.
-        if step % 20 == 0 and step < 0.85 * self.settings.steps:
-            least = 0.03 * len(latents) / len(self.codebook.codes)
-            dead = self.codebook.restart(latents, torch_generator(self.settings.seed, "vqgan", "restart", step), least)
-            self.average[CODES][dead] = self.codebook.codes[dead]
-
-    def save(self, path: Path) -> None:
-        """Write all that a killed training needs to go on."""
-        state = {
-            "step": self.next_step,
-            "model": self.model.state_dict(),
-            "average": self.average,
-            "optimiser": self.optimiser.state_dict(),
-            "counts": self.codebook.counts,
-            "sums": self.codebook.sums,
-        }
-        save_state(path, self._made_by(), state)
-
-    def resume(self, path: Path) -> None:
-        """Go on from a file of ``save``.
-
-        Raises:
-            UserError: the file belongs to other settings.
-        """
-        state = load_state(path, self._made_by())
-        self.model.load_state_dict(state["model"])
-        self.optimiser.load_state_dict(state["optimiser"])
-        self.average = state["average"]
-        self.codebook.counts, self.codebook.sums = state["counts"], state["sums"]
-        self.next_step = state["step"]
-
-    def _made_by(self) -> str:
-        return f"{self.settings}, {self.model.config}"
-
-
-def train_vqgan(path: str | Path, config: VQGANConfig = SMALL, settings: Training | None = None) -> None:
-    """Train a VQGAN and write its averaged weights as half-precision safetensors to ``path``.
-
-    While it runs, a snapshot of the averaged weights lies beside ``path`` (``.snapshot.safetensors``), and so does its
-    state (``.state.pt``), from which a killed training goes on. Equal settings, thread count and version of torch give
-    equal bytes on one machine, whether it was killed in between or not.
-    """
-    settings = settings or Training()
-    path, trainer = Path(path), Trainer(config, settings)
-    state, snapshot = path.with_suffix(".state.pt"), path.with_suffix(".snapshot.safetensors")
-    if state.is_file():
-        trainer.resume(state)
-    crops = TrainingCrops(settings.seed, settings.crop, settings.grey, settings.drawn, settings.drawn_side)
-    for step in tqdm(range(trainer.next_step, settings.steps), desc="train_vqgan", disable=None):
-        if step == settings.unquantised:
-            trainer.start_codebook([crops.batch(settings.batch, -1 - place) for place in range(16)])
-        losses = trainer.step(crops.batch(settings.batch, step))
-        if (step + 1) % settings.every == 0:
-            log.info("step %d of %d: %s", step + 1, settings.steps, {k: round(v, 4) for k, v in losses.items()})
-            trainer.save(state)
-            save_weights(snapshot, trainer.average, asdict(config))
-    save_weights(path, trainer.average, asdict(config))
-    state.unlink(missing_ok=True)
-    snapshot.unlink(missing_ok=True)
-
-
-@torch.no_grad()
-def _heed_colour(kernel: Tensor, gain: float) -> None:
-    """Multiply a first layer's ``[C, 3, h, w]`` response to differences between the channels."""
-    grey = kernel.mean(dim=1, keepdim=True)
-    kernel.copy_(grey + gain * (kernel - grey))
-
-
-def _rows(latent: Tensor) -> Tensor:
-    """``[B, C, h, w]`` to ``[B * h * w, C]``."""
-    return latent.permute(0, 2, 3, 1).reshape(-1, latent.shape[1])

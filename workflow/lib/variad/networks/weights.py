@@ -1,8 +1,10 @@
 """Weights on disk: safetensors with their config as JSON in the metadata, and pickled checkpoints read safely."""
 
+import importlib.util
 import json
 import pickle
 import zipfile
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -25,16 +27,12 @@ def save_weights(path: str | Path, state: dict[str, Tensor], config: dict[str, A
     Args:
         half: store floating-point tensors as float16, which halves the file.
     """
-    kept = {name: _storable(tensor, half) for name, tensor in sorted(state.items())}
+    tensors = {}
+    for name, tensor in sorted(state.items()):
+        plain = tensor.detach().cpu()
+        tensors[name] = (plain.half() if half and plain.is_floating_point() else plain).contiguous().clone()
     with writing(path) as temporary:
-        save_file(kept, temporary, metadata={CONFIG_KEY: json.dumps(config, sort_keys=True)})
-
-
-def _storable(tensor: Tensor, half: bool) -> Tensor:
-    plain = tensor.detach().cpu()
-    if half and plain.is_floating_point():
-        plain = plain.half()
-    return plain.contiguous().clone()
+        save_file(tensors, temporary, metadata={CONFIG_KEY: json.dumps(config, sort_keys=True)})
 
 
 def load_weights(path: str | Path, sha256: str | None = None) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -43,7 +41,7 @@ def load_weights(path: str | Path, sha256: str | None = None) -> tuple[dict[str,
     Raises:
         UserError: no such file, another hash than ``sha256``, not a safetensors file, or no config in its metadata.
     """
-    state, metadata = _read(path, sha256)
+    state, metadata = read_tensors(path, sha256)
     try:
         config: dict[str, Any] = json.loads(metadata[CONFIG_KEY])
     except (KeyError, ValueError) as error:
@@ -51,22 +49,23 @@ def load_weights(path: str | Path, sha256: str | None = None) -> tuple[dict[str,
     return {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in state.items()}, config
 
 
-def read_tensors(path: str | Path, sha256: str | None = None) -> dict[str, Tensor]:
-    """Tensors of any safetensors file, as they are stored.
+def read_tensors(path: str | Path, sha256: str | None = None) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Tensors and metadata of any safetensors file, as they are stored.
 
     Raises:
         UserError: no such file, another hash than ``sha256``, or not a safetensors file.
     """
-    return _read(path, sha256)[0]
-
-
-def _read(path: str | Path, sha256: str | None) -> tuple[dict[str, Tensor], dict[str, str]]:
     _check_file(path, sha256)
     try:
         with safe_open(str(path), framework="pt") as stored:
             return {name: stored.get_tensor(name) for name in stored.keys()}, stored.metadata() or {}  # noqa: SIM118
     except SafetensorError as error:
         raise UserError(f"{path}: expected a safetensors file, found: {error}.") from error
+
+
+def load_tensors(path: str | Path) -> dict[str, Tensor]:
+    """Tensors of a safetensors file or of a PyTorch checkpoint, whichever its name says."""
+    return read_tensors(path)[0] if Path(path).suffix == ".safetensors" else load_checkpoint(path)
 
 
 def load_checkpoint(path: str | Path, sha256: str | None = None) -> dict[str, Tensor]:
@@ -78,9 +77,14 @@ def load_checkpoint(path: str | Path, sha256: str | None = None) -> dict[str, Te
         UserError: no such file, another hash than ``sha256``, a TorchScript archive, or anything but named tensors.
     """
     _check_file(path, sha256)
+    zipped = zipfile.is_zipfile(path)
+    passed_over: list[Any] = []
     try:
-        with torch.serialization.safe_globals(_passed_over(path)):
-            stored = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
+        if zipped:  # checkpoints of 2020 name their trainer's callbacks by class, which ``weights_only`` refuses
+            named = torch.serialization.get_unsafe_globals_in_checkpoint(str(path))
+            passed_over = [(_PassedOver, name) for name in named if name.startswith(PASSED_OVER)]
+        with torch.serialization.safe_globals(passed_over):
+            stored = torch.load(path, map_location="cpu", weights_only=True, mmap=zipped)
     except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
         raise UserError(f"{path}: expected a PyTorch checkpoint of plain tensors, found: {_reason(error)}.") from error
     nested = stored.get("state_dict", stored) if isinstance(stored, dict) else stored
@@ -99,17 +103,6 @@ class _PassedOver:
         pass
 
 
-def _passed_over(path: str | Path) -> list[Any]:
-    """Stand-ins for the classes of training libraries that the checkpoint names.
-
-    The checkpoints of 2020 name their trainer's callbacks by class, which ``weights_only`` refuses.
-    """
-    if not zipfile.is_zipfile(path):
-        return []
-    names = torch.serialization.get_unsafe_globals_in_checkpoint(str(path))
-    return [(_PassedOver, name) for name in names if name.startswith(PASSED_OVER)]
-
-
 def _reason(error: Exception) -> str:
     text = str(error).strip()
     if "torchscript" in text.lower():
@@ -124,15 +117,36 @@ def fill(module: nn.Module, state: dict[str, Tensor], source: str | Path) -> Non
         UserError: names the first three keys that are missing or unknown, or the first tensor of another shape.
     """
     own = module.state_dict()
-    wrong = sorted(set(own) ^ set(state))
-    if wrong:
-        named = ", ".join(f"{key} ({'missing' if key in own else 'unknown'})" for key in wrong[:3])
-        raise UserError(f"{source}: expected the weights of {type(module).__name__}, found wrong keys: {named}.")
+    check_keys(state, own, type(module).__name__, source)
     for key, tensor in own.items():
-        if state[key].shape != tensor.shape:
-            shapes = f"shape {list(tensor.shape)}, found {list(state[key].shape)}"
-            raise UserError(f"{source}: {key}: expected {shapes}.")
+        check_shape(state[key], tensor.shape, key, source)
     module.load_state_dict(state)
+
+
+def check_keys(found: Collection[str], wanted: Collection[str], network: str, source: str | Path) -> None:
+    """Refuse weights whose keys are not the network's, naming the first three that are missing or unknown."""
+    wrong = sorted(set(wanted) ^ set(found))
+    if wrong:
+        named = ", ".join(f"{key} ({'missing' if key in wanted else 'unknown'})" for key in wrong[:3])
+        raise UserError(f"{source}: expected the weights of {network}, found wrong keys: {named}.")
+
+
+def check_shape(found: Tensor, wanted: torch.Size, key: str, source: str | Path) -> None:
+    """Refuse a tensor of another shape."""
+    if found.shape != wanted:
+        raise UserError(f"{source}: {key}: expected shape {list(wanted)}, found {list(found.shape)}.")
+
+
+def installed_package(name: str, content: str) -> Path:
+    """The folder of a package that is kept for the weights in it, found without importing it.
+
+    Raises:
+        UserError: it is not installed; ``content`` says what it is kept for.
+    """
+    found = importlib.util.find_spec(name)
+    if found is None or found.origin is None:
+        raise UserError(f"{name}: expected this package with {content}, found it not installed.")
+    return Path(found.origin).parent
 
 
 def _check_file(path: str | Path, sha256: str | None) -> None:

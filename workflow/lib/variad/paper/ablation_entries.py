@@ -1,4 +1,7 @@
-"""Which cells the config section ``ablations`` asks for: an entry names data, scenario, detector and training sets."""
+"""Which cells the config section ``ablations`` asks for, and whether what it names is there.
+
+An entry names data, scenario, detector and training sets.
+"""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -8,7 +11,9 @@ from variad.core.errors import UserError
 
 BASELINE = "original"
 WITHOUT_CELLS = ("prompts", "tsne")  # they need prompts, or features, and no detector's scores
+OF_GENERATED = ("variance_forms", "iterations")  # what they compare is a setting of the generator
 
+Config = Mapping[str, Any]
 Entry = Mapping[str, Any]
 
 
@@ -65,6 +70,13 @@ def training_sets_of(entry: Entry) -> list[str]:
     return [name for name in dict.fromkeys(names) if name != BASELINE]
 
 
+def _flat(names: Any) -> list[str]:
+    if isinstance(names, str):
+        return [names]
+    parts = names.values() if isinstance(names, Mapping) else names
+    return [name for part in parts for name in _flat(part)]
+
+
 def cells_of(entry: Entry, datasets: Mapping[str, Any]) -> list[CellName]:
     """The cells that an entry compares: at each of its places the baseline, then its training sets."""
     return [
@@ -81,20 +93,6 @@ def all_cells(ablations: Mapping[str, Entry], datasets: Mapping[str, Any]) -> li
     return list(dict.fromkeys(cell for entry in wanted for cell in cells_of(entry, datasets)))
 
 
-def _flat(names: Any) -> list[str]:
-    if isinstance(names, str):
-        return [names]
-    parts = names.values() if isinstance(names, Mapping) else names
-    return [name for part in parts for name in _flat(part)]
-
-
-# What the config section ``ablations`` refers to must exist.
-
-OF_GENERATED = ("variance_forms", "iterations")  # what they compare is a setting of the generator
-
-Config = Mapping[str, Any]
-
-
 def check_ablations(config: Config) -> None:
     """Check every name that ``ablations`` uses.
 
@@ -104,26 +102,27 @@ def check_ablations(config: Config) -> None:
     """
     for name, entry in entries(config["ablations"]):
         key = f"ablations.{name}"
-        for dataset in _datasets(entry):
-            _one_of(f"{key}.dataset", dataset, config["datasets"])
+        for cell in entry.get("cells", [entry]):
+            one_of(f"{key}.dataset", cell["dataset"], config["datasets"])
         for dataset, category, detector in places(entry, config["datasets"]):
-            _one_of(f"{key}.category", category, config["datasets"][dataset]["categories"])
+            one_of(f"{key}.category", category, config["datasets"][dataset]["categories"])
             if detector:
-                _one_of(f"{key}.detector", detector, config["detectors"])
+                one_of(f"{key}.detector", detector, config["detectors"])
                 extractor = config["detectors"][detector]["extractor"]
-                _one_of(f"detectors.{detector}.extractor", extractor, config["extractors"])
+                one_of(f"detectors.{detector}.extractor", extractor, config["extractors"])
         for scenario in scenarios_of(entry):
-            _one_of(f"{key}.scenario", scenario, config["scenarios"])
+            one_of(f"{key}.scenario", scenario, config["scenarios"])
         for training_set in (BASELINE, *training_sets_of(entry)):
-            _one_of(f"{key}.training_sets", training_set, config["training_sets"])
+            one_of(f"{key}.training_sets", training_set, config["training_sets"])
         if name != "prompts" and not training_sets_of(entry):
             raise UserError(f"config key {key}.training_set: expected another one than {BASELINE!r}, found no other.")
         _check_kind(name, key, entry, config)
 
 
 def _check_kind(name: str, key: str, entry: Entry, config: Config) -> None:
+    """What one kind of entry needs beside names."""
     if name == "prompts" and entry["encoder"] is not None:
-        _one_of(f"{key}.encoder", entry["encoder"], config["encoders"])
+        one_of(f"{key}.encoder", entry["encoder"], config["encoders"])
     if name.startswith("maps."):
         runs, kept = config["scenarios"][entry["scenario"]]["runs"], config["study"]["keep_map_runs"]
         if not any(run < runs for run in kept):
@@ -144,10 +143,11 @@ def _check_kind(name: str, key: str, entry: Entry, config: Config) -> None:
             )
 
 
-def _datasets(entry: Entry) -> list[str]:
-    return [cell["dataset"] for cell in entry["cells"]] if "cells" in entry else [entry["dataset"]]
+def one_of(key: str, name: str, known: Iterable[str]) -> None:
+    """Check that what ``key`` names is known.
 
-
-def _one_of(key: str, name: str, known: Iterable[str]) -> None:
+    Raises:
+        UserError: it is not.
+    """
     if name not in known:
         raise UserError(f"config key {key}: expected one of {', '.join(known)}, found {name!r}.")

@@ -1,4 +1,9 @@
-"""Tables 17 and 18: image AUROC of one category with one detector, a row a component of the method."""
+"""The document's ablations beside ours, as tables.
+
+Tables 17 and 18: image AUROC of one category with one detector, a row a component of the method. Table 16: image
+quality and AUROC of the forms of the latent, mu, mu + sigma and mu + sigma * epsilon. Table 4: the prompts that match
+the shots best and worst.
+"""
 
 from collections.abc import Mapping, Sequence
 from itertools import product
@@ -10,8 +15,8 @@ import pandas as pd
 from variad.core.tables import read_table
 from variad.paper.ablation_entries import BASELINE, training_sets_of
 from variad.paper.ablation_values import (
-    DECIMALS,
     NONE,
+    ablation_row,
     baseline_of,
     mean_of_categories,
     measured,
@@ -29,6 +34,18 @@ TWO_FORMS = (
     "The document applies strategies 'when generating' (A.5.2) and lists them as augmentation: both forms stand beside "
     "its one value."
 )
+# the columns of table 16, and their names among the published values
+FORM_METRICS = {
+    "image_auroc": "average_auroc_percent",
+    "ssim": "ssim",
+    "psnr": "psnr_db",
+    "vif": "vif",
+    "lpips": "lpips",
+}
+OF_ITSELF = {"ssim": 1.0, "psnr": np.nan, "vif": 1.0, "lpips": 0.0}  # an image compared with itself
+BY_DEFINITION = "By definition: an image against itself."
+MOVED = "Views were flipped or turned before encoding, which lowers SSIM, PSNR and VIF whatever the form."
+ABSENT = "LPIPS absent: AlexNet's weights are not on this machine."
 
 
 def component_table(
@@ -42,15 +59,16 @@ def component_table(
         metrics: of all cells, schema ``metrics``.
         published: schema ``published_ablations``.
     """
-    columns = {_column(place, entry["cells"]): place for place in entry["cells"]}
-    rows = [("baseline", BASELINE, False)]
-    for component, names in entry["training_sets"].items():
-        rows += [(component, name, len(names) > 1) for name in names]
-    table = [
-        _component_row(number, {**place, "scenario": entry["scenario"]}, column, line, metrics, published)
-        for line in rows
-        for column, place in columns.items()
-    ]
+    table = []
+    for component, names in [("baseline", [BASELINE]), *entry["training_sets"].items()]:
+        for training_set, place in product(names, entry["cells"]):
+            cell = {**place, "scenario": entry["scenario"], "training_set": training_set}
+            values, baseline = (percent_by_run(metrics, key) for key in (cell, baseline_of(cell)))
+            printed = printed_component(published, number, cell, component)
+            ours = measured(values, None if training_set == BASELINE else baseline)
+            column = _column(place, entry["cells"])
+            about = {"table": number, "row": component, "column": column, **cell, "metric": "image_auroc"}
+            table.append(ablation_row(about, ours, printed, TWO_FORMS * (len(names) > 1 and printed != NONE)))
     return pd.DataFrame(table)
 
 
@@ -58,44 +76,6 @@ def _column(place: Mapping[str, str], places: Sequence[Mapping[str, str]]) -> st
     """The category, with all that names the place where several have it."""
     alone = sum(other["category"] == place["category"] for other in places) == 1
     return place["category"] if alone else " / ".join(place[name] for name in ("dataset", "category", "detector"))
-
-
-def _component_row(
-    number: int,
-    place: Mapping[str, str],
-    column: str,
-    line: tuple[str, str, bool],
-    metrics: pd.DataFrame,
-    published: pd.DataFrame,
-) -> dict[str, Any]:
-    component, training_set, shared = line
-    cell = {**place, "training_set": training_set}
-    values, baseline = (percent_by_run(metrics, key) for key in (cell, baseline_of(cell)))
-    printed = printed_component(published, number, cell, component)
-    ours = measured(values, None if training_set == BASELINE else baseline)
-    notes = [printed.note, TWO_FORMS if shared and printed != NONE else ""]
-    return {
-        "table": number,
-        "row": component,
-        "column": column,
-        **cell,
-        "metric": "image_auroc",
-        **ours,
-        **printed.columns,
-        "difference": round(ours["ours_mean"] - printed.mean, DECIMALS) + 0.0,
-        "footnote": " ".join(note for note in notes if note),
-    }
-
-
-# Table 16: image quality and AUROC of the forms of the latent: mu, mu + sigma, mu + sigma * epsilon.
-
-NUMBER = 16
-# our quality: its name among the published values
-QUALITIES = {"ssim": "ssim", "psnr": "psnr_db", "vif": "vif", "lpips": "lpips"}
-OF_ITSELF = {"ssim": 1.0, "psnr": np.nan, "vif": 1.0, "lpips": 0.0}  # an image compared with itself
-BY_DEFINITION = "By definition: an image against itself."
-MOVED = "Views were flipped or turned before encoding, which lowers SSIM, PSNR and VIF whatever the form."
-ABSENT = "LPIPS absent: AlexNet's weights are not on this machine."
 
 
 def form_table(
@@ -114,14 +94,45 @@ def form_table(
         moved: whether the views of a form are anything but the shot as it lies.
         published: schema ``published_ablations``.
     """
+    place = {name: entry[name] for name in ("dataset", "scenario")}
+    place["category"] = "average" if len(entry["categories"]) > 1 else entry["categories"][0]
     forms = {"original": BASELINE, **entry["training_sets"]}
     rows = []
-    for form, training_set in forms.items():
-        rows.append(_auroc_row(entry, form, training_set, metrics, published))
-        for quality in QUALITIES:
-            tables = [qualities[category, training_set] for category in entry["categories"] if form != "original"]
-            rows.append(_quality_row(entry, (form, training_set), quality, tables, moved, published))
+    for (form, training_set), (metric, name) in product(forms.items(), FORM_METRICS.items()):
+        if metric == "image_auroc":
+            ours, note = _auroc(entry, training_set, metrics)
+        elif form == "original":
+            ours, note = {**measured(pd.Series([OF_ITSELF[metric]]).dropna()), "runs": 0}, BY_DEFINITION
+        else:
+            ours, note = _quality(metric, [qualities[one, training_set] for one in entry["categories"]], moved)
+        detector = entry["detector"] if metric == "image_auroc" else ""
+        about = {"table": 16, "row": form, "column": metric, "detector": detector, "metric": metric}
+        printed = printed_form(published, entry["dataset"], name, form)
+        rows.append(ablation_row({**place, **about, "training_set": training_set}, ours, printed, note))
     return pd.DataFrame(rows)
+
+
+def _auroc(entry: Mapping[str, Any], training_set: str, metrics: pd.DataFrame) -> tuple[dict[str, Any], str]:
+    """Our AUROC over the categories, and what it is over."""
+    place = {name: entry[name] for name in ("dataset", "detector", "scenario")}
+    cells = [{**place, "category": category, "training_set": training_set} for category in entry["categories"]]
+    values = mean_of_categories([percent_by_run(metrics, cell) for cell in cells])
+    baseline = mean_of_categories([percent_by_run(metrics, baseline_of(cell)) for cell in cells])
+    number = len(entry["categories"])
+    over = f"{number} categories" if number > 1 else entry["categories"][0]
+    note = f"Ours: {over}, {entry['detector']}, {entry['scenario']}; the document does not say what it averages over."
+    return measured(values, None if training_set == BASELINE else baseline), note
+
+
+def _quality(quality: str, tables: Sequence[pd.DataFrame], moved: bool) -> tuple[dict[str, Any], str]:
+    values = quality_by_run(tables, quality)
+    return measured(values), ABSENT * values.empty if quality == "lpips" else MOVED * moved
+
+
+def quality_by_run(tables: Sequence[pd.DataFrame], quality: str) -> "pd.Series[float]":
+    """Mean over the accepted images of a run, then over categories; a PSNR of equal images does not count."""
+    finite = [table[table["accepted"]].replace(np.inf, np.nan) for table in tables]
+    return mean_of_categories([table.groupby("run")[quality].mean().dropna() for table in finite])
 
 
 def by_category_and_form(entry: Mapping[str, Any], values: Sequence[Any]) -> dict[tuple[str, str], Any]:
@@ -134,76 +145,6 @@ def qualities_of(entry: Mapping[str, Any], paths: Sequence[str]) -> dict[tuple[s
     return by_category_and_form(entry, [read_table(path, "image_quality") for path in paths])
 
 
-def quality_by_run(tables: Sequence[pd.DataFrame], quality: str) -> "pd.Series[float]":
-    """Mean over the accepted images of a run, then over categories; a PSNR of equal images does not count."""
-    finite = [table[table["accepted"]].replace(np.inf, np.nan) for table in tables]
-    return mean_of_categories([table.groupby("run")[quality].mean().dropna() for table in finite])
-
-
-def _auroc_row(
-    entry: Mapping[str, Any], form: str, training_set: str, metrics: pd.DataFrame, published: pd.DataFrame
-) -> dict[str, Any]:
-    place = {name: entry[name] for name in ("dataset", "detector", "scenario")}
-    cells = [{**place, "category": category, "training_set": training_set} for category in entry["categories"]]
-    values = mean_of_categories([percent_by_run(metrics, cell) for cell in cells])
-    baseline = mean_of_categories([percent_by_run(metrics, baseline_of(cell)) for cell in cells])
-    ours = measured(values, None if form == "original" else baseline)
-    number = len(entry["categories"])
-    over = f"{number} categories" if number > 1 else entry["categories"][0]
-    note = f"Ours: {over}, {entry['detector']}, {entry['scenario']}; the document does not say what it averages over."
-    return _form_row(entry, (form, training_set), "image_auroc", ours, "average_auroc_percent", published, note)
-
-
-def _quality_row(
-    entry: Mapping[str, Any],
-    of: tuple[str, str],
-    quality: str,
-    tables: Sequence[pd.DataFrame],
-    moved: bool,
-    published: pd.DataFrame,
-) -> dict[str, Any]:
-    if of[0] == "original":
-        itself = {**measured(pd.Series([OF_ITSELF[quality]]).dropna(), None), "runs": 0}
-        return _form_row(entry, of, quality, itself, QUALITIES[quality], published, BY_DEFINITION)
-    values = quality_by_run(tables, quality)
-    note = ("" if len(values) else ABSENT) if quality == "lpips" else MOVED * moved
-    return _form_row(entry, of, quality, measured(values, None), QUALITIES[quality], published, note)
-
-
-def _form_row(
-    entry: Mapping[str, Any],
-    of: tuple[str, str],
-    metric: str,
-    ours: Mapping[str, Any],
-    name: str,
-    published: pd.DataFrame,
-    note: str,
-) -> dict[str, Any]:
-    form, training_set = of
-    several = len(entry["categories"]) > 1
-    printed = printed_form(published, entry["dataset"], name, form)
-    return {
-        "table": NUMBER,
-        "row": form,
-        "column": metric,
-        "dataset": entry["dataset"],
-        "category": "average" if several else entry["categories"][0],
-        "detector": entry["detector"] if metric == "image_auroc" else "",
-        "scenario": entry["scenario"],
-        "training_set": training_set,
-        "metric": metric,
-        **ours,
-        **printed.columns,
-        "difference": round(ours["ours_mean"] - printed.mean, DECIMALS) + 0.0,
-        "footnote": " ".join(part for part in (printed.note, note) if part),
-    }
-
-
-# Table 4: the prompts that match the shots best and worst, beside the document's.
-
-CHOICES = ("best", "worst")
-
-
 def prompt_table(
     dataset: str, scenario: str, choices: Mapping[str, Mapping[str, Any]], published: pd.DataFrame
 ) -> pd.DataFrame:
@@ -213,53 +154,12 @@ def prompt_table(
         choices: by category, what ``variad.generation.prompts.write_choice`` wrote.
         published: schema ``published_ablations``.
     """
-    rows = [
-        _prompt_row(dataset, category, scenario, choice, run, which, published)
-        for category, choice in choices.items()
-        for run in choice["runs"]
-        for which in CHOICES
-    ]
+    rows = []
+    for category, choice in choices.items():
+        about = {name: choice[name] for name in ("class_name", "encoder", "word_source")}
+        for run, which in product(choice["runs"], ("best", "worst")):
+            printed, note = printed_prompt(published, dataset, category, which)
+            found = {"prompt": run[which]["prompt"], "similarity": run[which]["similarity"]}
+            place = {"dataset": dataset, "category": category, **about, "scenario": scenario, "run": run["run"]}
+            rows.append({**place, "choice": which, **found, "published_prompt": printed, "footnote": note})
     return pd.DataFrame(rows)
-
-
-def prompt_rows(table: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
-    """Heads and cells for reading: the first run of each category, as the document shows one prompt."""
-    heads = ["Category", "", "Prompt", "Cosine", "Published prompt"]
-    first = table[table["run"] == table.groupby("category")["run"].transform("min")]
-    cells = [
-        [
-            str(row["category"]) if row["choice"] == "best" else "",
-            str(row["choice"]),
-            str(row["prompt"]),
-            f"{row['similarity']:.3f}",
-            str(row["published_prompt"]) or "–",
-        ]
-        for row in first.to_dict("records")
-    ]
-    return heads, cells
-
-
-def _prompt_row(
-    dataset: str,
-    category: str,
-    scenario: str,
-    choice: Mapping[str, Any],
-    run: Mapping[str, Any],
-    which: str,
-    published: pd.DataFrame,
-) -> dict[str, Any]:
-    printed, note = printed_prompt(published, dataset, category, which)
-    return {
-        "dataset": dataset,
-        "category": category,
-        "class_name": choice["class_name"],
-        "encoder": choice["encoder"],
-        "word_source": choice["word_source"],
-        "scenario": scenario,
-        "run": run["run"],
-        "choice": which,
-        "prompt": run[which]["prompt"],
-        "similarity": run[which]["similarity"],
-        "published_prompt": printed,
-        "footnote": note,
-    }

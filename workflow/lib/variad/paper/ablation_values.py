@@ -1,4 +1,7 @@
-"""What was measured in cells, run by run, and its mean, spread and paired gain."""
+"""The values of the ablations: what was measured in cells, run by run, and what the document prints beside it.
+
+Its tables 4 and 16 to 18 are in schema ``published_ablations``, each value with the note on what is odd about it.
+"""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -13,6 +16,15 @@ from variad.paper.ablation_entries import BASELINE
 
 CELL = ["dataset", "category", "detector", "scenario", "training_set"]
 DECIMALS = 4  # fixed, so that equal results are equal files
+DATASET = "mvtec_ad"
+BASELINE_ROW = {16: "original", 17: "baseline", 18: "baseline"}
+# The detector whose values stand in a column, and the scenario. Table 17 names neither: its baselines equal these.
+PLACES = {
+    (17, "leather"): ("efficientad", "one_shot"),
+    (17, "pill"): ("cflow", "one_shot"),
+    (18, "toothbrush"): ("patchcore", "one_shot"),
+    (18, "grid"): ("patchcore", "one_shot"),
+}
 
 Runs: TypeAlias = "pd.Series[float]"
 
@@ -54,7 +66,7 @@ def paired_gain(values: Runs, baseline: Runs) -> Runs:
     return values.loc[both] - baseline.loc[both]
 
 
-def measured(values: Runs, baseline: "Runs | None") -> dict[str, Any]:
+def measured(values: Runs, baseline: "Runs | None" = None) -> dict[str, Any]:
     """Our columns of schema ``ablation_table``; ``baseline`` is None where a gain has no meaning."""
     mean, std = mean_and_std(values)
     gain, gain_std = (np.nan, np.nan) if baseline is None else mean_and_std(paired_gain(values, baseline))
@@ -65,33 +77,6 @@ def measured(values: Runs, baseline: "Runs | None") -> dict[str, Any]:
 def baseline_of(cell: Mapping[str, str]) -> dict[str, str]:
     """The same cell with the shots alone."""
     return {**cell, "training_set": BASELINE}
-
-
-# What the first document prints in tables 4 and 16 to 18, each value with the note on what is odd about it.
-
-DATASET = "mvtec_ad"
-BASELINE_ROW = {16: "original", 17: "baseline", 18: "baseline"}
-# The detector whose values stand in a column, and the scenario. Table 17 names neither: its baselines equal these.
-PLACES = {
-    (17, "leather"): ("efficientad", "one_shot"),
-    (17, "pill"): ("cflow", "one_shot"),
-    (18, "toothbrush"): ("patchcore", "one_shot"),
-    (18, "grid"): ("patchcore", "one_shot"),
-}
-ROW_TITLES = {
-    "baseline": "Baseline",
-    "clip_vit_b_16": "ViT-B/16",
-    "clip_rn50x64": "ResNet50x64",
-    "strategies_1": "Strategies-1",
-    "strategies_2": "Strategies-2",
-    "autoaugment": "AutoAugmentation",
-    "randaugment": "RandAugmentation",
-    "generated": "Ours",
-    "original": "Original",
-    "mu": "mu",
-    "mu_sigma": "mu + sigma",
-    "mu_sigma_epsilon": "mu + sigma * epsilon",
-}
 
 
 @dataclass(frozen=True)
@@ -110,6 +95,23 @@ class Printed:
 
 
 NONE = Printed(float("nan"), float("nan"), float("nan"))
+
+
+def ablation_row(place: Mapping[str, Any], ours: Mapping[str, Any], printed: Printed, note: str) -> dict[str, Any]:
+    """A row of schema ``ablation_table``.
+
+    Args:
+        place: the columns that say what the values are of.
+        ours: from ``measured``.
+        note: ours, beside the one on the printed value; may be empty.
+    """
+    return {
+        **place,
+        **ours,
+        **printed.columns,
+        "difference": round(ours["ours_mean"] - printed.mean, DECIMALS) + 0.0,
+        "footnote": " ".join(filter(None, (printed.note, note))),
+    }
 
 
 def printed_component(published: pd.DataFrame, table: int, cell: Mapping[str, str], row: str) -> Printed:
@@ -134,15 +136,6 @@ def printed_form(published: pd.DataFrame, dataset: str, metric: str, row: str) -
     return _printed(published[published["table"] == 16], metric, row, BASELINE_ROW[16])
 
 
-def printed_prompt(published: pd.DataFrame, dataset: str, category: str, choice: str) -> tuple[str, str]:
-    """A prompt of table 4 and the note on it; empty where there is none. ``choice`` is ``best`` or ``worst``."""
-    table = published[published["table"] == 4]
-    rows = table[(table["component"] == category) & (table["setting"] == choice)]
-    if dataset != DATASET or rows.empty:
-        return "", ""
-    return str(rows["value"].iloc[0]), str(rows["note"].iloc[0])
-
-
 def _printed(rows: pd.DataFrame, metric: str, row: str, baseline: str) -> Printed:
     of_metric = rows[rows["metric"] == metric]
     here, before = (of_metric[of_metric["component"] == name] for name in (row, baseline))
@@ -152,3 +145,12 @@ def _printed(rows: pd.DataFrame, metric: str, row: str, baseline: str) -> Printe
     is_gain = metric.endswith("auroc_percent") and row != baseline and len(before)
     gain = round(mean - float(before["value"].iloc[0]), DECIMALS) + 0.0 if is_gain else float("nan")
     return Printed(mean, float(here["std"].iloc[0]), gain, str(here["note"].iloc[0]))
+
+
+def printed_prompt(published: pd.DataFrame, dataset: str, category: str, choice: str) -> tuple[str, str]:
+    """A prompt of table 4 and the note on it; empty where there is none. ``choice`` is ``best`` or ``worst``."""
+    table = published[published["table"] == 4]
+    rows = table[(table["component"] == category) & (table["setting"] == choice)]
+    if dataset != DATASET or rows.empty:
+        return "", ""
+    return str(rows["value"].iloc[0]), str(rows["note"].iloc[0])

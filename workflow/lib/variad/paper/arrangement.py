@@ -1,7 +1,9 @@
 """How the first document arranges its tables 5 to 15: blocks, columns and their titles, as data."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
+NAMES = {"mvtec_ad": "MVTec AD", "btad": "BTAD", "mvtec_loco": "MVTec LOCO AD"}
 SCENARIOS = {"one_shot": "One-shot", "few_shot": "Few-shot", "full_shot": "Full-shot"}
 DETECTORS = {
     "patchcore": "Patchcore",
@@ -9,19 +11,9 @@ DETECTORS = {
     "reverse_distillation": "Reverse-distillation",
     "efficientad": "Efficient-AD",
 }
-OBJECTS = {
-    "bottle": "Bottle",
-    "cable": "Cable",
-    "capsule": "Capsule",
-    "hazelnut": "Hazelnut",
-    "metal_nut": "Metal-nut",
-    "pill": "Pill",
-    "screw": "Screw",
-    "toothbrush": "Toothbrush",
-    "transistor": "Transistor",
-    "zipper": "Zipper",
-}
-TEXTURES = {"carpet": "Carpet", "grid": "Grid", "leather": "Leather", "tile": "Tile", "wood": "Wood"}
+_OBJECTS = "bottle cable capsule hazelnut metal_nut pill screw toothbrush transistor zipper"
+OBJECTS = {name: name.capitalize().replace("_", "-") for name in _OBJECTS.split()}
+TEXTURES = {name: name.capitalize() for name in ("carpet", "grid", "leather", "tile", "wood")}
 BTAD = {"01": "Class-1", "02": "Class-2", "03": "Class-3"}
 LOCO = {
     "breakfast_box": "Class-1",
@@ -68,38 +60,22 @@ class PaperTable:
 
 
 def _by_category(
-    number: int, dataset: str, detector: str, kind: str, titles: dict[str, str], average: str
+    number: int, dataset: str, detector: str, kind: str, titles: dict[str, str], average: str = "average"
 ) -> PaperTable:
-    name = {"mvtec_ad": "MVTec AD", "btad": "BTAD", "mvtec_loco": "MVTec LOCO AD"}[dataset]
-    return PaperTable(
-        number,
-        f"{name}, {DETECTORS[detector]}, {kind}: image AUROC",
-        {"dataset": dataset, "detector": detector},
-        SCENARIOS,
-        {**titles, average: "Avg"},
-    )
+    title = f"{NAMES[dataset]}, {DETECTORS[detector]}, {kind}: image AUROC"
+    fixed = {"dataset": dataset, "detector": detector}
+    return PaperTable(number, title, fixed, SCENARIOS, {**titles, average: "Avg"})
 
 
-def _tables() -> list[PaperTable]:
-    overall = PaperTable(
-        5,
-        "MVTec AD, all detectors, mean of all categories: image AUROC / pixel AUROC",
-        {"dataset": "mvtec_ad", "category": "average"},
-        DETECTORS,
-        SCENARIOS,
-        ("image_auroc", "pixel_auroc"),
-        "detector",
-        "scenario",
-    )
-    tables = [overall]
+def _tables() -> Iterator[PaperTable]:
+    title = "MVTec AD, all detectors, mean of all categories: image AUROC / pixel AUROC"
+    fixed, metrics = {"dataset": "mvtec_ad", "category": "average"}, ("image_auroc", "pixel_auroc")
+    yield PaperTable(5, title, fixed, DETECTORS, SCENARIOS, metrics, "detector", "scenario")
     for index, detector in enumerate(DETECTORS):
-        tables += [
-            _by_category(6 + 2 * index, "mvtec_ad", detector, "objects", OBJECTS, "average_object"),
-            _by_category(7 + 2 * index, "mvtec_ad", detector, "textures", TEXTURES, "average_texture"),
-        ]
-    tables.append(_by_category(14, "btad", "patchcore", "all categories", BTAD, "average"))
-    tables.append(_by_category(15, "mvtec_loco", "patchcore", "all categories", LOCO, "average"))
-    return tables
+        yield _by_category(6 + 2 * index, "mvtec_ad", detector, "objects", OBJECTS, "average_object")
+        yield _by_category(7 + 2 * index, "mvtec_ad", detector, "textures", TEXTURES, "average_texture")
+    yield _by_category(14, "btad", "patchcore", "all categories", BTAD)
+    yield _by_category(15, "mvtec_loco", "patchcore", "all categories", LOCO)
 
 
 TABLES = {table.number: table for table in _tables()}

@@ -1,16 +1,30 @@
-"""The numbers of one table of the document, each with ours, the published one, their difference and its notes."""
+"""Tables 5 to 15: each number of the document beside ours, with their difference and the notes on it.
 
-import math
+A table is a CSV, a row a number, and a page that is arranged as the document arranges it: under each of its rows what
+was measured, what was published, and the difference.
+"""
+
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
+from pathlib import Path
 
 import pandas as pd
 
-from variad.paper.arrangement import PaperTable
+from variad.core.tables import write_table
+from variad.paper.arrangement import TABLES, PaperTable
 from variad.paper.facts import Facts, Measured
+from variad.paper.forms import MARKDOWN, Page, Style, letters_of, write_pages
 
 ROWS = {"generated": "Ours", "gain": "Gain(+%)"}  # the document's titles of the second and third row of a block
+VALUES = ("measured", "published", "difference")  # the lines under each row of the document
+LEGEND = (
+    "Percent; mean (± standard deviation over runs). The rows are the document's: the baseline (the shots alone, our "
+    "training set `original`), its method `Ours` (our training set `generated`), and the gain in percentage points. "
+    "Under each row: *measured* is what this study found, *published* what the document prints, *difference* the "
+    "first less the second. “–”: not part of this study, or an average over categories of which it lacks some."
+)
+LATEX_LEGEND = "Under each of its rows what was measured, what was published, and the difference in percentage points"
 
 
 @dataclass(frozen=True)
@@ -38,12 +52,40 @@ class Compared:
         return round(self.ours[0] - self.published[0], 4) + 0.0
 
 
+def write_comparison(
+    number: int, measured: Measured, facts: Facts, caption: str, paths: Mapping[str, str | Path]
+) -> None:
+    """Write table ``number``.
+
+    Args:
+        caption: says on what scale the study ran.
+        paths: of the forms ``csv`` (schema ``published_comparison``), ``md`` and ``tex``.
+    """
+    table = TABLES[number]
+    numbers = compare(table, measured, facts)
+    write_table(paths["csv"], comparison_table(table, numbers), "published_comparison")
+    write_pages(paths, lambda style: comparison_page(table, numbers, caption, style), f"published-{number}")
+
+
 def compare(table: PaperTable, measured: Measured, facts: Facts) -> list[Compared]:
     """The numbers of a table, row by row."""
     return [
         Compared(block, row, column, key, measured.value(key), facts.printed(key), facts.notes(key))
         for block, row, column, key in _places(table)
     ]
+
+
+def _places(table: PaperTable) -> Iterator[tuple[int, str, str, dict[str, str]]]:
+    """Number of the block, titles of row and column, and key of every number, in reading order."""
+    for index, (block, title) in enumerate(table.blocks.items()):
+        for source, row in {"original": title, **ROWS}.items():
+            for column, heading in table.columns.items():
+                for key in table.keys(block, column):
+                    yield index, row, heading, {**key, "source": source}
+    if table.block_key == "detector":  # the mean gain of all detectors, below them
+        for column, heading in table.columns.items():
+            for key in table.keys("average", column):
+                yield len(table.blocks), "Average", heading, {**key, "source": "gain"}
 
 
 def comparison_table(table: PaperTable, numbers: Sequence[Compared]) -> pd.DataFrame:
@@ -66,104 +108,38 @@ def comparison_table(table: PaperTable, numbers: Sequence[Compared]) -> pd.DataF
     return pd.DataFrame(rows)
 
 
-def _places(table: PaperTable) -> Iterator[tuple[int, str, str, dict[str, str]]]:
-    """Number of the block, titles of row and column, and key of every number, in reading order."""
-    for index, (block, title) in enumerate(table.blocks.items()):
-        for source, row in {"original": title, **ROWS}.items():
-            for column, heading in table.columns.items():
-                for key in table.keys(block, column):
-                    yield index, row, heading, {**key, "source": source}
-    if table.block_key == "detector":  # the mean gain of all detectors, below them
-        for column, heading in table.columns.items():
-            for key in table.keys("average", column):
-                yield len(table.blocks), "Average", heading, {**key, "source": "gain"}
+def comparison_page(table: PaperTable, numbers: Sequence[Compared], caption: str, style: Style) -> Page:
+    """The page of one table; ``caption`` says on what scale the study ran."""
+    letters = letters_of(note for number in numbers for note in number.notes)
+    rows: list[list[str]] = []
+    spaces: dict[int, str] = {}
+    for _, block in groupby(numbers, key=lambda number: number.block):
+        for index, (_, row) in enumerate(groupby(block, key=lambda number: number.key["source"])):
+            spaces[len(rows)] = r"\addlinespace" if index else r"\midrule" if rows else ""
+            rows += _lines(list(row), letters, style)
+    title = f"Table {table.number}: {table.title}"
+    if style is not MARKDOWN:
+        title = f"Table {table.number} of the first document: {table.title} in percent. {LATEX_LEGEND}"
+    heads = ["", "", *map(style.text, table.columns.values())]
+    return Page(title, caption, LEGEND, heads, rows, 2, [(letter, text) for text, letter in letters.items()], spaces)
 
 
-# The lines of a table for reading: under each row of the document what was measured, published, and the difference.
-
-VALUES = ("measured", "published", "difference")
-
-
-@dataclass(frozen=True)
-class Style:
-    """How numbers look in one kind of text.
-
-    Attributes:
-        plus_minus, minus, empty: the signs, and what stands where there is no number.
-        mark: with ``{}`` for the letters of the notes.
-    """
-
-    plus_minus: str
-    minus: str
-    empty: str
-    mark: str
+def _lines(row: Sequence[Compared], letters: Mapping[str, str], style: Style) -> Iterator[list[str]]:
+    columns = [list(cell) for _, cell in groupby(row, key=lambda number: number.column)]
+    for value in VALUES:
+        title = ""
+        cells = [" / ".join(_text(number, value, letters, style) for number in cell) for cell in columns]
+        if value == "measured":
+            title = style.bold.format(style.text(row[0].row))
+            cells = [cell if cell == MARKDOWN.empty else style.bold.format(cell) for cell in cells]
+        yield [title, value, *cells]
 
 
-@dataclass(frozen=True)
-class Line:
-    """One line: the row's title on the first of its three, which of ``VALUES`` it holds, and a text a column."""
-
-    row: str
-    value: str
-    cells: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Grid:
-    """A table for reading.
-
-    Attributes:
-        columns: titles of the columns.
-        blocks: of each block its rows, of each row its three lines.
-        notes: (letter, text) of each note, by first mention.
-    """
-
-    columns: tuple[str, ...]
-    blocks: tuple[tuple[tuple[Line, ...], ...], ...]
-    notes: tuple[tuple[str, str], ...]
-
-
-def grid(table: PaperTable, numbers: Sequence[Compared], style: Style) -> Grid:
-    """Arrange the numbers of one table as the document does."""
-    texts = dict.fromkeys(text for number in numbers for text in number.notes)
-    letters = {text: _letter(index) for index, text in enumerate(texts)}
-    blocks = [
-        tuple(_lines(list(row), letters, style) for _, row in groupby(block, key=lambda number: number.key["source"]))
-        for _, block in groupby(numbers, key=lambda number: number.block)
-    ]
-    return Grid(tuple(table.columns.values()), tuple(blocks), tuple((letters[text], text) for text in texts))
-
-
-def _lines(row: Sequence[Compared], letters: dict[str, str], style: Style) -> tuple[Line, ...]:
-    cells = [list(cell) for _, cell in groupby(row, key=lambda number: number.column)]
-    return tuple(
-        Line(
-            row[0].row if value == "measured" else "",
-            value,
-            tuple(" / ".join(_text(number, value, letters, style) for number in cell) for cell in cells),
-        )
-        for value in VALUES
-    )
-
-
-def _text(number: Compared, value: str, letters: dict[str, str], style: Style) -> str:
+def _text(number: Compared, value: str, letters: Mapping[str, str], style: Style) -> str:
     if value == "difference":
-        return _number(number.difference, float("nan"), True, style)
+        return style.number(number.difference, signed=True)
     mean, std = number.ours if value == "measured" else number.published
-    text = _number(mean, std, number.key["source"] == "gain", style)
+    text = style.number(mean, std, signed=number.key["source"] == "gain")
     if value == "published" and number.notes:
         text += style.mark.format(",".join(letters[note] for note in number.notes))
     return text
-
-
-def _number(mean: float, std: float, signed: bool, style: Style) -> str:
-    if math.isnan(mean):
-        return style.empty
-    text = f"{mean + 0.0:+.1f}" if signed else f"{mean:.1f}"
-    # A small negative number rounds to nothing, not to minus nothing.
-    text = text.replace("-0.0", "+0.0").replace("-", style.minus)
-    return text if math.isnan(std) else f"{text} ({style.plus_minus}{std:.1f})"
-
-
-def _letter(index: int) -> str:
-    return chr(ord("a") + index) if index < 26 else _letter(index // 26 - 1) + _letter(index % 26)

@@ -1,4 +1,8 @@
-"""Figures 15 and 18: AUROC of every run against the number of guided iterations, or of added images."""
+"""The tables of figures 15, 17 and 18.
+
+Figures 15 and 18: AUROC of every run against the number of guided iterations, or of added images. Figure 17: the
+categories where added images help least, for each detector.
+"""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,19 +14,25 @@ import pandas as pd
 from variad.evaluation.aggregation import published_detector
 from variad.generation.added import read_usage
 from variad.paper.ablation_entries import BASELINE
-from variad.paper.ablation_values import DECIMALS, mean_and_std, mean_of_categories, paired_gain, percent_by_run
+from variad.paper.ablation_values import (
+    DECIMALS,
+    baseline_of,
+    mean_and_std,
+    mean_of_categories,
+    paired_gain,
+    percent_by_run,
+)
 
 METRIC = "image_auroc"
 COLUMNS = ["dataset", "category", "detector", "scenario", "series", "training_set", "x", "run", "metric", "value"]
 
-Place = Mapping[str, str]
+Place = Mapping[str, str]  # dataset, category, detector and scenario
 
 
 def iteration_curve(place: Place, iterations: Mapping[str, int], metrics: pd.DataFrame) -> pd.DataFrame:
     """The table of schema ``ablation_curve`` for figure 15.
 
     Args:
-        place: dataset, category, detector and scenario.
         iterations: guided iterations by training set.
         metrics: of all cells, schema ``metrics``.
     """
@@ -43,15 +53,22 @@ def count_curves(
     Args:
         series: training sets by series, such as generated, real and duplicated.
         added: images that a run adds, by (data set, category, training set).
+        metrics: of all cells, schema ``metrics``.
     """
     rows = []
     for place in places:
         rows += _rows(place, BASELINE, BASELINE, 0, metrics)
-        number = {name: added[place["dataset"], place["category"], name] for names in series.values() for name in names}
         for title, names in series.items():
-            for name in sorted(names, key=lambda name: number[name]):
-                rows += _rows(place, title, name, number[name], metrics)
+            number = {name: added[place["dataset"], place["category"], name] for name in names}
+            for name, x in sorted(number.items(), key=lambda item: item[1]):
+                rows += _rows(place, title, name, x, metrics)
     return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def _rows(place: Place, series: str, training_set: str, x: float, metrics: pd.DataFrame) -> list[dict[str, Any]]:
+    values = percent_by_run(metrics, {**place, "training_set": training_set}, METRIC)
+    about = {**place, "series": series, "training_set": training_set, "x": x, "metric": METRIC}
+    return [{**about, "run": int(str(run)), "value": round(float(value), DECIMALS)} for run, value in values.items()]
 
 
 def images_a_run(path: str | Path) -> float:
@@ -68,19 +85,10 @@ def curve_points(curve: pd.DataFrame) -> pd.DataFrame:
     return points.sort_values("x", kind="stable").reset_index(drop=True)
 
 
-def _rows(place: Place, series: str, training_set: str, x: float, metrics: pd.DataFrame) -> list[dict[str, Any]]:
-    values = percent_by_run(metrics, {**place, "training_set": training_set}, METRIC)
-    about = {**place, "series": series, "training_set": training_set, "x": x, "metric": METRIC}
-    return [{**about, "run": int(str(run)), "value": round(float(value), DECIMALS)} for run, value in values.items()]
-
-
-# Figure 17: the categories where added images help least, for each detector.
-
-
 def lowest_gains(
     entry: Mapping[str, Any], categories: Sequence[str], metrics: pd.DataFrame, published: pd.DataFrame
 ) -> pd.DataFrame:
-    """The table of schema ``lowest_gains``: every category with every detector, from the lowest gain on.
+    """The table of schema ``lowest_gains``: for each detector every category, the lowest gain first.
 
     Args:
         entry: ``dataset``, ``detectors``, ``scenarios`` and ``training_set``.
@@ -90,24 +98,22 @@ def lowest_gains(
     """
     parts = []
     for detector in entry["detectors"]:
-        table = pd.DataFrame([_row(entry, detector, category, metrics, published) for category in categories])
+        table = pd.DataFrame([_gain_row(entry, detector, category, metrics, published) for category in categories])
         for column in ("gain", "published_gain"):
             table[column.replace("gain", "rank")] = table[column].rank(method="first").astype("Int64")
         parts.append(table.sort_values("rank", kind="stable", na_position="last"))
     return pd.concat(parts, ignore_index=True)
 
 
-def _row(
+def _gain_row(
     entry: Mapping[str, Any], detector: str, category: str, metrics: pd.DataFrame, published: pd.DataFrame
 ) -> dict[str, Any]:
+    """One category with one detector: the gain of each run is its mean over the scenarios."""
     place = {"dataset": entry["dataset"], "category": category, "detector": detector}
     gains = []
     for scenario in entry["scenarios"]:
-        values, baseline = (
-            percent_by_run(metrics, {**place, "scenario": scenario, "training_set": name})
-            for name in (entry["training_set"], BASELINE)
-        )
-        gains.append(paired_gain(values, baseline))
+        cell = {**place, "scenario": scenario, "training_set": entry["training_set"]}
+        gains.append(paired_gain(percent_by_run(metrics, cell), percent_by_run(metrics, baseline_of(cell))))
     over_scenarios = mean_of_categories(gains)
     gain, std = mean_and_std(over_scenarios)
     printed = _published_gain(published, place, entry) if entry["training_set"] == "generated" else np.nan
@@ -128,7 +134,7 @@ def _published_gain(published: pd.DataFrame, place: Mapping[str, str], entry: Ma
         (published["dataset"] == place["dataset"])
         & (published["category"] == place["category"])
         & (published["detector"] == published_detector(place["detector"]))
-        & (published["metric"] == "image_auroc")
+        & (published["metric"] == METRIC)
     ]
     table = rows.pivot(index="scenario", columns="source", values="mean_percent").reindex(entry["scenarios"])
     if not {"generated", BASELINE} <= set(table.columns):

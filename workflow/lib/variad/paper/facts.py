@@ -1,4 +1,7 @@
-"""What was published and what is odd about it, from ``resources/published``, looked up by the names of a study."""
+"""The numbers of the document's tables 5 to 15, looked up by the names of a study: published ones and ours.
+
+What was published, and what is odd about it, is in ``resources/published``; ours are in a summary.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +17,10 @@ from variad.paper.arrangement import DETECTORS, MEMBERS
 KEY = ("dataset", "detector", "scenario", "source", "category", "metric")
 GAIN_KEY = ("detector", "scenario", "metric")
 NONE = (float("nan"), float("nan"))
+TOLERANCE = 0.001  # percent; values of a summary are rounded to 0.0001
 FILES = {"auroc": "published_auroc", "table_5_gains": "published_gains", "footnotes": "published_footnotes"}
+
+Values = dict[tuple[str, ...], tuple[float, float]]  # mean and standard deviation by the values of KEY
 
 
 @dataclass(frozen=True)
@@ -49,12 +55,8 @@ class Facts:
         return self._notes.get(_place(key, KEY), ())
 
     @cached_property
-    def _values(self) -> dict[tuple[str, ...], tuple[float, float]]:
-        rows = self.auroc.to_dict("records")
-        return {
-            tuple(str(row[name]) for name in KEY): (float(row["mean_percent"]), float(row["std_percent"]))
-            for row in rows
-        }
+    def _values(self) -> Values:
+        return _by_key(self.auroc, "mean_percent", "std_percent")
 
     @cached_property
     def _gains(self) -> dict[tuple[str, ...], float]:
@@ -76,13 +78,13 @@ def read_facts(folder: str | Path) -> Facts:
     return Facts(tables["auroc"], tables["table_5_gains"], tables["footnotes"])
 
 
+def _by_key(table: pd.DataFrame, mean: str, std: str) -> Values:
+    rows = table.to_dict("records")
+    return {tuple(str(row[name]) for name in KEY): (float(row[mean]), float(row[std])) for row in rows}
+
+
 def _place(key: Mapping[str, str], columns: Sequence[str]) -> tuple[str, ...]:
     return tuple(published_detector(key[name]) if name == "detector" else key[name] for name in columns)
-
-
-# Our numbers for the cells of the document's tables, looked up in a summary.
-
-_TOLERANCE = 0.001  # percent; values of a summary are rounded to 0.0001
 
 
 class Measured:
@@ -93,8 +95,7 @@ class Measured:
     """
 
     def __init__(self, summary: pd.DataFrame) -> None:
-        rows = summary.rename(columns={"training_set": "source"}).to_dict("records")
-        self._values = {tuple(str(row[name]) for name in KEY): (float(row["mean"]), float(row["std"])) for row in rows}
+        self._values = _by_key(summary.rename(columns={"training_set": "source"}), "mean", "std")
 
     def value(self, key: Mapping[str, str]) -> tuple[float, float]:
         """Mean and standard deviation over runs, percent; NaN where the study has none.
@@ -111,7 +112,7 @@ class Measured:
             return found
         parts = [self.value({**key, "category": category})[0] for category in members]
         mean = sum(parts) / len(parts)
-        return round(mean, 4), found[1] if abs(mean - found[0]) < _TOLERANCE else float("nan")
+        return round(mean, 4), found[1] if abs(mean - found[0]) < TOLERANCE else float("nan")
 
     def _gain(self, key: Mapping[str, str]) -> float:
         if key["detector"] == "average":

@@ -1,6 +1,10 @@
-"""The pictures of figures 15 and 18."""
+"""The pictures of figures 12, 15, 17 and 18: t-SNE, guided iterations, lowest gains and numbers of added images.
 
-from collections.abc import Sequence
+Each is drawn from its table (``curves``, ``tsne``) with matplotlib, which is imported where it draws.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +24,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
+Targets = Sequence[str | Path]  # names of one picture, PNG or SVG by their suffix
+
 STYLES = (
     (COLOURS["orange"], "^", "-"),
     (COLOURS["blue"], "o", "--"),
@@ -27,7 +33,13 @@ STYLES = (
     (COLOURS["green"], "D", "-."),
     (COLOURS["pink"], "v", "-"),
 )
-PANELS_A_ROW = 3
+# as in the document: normal images blue, generated ones red, defective ones green; here told apart by shape as well
+TSNE_STYLES = {
+    "train_normal": ("real normal, training", COLOURS["blue"], "o"),
+    "test_normal": ("real normal, test", "#56B4E9", "s"),
+    "anomalous": ("defective, test", COLOURS["green"], "X"),
+    "generated": ("generated", COLOURS["orange"], "^"),
+}
 
 
 @dataclass(frozen=True)
@@ -52,14 +64,9 @@ def read_steps(path: str | Path) -> IterationSteps | None:
         return IterationSteps(iterations, file["steps"][0], str(row["parent"]), str(row["prompt"]), int(row["run"]))
 
 
-def draw_iterations(
-    targets: Sequence[str | Path], curve: pd.DataFrame, steps: IterationSteps | None, title: str
-) -> None:
+def draw_iterations(targets: Targets, curve: pd.DataFrame, steps: IterationSteps | None, title: str) -> None:
     """Draw figure 15: one image while it is guided, and AUROC with its spread over runs below."""
-    from matplotlib.figure import Figure
-
-    with drawing_style():
-        figure = Figure(figsize=(9, 7.6 if steps else 5), layout="constrained")
+    with _figure(targets, (9, 7.6 if steps else 5), title) as figure:
         below: Any = figure
         if steps:
             above, below = figure.subfigures(2, 1, squeeze=False, height_ratios=[1, 1.9])[:, 0]
@@ -71,54 +78,81 @@ def draw_iterations(
         axis.set(xlabel="guided iterations", ylabel="image AUROC (%)")
         axis.set_xticks(sorted(points["x"].dropna().unique()))
         light_grid(axis, "y")
-        about = "mean, ± standard deviation, small: single runs"
-        below.legend(loc="outside lower center", ncols=2, frameon=False, title=about, title_fontsize=12)
-        figure.suptitle(title, fontsize=14, fontweight="bold")
-        save(figure, *targets)
+        _legend(below, axis, 2, "mean, ± standard deviation, small: single runs")
 
 
-def draw_counts(targets: Sequence[str | Path], curves: pd.DataFrame, title: str) -> None:
+def draw_counts(targets: Targets, curves: pd.DataFrame, title: str) -> None:
     """Draw figure 18: a panel a category, AUROC against the number of added images, with its spread over runs."""
+    panels = list(curves.groupby(["dataset", "category", "detector"], sort=False))
+    lines, columns = _shape(len(panels), 3)
+    with _figure(targets, (max(7.5, 5 * columns), 4.4 * lines + 1.1), title) as figure:
+        axes = _panels(figure, lines, columns, len(panels))
+        for axis, (place, rows) in zip(axes, panels, strict=False):
+            _draw_counts_panel(axis, rows, " / ".join(str(part) for part in place))
+        for axis in axes[::columns]:
+            axis.set_ylabel("image AUROC (%)")
+        _legend(figure, axes[0], len(axes[0].get_legend_handles_labels()[1]), "mean over runs, ± standard deviation")
+
+
+def draw_lowest_gains(targets: Targets, gains: pd.DataFrame, count: int, title: str) -> None:
+    """Draw figure 17: the ``count`` lowest gains of every detector in table ``lowest_gains``, beside the published."""
+    detectors = list(dict.fromkeys(gains["detector"]))
+    lines, columns = _shape(len(detectors), 2)
+    with _figure(targets, (max(8.5, 6.2 * columns), (1.5 + 0.52 * count) * lines + 1), title) as figure:
+        axes = _panels(figure, lines, columns, len(detectors))
+        for axis, detector in zip(axes, detectors, strict=False):
+            _draw_gains_panel(axis, gains[gains["detector"] == detector], detector, count)
+        _legend(figure, axes[0], 2)
+
+
+def draw_tsne(targets: Targets, points: pd.DataFrame, title: str) -> None:
+    """Draw figure 12 from table ``tsne_points``."""
+    with _figure(targets, (8.5, 7.6)) as figure:
+        axis = figure.subplots()
+        for kind, label in legend_labels(points).items():
+            _, colour, marker = TSNE_STYLES[kind]
+            rows = points[points["kind"] == kind]
+            axis.scatter(
+                rows["x"], rows["y"], s=70, c=colour, marker=marker, edgecolors="white", linewidths=0.6, label=label
+            )
+        axis.set(xticks=[], yticks=[], xlabel="t-SNE 1 (no unit)", ylabel="t-SNE 2 (no unit)")
+        axis.set_title(title, fontsize=14, fontweight="bold")
+        about = "images (number, mean distance in feature space to the nearest other training normal)"
+        _legend(figure, axis, 2, about, 11)
+
+
+@contextmanager
+def _figure(targets: Targets, size: tuple[float, float], title: str = "") -> Iterator["Figure"]:
+    """A figure of ``size``, inches, that is saved under each of its names once it is drawn."""
     from matplotlib.figure import Figure
 
-    panels = list(curves.groupby(["dataset", "category", "detector"], sort=False))
-    columns = min(PANELS_A_ROW, max(1, len(panels)))
-    lines = max(1, -(-len(panels) // columns))
     with drawing_style():
-        figure = Figure(figsize=(max(7.5, 5 * columns), 4.4 * lines + 1.1), layout="constrained")
-        axes = figure.subplots(lines, columns, squeeze=False)
-        for axis in axes.flat[len(panels) :]:
-            axis.set_visible(False)
-        for axis, (place, rows) in zip(axes.flat, panels, strict=False):
-            _draw_counts_panel(axis, rows, " / ".join(str(part) for part in place))
-        for line in axes:
-            line[0].set_ylabel("image AUROC (%)")
-        handles, names = axes.flat[0].get_legend_handles_labels()
-        about = "mean over runs, ± standard deviation"
-        columns = max(1, len(names))
-        figure.legend(
-            handles, names, loc="outside lower center", ncols=columns, frameon=False, title=about, title_fontsize=12
-        )
-        figure.suptitle(title, fontsize=14, fontweight="bold")
+        figure = Figure(figsize=size, layout="constrained")
+        yield figure
+        if title:
+            figure.suptitle(title, fontsize=14, fontweight="bold")
         save(figure, *targets)
 
 
-def _draw_counts_panel(axis: "Axes", rows: pd.DataFrame, title: str) -> None:
-    _draw_baseline(axis, curve_points(rows))
-    for number, (_, part) in enumerate(rows[rows["series"] != BASELINE].groupby("series", sort=False)):
-        _draw_series(axis, part, number, single_runs=False)
-    ticks = _powers_of_two(float(rows["x"].max()))
-    axis.set_xscale("symlog", base=2, linthresh=1)
-    axis.set_xticks(ticks, [str(tick) for tick in ticks])
-    axis.minorticks_off()
-    axis.set_xlabel("images added to the shots of a run")
-    axis.set_title(title, fontsize=13)
-    light_grid(axis, "y")
+def _shape(panels: int, most_columns: int) -> tuple[int, int]:
+    """Lines and columns of a grid of panels, at least one of each."""
+    columns = min(most_columns, max(1, panels))
+    return max(1, -(-panels // columns)), columns
 
 
-def _powers_of_two(largest: float) -> list[int]:
-    """0, 1, 2, 4 and so on, up to the largest number of images."""
-    return [0, *(2**power for power in range(int(np.log2(max(largest, 1))) + 1))]
+def _panels(figure: "Figure", lines: int, columns: int, shown: int) -> list["Axes"]:
+    """The axes of a grid, line by line; those after the first ``shown`` stay empty."""
+    axes = list(figure.subplots(lines, columns, squeeze=False).flat)
+    for axis in axes[shown:]:
+        axis.set_visible(False)
+    return axes
+
+
+def _legend(figure: Any, axis: "Axes", columns: int, title: str | None = None, size: int = 12) -> None:
+    """What the marks of ``axis`` are, below a figure or a part of one."""
+    handles, names = axis.get_legend_handles_labels()
+    about = {"title": title, "title_fontsize": size}
+    figure.legend(handles, names, loc="outside lower center", ncols=max(1, columns), frameon=False, **about)
 
 
 def _draw_steps(figure: "Figure", steps: IterationSteps) -> None:
@@ -128,6 +162,20 @@ def _draw_steps(figure: "Figure", steps: IterationSteps) -> None:
         axis.set_title(f"{iteration}", fontsize=12)
         axis.axis("off")
     figure.suptitle(f"“{steps.prompt}”, run {steps.run}, after so many iterations", fontsize=12)
+
+
+def _draw_counts_panel(axis: "Axes", rows: pd.DataFrame, title: str) -> None:
+    _draw_baseline(axis, curve_points(rows))
+    for number, (_, part) in enumerate(rows[rows["series"] != BASELINE].groupby("series", sort=False)):
+        _draw_series(axis, part, number, single_runs=False)
+    powers = int(np.log2(max(float(rows["x"].max()), 1))) + 1
+    ticks = [0, *(2**power for power in range(powers))]
+    axis.set_xscale("symlog", base=2, linthresh=1)
+    axis.set_xticks(ticks, [str(tick) for tick in ticks])
+    axis.minorticks_off()
+    axis.set_xlabel("images added to the shots of a run")
+    axis.set_title(title, fontsize=13)
+    light_grid(axis, "y")
 
 
 def _draw_baseline(axis: "Axes", points: pd.DataFrame) -> None:
@@ -154,60 +202,16 @@ def _draw_series(axis: "Axes", rows: pd.DataFrame, number: int, single_runs: boo
     axis.plot(points["x"], mean, line, label=str(rows["series"].iloc[0]), **style)
 
 
-# The picture of figure 17.
-
-GAINS_PANELS_A_ROW = 2
-
-
-def published_lowest(rows: pd.DataFrame, count: int) -> str:
-    """The categories of one detector with the lowest published gains, as a line of text; empty where there is none."""
-    lowest = rows.dropna(subset=["published_rank"]).sort_values("published_rank")["category"].head(count)
-    return f"published lowest: {', '.join(lowest)}" if len(lowest) else ""
-
-
-def draw_lowest_gains(targets: Sequence[str | Path], gains: pd.DataFrame, count: int, title: str) -> None:
-    """Draw the ``count`` lowest gains of every detector in table ``lowest_gains``, ours beside the published ones."""
-    from matplotlib.figure import Figure
-
-    detectors = list(dict.fromkeys(gains["detector"]))
-    columns = min(GAINS_PANELS_A_ROW, len(detectors))
-    lines = -(-len(detectors) // columns)
-    with drawing_style():
-        figure = Figure(figsize=(max(8.5, 6.2 * columns), (1.5 + 0.52 * count) * lines + 1), layout="constrained")
-        axes = figure.subplots(lines, columns, squeeze=False)
-        for axis in axes.flat[len(detectors) :]:
-            axis.set_visible(False)
-        for axis, detector in zip(axes.flat, detectors, strict=False):
-            _draw_panel(axis, gains[gains["detector"] == detector], detector, count)
-        handles, names = axes.flat[0].get_legend_handles_labels()
-        figure.legend(handles, names, loc="outside lower center", ncols=2, frameon=False)
-        figure.suptitle(title, fontsize=14, fontweight="bold")
-        save(figure, *targets)
-
-
-def _draw_panel(axis: "Axes", rows: pd.DataFrame, detector: str, count: int) -> None:
+def _draw_gains_panel(axis: "Axes", rows: pd.DataFrame, detector: str, count: int) -> None:
     shown = rows.dropna(subset=["rank"]).sort_values("rank").head(count)
-    heights: Any = range(len(shown))
-    axis.errorbar(
-        shown["gain"],
-        [height - 0.12 for height in heights],
-        xerr=shown["gain_std"].fillna(0),
-        fmt="o",
-        color=COLOURS["blue"],
-        markersize=9,
-        capsize=3,
-        label="ours (± standard deviation over runs)",
-    )
-    axis.plot(
-        shown["published_gain"],
-        [height + 0.12 for height in heights],
-        "D",
-        color=COLOURS["orange"],
-        markersize=8,
-        label="published, same category",
-    )
+    heights = np.arange(len(shown))
+    ours: dict[str, Any] = {"color": COLOURS["blue"], "label": "ours (± standard deviation over runs)"}
+    theirs: dict[str, Any] = {"color": COLOURS["orange"], "label": "published, same category"}
+    spread = shown["gain_std"].fillna(0)
+    axis.errorbar(shown["gain"], heights - 0.12, xerr=spread, fmt="o", markersize=9, capsize=3, **ours)
+    axis.plot(shown["published_gain"], heights + 0.12, "D", markersize=8, **theirs)
     axis.axvline(0, color="#333333", linewidth=1)
-    axis.set_yticks(list(heights), list(shown["category"]))
+    axis.set_yticks(heights, list(shown["category"]))
     axis.set_ylim(max(len(shown), 1) - 0.5, -0.5)
     axis.set_xlabel("gain in image AUROC (percentage points)")
     note = published_lowest(rows, count)
@@ -217,15 +221,10 @@ def _draw_panel(axis: "Axes", rows: pd.DataFrame, detector: str, count: int) -> 
     light_grid(axis, "x")
 
 
-# The picture of figure 12.
-
-# as in the document: normal images blue, generated ones red, defective ones green; here told apart by shape as well
-TSNE_STYLES = {
-    "train_normal": ("real normal, training", COLOURS["blue"], "o"),
-    "test_normal": ("real normal, test", "#56B4E9", "s"),
-    "anomalous": ("defective, test", COLOURS["green"], "X"),
-    "generated": ("generated", COLOURS["orange"], "^"),
-}
+def published_lowest(rows: pd.DataFrame, count: int) -> str:
+    """The categories of one detector with the lowest published gains, as a line of text; empty where there is none."""
+    lowest = rows.dropna(subset=["published_rank"]).sort_values("published_rank")["category"].head(count)
+    return f"published lowest: {', '.join(lowest)}" if len(lowest) else ""
 
 
 def legend_labels(points: pd.DataFrame) -> dict[str, str]:
@@ -238,26 +237,3 @@ def legend_labels(points: pd.DataFrame) -> dict[str, str]:
             distance = f", {mean:.3f}" if mean == mean else ""
             labels[kind] = f"{name} ({len(rows)}{distance})"
     return labels
-
-
-def draw_tsne(targets: list[str | Path], points: pd.DataFrame, title: str) -> None:
-    """Draw table ``tsne_points`` under each name of ``targets``, PNG or SVG."""
-    from matplotlib.figure import Figure
-
-    with drawing_style():
-        figure = Figure(figsize=(8.5, 7.6), layout="constrained")
-        axis = figure.subplots()
-        for kind, label in legend_labels(points).items():
-            _, colour, marker = TSNE_STYLES[kind]
-            rows = points[points["kind"] == kind]
-            axis.scatter(
-                rows["x"], rows["y"], s=70, c=colour, marker=marker, edgecolors="white", linewidths=0.6, label=label
-            )
-        axis.set(xticks=[], yticks=[], xlabel="t-SNE 1 (no unit)", ylabel="t-SNE 2 (no unit)")
-        axis.set_title(title, fontsize=14, fontweight="bold")
-        handles, names = axis.get_legend_handles_labels()
-        legend_title = "images (number, mean distance in feature space to the nearest other training normal)"
-        figure.legend(
-            handles, names, loc="outside lower center", ncols=2, frameon=False, title=legend_title, title_fontsize=11
-        )
-        save(figure, *targets)

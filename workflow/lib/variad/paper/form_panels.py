@@ -1,6 +1,6 @@
 """Figure 16: what each form of the latent makes of the same shot."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from variad.report.drawing import open_real_images
 
 RUN = 0
 MOST_ROWS = 6
+# pixels
 TILE = 176
 GAP = 12
 LABEL_WIDTH = 150
@@ -33,14 +34,10 @@ def form_panels(entry: Mapping[str, Any], qualities: Mapping[tuple[str, str], pd
     for category in entry["categories"][:MOST_ROWS]:
         for form, training_set in entry["training_sets"].items():
             table = qualities[category, training_set]
-            of_run = table[table["run"] == RUN].drop(columns=["accepted", "diversity", "novelty"])
+            first = table[table["run"] == RUN].drop(columns=["accepted", "diversity", "novelty"]).head(1)
             about = {"dataset": entry["dataset"], "category": category, "scenario": entry["scenario"]}
-            rows += [{**about, "form": form, "training_set": training_set, **row} for row in _first(of_run)]
+            rows += [{**about, "form": form, "training_set": training_set, **row} for row in first.to_dict("records")]
     return pd.DataFrame(rows)
-
-
-def _first(rows: pd.DataFrame) -> list[dict[Any, Any]]:
-    return rows.head(1).to_dict("records")
 
 
 def draw_form_panels(
@@ -70,23 +67,13 @@ def draw_form_panels(
         drawing.write(sheet, (GAP, top + TILE // 2 - 10), drawing.shorten(category, LABEL_WIDTH - 2 * GAP, 16), 16)
         with open_real_images(images[category]) as real:
             sheet.paste(drawing.tile(real.image(rows[0]["parent"]), TILE), (_left(0), top))
-        _draw_forms(sheet, top, category, rows, added)
+        for column, row in enumerate(rows, start=1):
+            with h5py.File(added[category, row["training_set"]]) as file:
+                sheet.paste(drawing.tile(file["images"][row["index"]], TILE), (_left(column), top))
+            text = f"SSIM {row['ssim']:.2f}, PSNR {row['psnr']:.1f} dB"
+            drawing.write(sheet, (_left(column), top + TILE + 4), text, 13, drawing.FAINT)
     with writing(target) as temporary:
         sheet.save(temporary)
-
-
-def _draw_forms(
-    sheet: Image.Image,
-    top: int,
-    category: str,
-    rows: Sequence[Mapping[Any, Any]],
-    added: Mapping[tuple[str, str], str | Path],
-) -> None:
-    for column, row in enumerate(rows, start=1):
-        with h5py.File(added[category, row["training_set"]]) as file:
-            sheet.paste(drawing.tile(file["images"][row["index"]], TILE), (_left(column), top))
-        text = f"SSIM {row['ssim']:.2f}, PSNR {row['psnr']:.1f} dB"
-        drawing.write(sheet, (_left(column), top + TILE + 4), text, 13, drawing.FAINT)
 
 
 def _left(column: int) -> int:

@@ -1,15 +1,13 @@
-"""A table of the document beside ours as LaTeX, with the packages booktabs and graphicx."""
+"""How tables beside the document's are written for reading: a page with footnotes, as Markdown and as LaTeX."""
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from variad.core.files import writing
-from variad.core.tables import markdown_notes, markdown_page, markdown_table, write_table
-from variad.paper.arrangement import TABLES, PaperTable
-from variad.paper.comparison import Compared, Line, Style, compare, comparison_table, grid
-from variad.paper.facts import Facts, Measured
+from variad.core.tables import markdown_notes, markdown_page, markdown_table
 
-LATEX_STYLE = Style(r"$\pm$", "$-$", "--", r"\textsuperscript{{{}}}")
 _SPECIAL = {
     "\\": r"\textbackslash{}",
     "~": r"\textasciitilde{}",
@@ -18,30 +16,98 @@ _SPECIAL = {
 }
 
 
-def table_latex(table: PaperTable, numbers: Sequence[Compared], caption: str) -> str:
-    """A floating table, as wide as the text; ``caption`` says on what scale the study ran."""
-    arranged = grid(table, numbers, LATEX_STYLE)
-    width = len(arranged.columns)
-    body: list[str] = []
-    for index, block in enumerate(arranged.blocks):
-        body += [r"\midrule"] if index else []
-        for number, row in enumerate(block):
-            body += [r"\addlinespace"] if number else []
-            body += [_line(line) for line in row]
-    notes = [rf"\textsuperscript{{{letter}}} {escape(text)}\par" for letter, text in arranged.notes]
+def escape(text: str) -> str:
+    """Plain text with every character that LaTeX would read as a command made to print."""
+    return "".join(_SPECIAL.get(sign, sign) for sign in text)
+
+
+@dataclass(frozen=True)
+class Style:
+    """How texts and numbers look in one form.
+
+    Attributes:
+        plus_minus, minus, empty: the signs, and what stands where there is no number.
+        mark, bold: with ``{}`` for the letters of notes, and for what is set in bold.
+        text: makes a text of this form from one in Markdown.
+    """
+
+    plus_minus: str
+    minus: str
+    empty: str
+    mark: str
+    bold: str
+    text: Callable[[str], str]
+
+    def number(self, mean: float, std: float = math.nan, digits: int = 1, signed: bool = False) -> str:
+        """A mean and, where there is one, its standard deviation; no number rounds to minus nothing."""
+        if math.isnan(mean):
+            return self.empty
+        rounded = round(mean, digits) + 0.0
+        text = f"{rounded:{'+' if signed else ''}.{digits}f}".replace("-", self.minus)
+        return text if math.isnan(std) else f"{text} ({self.plus_minus}{std:.{digits}f})"
+
+
+MARKDOWN = Style("±", "−", "–", "<sup>{}</sup>", "**{}**", str)
+LATEX = Style(
+    *(r"$\pm$", "$-$", "--", r"\textsuperscript{{{}}}", r"\textbf{{{}}}"),
+    lambda text: escape(text.replace("`", "").replace("–", "--")),
+)
+
+
+@dataclass(frozen=True)
+class Page:
+    """A table for reading, its texts and numbers in the style of one form.
+
+    Attributes:
+        title, legend: what it shows; caption: on what scale the study ran. All three in any style.
+        left: how many of the columns are text.
+        rows: cells; notes: (letter, text).
+        spaces: LaTeX's command before a row, by the row's number.
+    """
+
+    title: str
+    caption: str
+    legend: str
+    heads: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    left: int
+    notes: Sequence[tuple[str, str]] = ()
+    spaces: Mapping[int, str] = field(default_factory=dict)
+
+
+def letters_of(notes: Iterable[str]) -> dict[str, str]:
+    """A letter for each text, by first mention; empty texts have none."""
+    return {text: _letter(index) for index, text in enumerate(dict.fromkeys(filter(None, notes)))}
+
+
+def _letter(index: int) -> str:
+    return chr(ord("a") + index) if index < 26 else _letter(index // 26 - 1) + _letter(index % 26)
+
+
+def markdown(page: Page) -> str:
+    """A page in style ``MARKDOWN`` as text."""
+    table = markdown_table(page.heads, page.rows, left=page.left)
+    return markdown_page(page.title, page.caption, page.legend, table, markdown_notes(page.notes))
+
+
+def latex(page: Page, label: str) -> str:
+    """A page in style ``LATEX`` as a floating table as wide as the text, with the packages booktabs and graphicx."""
+    notes = [rf"\textsuperscript{{{letter}}} {LATEX.text(text)}\par" for letter, text in page.notes]
+    columns = "l" * page.left + "r" * (len(page.heads) - page.left)
+    rows = [line for number, row in enumerate(page.rows) for line in (page.spaces.get(number), _latex_row(row)) if line]
     return "\n".join(
         [
             r"% needs \usepackage{booktabs,graphicx}",
             r"\begin{table}",
             r"\centering",
-            rf"\caption{{{_caption(table, caption)}}}",
-            rf"\label{{tab:published-{table.number}}}",
+            rf"\caption{{{escape(' '.join([page.title + '.', *page.caption.split()]))}}}",
+            rf"\label{{tab:{label}}}",
             r"\resizebox{\linewidth}{!}{%",
-            rf"\begin{{tabular}}{{ll{'r' * width}}}",
+            rf"\begin{{tabular}}{{{columns}}}",
             r"\toprule",
-            _row(["", "", *map(escape, arranged.columns)]),
+            _latex_row(page.heads),
             r"\midrule",
-            *body,
+            *rows,
             r"\bottomrule",
             r"\end{tabular}}",
             *([r"\par\medskip", r"\begin{minipage}{\linewidth}\footnotesize", *notes, r"\end{minipage}"] * bool(notes)),
@@ -51,76 +117,14 @@ def table_latex(table: PaperTable, numbers: Sequence[Compared], caption: str) ->
     )
 
 
-def escape(text: str) -> str:
-    """Plain text with every character that LaTeX would read as a command made to print."""
-    return "".join(_SPECIAL.get(sign, sign) for sign in text)
-
-
-def _caption(table: PaperTable, caption: str) -> str:
-    parts = [
-        f"Table {table.number} of the first document: {table.title} in percent.",
-        "Under each of its rows what was measured, what was published, and the difference in percentage points.",
-        *caption.split(),
-    ]
-    return escape(" ".join(parts))
-
-
-def _line(line: Line) -> str:
-    title = rf"\textbf{{{escape(line.row)}}}" if line.row else ""
-    return _row(
-        [title, line.value, *(rf"\textbf{{{cell}}}" if line.value == "measured" else cell for cell in line.cells)]
-    )
-
-
-def _row(cells: Sequence[str]) -> str:
+def _latex_row(cells: Sequence[str]) -> str:
     return " & ".join(cells) + r" \\"
 
 
-# A table of the document beside ours as Markdown.
-
-MARKDOWN_STYLE = Style("±", "−", "–", "<sup>{}</sup>")
-LEGEND = (
-    "Percent; mean (± standard deviation over runs). The rows are the document's: the baseline (the shots alone, our "
-    "training set `original`), its method `Ours` (our training set `generated`), and the gain in percentage points. "
-    "Under each row: *measured* is what this study found, *published* what the document prints, *difference* the "
-    "first less the second. “–”: not part of this study, or an average over categories of which it lacks some."
-)
-
-
-def comparison_page(table: PaperTable, numbers: Sequence[Compared], caption: str) -> str:
-    """The page of one table; ``caption`` says on what scale the study ran."""
-    arranged = grid(table, numbers, MARKDOWN_STYLE)
-    rows = [_cells(line) for block in arranged.blocks for row in block for line in row]
-    values = markdown_table(["", "", *arranged.columns], rows, left=2)
-    notes = markdown_notes(arranged.notes)
-    return markdown_page(f"Table {table.number}: {table.title}", caption, LEGEND, values, notes)
-
-
-def _cells(line: Line) -> list[str]:
-    title = f"**{line.row}**" if line.row else ""
-    return [title, line.value, *([_bold(cell) for cell in line.cells] if line.value == "measured" else line.cells)]
-
-
-def _bold(cell: str) -> str:
-    return cell if cell == MARKDOWN_STYLE.empty else f"**{cell}**"
-
-
-# Writing tables: one of the document beside ours in its three forms, and pages of text.
-
-
-def write_comparison(
-    number: int, measured: Measured, facts: Facts, caption: str, paths: Mapping[str, str | Path]
-) -> None:
-    """Write table ``number``.
-
-    Args:
-        paths: of the forms ``csv`` (schema ``published_comparison``), ``md`` and ``tex``.
-    """
-    table = TABLES[number]
-    numbers = compare(table, measured, facts)
-    write_table(paths["csv"], comparison_table(table, numbers), "published_comparison")
-    write_text(paths["md"], comparison_page(table, numbers, caption))
-    write_text(paths["tex"], table_latex(table, numbers, caption))
+def write_pages(paths: Mapping[str, str | Path], page_of: Callable[[Style], Page], label: str) -> None:
+    """Write a page as Markdown to ``paths["md"]`` and as LaTeX to ``paths["tex"]``."""
+    write_text(paths["md"], markdown(page_of(MARKDOWN)))
+    write_text(paths["tex"], latex(page_of(LATEX), label))
 
 
 def write_text(path: str | Path, text: str) -> None:

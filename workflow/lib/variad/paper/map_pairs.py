@@ -1,4 +1,7 @@
-"""Figures 11, 13 and 14: anomaly maps of the shots alone beside those with added images, of which image, how scaled."""
+"""Figures 11, 13 and 14: anomaly maps of the shots alone beside those with added images.
+
+A row shows the anomalous image of median score, its ground truth, and both maps on one scale of colours.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,6 +19,16 @@ from variad.paper.ablation_entries import BASELINE
 from variad.report import drawing
 from variad.report.drawing import colour_scale, open_real_images
 from variad.report.heatmaps import TILE, first_kept_run, ground_truth_tile, map_path, overlay, read_map
+
+# pixels
+GAP = 10
+TEXT_WIDTH = 190
+HEAD = 100
+FOOT = 34
+BLOCK_WIDTH = TEXT_WIDTH + 4 * (TILE + GAP) + 2 * GAP
+ABOUT = "anomalous image of median score by the shots alone; both maps of a row share their colours"
+COLOURS = "colours: dark is low, yellow is high, in the detector's own unit"
+ONE_BLOCK = 6  # rows; more are set in two blocks
 
 Map = npt.NDArray[np.float32]
 
@@ -57,25 +70,9 @@ def map_pair(baseline: ScoredCell, other: ScoredCell) -> tuple[pd.DataFrame, lis
     maps = [read_map(map_path(cell.maps, run, cell.key["category"], image_id), TILE) for cell in cells]
     low, high = colour_scale(maps)
     about = {"run": run, "image_id": image_id, "defect": image_id.split("/")[1], "scale_low": low, "scale_high": high}
-    rows = [{**cell.key, **about, "score": _score(cell.scores, run, image_id)} for cell in cells]
+    scores = [cell.scores.set_index(["run", "image_id"])["score"][run, image_id] for cell in cells]
+    rows = [{**cell.key, **about, "score": float(score)} for cell, score in zip(cells, scores, strict=True)]
     return pd.DataFrame(rows), maps
-
-
-def _score(scores: pd.DataFrame, run: int, image_id: str) -> float:
-    found: Any = scores[(scores["run"] == run) & (scores["image_id"] == image_id)]["score"]
-    return float(found.iloc[0])
-
-
-# The pictures of figures 11, 13 and 14: a row an image, in one or two blocks.
-
-GAP = 10
-TEXT_WIDTH = 190
-HEAD = 100
-FOOT = 34
-BLOCK_WIDTH = TEXT_WIDTH + 4 * (TILE + GAP) + 2 * GAP
-ABOUT = "anomalous image of median score by the shots alone; both maps of a row share their colours"
-COLOURS = "colours: dark is low, yellow is high, in the detector's own unit"
-ONE_BLOCK = 6  # rows; more are set in two blocks
 
 
 def map_title(figure: str, cell: Mapping[str, str]) -> str:
@@ -109,17 +106,13 @@ def draw_map_pairs(
         left, top = GAP + number // rows * BLOCK_WIDTH, HEAD + number % rows * (TILE + GAP)
         pair = panels.iloc[2 * number : 2 * number + 2].to_dict("records")
         if number % rows == 0:
-            _write_heads(sheet, left, str(pair[1]["training_set"]))
+            for column, head in enumerate(("image", "ground truth", BASELINE, str(pair[1]["training_set"]))):
+                at = (left + TEXT_WIDTH + column * (TILE + GAP), HEAD - 24)
+                drawing.write(sheet, at, drawing.shorten(head, TILE, 14), 14, drawing.FAINT)
         _draw_pair(sheet, (left, top), pair, maps[2 * number : 2 * number + 2], images)
     drawing.write(sheet, (GAP, sheet.height - FOOT + 8), COLOURS, 14, drawing.FAINT)
     with writing(target) as temporary:
         sheet.save(temporary)
-
-
-def _write_heads(sheet: Image.Image, left: int, training_set: str) -> None:
-    for column, head in enumerate(("image", "ground truth", BASELINE, training_set)):
-        at = (left + TEXT_WIDTH + column * (TILE + GAP), HEAD - 24)
-        drawing.write(sheet, at, drawing.shorten(head, TILE, 14), 14, drawing.FAINT)
 
 
 def _draw_pair(

@@ -9,6 +9,7 @@ import pandas as pd
 from variad.core.tables import markdown_page, markdown_table
 from variad.evaluation.pixel import FPR_LIMIT
 from variad.evaluation.spro import FPR_LIMITS
+from variad.paper.forms import MARKDOWN
 
 CELL = ["dataset", "category", "detector", "scenario", "training_set"]
 COLUMNS = [*CELL, "measure", "anomalies", "fpr_limit", "mean", "std", "runs", "gain"]
@@ -16,24 +17,20 @@ NAN = float("nan")
 
 Meaning = tuple[str, str, float]  # measure, anomalies, limit of the false positive rate
 
-
-def _by_type() -> dict[str, Meaning]:
-    found: dict[str, Meaning] = {
-        "image_auroc": ("image_auroc", "all", NAN),
-        "image_auroc_logical": ("image_auroc", "logical", NAN),
-        "image_auroc_structural": ("image_auroc", "structural", NAN),
-        "image_auroc_type_mean": ("image_auroc", "mean_of_types", NAN),
-    }
-    for limit in FPR_LIMITS:
-        found[f"au_spro_{limit}_logical"] = ("au_spro", "logical", limit)
-        found[f"au_spro_{limit}_structural"] = ("au_spro", "structural", limit)
-        found[f"au_spro_{limit}"] = ("au_spro", "mean_of_types", limit)
-    return found
-
-
 # what each metric of a summary is
-BY_TYPE = _by_type()
+BY_TYPE: dict[str, Meaning] = {
+    "image_auroc": ("image_auroc", "all", NAN),
+    "image_auroc_logical": ("image_auroc", "logical", NAN),
+    "image_auroc_structural": ("image_auroc", "structural", NAN),
+    "image_auroc_type_mean": ("image_auroc", "mean_of_types", NAN),
+} | {
+    f"au_spro_{limit}{ending}": ("au_spro", anomalies, limit)
+    for limit in FPR_LIMITS
+    for ending, anomalies in (("_logical", "logical"), ("_structural", "structural"), ("", "mean_of_types"))
+}
 AUPRO: dict[str, Meaning] = {"aupro": ("aupro", "all", FPR_LIMIT)}
+_KINDS = {"all": "all", "logical": "logical", "structural": "structural", "mean_of_types": "mean of both"}
+_NONE = "This study has no such data set."
 
 
 def by_type(summary: pd.DataFrame) -> pd.DataFrame:
@@ -52,30 +49,22 @@ def per_region(summary: pd.DataFrame) -> pd.DataFrame:
 
 
 def _chosen(summary: pd.DataFrame, meanings: dict[str, Meaning]) -> pd.DataFrame:
+    """The rows of some metrics, cell by cell in the summary's order."""
     order = list(meanings)
-    rows = summary[summary["metric"].isin(order)].to_dict("records")
-    cells: dict[tuple[str, ...], int] = {}
-    for row in rows:
-        cells.setdefault(tuple(row[name] for name in CELL), len(cells))
-    rows.sort(key=lambda row: (cells[tuple(row[name] for name in CELL)], order.index(row["metric"])))
-    table = [
+    chosen = summary[summary["metric"].isin(order)]
+    rows = [
         {**row, **dict(zip(("measure", "anomalies", "fpr_limit"), meanings[row["metric"]], strict=True))}
-        for row in rows
+        for _, cell in chosen.groupby(CELL, sort=False)
+        for row in sorted(cell.to_dict("records"), key=lambda row: order.index(row["metric"]))
     ]
-    return pd.DataFrame(table, columns=COLUMNS)
-
-
-# AUROC by type of anomaly, AU-sPRO and AUPRO as Markdown.
-
-_KINDS = {"all": "all", "logical": "logical", "structural": "structural", "mean_of_types": "mean of both"}
-_NONE = "This study has no such data set."
+    return pd.DataFrame(rows, columns=COLUMNS)
 
 
 def by_type_page(table: pd.DataFrame, caption: str) -> str:
     """A section a detector and scenario, a row a category and training set, a column a measure.
 
     Args:
-        table: as ``overlap_summary.by_type`` gives it; AU-sPRO is shown as the mean of both types.
+        table: as ``by_type`` gives it; AU-sPRO is shown as the mean of both types.
         caption: says on what scale the study ran.
     """
     legend = (
@@ -84,13 +73,13 @@ def by_type_page(table: pd.DataFrame, caption: str) -> str:
         "per-region overlap up to a false positive rate, divided by it; mean of both types. The CSV has each type."
     )
     shown = [meaning for meaning in BY_TYPE.values() if meaning[0] == "image_auroc" or meaning[1] == "mean_of_types"]
-    heads = [_heading(*meaning) for meaning in shown]
+    heads = ["category", "training set", *[_heading(*meaning) for meaning in shown]]
     parts = [legend]
     for title, section in _sections(table):
-        cells = {_place(row, ("category", "training_set", "measure", "anomalies", "fpr_limit")): row for row in section}
+        cells = _values(section, ("category", "training_set", "measure", "anomalies", "fpr_limit"))
         names = dict.fromkeys((str(row["category"]), str(row["training_set"])) for row in section)
-        rows = [[*name, *[_value(cells, (*name, *map(str, meaning))) for meaning in shown]] for name in names]
-        parts += [f"## {title}", markdown_table(["category", "training set", *heads], rows, left=2)]
+        rows = [[*name, *[cells.get((*name, *map(str, meaning)), "–") for meaning in shown]] for name in names]
+        parts += [f"## {title}", markdown_table(heads, rows, left=2)]
     return markdown_page("Logical and structural anomalies", caption, *(parts if len(table) else [legend, _NONE]))
 
 
@@ -98,19 +87,17 @@ def per_region_page(table: pd.DataFrame, caption: str) -> str:
     """A section a detector and scenario, a row a category, a column a training set.
 
     Args:
-        table: as ``overlap_summary.per_region`` gives it.
+        table: as ``per_region`` gives it.
     """
-    limit = AUPRO["aupro"][2]
     legend = (
         "Percent; mean (± standard deviation over runs). AUPRO: area under the mean overlap with each connected region "
-        f"of the ground truth up to a false positive rate of {limit:g}, divided by it."
+        f"of the ground truth up to a false positive rate of {FPR_LIMIT:g}, divided by it."
     )
     parts = [legend]
     for title, section in _sections(table):
-        sets = list(dict.fromkeys(str(row["training_set"]) for row in section))
-        cells = {_place(row, ("category", "training_set")): row for row in section}
-        categories = dict.fromkeys(str(row["category"]) for row in section)
-        rows = [[category, *[_value(cells, (category, name)) for name in sets]] for category in categories]
+        cells = _values(section, ("category", "training_set"))
+        categories, sets = (list(dict.fromkeys(names)) for names in zip(*cells, strict=True))
+        rows = [[category, *[cells.get((category, name), "–") for name in sets]] for category in categories]
         parts += [f"## {title}", markdown_table(["category", *sets], rows, left=1)]
     return markdown_page("Per-region overlap", caption, *(parts if len(table) else [legend, _NONE]))
 
@@ -124,12 +111,6 @@ def _heading(measure: str, anomalies: str, limit: float) -> str:
     return f"image AUROC, {_KINDS[anomalies]}" if math.isnan(limit) else f"AU-sPRO, FPR ≤ {limit:g}"
 
 
-def _place(row: Mapping[Any, Any], names: Sequence[str]) -> tuple[str, ...]:
-    return tuple(str(row[name]) for name in names)
-
-
-def _value(cells: Mapping[tuple[str, ...], Mapping[Any, Any]], key: tuple[str, ...]) -> str:
-    if key not in cells:
-        return "–"
-    mean, std = float(cells[key]["mean"]), float(cells[key]["std"])
-    return f"{mean:.1f}" + ("" if math.isnan(std) else f" (±{std:.1f})")
+def _values(rows: Sequence[Mapping[Any, Any]], names: Sequence[str]) -> dict[tuple[str, ...], str]:
+    """Mean and spread of each row as text, by its values of ``names``."""
+    return {tuple(str(row[name]) for name in names): MARKDOWN.number(row["mean"], row["std"]) for row in rows}

@@ -14,6 +14,7 @@ from variad.core.images import Images
 from variad.networks import efficientnet_lite0 as lite0
 from variad.networks.backbones import LITE0, weights_file
 from variad.networks.features import prepare
+from variad.networks.private_apis import has_token_positions, tokens_of
 
 Quarters = NDArray[np.int64]
 SHIFT = 0.04  # of the side, at most
@@ -168,9 +169,7 @@ class TransformerTrunk(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """uint8 images ``[B, S, S, 3]`` to tokens ``[B, T, D]``."""
-        model = self.model
-        tokens = model.norm_pre(model._pos_embed(model.patch_embed(self.pixels(images))))
-        blocked: Tensor = self.blocks(tokens)
+        blocked: Tensor = self.blocks(tokens_of(self.model, self.pixels(images)))
         return blocked
 
 
@@ -195,9 +194,9 @@ def _timm(name: str, weights: str | Path | None, trained: int | None, resolution
     width = int(model.head_hidden_size)
     if trained is None:
         return SplitNetwork(None, WholeModel(pixels, model), width)
-    blocks = getattr(model, "blocks", None)
-    if not hasattr(model, "_pos_embed") or blocks is None:
+    if not has_token_positions(model):
         raise UserError(f"config key exposure.trained_blocks: expected null for {name}, found {trained}.")
+    blocks = model.blocks
     split = len(blocks) - _checked(name, trained, len(blocks))
     return SplitNetwork(TransformerTrunk(pixels, model, blocks[:split]), TransformerTail(model, blocks[split:]), width)
 

@@ -10,6 +10,7 @@ import yaml
 
 from variad.core.errors import UserError
 from variad.detectors.interface import check_extractor
+from variad.generation.settings import is_guided
 
 # what a method's candidates are, and the module that makes them: imported by name, so that an edit to one of them, or
 # to what it imports, does not rerun the others
@@ -271,7 +272,7 @@ def _check_added(config: Config, name: str) -> None:
             f"config key exposure.added: expected a training set of another name than the table's other support sets, "
             f"found '{name}'."
         )
-    if recipe["method"] != "generate" or (recipe["guidance"] > 0 and recipe["iterations"] > 0):
+    if recipe["method"] != "generate" or is_guided(recipe):
         raise UserError(
             f"config key exposure.added: expected a training set that is generated without text, found '{name}'."
         )

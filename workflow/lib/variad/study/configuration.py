@@ -1,4 +1,8 @@
-"""The config of a study: completed from the default, checked against its schema, with cross references resolved."""
+"""The config of a study: completed from the default, checked against its schema and for what its parts need of others.
+
+What a single value may be is in ``workflow/schemas/config.schema.yaml``; ``names`` checks what keys are called,
+``references`` and the rooms' own checks whether the parts fit each other.
+"""
 
 import copy
 import math
@@ -23,11 +27,13 @@ LONGEST_SHOWN = 100  # characters of a wrong value
 SCHEMA = Path(__file__).resolve().parents[3] / "schemas" / "config.schema.yaml"
 Config = dict[str, Any]
 
-# YAML's .nan and .inf would pass every limit, and 2.0 is no number of runs
+# YAML's .nan and .inf would pass every limit, 2.0 is no number of runs, and True is no number at all
 _TYPES = Draft202012Validator.TYPE_CHECKER.redefine_many(
     {
-        "number": lambda _, value: _is_plain_number(value) and math.isfinite(value),
-        "integer": lambda _, value: _is_plain_number(value) and isinstance(value, int),
+        "number": lambda _, value: (
+            isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+        ),
+        "integer": lambda _, value: isinstance(value, int) and not isinstance(value, bool),
     }
 )
 # the safe loader in C, ten times as fast, where PyYAML was built with it: every job on a cluster reads the schema
@@ -89,12 +95,30 @@ def merged(default: Config, override: Config | None) -> Config:
     return {**default, **(override or {})}
 
 
-def _caption(given: Config, shipped: Config) -> str:
-    own: str | None = (given.get("run") or {}).get("caption")
-    if own is not None:
-        return own
-    changed = {section for section in given if given[section] != shipped.get(section)}
-    return "" if changed - WITHOUT_EFFECT else str(shipped["run"]["caption"])
+def _fill_defaults(node: Any, schema: Config, root: Config) -> None:
+    """Set the schema's ``default`` where a mapping lacks a key, from the outside in."""
+    schema = _dereference(schema, root)
+    if not isinstance(node, dict):
+        return
+    for key, child in schema.get("properties", {}).items():
+        child = _dereference(child, root)
+        if key not in node and "default" in child:
+            node[key] = copy.deepcopy(child["default"])
+        if key in node:
+            _fill_defaults(node[key], child, root)
+    further = schema.get("additionalProperties")
+    if isinstance(further, dict):
+        for key in set(node) - set(schema.get("properties", {})):
+            _fill_defaults(node[key], further, root)
+
+
+def _dereference(schema: Config, root: Config) -> Config:
+    if "$ref" not in schema:
+        return schema
+    target: Config = root
+    for part in schema["$ref"].removeprefix("#/").split("/"):
+        target = target[part]
+    return {**target, **{key: value for key, value in schema.items() if key != "$ref"}}
 
 
 def _check(part: Any, schema: Config, key: str = "") -> None:
@@ -121,11 +145,8 @@ def _check_settings(config: Config, schema: Config) -> None:
             _check(entry["training"], {**settings, "$defs": parts}, f"{section}.{name}.training")
 
 
-def _is_plain_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
 def _expectation(error: ValidationError) -> str:
+    """What was expected and what was found, in words."""
     found = repr(error.instance)
     found = found if len(found) <= LONGEST_SHOWN else f"{found[:LONGEST_SHOWN]}..."
     if isinstance(error.schema, dict) and "expected" in error.schema:
@@ -157,27 +178,9 @@ def _expectation(error: ValidationError) -> str:
     return f"expected {described}, found {found}" if described else error.message
 
 
-def _fill_defaults(node: Any, schema: Config, root: Config) -> None:
-    """Set the schema's ``default`` where a mapping lacks a key, from the outside in."""
-    schema = _dereference(schema, root)
-    if not isinstance(node, dict):
-        return
-    for key, child in schema.get("properties", {}).items():
-        child = _dereference(child, root)
-        if key not in node and "default" in child:
-            node[key] = copy.deepcopy(child["default"])
-        if key in node:
-            _fill_defaults(node[key], child, root)
-    further = schema.get("additionalProperties")
-    if isinstance(further, dict):
-        for key in set(node) - set(schema.get("properties", {})):
-            _fill_defaults(node[key], further, root)
-
-
-def _dereference(schema: Config, root: Config) -> Config:
-    if "$ref" not in schema:
-        return schema
-    target: Config = root
-    for part in schema["$ref"].removeprefix("#/").split("/"):
-        target = target[part]
-    return {**target, **{key: value for key, value in schema.items() if key != "$ref"}}
+def _caption(given: Config, shipped: Config) -> str:
+    own: str | None = (given.get("run") or {}).get("caption")
+    if own is not None:
+        return own
+    changed = {section for section in given if given[section] != shipped.get(section)}
+    return "" if changed - WITHOUT_EFFECT else str(shipped["run"]["caption"])

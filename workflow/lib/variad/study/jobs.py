@@ -1,4 +1,4 @@
-"""The jobs of a study, as Snakemake's dry run lists them and as its benchmark files remember them."""
+"""The jobs of a study: those that Snakemake's dry run announces, and those whose benchmark files say what they took."""
 
 import csv
 import re
@@ -44,78 +44,6 @@ class PlannedJob:
     name: str
 
 
-def pending_jobs(dry_run: str) -> list[PlannedJob]:
-    """The jobs that ``snakemake --dry-run`` announces, but for target rules, which do nothing.
-
-    Raises:
-        UserError: the announcement differs from Snakemake's own table of job counts.
-    """
-    blocks = re.split(r"^(?:local)?rule (.+):$", dry_run, flags=re.MULTILINE)
-    jobs, rules = [], []
-    for rule, block in zip(blocks[1::2], blocks[2::2], strict=True):
-        benchmark = re.search(r"^    benchmark: (.+)$", block, flags=re.MULTILINE)
-        if benchmark:
-            jobs.append(_job_of(Path(benchmark[1])))
-            rules.append(rule)
-    _check_counts(Counter(rules), job_table(dry_run))
-    return jobs
-
-
-def job_table(dry_run: str) -> dict[str, int]:
-    """Jobs by rule in the table that Snakemake prints first; empty where there is nothing to do."""
-    after = dry_run.partition("Job stats:\n")[2]
-    return {rule: int(count) for rule, count in re.findall(r"^(.+?) +(\d+)$", after.partition("\ntotal ")[0], re.M)}
-
-
-def finished_jobs(folder: str | Path = BENCHMARKS) -> dict[PlannedJob, Path]:
-    """The jobs that left a benchmark file, with that file."""
-    found = {_job_of(path): path for path in sorted(Path(folder).rglob("*.tsv"))}
-    return {job: path for job, path in found.items() if job.rule != "plan"}
-
-
-def count_by_rule(jobs: Iterable[PlannedJob]) -> Counter[str]:
-    """Number of jobs of every rule."""
-    return Counter(job.rule for job in jobs)
-
-
-def wildcards_of(job: PlannedJob, config: Mapping[str, Any]) -> dict[str, str] | None:
-    """The wildcards of a job of ``WILDCARDS``; None when a name of it is not in the config (any more)."""
-    fields = WILDCARDS.get(job.rule, ())
-    known = {
-        "dataset": list(config["datasets"]),
-        "category": [name for dataset in config["datasets"].values() for name in dataset["categories"]],
-        "scenario": list(config["scenarios"]),
-        "training_set": list(config["training_sets"]),
-        "detector": list(config["detectors"]),
-        "extractor": list(config["extractors"]),
-        "encoder": list(config["encoders"]),
-        "word_source": ["wordnet_related", "wordnet_all", "wordlist"],
-    }
-    parts = [f"(?P<{field}>{'|'.join(re.escape(str(name)) for name in known[field])})" for field in fields]
-    found = re.fullmatch(r"\.".join(parts), job.name) if fields else None
-    names = found.groupdict() if found else None
-    if names and names["category"] not in config["datasets"][names["dataset"]]["categories"]:
-        return None
-    return names
-
-
-def _job_of(benchmark: Path) -> PlannedJob:
-    """A job from ``.../{rule}/{name}.tsv``, or ``.../{rule}.tsv`` for a rule without wildcards."""
-    folder = benchmark.parent.name
-    if folder == Path(BENCHMARKS).name:
-        return PlannedJob(benchmark.stem, "")
-    return PlannedJob(folder, benchmark.name.removesuffix(".tsv"))
-
-
-def _check_counts(found: Mapping[str, int], table: Mapping[str, int]) -> None:
-    for rule, count in found.items():
-        if table.get(rule) != count:
-            raise UserError(f"snakemake --dry-run: expected {table.get(rule)} jobs of rule {rule}, found {count}.")
-
-
-# Asking Snakemake itself what it would run.
-
-
 def dry_run(python: str, snakefile: str | Path, config: Mapping[str, Any], targets: Sequence[str]) -> str:
     """What ``snakemake --dry-run`` says of some targets, in this folder; it takes no lock, so it runs inside a job too.
 
@@ -140,7 +68,59 @@ def dry_run(python: str, snakefile: str | Path, config: Mapping[str, Any], targe
     return done.stdout + done.stderr
 
 
-# What finished jobs took, from the benchmark files that Snakemake wrote.
+def pending_jobs(dry_run: str) -> list[PlannedJob]:
+    """The jobs that ``snakemake --dry-run`` announces, but for target rules, which do nothing.
+
+    Raises:
+        UserError: the announcement differs from Snakemake's own table of job counts.
+    """
+    blocks = re.split(r"^(?:local)?rule (.+):$", dry_run, flags=re.MULTILINE)
+    jobs, found = [], Counter[str]()
+    for rule, block in zip(blocks[1::2], blocks[2::2], strict=True):
+        if benchmark := re.search(r"^    benchmark: (.+)$", block, flags=re.MULTILINE):
+            jobs.append(_job_of(Path(benchmark[1])))
+            found[rule] += 1
+    table = job_table(dry_run)
+    for rule, count in found.items():
+        if table.get(rule) != count:
+            raise UserError(f"snakemake --dry-run: expected {table.get(rule)} jobs of rule {rule}, found {count}.")
+    return jobs
+
+
+def job_table(dry_run: str) -> dict[str, int]:
+    """Jobs by rule in the table that Snakemake prints first; empty where there is nothing to do."""
+    after = dry_run.partition("Job stats:\n")[2]
+    return {rule: int(count) for rule, count in re.findall(r"^(.+?) +(\d+)$", after.partition("\ntotal ")[0], re.M)}
+
+
+def finished_jobs(folder: str | Path = BENCHMARKS) -> dict[PlannedJob, Path]:
+    """The jobs that left a benchmark file, with that file."""
+    found = {_job_of(path): path for path in sorted(Path(folder).rglob("*.tsv"))}
+    return {job: path for job, path in found.items() if job.rule != "plan"}
+
+
+def _job_of(benchmark: Path) -> PlannedJob:
+    """A job from ``.../{rule}/{name}.tsv``, or ``.../{rule}.tsv`` for a rule without wildcards."""
+    if benchmark.parent.name == Path(BENCHMARKS).name:
+        return PlannedJob(benchmark.stem, "")
+    return PlannedJob(benchmark.parent.name, benchmark.name.removesuffix(".tsv"))
+
+
+def wildcards_of(job: PlannedJob, config: Mapping[str, Any]) -> dict[str, str] | None:
+    """The wildcards of a job of ``WILDCARDS``; None when a name of it is not in the config (any more)."""
+    of_no_section = {
+        "category": [name for dataset in config["datasets"].values() for name in dataset["categories"]],
+        "word_source": ["wordnet_related", "wordnet_all", "wordlist"],
+    }
+    known = {
+        field: of_no_section[field] if field in of_no_section else config[f"{field}s"] for field in WILDCARDS[job.rule]
+    }
+    parts = [f"(?P<{field}>{'|'.join(re.escape(str(name)) for name in names)})" for field, names in known.items()]
+    found = re.fullmatch(r"\.".join(parts), job.name)
+    names = found.groupdict() if found else None
+    if names and names["category"] not in config["datasets"][names["dataset"]]["categories"]:
+        return None
+    return names
 
 
 @dataclass(frozen=True)
@@ -170,3 +150,9 @@ def _gigabytes(megabytes: str) -> float | None:
         return float(megabytes) * 2**20 / 1e9
     except ValueError:  # NA, or a dash
         return None
+
+
+def took_of(finished: Mapping[PlannedJob, Path], pending: Iterable[PlannedJob]) -> dict[PlannedJob, Took]:
+    """What the finished jobs took that do not have to be done again."""
+    again = set(pending)
+    return {job: read_took(path) for job, path in finished.items() if job not in again}

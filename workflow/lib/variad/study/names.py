@@ -51,8 +51,7 @@ def check_names(config: Config) -> None:
             _check_name(key, name)
         alike: dict[str, str] = {}
         for name in names:
-            other = alike.setdefault(_folded(name), name)
-            if other != name:
+            if (other := alike.setdefault(_folded(name), name)) != name:
                 raise UserError(
                     f"config key {key}: expected names that differ in more than upper and lower case, "
                     f"found {other!r} and {name!r}."
@@ -88,14 +87,11 @@ def _check_name(key: str, name: Any) -> None:
             "write it in quotes."
         )
     shown = repr(name if len(name) <= LONGEST else f"{name[:20]}...")
-    fault = _fault(name)
-    if fault:
+    if fault := _fault(name):
         raise UserError(f"config key {key}: expected the name of a folder, found {shown}, which {fault}.")
     kind, folded = key.rpartition(".")[2], _folded(name)
-    taken = folded in TAKEN.get(kind, ())
-    taken |= kind == "categories" and folded.startswith("average_")
-    taken |= kind == "datasets" and folded.endswith(ENDINGS_OF_TABLES)
-    if taken:
+    average = kind == "categories" and folded.startswith("average_")
+    if folded in TAKEN.get(kind, ()) or average or (kind == "datasets" and folded.endswith(ENDINGS_OF_TABLES)):
         raise UserError(
             f"config key {key}: expected another name than those of the workflow's own files and rows, found {shown}."
         )
@@ -107,11 +103,9 @@ def _fault(name: str) -> str:
         return "is empty"
     if len(name.encode("utf-8", "replace")) > LONGEST:
         return f"is longer than {LONGEST} bytes"
-    odd = [letter for letter in name if unicodedata.category(letter) in ("Cc", "Cs", "Zl", "Zp")]
-    if odd:
+    if odd := [letter for letter in name if unicodedata.category(letter) in ("Cc", "Cs", "Zl", "Zp")]:
         return f"has the control character {odd[0]!r}"
-    signs = [letter for letter in name if letter in SIGNS]
-    if signs:
+    if signs := [letter for letter in name if letter in SIGNS]:
         return f"has the sign {signs[0]}"
     if name[0] in ".-" or name != name.lstrip():
         return "begins with a dot, a hyphen or a space"

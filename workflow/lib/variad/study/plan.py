@@ -1,138 +1,118 @@
-"""Disk that results will take, and what will be downloaded."""
+"""The plan of a study: what is left to do and what that costs, and what finished jobs took.
 
-from collections.abc import Iterable, Mapping, Sequence
+It is a table, a row a rule, and a page of Markdown, which is also what is printed.
+"""
+
+import os
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import pandas as pd
 
 from variad.core.tables import markdown_page, markdown_table
 from variad.downloads.catalogue import CATALOGUE, DATASET_FILES, WEIGHTS_FILES
-from variad.study.costs import Estimate, reasons
-from variad.study.jobs import PlannedJob, Took, wildcards_of
-from variad.study.sizes import Study, bytes_an_image
+from variad.generation.settings import is_guided
+from variad.study.costs import Costs, Estimate, estimate
+from variad.study.jobs import PlannedJob, Took
+from variad.study.sizes import Names, Study, UnknownSize, layer_shapes
+from variad.study.work import by_rule
 
 SCORE_ROW = 50  # bytes of a prompt in a table of scores, about
-FLOAT = 4
-
-
-@dataclass(frozen=True)
-class Download:
-    """A file that will be fetched; bytes exact or rough, None where the publisher's size is not known."""
-
-    title: str
-    size: int | None
-
-
-def downloads(pending: Iterable[PlannedJob]) -> list[Download]:
-    """What the pending jobs ``fetch_archive`` and ``fetch_weights`` will fetch."""
-    sources = {file: CATALOGUE[name] for file, name in (DATASET_FILES | WEIGHTS_FILES).items()}
-    found = []
-    for job in pending:
-        if job.rule in ("fetch_archive", "fetch_weights"):
-            source = sources.get(job.name)
-            found.append(Download(source.title if source else job.name, source.bytes_about if source else None))
-    return found
-
-
-def result_bytes(job: PlannedJob, study: Study) -> float | None:
-    """About what a job leaves on disk, for the rules that leave much; None if that is not known, 0 for the others."""
-    if job.rule not in _SIZES:
-        return 0.0
-    names = wildcards_of(job, study.config)
-    return _SIZES[job.rule](study, names) if names else None
-
-
-def result_total(jobs: Iterable[PlannedJob], study: Study) -> tuple[float, int]:
-    """Bytes that jobs leave, and the number of jobs of which that is not known."""
-    sizes = [result_bytes(job, study) for job in jobs]
-    return sum(size for size in sizes if size is not None), sizes.count(None)
-
-
-def _images(study: Study, names: dict[str, str]) -> float | None:
-    size = study.size(names)
-    pixels: int = 3 * study.config["image_size"] ** 2
-    return size.images * pixels if size else None
-
-
-def _added(study: Study, names: dict[str, str]) -> float | None:
-    added = study.added(names)
-    pixels: int = 3 * study.config["image_size"] ** 2
-    return None if added is None else study.runs(names) * added * pixels
-
-
-def _features(study: Study, names: dict[str, str]) -> float | None:
-    size, each = study.size(names), bytes_an_image(study.extractor(names["extractor"]))
-    return size.images * each if size and each is not None else None
-
-
-def _added_features(study: Study, names: dict[str, str]) -> float | None:
-    added, each = study.added(names), bytes_an_image(study.extractor(names["extractor"]))
-    return None if added is None or each is None else study.runs(names) * added * each
-
-
-def _texts(study: Study, names: dict[str, str]) -> float:
-    """Embeddings, float32: MiniLM's have 384 numbers, CLIP ViT-B's 512 (larger models' more)."""
-    numbers = 384 if study.config["encoders"][names["encoder"]]["kind"] == "conse" else 512
-    return study.texts(names) * numbers * FLOAT
-
-
-def _scores(study: Study, names: dict[str, str]) -> float:
-    return study.runs(names) * study.texts(names) * SCORE_ROW
-
-
-def _maps(study: Study, names: dict[str, str]) -> float | None:
-    """Anomaly maps of the runs that are kept, float32 at the images' own size."""
-    size = study.size(names)
-    kept = sum(run < study.runs(names) for run in study.config["study"]["keep_map_runs"])
-    return kept * size.test * size.megapixels * 1e6 * FLOAT if size else None
-
-
-_SIZES = {
-    "pack_category": _images,
-    "build_training_set": _added,
-    "extract_features": _features,
-    "extract_added_features": _added_features,
-    "embed_candidates": _texts,
-    "score_prompts": _scores,
-    "score_test_set": _maps,
-}
-
-
-# The plan as a page of Markdown, which is also what is printed.
-
+FLOAT = 4  # bytes
 GIGA = 1e9
 MINUTE, HOUR = 60.0, 3600.0
+COLUMNS = {
+    "jobs_left": "jobs left",
+    "left_hours": "estimate",
+    "unknown_jobs": "not known",
+    "jobs_done": "jobs done",
+    "done_estimated_hours": "estimate",
+    "done_measured_hours": "took",
+    "peak_gb": "peak memory",
+}
+CAVEATS = (
+    "- Costs are of the machine named above, one thread; another one is faster or slower throughout.",
+    "- Trainings may end sooner where `patience` is set; WordNet may have fewer words around a class than asked for.",
+    "- Weights that timm and open_clip download by themselves (some hundred MB each) are not among the downloads.",
+    "- Disk counts images, features, embeddings, prompt scores and kept maps, not models, figures and tables.",
+)
 
 
 @dataclass(frozen=True)
 class StudyPlan:
-    """All that the page says.
+    """A study with the jobs that are pending, and what those took that are done."""
 
-    Attributes:
-        done: the estimate for the finished jobs, to be held against ``took``.
-        images, steps: to generate and to optimise; None counts those training sets whose size is not known yet.
-        results: bytes that pending jobs will leave, and the number of jobs of which that is not known.
-        gpu: whether the config asks for one.
-    """
-
-    targets: Sequence[str]
-    machine: str
-    cores: int
-    gpu: bool
-    table: pd.DataFrame
-    left: Estimate
-    done: Estimate
+    study: Study
+    costs: Costs
+    pending: Sequence[PlannedJob]
     took: Mapping[PlannedJob, Took]
-    images: tuple[int, int]
-    steps: int
-    results: tuple[float, int]
-    downloads: Sequence[Download]
+
+    @cached_property
+    def left(self) -> Estimate:
+        """The cost of the pending jobs."""
+        return estimate(self.pending, self.study, self.costs)
+
+    @cached_property
+    def done(self) -> Estimate:
+        """What the finished jobs should have cost, to be held against ``took``."""
+        return estimate(self.took, self.study, self.costs)
 
 
-def render(plan: StudyPlan) -> str:
-    """The page, Markdown."""
-    title = f"Plan of `{' '.join(plan.targets)}`"
-    return markdown_page(title, "", _table(plan.table), *_left(plan), *_done(plan), _unknown(plan))
+def plan_table(plan: StudyPlan) -> pd.DataFrame:
+    """The table of schema ``plan``: a row a rule, in the order of the most work left, then of the most that is done."""
+    peaks: dict[str, float] = {}
+    for job, one in plan.took.items():
+        peaks[job.rule] = max(peaks.get(job.rule, 0.0), one.peak_gb or 0.0)
+    by_column: dict[str, Mapping[str, float]] = {
+        "jobs_left": Counter(job.rule for job in plan.pending),
+        "left_hours": _hours_by_rule(plan.left.seconds),
+        "unknown_jobs": Counter(job.rule for job in plan.left.unknown),
+        "jobs_done": Counter(job.rule for job in plan.took),
+        "done_estimated_hours": _hours_by_rule(plan.done.seconds),
+        "done_measured_hours": _hours_by_rule({job: one.seconds for job, one in plan.took.items()}),
+        "peak_gb": peaks,
+    }
+    left, done = by_column["left_hours"], by_column["done_measured_hours"]
+    rules = sorted(by_column["jobs_left"].keys() | by_column["jobs_done"].keys())
+    rules.sort(key=lambda rule: (-left.get(rule, 0.0), -done.get(rule, 0.0)))
+    rows = [
+        {"rule": rule, **{name: of.get(rule, 0 if "jobs" in name else None) for name, of in by_column.items()}}
+        for rule in rules
+    ]
+    return pd.DataFrame(rows, columns=["rule", *COLUMNS])
+
+
+def _hours_by_rule(seconds: Mapping[PlannedJob, float]) -> dict[str, float]:
+    found: dict[str, float] = {}
+    for job, value in seconds.items():
+        found[job.rule] = found.get(job.rule, 0.0) + value / HOUR
+    return found
+
+
+def plan_page(plan: StudyPlan) -> str:
+    """The page, Markdown; targets and cores are those of the config's section ``plan``."""
+    title = f"Plan of `{' '.join(plan.study.config['plan']['targets'])}`"
+    return markdown_page(title, "", _table(plan_table(plan)), *_left(plan), *_done(plan), _unknown(plan.left))
+
+
+def _table(table: pd.DataFrame) -> str:
+    total = {"rule": "total", **table.drop(columns=["rule", "peak_gb"]).sum()}
+    rows = [
+        [row["rule"], *(_cell(name, row.get(name)) for name in COLUMNS)] for row in [*table.to_dict("records"), total]
+    ]
+    return markdown_table(["rule", *COLUMNS.values()], rows, left=1)
+
+
+def _cell(column: str, value: float | None) -> str:
+    if value is None or pd.isna(value):
+        return ""
+    if column == "unknown_jobs":
+        return str(int(value) or "")
+    if column == "peak_gb":
+        return f"{value:.1f} GB"
+    return f"{int(value):,}" if column in ("jobs_left", "jobs_done") else duration(value * HOUR)
 
 
 def duration(seconds: float) -> str:
@@ -147,55 +127,27 @@ def size(count: float) -> str:
     return f"{count / 1e6:.1f} MB" if count < GIGA else f"{count / GIGA:,.1f} GB"
 
 
-def _table(table: pd.DataFrame) -> str:
-    heads = ["rule", "jobs left", "estimate", "not known", "jobs done", "estimate", "took", "peak memory"]
-    lines = [
-        [
-            str(row["rule"]), f"{row['jobs_left']:,}", _hours(row["left_hours"]), str(row["unknown_jobs"] or ""),
-            f"{row['jobs_done']:,}", _hours(row["done_estimated_hours"]), _hours(row["done_measured_hours"]),
-            "" if pd.isna(row["peak_gb"]) else f"{row['peak_gb']:.1f} GB",
-        ]
-        for row in table.to_dict("records")
-    ]  # fmt: skip
-    left, done, unknown = table["jobs_left"].sum(), table["jobs_done"].sum(), table["unknown_jobs"].sum()
-    hours = [_hours(table[name].sum()) for name in ("left_hours", "done_estimated_hours", "done_measured_hours")]
-    total = ["total", f"{left:,}", hours[0], str(unknown or ""), f"{done:,}", *hours[1:], ""]
-    return markdown_table(heads, [*lines, total], left=1)
-
-
-def _hours(hours: float | None) -> str:
-    return "" if hours is None or pd.isna(hours) else duration(hours * HOUR)
-
-
 def _left(plan: StudyPlan) -> list[str]:
-    if not plan.table["jobs_left"].sum():
+    if not plan.pending:
         return ["Nothing is left to do."]
-    known, unknown_images = plan.images
-    rest = f", and those of {unknown_images} training sets of unknown size" if unknown_images else ""
-    without = f" without {len(plan.left.unknown):,} jobs that are not known" if plan.left.unknown else ""
+    config, left = plan.study.config, plan.left
+    cores = config["plan"]["cores"] or os.cpu_count() or 1
+    images, steps, unknown_images = images_and_steps(plan.pending, plan.study)
+    results, unknown_results = result_total(plan.pending, plan.study)
     lines = [
-        f"- images to add: {known:,}{rest}; optimisation steps: {plan.steps:,}",
-        f"- results on disk: about {size(plan.results[0])}" + _of_unknown(plan.results[1]),
-        _downloads(plan.downloads),
-        f"- CPU: {duration(plan.left.total)} of one core of {plan.machine}{without}",
-        f"- on the clock with {plan.cores} such cores: at least {duration(plan.left.wall(plan.cores))}; "
-        f"the longest job takes {duration(plan.left.longest)}",
+        f"- images to add: {images:,}"
+        + (f", and those of {unknown_images} training sets of unknown size" if unknown_images else "")
+        + f"; optimisation steps: {steps:,}",
+        f"- results on disk: about {size(results)}"
+        + (f", without {unknown_results} jobs whose size is not known" if unknown_results else ""),
+        _downloads(downloads(plan.pending)),
+        f"- CPU: {duration(left.total)} of one core of {plan.costs.machine}"
+        + (f" without {len(left.unknown):,} jobs that are not known" if left.unknown else ""),
+        f"- on the clock with {cores} such cores: at least {duration(left.wall(cores))}; "
+        f"the longest job takes {duration(left.longest)}",
+        "- GPU: not measured, so no estimate" + ("; the config asks for one" if config["run"]["gpu"] else ""),
     ]
-    lines.append("- GPU: not measured, so no estimate" + ("; the config asks for one" if plan.gpu else ""))
     return ["## What is left", "\n".join(lines)]
-
-
-def _of_unknown(jobs: int) -> str:
-    return f", without {jobs} jobs whose size is not known" if jobs else ""
-
-
-def _downloads(files: Sequence[Download]) -> str:
-    if not files:
-        return "- downloads by the workflow: none"
-    known = sum(file.size for file in files if file.size is not None)
-    sizes = [size(file.size) if file.size is not None else "size not known" for file in files]
-    named = ", ".join(f"{file.title} ({words})" for file, words in zip(files, sizes, strict=True))
-    return f"- downloads: about {size(known)} of known size: {named}; archives need about as much again unpacked"
 
 
 def _done(plan: StudyPlan) -> list[str]:
@@ -203,25 +155,90 @@ def _done(plan: StudyPlan) -> list[str]:
         return []
     took = sum(one.seconds for one in plan.took.values())
     line = f"{len(plan.took):,} jobs are done. They took {duration(took)} in all"
-    compared = [job for job in plan.took if job in plan.done.seconds]
-    if compared:
-        measured = sum(plan.took[job].seconds for job in compared)
-        expected = sum(plan.done.seconds[job] for job in compared)
-        line += (
-            f"; for {len(compared):,} of them the estimate is {duration(expected)} and they took {duration(measured)}"
-        )
+    if plan.done.seconds:
+        measured, expected = sum(plan.took[job].seconds for job in plan.done.seconds), plan.done.total
+        line += f"; for {len(plan.done.seconds):,} of them the estimate is {duration(expected)}"
+        line += f" and they took {duration(measured)}"
         line += f" (ratio {measured / expected:.2f})" if expected else ""
     return ["## What is done", line + "."]
 
 
-def _unknown(plan: StudyPlan) -> str:
-    lines = [f"- {count:,} jobs of {rule}: {why}" for (rule, why), count in sorted(reasons(plan.left.unknown).items())]
+def _unknown(left: Estimate) -> str:
+    reasons = Counter((job.rule, why) for job, why in left.unknown.items())
+    lines = [f"- {count:,} jobs of {rule}: {why}" for (rule, why), count in sorted(reasons.items())]
     return "## What the estimate does not know\n\n" + "\n".join([*lines, *CAVEATS])
 
 
-CAVEATS = (
-    "- Costs are of the machine named above, one thread; another one is faster or slower throughout.",
-    "- Trainings may end sooner where `patience` is set; WordNet may have fewer words around a class than asked for.",
-    "- Weights that timm and open_clip download by themselves (some hundred MB each) are not among the downloads.",
-    "- Disk counts images, features, embeddings, prompt scores and kept maps, not models, figures and tables.",
-)
+def images_and_steps(jobs: Iterable[PlannedJob], study: Study) -> tuple[int, int, int]:
+    """Images that jobs ``build_training_set`` add, steps of their optimisation, and jobs of which both are unknown."""
+
+    def of_job(study: Study, names: Names) -> tuple[int, int]:
+        recipe, added = study.config["training_sets"][names["training_set"]], study.all_added(names)
+        return added, added * int(recipe["iterations"]) if is_guided(recipe) else 0
+
+    found = [by_rule({job.rule: of_job}, job, study) for job in jobs if job.rule == "build_training_set"]
+    known = [one for one in found if one is not None]
+    return sum(images for images, _ in known), sum(steps for _, steps in known), found.count(None)
+
+
+def _downloads(files: Sequence[tuple[str, int | None]]) -> str:
+    if not files:
+        return "- downloads by the workflow: none"
+    known = sum(count for _, count in files if count is not None)
+    named = [f"{title} ({'size not known' if count is None else size(count)})" for title, count in files]
+    again = "archives need about as much again unpacked"
+    return f"- downloads: about {size(known)} of known size: {', '.join(named)}; {again}"
+
+
+def downloads(pending: Iterable[PlannedJob]) -> list[tuple[str, int | None]]:
+    """(title, bytes) of each file that the pending jobs will fetch; None where the publisher's size is not known."""
+    sources = {file: CATALOGUE[name] for file, name in (DATASET_FILES | WEIGHTS_FILES).items()}
+    files = [job.name for job in pending if job.rule in ("fetch_archive", "fetch_weights")]
+    return [(sources[file].title, sources[file].bytes_about) if file in sources else (file, None) for file in files]
+
+
+def result_total(jobs: Iterable[PlannedJob], study: Study) -> tuple[float, int]:
+    """Bytes that jobs leave, and the number of jobs of which that is not known."""
+    sizes = [result_bytes(job, study) for job in jobs]
+    return sum(size for size in sizes if size is not None), sizes.count(None)
+
+
+def result_bytes(job: PlannedJob, study: Study) -> float | None:
+    """About what a job leaves on disk, for the rules that leave much; None if that is not known, 0 for the others."""
+    return by_rule(_BYTES, job, study) if job.rule in _BYTES else 0.0
+
+
+def _pixels(study: Study) -> int:
+    """Of an image, RGB."""
+    return 3 * int(study.config["image_size"]) ** 2
+
+
+def _features_of_an_image(study: Study, names: Names) -> int:
+    shapes = layer_shapes(study.extractor(names["extractor"]))
+    if shapes is None:
+        raise UnknownSize
+    return sum(channels * side * side * FLOAT for channels, side in shapes)
+
+
+def _embeddings(study: Study, names: Names) -> float:
+    """MiniLM's have 384 numbers, CLIP ViT-B's 512 (larger models' more)."""
+    numbers = 384 if study.config["encoders"][names["encoder"]]["kind"] == "conse" else 512
+    return study.texts(names) * numbers * FLOAT
+
+
+def _maps(study: Study, names: Names) -> float:
+    """Anomaly maps of the runs that are kept, at the images' own size."""
+    size = study.size(names)
+    kept = sum(run < study.runs(names) for run in study.config["study"]["keep_map_runs"])
+    return kept * size.test * size.megapixels * 1e6 * FLOAT
+
+
+_BYTES: dict[str, Callable[[Study, Names], float]] = {
+    "pack_category": lambda study, names: study.size(names).images * _pixels(study),
+    "build_training_set": lambda study, names: study.all_added(names) * _pixels(study),
+    "extract_features": lambda study, names: study.size(names).images * _features_of_an_image(study, names),
+    "extract_added_features": lambda study, names: study.all_added(names) * _features_of_an_image(study, names),
+    "embed_candidates": _embeddings,
+    "score_prompts": lambda study, names: study.runs(names) * study.texts(names) * SCORE_ROW,
+    "score_test_set": _maps,
+}

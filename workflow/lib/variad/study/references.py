@@ -1,13 +1,13 @@
 """Whether the parts of a config fit each other: the names that they use, and what one of them needs of another."""
 
-from collections.abc import Iterable, Mapping
+from itertools import chain
 from typing import Any
 
 from variad.core.errors import UserError
 from variad.datasets.adapters import RENDERED_ADAPTERS, check_adapter
 from variad.detectors.interface import check_extractor, check_method
 from variad.downloads.catalogue import ARCHIVES, CATALOGUE
-from variad.paper.ablation_entries import BASELINE, entries, places
+from variad.paper.ablation_entries import BASELINE, entries, one_of, places
 
 Config = dict[str, Any]
 
@@ -42,7 +42,7 @@ def check_references(config: Config) -> None:
     for name, dataset in config["datasets"].items():
         _check_dataset(config, name, dataset)
     for name in config["downloads"]["sources"]:
-        _one_of("downloads.sources", name, CATALOGUE)
+        one_of("downloads.sources", name, CATALOGUE)
 
 
 def _check_detector(config: Config, name: str, used: bool) -> None:
@@ -57,15 +57,13 @@ def _check_detector(config: Config, name: str, used: bool) -> None:
     _defined(config, f"{key}.extractor", detector["extractor"], "extractors")
     extractor = config["extractors"][detector["extractor"]]
     for layer in detector["layers"] or []:
-        _one_of(f"{key}.layers", layer, extractor["layers"])
+        one_of(f"{key}.layers", layer, extractor["layers"])
 
 
 def _used_detectors(config: Config) -> set[str]:
     """Those of the study, of predictions and of ablations."""
-    of_ablations = {
-        detector for _, entry in entries(config["ablations"]) for _, _, detector in places(entry, config["datasets"])
-    }
-    return {*config["study"]["detectors"], config["predict"]["detector"], *of_ablations}
+    compared = [place for _, entry in entries(config["ablations"]) for place in places(entry, config["datasets"])]
+    return {*config["study"]["detectors"], config["predict"]["detector"], *(detector for _, _, detector in compared)}
 
 
 def _check_dataset(config: Config, name: str, dataset: Config) -> None:
@@ -98,12 +96,11 @@ def check_study(config: Config) -> None:
     for key in ("scenarios", "training_sets", "detectors"):
         for name in study[key]:
             _defined(config, f"study.{key}", name, key)
-    for name in (name for pair in study["contrasts"] for name in pair):
-        _one_of("study.contrasts", name, study["training_sets"])
+    for name in chain.from_iterable(study["contrasts"]):
+        one_of("study.contrasts", name, study["training_sets"])
     if BASELINE not in study["training_sets"]:
         raise UserError(f"config key study.training_sets: expected '{BASELINE}' among them, found it missing.")
-    if config["training_sets"][BASELINE]["method"] != "none":
-        found = config["training_sets"][BASELINE]["method"]
+    if (found := config["training_sets"][BASELINE]["method"]) != "none":
         raise UserError(
             f"config key training_sets.{BASELINE}.method: expected none, as gains are over the shots alone, "
             f"found {found!r}."
@@ -122,17 +119,15 @@ def _check_only(config: Config) -> None:
     study = config["study"]
     known = {key: study[key] for key in ("scenarios", "training_sets")} | {"datasets": config["datasets"]}
     for name, part in study["only"].items():
-        _one_of("study.only", name, study["detectors"])
+        one_of("study.only", name, study["detectors"])
         for key, names in known.items():
             for value in part.get(key, []):
-                _one_of(f"study.only.{name}.{key}", value, names)
+                one_of(f"study.only.{name}.{key}", value, names)
         if BASELINE not in part.get("training_sets", [BASELINE]):
             raise UserError(f"config key study.only.{name}.training_sets: expected '{BASELINE}' among them.")
     for dataset, entry in config["datasets"].items():
-        seen = [
-            name for name in study["detectors"] if dataset in study["only"].get(name, {}).get("datasets", [dataset])
-        ]
-        if entry["in_study"] and not seen:
+        parts = [study["only"].get(name, {}) for name in study["detectors"]]
+        if entry["in_study"] and not any(dataset in part.get("datasets", [dataset]) for part in parts):
             raise UserError(f"config key study.only: expected a detector that sees data set {dataset}, found none.")
 
 
@@ -165,8 +160,3 @@ def _defined(config: Config, key: str, name: str | None, section: str) -> None:
     if name is not None and name not in config[section]:
         known = ", ".join(config[section]) or "none"
         raise UserError(f"config key {key}: expected one of {section} ({known}), found {name!r}.")
-
-
-def _one_of(key: str, name: str, known: Iterable[str] | Mapping[str, Any]) -> None:
-    if name not in known:
-        raise UserError(f"config key {key}: expected one of {', '.join(known)}, found {name!r}.")

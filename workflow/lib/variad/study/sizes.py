@@ -1,4 +1,8 @@
-"""How many images a category has, as far as that is known before they are indexed."""
+"""How much there is in a study: images of each category, shots, added images, runs and texts, layers of networks.
+
+A category's images are counted by its manifest; before it is indexed they are as published, or as its settings have
+them. Where none of these tells, ``Study`` raises ``UnknownSize``.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,6 +12,22 @@ from typing import Any
 from variad.core.tables import read_table
 
 PUBLISHED = Path(__file__).resolve().parents[4] / "resources" / "published" / "dataset_sizes.csv"
+SINGLE_WORDS = 83_118  # of WordNet 3.0: the most that `wordnet_all` has
+_BOTTLENECK = {"layer1": (256, 4), "layer2": (512, 8), "layer3": (1024, 16), "layer4": (2048, 32)}
+# channels and stride of the layers of the networks that the configs name
+LAYERS = {
+    "efficientnet_lite0": {"stage3": (40, 8), "stage5": (112, 16), "stage7": (320, 32)},
+    "resnet18": {"layer1": (64, 4), "layer2": (128, 8), "layer3": (256, 16), "layer4": (512, 32)},
+    "resnet50": _BOTTLENECK,
+    "wide_resnet50_2": _BOTTLENECK,
+}
+PDN_CHANNELS = {"pdn_tiny": 96, "pdn_small": 384, "pdn_medium": 384}
+
+Names = Mapping[str, str]  # the values of a job's wildcards, such as dataset, category and scenario
+
+
+class UnknownSize(Exception):
+    """Something depends on a number that is known only once the data are there."""
 
 
 @dataclass(frozen=True)
@@ -24,6 +44,61 @@ class Size:
 
 
 Sizes = dict[tuple[str, str], Size | None]
+
+
+@dataclass(frozen=True)
+class Study:
+    """A resolved config with the sizes of its categories, by (data set, category)."""
+
+    config: Mapping[str, Any]
+    sizes: Sizes
+
+    def size(self, names: Names) -> Size:
+        """Of the category.
+
+        Raises:
+            UnknownSize: as the other methods do that need it.
+        """
+        size = self.sizes[names["dataset"], names["category"]]
+        if size is None:
+            raise UnknownSize
+        return size
+
+    def runs(self, names: Names) -> int:
+        """Of the scenario, or as many of them as the detector sees."""
+        runs: int = self.config["scenarios"][names["scenario"]]["runs"]
+        only = self.config["study"]["only"].get(names.get("detector"), {})
+        return min(runs, only.get("runs", runs))
+
+    def shots(self, names: Names) -> int:
+        """Shots of one run."""
+        shots = self.config["scenarios"][names["scenario"]]["shots"]
+        size = self.sizes[names["dataset"], names["category"]]
+        if shots == "all":
+            return self.size(names).train
+        return min(int(shots), size.train) if size else int(shots)
+
+    def added(self, names: Names) -> int:
+        """Added images of one run, before any is refused."""
+        recipe = self.config["training_sets"][names["training_set"]]
+        if recipe["method"] == "none":
+            return 0
+        return round(recipe["images_per_shot"][names["scenario"]] * self.shots(names))
+
+    def all_added(self, names: Names) -> int:
+        """Added images of all runs."""
+        return self.runs(names) * self.added(names)
+
+    def texts(self, names: Names) -> int:
+        """Prompts of a category, at most: a class with few neighbours in WordNet has fewer."""
+        settings = {**self.config["prompts"], **self.config["datasets"][names["dataset"]]["prompts"]}
+        wanted: int = settings["words_per_round"] * settings["rounds"]
+        return min(wanted, SINGLE_WORDS) if settings["word_source"] == "wordnet_all" else wanted
+
+    def extractor(self, name: str) -> dict[str, Any]:
+        """An extractor with the side of the image that its network sees, ``side``, pixels."""
+        entry = self.config["extractors"][name]
+        return {**entry, "side": entry["crop"] or entry["resolution"] or self.config["image_size"]}
 
 
 def sizes_of(config: Mapping[str, Any], results: str | Path = "results") -> Sizes:
@@ -71,87 +146,8 @@ def _from_table(published: Any, adapter: str, category: str) -> Size | None:
     return Size(int(row["train"]), int(row["test"]), float(row["megapixels"]))
 
 
-# Questions to a resolved config and the sizes of its categories: how many shots, added images, runs, texts.
-
-SINGLE_WORDS = 83_118  # of WordNet 3.0: the most that `wordnet_all` has
-
-
-@dataclass(frozen=True)
-class Study:
-    """A resolved config with the sizes of its categories."""
-
-    config: Mapping[str, Any]
-    sizes: Sizes
-
-    def size(self, names: Mapping[str, str]) -> Size | None:
-        """Of the category."""
-        return self.sizes[names["dataset"], names["category"]]
-
-    def runs(self, names: Mapping[str, str]) -> int:
-        """Of the scenario, or as many of them as the detector sees."""
-        runs: int = self.config["scenarios"][names["scenario"]]["runs"]
-        only = self.config["study"]["only"].get(names.get("detector"), {})
-        return min(runs, only.get("runs", runs))
-
-    def shots(self, names: Mapping[str, str]) -> int | None:
-        """Shots of one run; None where all are taken and nobody knows how many there are."""
-        shots = self.config["scenarios"][names["scenario"]]["shots"]
-        size = self.size(names)
-        if shots == "all":
-            return size.train if size else None
-        return min(int(shots), size.train) if size else int(shots)
-
-    def added(self, names: Mapping[str, str]) -> int | None:
-        """Added images of one run, before any is refused."""
-        recipe, shots = self.config["training_sets"][names["training_set"]], self.shots(names)
-        if recipe["method"] == "none":
-            return 0
-        return None if shots is None else round(recipe["images_per_shot"][names["scenario"]] * shots)
-
-    def texts(self, names: Mapping[str, str]) -> int:
-        """Prompts of a category, at most: a class with few neighbours in WordNet has fewer."""
-        settings = {**self.config["prompts"], **self.config["datasets"][names["dataset"]]["prompts"]}
-        wanted: int = settings["words_per_round"] * settings["rounds"]
-        return min(wanted, SINGLE_WORDS) if settings["word_source"] == "wordnet_all" else wanted
-
-    def recipe(self, names: Mapping[str, str]) -> dict[str, Any]:
-        """Of the training set."""
-        recipe: dict[str, Any] = self.config["training_sets"][names["training_set"]]
-        return recipe
-
-    def extractor(self, name: str) -> dict[str, Any]:
-        """An extractor with the side of the image that its network sees, ``side``, pixels."""
-        entry = self.config["extractors"][name]
-        return {**entry, "side": entry["crop"] or entry["resolution"] or self.config["image_size"]}
-
-    def optimisation_steps(self, names: Mapping[str, str]) -> int | None:
-        """Steps of all guided images of a training set, in one run."""
-        recipe, added = self.recipe(names), self.added(names)
-        if not is_guided(recipe):
-            return 0
-        return None if added is None else added * int(recipe["iterations"])
-
-
-def is_guided(recipe: Mapping[str, Any]) -> bool:
-    """Whether a text has any influence on a recipe's images."""
-    return recipe["method"] == "generate" and recipe["guidance"] > 0 and recipe["iterations"] > 0
-
-
-# Sizes of feature maps, which decide what a memory bank costs and how much disk features take.
-
-_BOTTLENECK = {"layer1": (256, 4), "layer2": (512, 8), "layer3": (1024, 16), "layer4": (2048, 32)}
-# channels and stride of the layers of the networks that the configs name
-LAYERS = {
-    "efficientnet_lite0": {"stage3": (40, 8), "stage5": (112, 16), "stage7": (320, 32)},
-    "resnet18": {"layer1": (64, 4), "layer2": (128, 8), "layer3": (256, 16), "layer4": (512, 32)},
-    "resnet50": _BOTTLENECK,
-    "wide_resnet50_2": _BOTTLENECK,
-}
-PDN_CHANNELS = {"pdn_tiny": 96, "pdn_small": 384, "pdn_medium": 384}
-
-
 def layer_shapes(extractor: Mapping[str, Any], layers: Sequence[str] | None = None) -> list[tuple[int, int]] | None:
-    """(channels, side) of each layer's map; None for a network that is not listed here.
+    """(channels, side) of each layer's feature map; None for a network that is not listed here.
 
     Args:
         extractor: entry of the config with ``side``, pixels.
@@ -165,9 +161,3 @@ def layer_shapes(extractor: Mapping[str, Any], layers: Sequence[str] | None = No
     if any(layer not in known for layer in wanted):
         return None
     return [(known[layer][0], -(-extractor["side"] // known[layer][1])) for layer in wanted]
-
-
-def bytes_an_image(extractor: Mapping[str, Any]) -> int | None:
-    """Of one image's features on disk, float32; None for a network that is not listed here."""
-    shapes = layer_shapes(extractor)
-    return sum(channels * side * side * 4 for channels, side in shapes) if shapes else None

@@ -1,0 +1,148 @@
+"""What the workflow uses of Snakemake beyond its interface: each test fails where a later Snakemake lacks it."""
+
+import asyncio
+import inspect
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from snakemake.io import IOFile, _IOFile
+from snakemake.scheduling.job_scheduler import JobScheduler
+
+from variad.core.private_apis import start_jobs_without_a_rate_limit, take_for_missing
+
+OURS = """
+import sys
+from pathlib import Path
+sys.path.insert(0, LIBRARY)
+from variad.core.private_apis import complete_rule, own_rules
+wildcard_constraints:
+    b="x{1,3}"
+include: "rules/ours.smk"
+rule all:
+    input: rules.second.output
+rule elsewhere:
+    output: "elsewhere.txt"
+    script: "elsewhere.py"
+for name, of_ours in own_rules(workflow, Path(workflow.current_basedir.get_path_or_uri(secret_free=True), "rules")):
+    complete_rule(of_ours, f"logs/{name}", f"times/{name}", [f"../{Path(of_ours.script).stem}.code"], 1000)
+"""
+RULES = """
+rule first:
+    output: "{b}/{a}.txt"
+    resources: mem_mb=lambda wildcards, attempt: 300 * attempt
+    script: "of_first.py"
+rule second:
+    input: "given.txt", code=[]
+    output: "second.txt"
+    log: "own.log"
+    benchmark: "own.tsv"
+    script: "of_second.py"
+use rule first as third with:
+    output: "third/{a}/{b}/{a}.txt"
+rule shell:
+    output: "shell.txt"
+    shell: "true"
+"""
+SHOW = """
+import json
+print("RULES", json.dumps({each.name: {
+    "log": list(map(str, each.log)), "benchmark": str(each.benchmark or ""), "input": list(map(str, each.input)),
+    "code": list(map(str, each.input.get("code", []))), "mem_mb": str(getattr(each.resources.get("mem_mb"), "raw", None))}
+    for each in workflow.rules}))
+"""
+OF_MODULE = """
+module ours:
+    snakefile: "inner/Snakefile"
+    prefix: "below"
+use rule * from ours exclude second as ours_*
+"""
+
+
+def rules_of(folder: Path, inner: Path, snakefile: str, *arguments: str) -> dict[str, dict[str, object]]:
+    """What Snakemake holds of every rule after it has read a Snakefile."""
+    library = Path(__file__).parents[2] / "workflow/lib"
+    (inner / "rules").mkdir(parents=True)
+    (inner / "Snakefile").write_text(OURS.replace("LIBRARY", repr(str(library))))
+    (inner / "rules/ours.smk").write_text(RULES)
+    with (folder / "Snakefile").open("a") as file:
+        file.write(snakefile)
+    command = [sys.executable, "-m", "snakemake", "--list-rules", *arguments]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    line = next(line for line in done.stdout.splitlines() if line.startswith("RULES "))
+    found: dict[str, dict[str, object]] = json.loads(line.removeprefix("RULES "))
+    return found
+
+
+def test_rules_get_what_they_do_not_say_themselves(tmp_path):
+    found = rules_of(tmp_path, tmp_path, SHOW)
+    assert found["first"] | {"mem_mb": ""} == {
+        "log": ["logs/first/{b,x{1,3}}.{a}.log"],
+        "benchmark": "times/first/{b,x{1,3}}.{a}.tsv",
+        "input": ["../of_first.code"],
+        "code": ["../of_first.code"],
+        "mem_mb": "",
+    }
+    assert found["first"]["mem_mb"] != "1000"  # its own, which grows
+    assert found["second"] == {
+        "log": ["own.log"],
+        "benchmark": "own.tsv",
+        "input": ["given.txt"],
+        "code": [],
+        "mem_mb": "1000",
+    }
+    assert found["third"]["log"] == ["logs/third/{a}.{b,x{1,3}}.log"]
+    assert found["third"]["code"] == ["../of_first.code"]
+    for other in ("shell", "elsewhere", "all"):
+        assert not found[other]["log"] and not found[other]["benchmark"] and found[other]["mem_mb"] != "1000"
+
+
+def test_rules_of_a_module_are_called_after_their_own_names_below_its_prefix(tmp_path):
+    found = rules_of(tmp_path, tmp_path / "inner", OF_MODULE + SHOW)
+    assert set(found) == {"ours_first", "ours_third", "ours_shell", "ours_all", "ours_elsewhere"}
+    assert found["ours_first"]["log"] == ["below/logs/first/{b,x{1,3}}.{a}.log"]
+    assert found["ours_third"]["benchmark"] == "below/times/third/{a}.{b,x{1,3}}.tsv"
+    assert found["ours_first"]["code"] == ["../of_first.code"]
+
+
+def test_memory_of_the_command_line_counts_and_a_default_of_it_does_not(tmp_path):
+    asked = ["--set-resources", "third:mem_mb=7", "--default-resources", "mem_mb=70"]
+    found = rules_of(tmp_path, tmp_path, SHOW, *asked)
+    assert found["third"]["mem_mb"] == "7"
+    assert found["second"]["mem_mb"] == "1000"
+    assert found["elsewhere"]["mem_mb"] == "70"
+
+
+def test_a_list_is_missing_until_it_is_written_anew(tmp_path, monkeypatch):
+    whole, lacking = tmp_path / "whole.txt", tmp_path / "lacking.txt"
+    for path in (whole, lacking):
+        path.write_text("")
+        os.utime(path, (1, 1))
+
+    workflow, pathvars = SimpleNamespace(iocache=SimpleNamespace(active=False)), SimpleNamespace(apply=str)
+    of_rule = SimpleNamespace(workflow=workflow, pathvars=pathvars)
+
+    def there(path: Path) -> bool:
+        return asyncio.run(IOFile(str(path), rule=of_rule).exists_local())
+
+    monkeypatch.setattr(_IOFile, "exists_local", _IOFile.exists_local)  # put back after the test
+    take_for_missing(_IOFile, [])
+    assert there(whole) and there(lacking)
+    take_for_missing(_IOFile, [lacking])
+    assert there(whole) and not there(lacking) and not there(tmp_path / "never.txt")
+    lacking.write_text("")
+    assert there(lacking)
+
+
+@pytest.mark.parametrize("local", [True, False])
+def test_the_rate_limit_is_taken_off_for_jobs_of_this_machine(local):
+    assert "self.job_rate_limiter" in inspect.getsource(JobScheduler)
+    workflow = SimpleNamespace(local_exec=local, scheduler=SimpleNamespace(job_rate_limiter="limit"))
+    start_jobs_without_a_rate_limit(workflow)
+    assert workflow.scheduler.job_rate_limiter == (None if local else "limit")
+    start_jobs_without_a_rate_limit(SimpleNamespace(local_exec=True, scheduler=SimpleNamespace()))  # a later Snakemake

@@ -1,0 +1,85 @@
+"""What the workflow uses of Snakemake beyond its documented interface, each use in one function that says what it needs.
+
+Written for Snakemake 9; the tests of this file fail where a later one lacks any of it. Nothing here imports Snakemake:
+the workflow hands its objects in.
+"""
+
+import os
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+
+def own_rules(workflow: Any, folder: Path) -> Iterator[tuple[str, Any]]:
+    """Rules with a script that were read from files in ``folder``, each with the name that it has there.
+
+    Relies on ``workflow.modifier.rule_proxies._rules``, the rules of the workflow or module that is being read by the
+    names in its files, and on ``rule.snakefile``. A module's user may leave rules out: they are in
+    ``workflow.modifier.rule_proxies`` but ``workflow.rules`` lacks them.
+    """
+    registered = {id(rule) for rule in workflow.rules}
+    for name, proxy in workflow.modifier.rule_proxies._rules.items():
+        rule = proxy.rule
+        if rule.script and id(rule) in registered and folder in Path(rule.snakefile).parents:
+            yield name, rule
+
+
+def complete_rule(rule: Any, log: str, benchmark: str, code: Sequence[str], mem_mb: int) -> None:
+    """Set what a rule does not say itself: log, benchmark, the input ``code`` and the resource ``mem_mb``.
+
+    Relies on ``rule.set_log``, ``rule.benchmark`` and ``rule.set_input``, which Snakemake calls itself when it reads a
+    rule, on the modifiers of paths that these ask for (a module's ``prefix``), and on the order in which defaults, a
+    rule's own resources and those of the command line (``--set-resources``) count.
+
+    Args:
+        log: path without its ending; the values of the first output's wildcards follow, ``{log}/{a}.{b}.log``.
+        benchmark: likewise, ``{benchmark}/{a}.{b}.tsv``.
+    """
+    rule.input_modifier = rule.input_modifier or rule.output_modifier
+    if "code" not in rule.input.keys():
+        rule.set_input(code=code)
+    wildcards = [name for name in re.findall(r"{\s*(\w+)", "".join(rule.output[:1])) if name in rule.wildcard_names]
+    suffix = "".join(f"/{'.'.join(f'{{{name}}}' for name in dict.fromkeys(wildcards))}" if wildcards else "")
+    if not rule.log:
+        rule.log_modifier = rule.output_modifier
+        rule.set_log(f"{log}{suffix}.log")
+    if not rule.benchmark:
+        rule.benchmark_modifier = rule.output_modifier
+        rule.benchmark = f"{benchmark}{suffix}.tsv"
+    own = rule.ruleinfo.resources[1] if rule.ruleinfo.resources else {}
+    asked = rule.workflow.resource_settings.overwrite_resources.get(rule.name, {})
+    if "mem_mb" not in {*own, *asked}:
+        rule.resources["mem_mb"] = mem_mb
+
+
+def take_for_missing(io_file: Any, lists: Iterable[Path]) -> None:
+    """Have Snakemake take files for missing, each until a job writes it anew.
+
+    Nothing is deleted: the workflow is read for a dry run too, and `onstart` comes after the DAG was built. Relies on
+    ``_IOFile.exists_local``, which Snakemake awaits to learn whether a file is there.
+
+    Args:
+        io_file: Snakemake's class of input and output files.
+        lists: lists of folders that lack a file.
+    """
+    written = {str(path): path.stat().st_mtime_ns for path in lists}
+    exists_local = io_file.exists_local
+
+    async def exists_whole(file: Any) -> bool:
+        there, time = await exists_local(file), written.get(str(file))
+        return there and (time is None or os.stat(file).st_mtime_ns != time)
+
+    if written:
+        io_file.exists_local = exists_whole
+
+
+def start_jobs_without_a_rate_limit(workflow: Any) -> None:
+    """Take the limit off how many jobs of this machine start within a second; a cluster's keep it.
+
+    As long as Snakemake 9.27 has one, ``scheduler.job_rate_limiter``, every pass of its scheduler asks for the next one a
+    second later and none is ever the last: after 350 jobs of this workflow that takes a third of a core, after
+    thousands a whole one.
+    """
+    if workflow.local_exec and getattr(workflow.scheduler, "job_rate_limiter", None):
+        workflow.scheduler.job_rate_limiter = None

@@ -1,0 +1,206 @@
+# what every other file of rules uses: the config, the wildcards, the places that the study has files for, and what rules share
+import copy
+import functools
+import os
+import re
+
+from snakemake.exceptions import WorkflowError
+from snakemake.io import _IOFile
+
+from variad.core.errors import UserError
+from variad.core.files import incomplete_lists
+from variad.core.private_apis import complete_rule, own_rules, take_for_missing
+from variad.core.provenance import library_files
+from variad.downloads.catalogue import ARCHIVES, DATASET_FILES, WEIGHTS_FILES
+from variad.study.configuration import merged, resolve
+
+DOWNLOADS = "resources/downloads"
+
+# what the user asked for, which the default completes
+GIVEN_CONFIG = copy.deepcopy(config)
+
+try:
+    config.update(resolve(config, ROOT / "config" / "config.yaml"))
+except UserError as error:
+    raise WorkflowError(str(error)) from None
+
+
+def one_of(names):
+    return "|".join(re.escape(str(name)) for name in names)
+
+
+wildcard_constraints:
+    dataset=one_of(config["datasets"]),
+    category="[^/.][^/]*",  # no name that leads out of its folder, wherever it comes from
+    scenario=one_of(config["scenarios"]),
+    training_set=one_of(config["training_sets"]),
+    detector=one_of(config["detectors"]),
+    extractor=one_of(config["extractors"]),
+    encoder=one_of(config["encoders"]),
+    word_source="wordnet_related|wordnet_all|wordlist",
+    vqgan=one_of(config["vqgans"]),
+    teacher=one_of(config["teachers"]),
+    diffusion_model=one_of(config["diffusion_models"]),
+    candidate_set=one_of(config["candidates"]),
+    source=one_of(config["anomaly_sources"]),
+    archive=one_of(DATASET_FILES),
+    unpacked=one_of(ARCHIVES),
+    weights_file=one_of(WEIGHTS_FILES),
+
+
+def complete_rules():
+    """Give every rule with a script what its own text leaves out: log, benchmark, the code that it runs, memory.
+
+    Log and benchmark are called after the rule, and within its folder after the wildcards. Called once, after the last
+    rule. Threads are Snakemake's default everywhere, one: sums depend on their number.
+    """
+    for name, of_ours in own_rules(workflow, ROOT / "workflow" / "rules"):
+        complete_rule(
+            of_ours,
+            log=f"results/logs/{name}",
+            benchmark=f"results/benchmarks/{name}",
+            code=code_of(Path(of_ours.script).stem),
+            mem_mb=1000,
+        )
+
+
+def job(megabytes):
+    """Resources of a job whose memory grows with every attempt."""
+    return {"mem_mb": lambda wildcards, attempt: megabytes * attempt}
+
+
+def gpu_job(megabytes):
+    """Likewise, with the GPU that the config may give to jobs."""
+    return {"gpu": config["run"]["gpu"], **job(megabytes)}
+
+
+@functools.cache
+def code_of(script):
+    """The library files that a script imports: an edit to one of them reruns the rule.
+
+    From the working directory, so that a moved folder is still up to date.
+    """
+    return [os.path.relpath(path) for path in library_files(ROOT / "scripts" / f"{script}.py")]
+
+
+@functools.cache
+def code_from(file):
+    """Likewise a file of the library, or a user's own, with those that it imports."""
+    return [os.path.relpath(path) for path in sorted({file, *library_files(file)})]
+
+
+def file_of(pattern, **names):
+    """An output of a rule, with names in place of its wildcards."""
+    return expand(pattern, **names)[0]
+
+
+def files_of(places, *patterns):
+    """Outputs of rules for every place; a place is a mapping that has a name for every wildcard."""
+    return [file_of(pattern, **place) for place in places for pattern in patterns]
+
+
+def unique(files):
+    return list(dict.fromkeys(files))
+
+
+def checked(check):
+    """What a function of the library makes of the config; a mistake ends with one sentence."""
+    try:
+        return check(config)
+    except UserError as error:
+        raise WorkflowError(str(error)) from None
+
+
+def recipe_of(wildcards):
+    return config["training_sets"][wildcards.training_set]
+
+
+def detector_of(wildcards):
+    return config["detectors"][wildcards.detector]
+
+
+def extractor_of(cell):
+    """Name of the extractor of a cell's detector."""
+    return config["detectors"][cell["detector"]]["extractor"]
+
+
+def as_place(dataset, category):
+    return {"dataset": dataset, "category": category}
+
+
+def study_categories():
+    """The places that the study compares."""
+    return [
+        as_place(name, category)
+        for name, dataset in config["datasets"].items()
+        if dataset["in_study"]
+        for category in dataset["categories"]
+    ]
+
+
+def study_training_sets(places=None, scenarios=None):
+    """The study's training sets in every category and scenario, unless others of these are given."""
+    return [
+        {**place, "scenario": scenario, "training_set": training_set}
+        for place in (study_categories() if places is None else places)
+        for scenario in scenarios or config["study"]["scenarios"]
+        for training_set in config["study"]["training_sets"]
+    ]
+
+
+def study_cells(places=None, scenarios=None):
+    """Likewise, with the detectors that see each of them: all but those that ``study.only`` keeps from it."""
+    return [
+        {**place, "detector": detector}
+        for place in study_training_sets(places, scenarios)
+        for detector in config["study"]["detectors"]
+        if all(is_seen(detector, f"{key}s", place[key]) for key in ("dataset", "scenario", "training_set"))
+    ]
+
+
+def is_seen(detector, key, value):
+    """Whether ``study.only`` lets a detector see one of the ``datasets``, ``scenarios`` or ``training_sets``."""
+    return value in config["study"]["only"].get(detector, {}).get(key, [value])
+
+
+def names_of(places, *keys):
+    """The names of places alone, all or some, as scripts take them."""
+    return [tuple(place[key] for key in keys or place) for place in places]
+
+
+def of_all(places, pattern):
+    """An output of a rule for every place that a function finds, which is asked only when a target needs it."""
+    return lambda wildcards: files_of(places(), pattern)
+
+
+def of_category(places, pattern):
+    """An output of a rule for every training set or cell of the study in a category, as a function finds these."""
+    return lambda wildcards: unique(files_of(places([dict(wildcards.items())]), pattern))
+
+
+def category_groups():
+    return {
+        name: {key: value["group"] for key, value in dataset["categories"].items() if "group" in value}
+        for name, dataset in config["datasets"].items()
+    }
+
+
+def check_results_folder():
+    """Fail before any work where results cannot be written."""
+    folder = next(path for path in (Path("results").absolute(), Path.cwd()) if path.exists())
+    if not folder.is_dir() or not os.access(folder, os.W_OK):
+        raise WorkflowError(f"{folder}: expected a folder that can be written to, found one that cannot.")
+
+
+# only the main process looks: to a job on a cluster, what another one is about to make anew is no business of its own
+if workflow.is_main_process:
+    check_results_folder()
+    take_for_missing(
+        _IOFile,
+        incomplete_lists(
+            f"{folder}/{dataset}/{category}"
+            for dataset, entry in config["datasets"].items()
+            for category in entry["categories"]
+            for folder in ("results", "results/gallery")
+        ),
+    )

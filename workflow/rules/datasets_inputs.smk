@@ -1,0 +1,89 @@
+# where a data set comes from: a package, a folder of the user, or its publisher
+from variad.datasets.adapters import CLASS_ADAPTERS, RENDERED_ADAPTERS, adapter_file
+from variad.datasets.folders import category_folders
+from variad.downloads.catalogue import BESIDE, DATASETS
+from variad.downloads.sources import lifted_folder
+
+
+def dataset_of(wildcards):
+    return config["datasets"][wildcards.dataset]
+
+
+def class_name(wildcards):
+    categories = dataset_of(wildcards)["categories"]
+    if wildcards.category not in categories:
+        raise WorkflowError(
+            f"config key datasets.{wildcards.dataset}.categories: expected a category "
+            f"'{wildcards.category}', found {', '.join(categories)}."
+        )
+    return categories[wildcards.category]["class_name"]
+
+
+def is_downloaded(dataset):
+    """Whether a data set comes from its publisher: one of the catalogue's, with no copy on this machine."""
+    return dataset["adapter"] in ARCHIVES and not dataset["path"]
+
+
+def dataset_root(wildcards):
+    """Folder of a data set's files that is an input: the user's, or one that a rule fills.
+
+    One that is gone serves for what is left once its categories have been packed.
+    """
+    dataset = dataset_of(wildcards)
+    path = dataset["path"]
+    if path and Path(path).is_dir():
+        return local_copy(dataset)
+    if path and not Path(file_of(rules.pack_category.output.images, **wildcards)).is_file():
+        raise WorkflowError(
+            f"config key datasets.{wildcards.dataset}.path: expected the data set's folder, found no such folder "
+            f"'{path}'."
+        )
+    is_rendered = not path and dataset["adapter"] in RENDERED_ADAPTERS
+    return file_of(rules.unpack_dataset.output.folder, **wildcards) if is_rendered else []
+
+
+def local_copy(dataset):
+    """The user's folder of a data set, or the one in it that the archive holds everything in."""
+    path, source = dataset["path"], DATASETS.get(dataset["adapter"])
+    return str(lifted_folder(Path(path), source)) if source else path
+
+
+def dataset_path(wildcards):
+    """Folder of a data set's files, there or not; None for data inside a package."""
+    dataset = dataset_of(wildcards)
+    return f"{DOWNLOADS}/{dataset['adapter']}" if is_downloaded(dataset) else dataset["path"]
+
+
+def contents_of(archive):
+    # unpacking the same archive again, after a change of code or environment, brings nothing new
+    return ancient(file_of(rules.unpack_archive.output.contents, unpacked=archive))
+
+
+def dataset_contents(wildcards):
+    """The list of an unpacked archive's files, for a data set that is downloaded."""
+    dataset = dataset_of(wildcards)
+    return contents_of(dataset["adapter"]) if is_downloaded(dataset) else []
+
+
+def dataset_folders(wildcards):
+    """The folders of a user's category, whose times change when images come or go."""
+    dataset = dataset_of(wildcards)
+    folders = category_folders(local_copy(dataset), wildcards.category) if dataset["path"] else []
+    # Snakemake takes angle brackets in a path for one of its own variables
+    return [folder for folder in folders if "<" not in str(folder)]
+
+
+def adapter_code(wildcards):
+    """The library files of a data set's adapter, which its scripts import by name."""
+    file = adapter_file(dataset_of(wildcards)["adapter"])
+    return code_from(file) if file.is_file() else []
+
+
+def parts_of(archive):
+    """An archive and the files that belong beside what is in it, by their names in the catalogue."""
+    return [archive, *BESIDE.get(archive, ())]
+
+
+def mirror_of(name):
+    """Where the config says that a download is in place of its publisher's address, and its hash there."""
+    return config["downloads"]["sources"].get(name, {})

@@ -1,0 +1,64 @@
+# what detectors see: features, weights, and the penalty images of EfficientAD
+from variad.detectors.interface import method_file
+
+PENALTIES = ("photographs", "none")  # of EfficientAD, that need no folder
+
+
+def features_of_real_images(wildcards):
+    return file_of(rules.extract_features.output.features, **wildcards, extractor=extractor_of(wildcards))
+
+
+def features_of_added_images(wildcards):
+    """Nothing for recipes that add no images."""
+    if recipe_of(wildcards)["method"] == "none":
+        return []
+    return file_of(rules.extract_added_features.output.features, **wildcards, extractor=extractor_of(wildcards))
+
+
+def weights_of_detector(wildcards):
+    """The weights of the network whose features a detector sees: EfficientAD runs it on views of its own."""
+    return weights_of("extractors", extractor_of(wildcards))
+
+
+def detector_extractor(wildcards):
+    """The extractor entry of a detector, with those of its layers that the detector uses."""
+    entry = config["extractors"][extractor_of(wildcards)]
+    return {**entry, "layers": detector_of(wildcards)["layers"] or entry["layers"]}
+
+
+def detector_code(wildcards):
+    """The library files of a detector, which its scripts import by name, or a user's own file."""
+    return code_from(method_file(detector_of(wildcards)["method"]))
+
+
+def trained_detector(name):
+    """The entry of a detector, with the folder of its penalty images where the config has an archive's name."""
+    entry = config["detectors"][name]
+    archive = penalty_archive(entry)
+    if archive is None:
+        return entry
+    return {**entry, "settings": {**entry["settings"], "penalty": f"{DOWNLOADS}/{archive}"}}
+
+
+def penalty_archive(entry):
+    penalty = entry["settings"].get("penalty")
+    return penalty if entry["method"] == "efficientad" and penalty in ARCHIVES else None
+
+
+def penalty_images(wildcards):
+    """The list of the penalty images of EfficientAD that a rule unpacks."""
+    entry = detector_of(wildcards)
+    archive, folder = penalty_archive(entry), entry["settings"].get("penalty")
+    named = entry["method"] == "efficientad" and folder not in (None, *PENALTIES)
+    if named and not archive and not Path(folder).is_dir():
+        raise WorkflowError(
+            f"config key detectors.{wildcards.detector}.settings.penalty: expected {', '.join(PENALTIES)}, "
+            f"imagenette or a folder with images, found '{folder}'."
+        )
+    return contents_of(archive) if archive else []
+
+
+def runs_of(scenario, detector):
+    """How many runs of a scenario a detector sees: all of them unless ``study.only`` says fewer."""
+    runs = config["scenarios"][scenario]["runs"]
+    return min(runs, config["study"]["only"].get(detector, {}).get("runs", runs))

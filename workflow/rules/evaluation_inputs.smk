@@ -1,0 +1,21 @@
+# what the study's tables are made of
+
+
+def draws_of_study(wildcards):
+    """Rows of every category's table with their bootstrap draws."""
+    if not study_categories():
+        raise WorkflowError(
+            "config key datasets: expected a data set of the study, found none; set in_study to true for one."
+        )
+    return files_of(study_categories(), rules.aggregate_category.output.draws)
+
+
+def of_spread_extractor(pattern):
+    """Features that say how varied images are: of the extractor of the study's first detector."""
+    first = {"detector": config["study"]["detectors"][0]}
+    return file_of(pattern, extractor=extractor_of(first), allow_missing=True)
+
+
+def adding_images(training_sets):
+    """Those that add images to the shots."""
+    return [place for place in training_sets if config["training_sets"][place["training_set"]]["method"] != "none"]

@@ -1,0 +1,61 @@
+# weight files that the config names: some ship, some are downloaded, some come from a package or a hub
+from variad.downloads.catalogue import find_lpips_backbone
+from variad.generation.settings import is_guided
+
+
+def file_of_package_or_user(path, key):
+    """An input file that the config names under a key, or nothing when it comes from a package or a hub."""
+    if not path or not Path(path).suffix:
+        return []
+    # a download that is verified again is no news
+    return ancient(path) if is_downloaded_weights(path) else named_file(path, key)
+
+
+def named_file(path, key):
+    """A file that the config names under a key, unless it is missing and lies where no rule makes any."""
+    parts = Path(path).parts
+    made = parts[:1] == ("results",) or parts[:2] == ("resources", "downloads")
+    if not made and not Path(path).exists():
+        raise WorkflowError(f"config key {key}: expected a file, found none at '{path}'.")
+    return str(path)
+
+
+def is_downloaded_weights(path):
+    folder, name = os.path.split(path)
+    return folder == f"{DOWNLOADS}/weights" and name in WEIGHTS_FILES
+
+
+def files_of_vqgan(name):
+    """Weights of a VQGAN, and the YAML beside an official checkpoint."""
+    files = (
+        file_of_package_or_user(config["vqgans"][name][key], f"vqgans.{name}.{key}") for key in ("weights", "config")
+    )
+    return [path for path in files if path]
+
+
+def weights_of(section, name):
+    """The weights that an entry of the config names, of ``extractors`` or ``diffusion_models``."""
+    return file_of_package_or_user(config[section][name]["weights"], f"{section}.{name}.weights")
+
+
+def encoder_files(name):
+    """The file that an encoder needs: class names of ConSE, or a user's own open_clip weights."""
+    entry = config["encoders"][name]
+    if entry["kind"] == "conse":
+        return rules.build_conse.output.classes
+    # open_clip's tags of published weights are no paths
+    if Path(entry["weights"]).suffix in (".safetensors", ".pt", ".bin"):
+        return named_file(entry["weights"], f"encoders.{name}.weights")
+    return entry["weights"] if Path(entry["weights"]).is_file() else []
+
+
+def study_weights():
+    """Weight files that the study's training sets and extractors are made with."""
+    recipes = [config["training_sets"][name] for name in config["study"]["training_sets"]]
+    vqgans = {recipe["vqgan"] for recipe in recipes if recipe["method"] == "generate"}
+    encoders = {recipe["encoder"] for recipe in recipes if is_guided(recipe)}
+    extractors = {extractor_of({"detector": name}) for name in config["study"]["detectors"]}
+    files = [path for name in sorted(vqgans) for path in files_of_vqgan(name)]
+    files += [encoder_files(name) for name in sorted(encoders)]
+    files += [weights_of("extractors", name) for name in sorted(extractors)]
+    return [path for path in files if path]

@@ -1,0 +1,129 @@
+# which files the targets of workflow/Snakefile stand for: all of them are outputs of the rules before
+from variad.study.references import check_predict
+
+
+def files_of_training_sets(places):
+    """What training sets keep, with all of their categories that these are made from."""
+    prompts = prompts_that_guide(places)
+    return [
+        *files_of(places, rules.index_category.output.manifest, rules.pack_category.output.images),
+        *files_of(places, rules.sample_shots.output.shots, rules.build_training_set.output.images),
+        *files_of_prompts(prompts),
+    ]
+
+
+def files_of_prompts(prompts):
+    """Choices of prompts, with the scores, embeddings and candidates behind them."""
+    before = (rules.list_candidates.output.candidates, rules.embed_candidates.output.texts)
+    return files_of(prompts, *before, *rules.score_prompts.output)
+
+
+def features_of_cells(cells):
+    """Features of the real images that a cell's detector sees, and of the added ones where there are any."""
+    places = [{**cell, "extractor": extractor_of(cell)} for cell in cells]
+    added = files_of(adding_images(places), rules.extract_added_features.output.features)
+    return files_of(places, rules.extract_features.output.features) + added
+
+
+def files_of_detectors(cells):
+    """Models, scores, metrics and maps of cells."""
+    return files_of(cells, *rules.train_detector.output, *rules.score_test_set.output)
+
+
+def kept_files():
+    """Every file that the study keeps, so that deleting one makes it anew."""
+    heatmaps = {name: getattr(rules, f"plot_heatmaps_{name}").output for name in config["study"]["detectors"]}
+    files = [
+        *files_of(study_categories(), rules.build_gallery_page.output.page, *rules.aggregate_category.output),
+        *files_of(study_training_sets(), rules.plot_contact_sheet.output.sheet),
+        *files_of_training_sets(study_training_sets()),
+        *features_of_cells(study_cells()),
+        *files_of_detectors(study_cells()),
+        *(path for cell in study_cells() for path in files_of([cell], *heatmaps[cell["detector"]])),
+    ]
+    return sorted(set(files))
+
+
+def prompt_files():
+    """Prompts of every category and scenario, whether or not a training set uses them."""
+    prompts = [prompts_of(place, prompt_settings(place["dataset"])["encoder"]) for place in study_training_sets()]
+    return unique(files_of(prompts, rules.score_prompts.output.choice))
+
+
+def outputs_of_ablation(name):
+    """Tables and figures that an entry of the config section `ablations` makes; those of `maps` are named by their keys."""
+    if name.startswith("maps."):
+        return expand(rules.plot_map_pairs.output, figure=name.removeprefix("maps."))
+    made_by = {
+        "prompts": [rules.compare_prompts],
+        "variance_forms": [rules.compare_variance_forms, rules.plot_variance_forms],
+        "tsne": [rules.embed_tsne, rules.plot_tsne],
+        "iterations": [rules.plot_iterations],
+        "lowest_gains": [rules.plot_lowest_gains],
+        "counts": [rules.plot_counts],
+    }
+    numbers = [number for number, entry in COMPONENT_TABLES.items() if entry == name]
+    made = [path for maker in made_by.get(name, []) for path in maker.output]
+    return made + expand(rules.compare_components.output, number=numbers)
+
+
+def paper_ablation_files():
+    """Tables 4 and 16 to 18 and figures 11 to 18 that the config asks for, and what they are made from."""
+    section = config["ablations"]
+    names = [name for name, _ in entries(section)]
+    cells = [cell for name in names if name != "prompts" for cell in ablation_cells(name)]
+    files = [path for name in names for path in outputs_of_ablation(name)]
+    files += files_of_training_sets(cells) + features_of_cells(cells)
+    files += files_of_detectors(map(vars, all_cells(section, config["datasets"])))
+    if "prompts" in section:
+        files += files_of_prompts(ablation_prompts())
+    if "variance_forms" in section:
+        files += files_of(variance_forms(), rules.measure_image_quality.output.table)
+    return sorted(set(files))
+
+
+def selection_files(wildcards):
+    """Tables of selection with the files of every category that they come from, figures and page."""
+    figures, tau = rules.plot_selection.output.png, rules.plot_selection_tau.output.png
+    return [
+        *rules.aggregate_selection.output,
+        *files_of(selection_places(), *rules.select_candidates.output),
+        *files_of(selection_places(), rules.judge_selection.output.judged, rules.judge_selection.output.points),
+        *of_benchmarks(figures, "selection"),
+        *with_templates(*of_benchmarks(figures, "templates"), file_of(tau, choice="templates")),
+        file_of(tau, choice="selection"),
+        rules.build_selection_page.output.page,
+        *files_of(shown_sources(), rules.plot_anomalies.output.sheet),
+    ]
+
+
+def recipe_files(wildcards):
+    """The table of recipes that synthetic anomalies choose, and the files of every category that it comes from."""
+    places = recipe_places()
+    tables = [*rules.judge_recipes.output] if places else []
+    return tables + files_of(places, *rules.score_recipes.output, *rules.choose_recipe.output)
+
+
+def exposure_files(wildcards):
+    """Tables, figure and page of outlier exposure, and the scores that they come from."""
+    return [
+        *files_of(exposure_places(), rules.expose_outliers.output.scores),
+        *rules.judge_exposure.output,
+        rules.plot_exposure.output.png,
+        rules.build_exposure_page.output.page,
+    ]
+
+
+def downloaded_files(wildcards):
+    """Unpacked data sets and penalty images, and published weights."""
+    archives = {dataset["adapter"] for dataset in config["datasets"].values() if is_downloaded(dataset)}
+    archives |= {penalty_archive(config["detectors"][name]) for name in config["study"]["detectors"]}
+    weights = [path for path in study_weights() if is_downloaded_weights(path)]
+    return [contents_of(name) for name in sorted(archives - {None})] + weights
+
+
+def prediction_files(wildcards):
+    """What section ``predict`` asks for, which need not fit a study whose predictions nobody wants."""
+    checked(check_predict)
+    places = [{**place, **config["predict"]} for place in study_categories()]
+    return files_of(places, *rules.predict_images.output)
