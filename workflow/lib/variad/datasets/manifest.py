@@ -82,15 +82,13 @@ def pack_category(
     """
     root = Path(root)
     files = [root / name for name in manifest["image_path"]]
-    scale, shape = _scale(manifest, files), (image_size, image_size, 3)
+    scale = _scale(manifest, files)
     with writing(path) as temporary, h5py.File(temporary, "w") as packed:
         packed.attrs.update({"image_size": image_size, "dataset": dataset, "category": category})
         if scale is not None:
             packed.attrs.update({"percentile_low": scale[0], "percentile_high": scale[1]})
         packed.create_dataset("image_id", data=list(manifest["image_id"]), dtype=h5py.string_dtype())
-        images = packed.create_dataset("images", (len(files), *shape), np.uint8, chunks=(1, *shape), **COMPRESSION)
-        for row, file in enumerate(files):
-            images[row] = resize_square(to_rgb8(read_image(file), *(scale or FULL_RANGE)), image_size)
+        _pack_images(packed, files, image_size, scale or FULL_RANGE)
         _pack_masks(packed, manifest, root)
         if saturations is not None:
             _pack_defects(packed, manifest, root, saturations)
@@ -114,6 +112,13 @@ def _scale(manifest: pd.DataFrame, files: list[Path]) -> tuple[float, float] | N
         file for file, wide, split in zip(files, deep, manifest["split"], strict=True) if wide and split == "train"
     ]
     return percentiles(read_image(file).astype(np.uint16) for file in normals) if normals else FULL_RANGE
+
+
+def _pack_images(packed: h5py.File, files: list[Path], size: int, scale: tuple[float, float]) -> None:
+    shape = (size, size, 3)
+    images = packed.create_dataset("images", (len(files), *shape), np.uint8, chunks=(1, *shape), **COMPRESSION)
+    for row, file in enumerate(files):
+        images[row] = resize_square(to_rgb8(read_image(file), *scale), size)
 
 
 def _pack_masks(packed: h5py.File, manifest: pd.DataFrame, root: Path) -> None:
