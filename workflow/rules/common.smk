@@ -49,7 +49,7 @@ wildcard_constraints:
 
 
 def complete_rules():
-    """Give every rule with a script what its own text leaves out: log, benchmark, the code that it runs, memory.
+    """Give what a rule with a script does not say itself. This is log, benchmark, the code that it runs, and memory.
 
     Log and benchmark are called after the rule, and within its folder after the wildcards. Called once, after the last
     rule. Threads are Snakemake's default everywhere, one: sums depend on their number.
