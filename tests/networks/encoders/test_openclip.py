@@ -27,6 +27,7 @@ TINY_RESNET = {
     "quick_gelu": True,
     "vision_cfg": {"image_size": 64, "layers": [1, 1, 1, 1], "width": 8, "head_width": 64, "patch_size": None},
 }
+ROUNDING = 1e-5  # of unit embeddings: layers whose sums have another order on every processor and for every length
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +64,7 @@ def test_images_of_the_right_size_are_equal_exactly(encoder, weights):
     with torch.no_grad():
         expected = model.eval().encode_image(preprocess(Image.fromarray(pixels))[None], normalize=True)
     found = encoder.encode_image(torch.from_numpy(pixels).permute(2, 0, 1)[None] / 255)
-    torch.testing.assert_close(found, expected, atol=1e-6, rtol=0)
+    torch.testing.assert_close(found, expected, atol=ROUNDING, rtol=0)
 
 
 def test_texts_equal_open_clips_own(encoder, weights):
@@ -72,7 +73,7 @@ def test_texts_equal_open_clips_own(encoder, weights):
     with torch.no_grad():
         tokens = open_clip.get_tokenizer("variad-tiny")(texts)
         expected = model.eval().encode_text(tokens, normalize=True)
-    torch.testing.assert_close(encoder.encode_text(texts), expected, atol=1e-6, rtol=0)
+    torch.testing.assert_close(encoder.encode_text(texts), expected, atol=ROUNDING, rtol=0)
 
 
 def test_gradient_reaches_the_images(encoder):
@@ -165,8 +166,8 @@ def test_local_file_in_every_form(weights, tmp_path, caplog, model, form):
         expected = network.encode_image((images - encoder._mean) / encoder._std, normalize=True)
         text = network.encode_text(open_clip.get_tokenizer(model)(["a brick"]), normalize=True)
     tolerance = 0 if form in ("plain.safetensors", "plain.bin", "training.pt") else 5e-3
-    torch.testing.assert_close(encoder.encode_image(images), expected, atol=1e-6 + tolerance, rtol=0)
-    torch.testing.assert_close(encoder.encode_text(["a brick"]), text, atol=1e-6 + tolerance, rtol=0)
+    torch.testing.assert_close(encoder.encode_image(images), expected, atol=ROUNDING + tolerance, rtol=0)
+    torch.testing.assert_close(encoder.encode_text(["a brick"]), text, atol=ROUNDING + tolerance, rtol=0)
 
 
 def test_weights_for_another_resolution_are_not_stretched(weights, tmp_path):
