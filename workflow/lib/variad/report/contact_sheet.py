@@ -1,4 +1,4 @@
-"""What is known of every added image of a training set, apart from its pixels."""
+"""Contact sheets: what a training set made of its shots, step by step, and what all of them make of the same shots."""
 
 import json
 from collections.abc import Sequence
@@ -15,6 +15,19 @@ from PIL import Image
 from variad.core.files import writing
 from variad.report import drawing
 from variad.report.drawing import RealImages, open_real_images
+
+ROWS = 12
+STEPS = 5
+SHOTS_A_ROW = 8
+TILE = 112
+GAP = 12
+HEAD = 84
+TEXT_WIDTH = 330
+COLUMNS = 6
+SET_TILE = 132
+SET_GAP = 10
+SET_HEAD = 44
+SET_TEXT_WIDTH = 250
 
 
 @dataclass(frozen=True)
@@ -43,17 +56,6 @@ def _column(file: h5py.File, name: str, count: int, default: Any = 0) -> Any:
 
 def _text(file: h5py.File, name: str, count: int) -> list[str]:
     return list(file[name].asstr()[:]) if name in file else [""] * count
-
-
-# One picture per training set: parents, optimisation steps and results, with what became of them.
-
-ROWS = 12
-STEPS = 5
-SHOTS_A_ROW = 8
-TILE = 112
-GAP = 12
-HEAD = 84
-TEXT_WIDTH = 330
 
 
 @dataclass(frozen=True)
@@ -191,15 +193,6 @@ def _left(column: int) -> int:
 
 def _top(row: int) -> int:
     return HEAD + row * (TILE + GAP)
-
-
-# Training sets under each other: what each makes of the same shots.
-
-COLUMNS = 6
-SET_TILE = 132
-SET_GAP = 10
-SET_HEAD = 44
-SET_TEXT_WIDTH = 250
 
 
 def draw_side_by_side(

@@ -1,4 +1,4 @@
-"""Names, colours and markers that the figures share."""
+"""What the figures share: names, colours, markers and fonts, and files whose bytes depend on what they show alone."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -27,10 +27,12 @@ STYLES = (
 DODGE = 0.76  # share of a category's band that its markers use
 
 
-# Figures as PNG and SVG whose bytes depend on what they show alone.
-
 STYLE = {"font.size": 13, "svg.hashsalt": "variad", "axes.spines.top": False}
 NARROWEST = 9.0  # inches, so that a title fits over a single panel
+
+# Okabe and Ito's colours; the markers differ as well
+COLOURS = {"blue": "#0072B2", "orange": "#D55E00", "green": "#009E73", "pink": "#CC79A7", "black": "#000000"}
+DPI = 110
 
 
 def save_figure(figure: "Figure", targets: Iterable[str | Path]) -> None:
@@ -40,13 +42,6 @@ def save_figure(figure: "Figure", targets: Iterable[str | Path]) -> None:
         with writing(target) as temporary:
             metadata = {"Date": None} if kind == "svg" else {"Software": None}
             figure.savefig(temporary, format=kind, dpi=110, metadata=metadata)
-
-
-# What the curves and dot plots of this package share: fonts, colours, and saving as PNG and SVG.
-
-# Okabe and Ito's colours; the markers differ as well
-COLOURS = {"blue": "#0072B2", "orange": "#D55E00", "green": "#009E73", "pink": "#CC79A7", "black": "#000000"}
-DPI = 110
 
 
 @contextmanager

@@ -1,4 +1,7 @@
-"""Putting a user's names into pages that are opened from disk, safely."""
+"""A category's page of the gallery: a folder that opens from disk, without a server or a network.
+
+Names of pictures are numbers, never a user's text; where a user's names stand in a page, they are escaped.
+"""
 
 import html
 import json
@@ -20,6 +23,12 @@ from PIL import Image
 from variad.report.drawing import RealImages, colour_scale, colourise, open_real_images
 from variad.report.heatmaps import map_path, read_map
 from variad.report.page_data import PageSources, collect_page
+
+PICTURE_SIZE = 224
+MAP_SIZE = 112
+QUALITY = 80
+ASSETS = Path(__file__).resolve().parent / "assets"
+PAGE_FILES = ("gallery.css", "elements.js", "cards.js", "viewer.js", "collection.js", "page.js")
 
 
 def script_json(value: Any) -> str:
@@ -49,13 +58,6 @@ def _finite(value: Any) -> Any:
     return value
 
 
-# Small pictures for the gallery. Their names are numbers, never a user's text.
-
-PICTURE_SIZE = 224
-MAP_SIZE = 112
-QUALITY = 80
-
-
 def save_picture(image: npt.NDArray[np.uint8], path: Path) -> None:
     """Save an RGB image ``[h, w, 3]`` as JPEG, at most 224 pixels wide; grey ones with one channel, half the work."""
     grey = (image[..., 0] == image[..., 1]).all() and (image[..., 1] == image[..., 2]).all()
@@ -74,12 +76,6 @@ def save_mask(mask: npt.NDArray[np.uint8], path: Path) -> None:
 def save_map(values: npt.NDArray[np.float32], low: float, high: float, path: Path) -> None:
     """Save an anomaly map ``[h, w]`` in the colours of its scale as JPEG."""
     Image.fromarray(colourise(values, low, high)).save(path, "JPEG", quality=QUALITY)
-
-
-# A category's page of the gallery: a folder that opens from disk, without a server or a network.
-
-ASSETS = Path(__file__).resolve().parent / "assets"
-PAGE_FILES = ("gallery.css", "elements.js", "cards.js", "viewer.js", "collection.js", "page.js")
 
 
 def build_page(folder: str | Path, sources: PageSources) -> None:

@@ -1,4 +1,4 @@
-"""Reading a cell's anomaly maps, small enough to look at."""
+"""Heat maps: a sheet per cell with image, ground truth, map and score, and one PNG per unlabelled image."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,6 +15,15 @@ from variad.core.errors import UserError
 from variad.core.files import writing
 from variad.report import drawing
 from variad.report.drawing import RealImages, colour_scale, colourise, lookup_table, open_real_images
+
+COUNT = 12
+TILE = 128
+GAP = 10
+HEAD = 92
+FOOT = 70
+TEXT_WIDTH = 210
+BLOCKS = 2
+OPACITY = 0.55
 
 
 def map_path(maps: str | Path, run: int, category: str, image_id: str) -> Path:
@@ -47,18 +56,6 @@ def read_map(path: str | Path, size: int) -> npt.NDArray[np.float32]:
         ) from error
     except OSError as error:
         raise UserError(f"{path}: expected an anomaly map as TIFF, found: {error}.") from error
-
-
-# One picture per cell: image, ground truth, anomaly map and score of a fixed selection of test images.
-
-COUNT = 12
-TILE = 128
-GAP = 10
-HEAD = 92
-FOOT = 70
-TEXT_WIDTH = 210
-BLOCKS = 2
-OPACITY = 0.55
 
 
 @dataclass(frozen=True)
@@ -212,9 +209,6 @@ def _draw_colour_bar(sheet: Image.Image, low: float, high: float) -> None:
         drawing.write(sheet, at, value, 14, drawing.FAINT, anchor=anchor)
     unit = "anomaly map, the detector's own unit; higher is more anomalous"
     drawing.write(sheet, (GAP + length + 24, top - 2), unit, 14)
-
-
-# Heat maps of unlabelled images: one PNG an image, named by its rank.
 
 
 def draw_predictions(

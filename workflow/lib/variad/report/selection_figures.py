@@ -1,4 +1,7 @@
-"""Which rows the figures of selection have: every category of a small data set, a large one as a whole."""
+"""The figures of selection: real against synthetic AUROC (the second document's figures 4 and 5), τ, and exposure.
+
+They show every category of a small data set, a large one as a whole.
+"""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +20,14 @@ if TYPE_CHECKING:
 
 
 MANY = 6  # categories of a data set, above which it is shown as a whole
+PANEL = 2.7  # inches a side
+MARGIN = 0.02
+CANDIDATE = ["category", "candidate"]
+BARS, BOUND = "τ of a source, interval of about 95 %", "half-split τ of the real AUROC"
+BOUND_COLOUR = "#777777"
+WIDTH, TAU_BAND = 3.0, 0.42  # inches
+CONTROLS = {"rotation": "no exposure: rotation", "relabelled": "no exposure: relabelled"}
+EXPOSURE_BAND, CONTROL_BAND = 0.55, "#EEF1F5"
 
 
 def large_datasets(table: pd.DataFrame) -> set[str]:
@@ -38,13 +49,6 @@ def with_places(table: pd.DataFrame) -> pd.DataFrame:
         for dataset, category in zip(table["dataset"], table["category"], strict=True)
     ]
     return table.assign(place=labels)
-
-
-# Figures 4 and 5 of the second document: real against synthetic AUROC of every candidate.
-
-PANEL = 2.7  # inches a side
-MARGIN = 0.02
-CANDIDATE = ["category", "candidate"]
 
 
 def draw_scatter(png: str | Path, svg: str | Path, points: pd.DataFrame, title: str) -> None:
@@ -152,13 +156,6 @@ def _finish_scatter(figure: "Figure", axes: Any, title: str, sets: list[str]) ->
     figure.legend(handles=handles, loc="outside lower center", ncols=min(6, len(sets)), frameon=False)
 
 
-# How well each source ranks the candidates: Kendall's τ with its interval, and the bound that real data set.
-
-BARS, BOUND = "τ of a source, interval of about 95 %", "half-split τ of the real AUROC"
-BOUND_COLOUR = "#777777"
-WIDTH, TAU_BAND = 3.0, 0.42  # inches
-
-
 def draw_taus(png: str | Path, svg: str | Path, summary: pd.DataFrame, title: str) -> None:
     """Draw the figure twice from table ``selection_summary`` alone."""
     import matplotlib as mpl
@@ -225,12 +222,6 @@ def _draw_tau_panel(axis: "Axes", rows: pd.DataFrame, sources: list[str], title:
     axis.set_axisbelow(True)
     axis.spines["right"].set_visible(False)
     axis.set_title(title, fontsize=12, fontweight="bold")
-
-
-# The figure of outlier exposure: what every network gains over the frozen one, with 95 % intervals.
-
-CONTROLS = {"rotation": "no exposure: rotation", "relabelled": "no exposure: relabelled"}
-EXPOSURE_BAND, CONTROL_BAND = 0.55, "#EEF1F5"
 
 
 def draw_exposure(png: str | Path, svg: str | Path, table: pd.DataFrame) -> None:

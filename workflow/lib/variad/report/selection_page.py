@@ -1,4 +1,8 @@
-"""The Markdown that our tables are written in, as HTML."""
+"""Pages of the gallery for selection and outlier exposure: tables, figures and contact sheets in one file each.
+
+They are not part of the main job. So that the first page can link them once they exist, each comes with a small script
+that the first page asks for; while it is missing, nothing happens.
+"""
 
 import base64
 import io
@@ -17,6 +21,8 @@ from variad.report.gallery import ASSETS, text
 # Headings, quotations, paragraphs, tables and code, no more: a user's names stay as they are and hold no markup.
 _MARKDOWN = MarkdownIt("zero").enable(["heading", "blockquote", "table", "backticks", "newline"])
 _TABLE = '<div class="scroll" tabindex="0" role="region" aria-label="Table"><table>'
+SHEET_QUALITY = 85
+CARD_WIDTH = 224  # pixels
 for _kind, _html in {
     "blockquote_open": "",
     "blockquote_close": "",
@@ -42,15 +48,6 @@ def to_html(markdown: str) -> str:
             token.attrs = {"scope": "col"} if token.type == "th_open" else {}
             token.attrs |= {"class": "number"} if is_number else {}
     return _MARKDOWN.renderer.render(tokens, _MARKDOWN.options, {})
-
-
-# Pages of the gallery for selection and outlier exposure: tables, figures and contact sheets in one file each.
-#
-# They are not part of the main job. So that the first page can link them once they exist, each comes with a small
-# script that the first page asks for; while it is missing, nothing happens.
-
-SHEET_QUALITY = 85
-CARD_WIDTH = 224  # pixels
 
 
 @dataclass(frozen=True)

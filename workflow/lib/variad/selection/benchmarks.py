@@ -1,4 +1,7 @@
-"""Real AUROC of a candidate, by benchmark: what is counted as anomalous, and how classes are averaged."""
+"""Real AUROC of a candidate by benchmark, how well two rankings agree, and what every source chooses.
+
+A choice is the argmax of synthetic AUROC: nothing in it has seen a real anomaly.
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -13,6 +16,9 @@ from variad.evaluation.ranking import auroc, rank_resampled
 Array = NDArray[Any]
 
 GOOD = "good"
+RANDOM, LARGEST, DEFAULT = "random", "largest_backbone", "default"
+CONTROLS = (RANDOM, LARGEST, DEFAULT)
+SIZE = ["parameters", "depth", "resolution"]
 
 
 def benchmark_auroc(
@@ -88,9 +94,6 @@ def _auroc(scores: Array, labels: Array, counts: Array) -> NDArray[np.float64]:
         return np.asarray(rank_resampled(scores, labels.astype(np.int64), counts).auroc())
 
 
-# Kendall's rank correlation of many pairs of rankings at once.
-
-
 def kendall_tau(first: ArrayLike, second: ArrayLike) -> NDArray[np.float64]:
     """Kendall's τ-b of values ``[..., K]`` and ``[..., K]``, ``[...]``; ties count in neither direction.
 
@@ -115,13 +118,6 @@ def _order_of_pairs(values: Array) -> NDArray[np.int8]:
     """Sign of the difference of each pair of values, ``[..., K (K - 1) / 2]``."""
     one, other = np.triu_indices(values.shape[-1], k=1)
     return np.sign(values[..., one] - values[..., other]).astype(np.int8)
-
-
-# The choice of every source: the candidates with the highest synthetic AUROC. Nothing here has seen a real anomaly.
-
-RANDOM, LARGEST, DEFAULT = "random", "largest_backbone", "default"
-CONTROLS = (RANDOM, LARGEST, DEFAULT)
-SIZE = ["parameters", "depth", "resolution"]
 
 
 def synthetic_auroc(scores: pd.DataFrame, candidates: pd.DataFrame) -> pd.DataFrame:

@@ -1,4 +1,8 @@
-"""What a network is exposed to in one run: anomalies of a source, and normals as its generator renders them."""
+"""Outlier exposure of one category: what each network is exposed to, and its scores of the real test images.
+
+The networks: frozen, fine-tuned against a source of anomalies, and fine-tuned without any (controls). Support sets may
+be extended by generated images, made from the support images themselves.
+"""
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
@@ -32,6 +36,8 @@ from variad.selection.exposure_training import (
 )
 from variad.selection.settings import FROZEN, NO_SOURCE, PLAIN
 from variad.selection.synthetic import SourceFiles
+
+_log = logging.getLogger("variad")
 
 
 @dataclass(frozen=True)
@@ -72,9 +78,6 @@ def _regenerated(path: str | Path, support: Sequence[str], like: Images) -> Imag
     return controls.images[[names.index(name) for name in support if name in names]]
 
 
-# Generated normal images as further members of a support set: made from the support images themselves.
-
-
 def support_requests(
     support: Mapping[int, Support], per_image: float, seed: int, key: tuple[str, str]
 ) -> list[Request]:
@@ -93,11 +96,6 @@ def support_views(support: Images, count: int, seed: int, key: tuple[str, str, i
     """``count`` light views of support images, ``[count, S, S, 3]``: what so many members do without a generator."""
     rounds = -(-count // len(support))
     return random_views(support, rounds, numpy_generator(seed, *key, "exposure_support_views"))[:count]
-
-
-# Scores of the real test by every network of a category: frozen, fine-tuned with a source, fine-tuned without any.
-
-_log = logging.getLogger("variad")
 
 
 class Variant(NamedTuple):

@@ -1,4 +1,4 @@
-"""From scores to the table of outlier exposure: AUROC on the real test and what was gained, over paired runs."""
+"""The table of outlier exposure: AUROC on the real test and what was gained, over paired runs; as CSV and Markdown."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -22,6 +22,21 @@ DIFFERENCES = ("gain", "over_control", "over_support")
 COLUMNS = ["dataset", "category", "source", "objective", "support", "mean", "std", "runs"] + [
     f"{name}{end}" for name in DIFFERENCES for end in ("", "_low", "_high")
 ]
+LEGEND = (
+    "Percent: mean ± standard deviation over runs of the image AUROC on the real test; differences in points [95 % "
+    "bootstrap interval over runs and test images]. The score is the total Euclidean distance to the three closest "
+    "support embeddings. Objectives on normals alone are the same fine-tuning without exposure: `rotation`, by how "
+    "many quarters an image is turned, and `relabelled`, where half of the support set passes for anomalies."
+)
+HEADS = (
+    "exposed to",
+    "objective",
+    "support set",
+    "AUROC",
+    "over frozen",
+    "over {control}",
+    "over the plain support set",
+)
 
 
 @dataclass(frozen=True)
@@ -127,25 +142,6 @@ def _difference(name: str, one: JudgedNetwork, other: JudgedNetwork | None) -> d
         return {name: np.nan, f"{name}_low": np.nan, f"{name}_high": np.nan}
     low, high = interval(one.draws - other.draws)
     return {name: float(one.values.mean() - other.values.mean()), f"{name}_low": low, f"{name}_high": high}
-
-
-# The table of outlier exposure for reading, as Markdown.
-
-LEGEND = (
-    "Percent: mean ± standard deviation over runs of the image AUROC on the real test; differences in points [95 % "
-    "bootstrap interval over runs and test images]. The score is the total Euclidean distance to the three closest "
-    "support embeddings. Objectives on normals alone are the same fine-tuning without exposure: `rotation`, by how "
-    "many quarters an image is turned, and `relabelled`, where half of the support set passes for anomalies."
-)
-HEADS = (
-    "exposed to",
-    "objective",
-    "support set",
-    "AUROC",
-    "over frozen",
-    "over {control}",
-    "over the plain support set",
-)
 
 
 def exposure_page(table: pd.DataFrame, caption: str, network: str, control: str) -> str:

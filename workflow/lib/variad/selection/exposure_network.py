@@ -1,4 +1,7 @@
-"""Light augmentation of what a network is fine-tuned on: the same for normal and synthetic images."""
+"""A pretrained network in two parts, the first frozen, the last fine-tuned, and the light augmentation that it sees.
+
+Views are the same for normal and synthetic images.
+"""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,6 +20,7 @@ from variad.networks.features import prepare
 
 Quarters = NDArray[np.int64]
 SHIFT = 0.04  # of the side, at most
+BATCH = 32
 
 
 def random_views(images: Images, count: int, generator: np.random.Generator) -> Images:
@@ -45,11 +49,6 @@ def _view(image: Images, mirror: bool, shift: NDArray[np.int64], reach: int) -> 
     padded = np.pad(image[:, ::-1] if mirror else image, ((reach, reach), (reach, reach), (0, 0)), mode="reflect")
     top, left = reach + int(shift[0]), reach + int(shift[1])
     return padded[top : top + side, left : left + side]
-
-
-# A pretrained network in two parts: the first stays frozen, the last is fine-tuned and gives the embedding.
-
-BATCH = 32
 
 
 class Pixels(nn.Module):

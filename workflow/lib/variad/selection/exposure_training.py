@@ -1,4 +1,4 @@
-"""What a network is fine-tuned to tell apart, and the loss for it."""
+"""Fine-tuning the last part of a network for a few dozen steps: what it tells apart, the loss, the anomaly score."""
 
 import copy
 from collections.abc import Callable, Iterator
@@ -15,6 +15,7 @@ from variad.core.errors import UserError
 
 Name = Literal["classification", "regression", "rotation", "relabelled"]
 WITH_ANOMALIES = ("classification", "regression")
+NEIGHBOURS = 3
 
 
 @dataclass(frozen=True)
@@ -68,9 +69,6 @@ def random_halves(count: int, generator: np.random.Generator) -> NDArray[np.bool
     chosen = np.zeros(count, bool)
     chosen[generator.permutation(count)[: count // 2]] = True
     return chosen
-
-
-# Fine-tuning the last part of a pretrained network for a few dozen steps.
 
 
 @dataclass(frozen=True)
@@ -145,11 +143,6 @@ def _batches(
         inputs = [group[row] for group, row in zip(examples.activations, rows, strict=True)]
         targets = [group[row] for group, row in zip(examples.targets, rows, strict=True)]
         yield torch.cat(inputs), torch.cat(targets).float()
-
-
-# The anomaly score of outlier exposure: how far an embedding lies from those of the support set.
-
-NEIGHBOURS = 3
 
 
 def support_distance(embeddings: Tensor, support: Tensor, neighbours: int = NEIGHBOURS) -> Tensor:

@@ -90,9 +90,6 @@ class FittedDetectors:
         return {layer: value.permute(0, 2, 3, 1).float().cpu().numpy() for layer, value in maps.items()}
 
 
-# Candidates of method ``detectors`` from their config entry.
-
-
 def open_candidates(
     entry: Mapping[str, Any],
     *,

@@ -1,4 +1,4 @@
-"""The synthetic test of one run and source, without anything that a detector of the same run was trained on."""
+"""The synthetic test of a run and source, scored by fitted detectors, without anything that they were trained on."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,6 +20,9 @@ from variad.networks.backbones import Backbone
 from variad.networks.features import prepare, to_tensor
 from variad.selection.synthetic import SourceFiles
 from variad.selection.trials import ImagePool, Rows
+
+BATCH = 32
+COLUMNS = ["scenario", "training_set", "run", "source", "image_id", "label", "score"]
 
 
 @dataclass(frozen=True)
@@ -103,12 +106,6 @@ def _as_rendered(source: SourceFiles, originals: NamedImages) -> "np.ndarray[tup
     if missing:
         raise UserError(f"{source.images}: expected a normal image {missing[0]}, found none.")
     return rendered.images[[row[name] for name in originals.image_ids]]
-
-
-# Scoring synthetic tests with fitted detectors; images go through the backbone once, whatever the number of cells.
-
-BATCH = 32
-COLUMNS = ["scenario", "training_set", "run", "source", "image_id", "label", "score"]
 
 
 class RecipeCell(NamedTuple):

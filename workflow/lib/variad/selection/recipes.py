@@ -1,4 +1,4 @@
-"""The recipe that every source chooses: the training set whose detector has the highest synthetic AUROC."""
+"""The recipe that every source chooses, by the highest synthetic AUROC, and what that is worth on real data."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,6 +16,21 @@ from variad.evaluation.ranking import auroc, rank_resampled
 from variad.selection.benchmarks import kendall_tau
 
 CHOICE_KEY = ["scenario", "run", "source"]
+Array = NDArray[Any]
+DEFAULT, RANDOM = "default", "random"
+RECIPE_KEY = ["dataset", "category", "detector", "scenario", "source"]
+MEANS = ["selected", "default", "oracle", "average", "regret", "gain"]
+COLUMNS = [*RECIPE_KEY, "runs", "recipes", "chosen", *MEANS, "gain_low", "gain_high", "best_picked", "tau"]
+LEGEND = (
+    "Every source of synthetic anomalies chooses, in each run, the training set whose detector tells its anomalies "
+    "from validation normals best; shots of the run, and anomalies made of them, are left out. Real image AUROC in "
+    "percent, mean over runs: of the choice (`selected`), of the default recipe `{default}`, of the best recipe of "
+    "each run (`oracle`) and of all recipes (`average`). `regret` is the oracle less the choice, `gain` the choice "
+    "less the default [95 % paired bootstrap interval], both in points; `best` is how often the best recipe was "
+    "picked, τ Kendall's τ-b between synthetic and real AUROC over recipes. Rows `default` and `random` use no "
+    "anomalies."
+)
+HEADS = ("source", "chosen (runs)", "selected", "default", "oracle", "average", "regret", "gain", "best", "τ")
 
 
 def synthetic_auroc(scores: pd.DataFrame) -> pd.DataFrame:
@@ -41,15 +56,6 @@ def choose_recipes(aurocs: pd.DataFrame) -> pd.DataFrame:
     """
     best = aurocs[aurocs["synthetic_auroc"] == aurocs.groupby(CHOICE_KEY)["synthetic_auroc"].transform("max")]
     return best.assign(weight=1 / best.groupby(CHOICE_KEY)["training_set"].transform("size")).reset_index(drop=True)
-
-
-# What the chosen recipes are worth on real data, against the default recipe and against the oracle.
-
-Array = NDArray[Any]
-DEFAULT, RANDOM = "default", "random"
-RECIPE_KEY = ["dataset", "category", "detector", "scenario", "source"]
-MEANS = ["selected", "default", "oracle", "average", "regret", "gain"]
-COLUMNS = [*RECIPE_KEY, "runs", "recipes", "chosen", *MEANS, "gain_low", "gain_high", "best_picked", "tau"]
 
 
 @dataclass(frozen=True)
@@ -187,20 +193,6 @@ def _line(place: tuple[str, ...], row: RecipeRow) -> dict[str, object]:
     }
     names = dict(zip(RECIPE_KEY, (*place, row.source), strict=True))
     return {**names, "runs": row.runs, "recipes": row.recipes, "chosen": row.chosen, **scaled}
-
-
-# The table of chosen recipes for reading, as Markdown.
-
-LEGEND = (
-    "Every source of synthetic anomalies chooses, in each run, the training set whose detector tells its anomalies "
-    "from validation normals best; shots of the run, and anomalies made of them, are left out. Real image AUROC in "
-    "percent, mean over runs: of the choice (`selected`), of the default recipe `{default}`, of the best recipe of "
-    "each run (`oracle`) and of all recipes (`average`). `regret` is the oracle less the choice, `gain` the choice "
-    "less the default [95 % paired bootstrap interval], both in points; `best` is how often the best recipe was "
-    "picked, τ Kendall's τ-b between synthetic and real AUROC over recipes. Rows `default` and `random` use no "
-    "anomalies."
-)
-HEADS = ("source", "chosen (runs)", "selected", "default", "oracle", "average", "regret", "gain", "best", "τ")
 
 
 def recipe_page(table: pd.DataFrame, caption: str, default: str) -> str:

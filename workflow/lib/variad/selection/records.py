@@ -1,4 +1,4 @@
-"""Reading what selection leaves in a category's folder, and putting its parts together."""
+"""What selection leaves: a category's tables judged, averages over data sets and groups, and the page to read."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -23,6 +23,26 @@ from variad.selection.judgement import (
 )
 
 POINTS = ["benchmark", "run", "kind", "source", "candidate", "synthetic_auroc", "real_auroc"]
+Array = NDArray[Any]
+KEY = ["dataset", "category", "benchmark", "source"]
+MEANS = ["selected", "oracle", "average", "default", "regret", "best_picked", "tau", "half_split_tau"]
+PERCENT = ["selected", "oracle", "average", "default", "regret"]
+COLUMNS = [*KEY, "runs", "candidates", *MEANS[:-1], "tau_low", "tau_high", "half_split_tau"]
+HEADS = ("source", *PERCENT, "τ", "best")
+DECIMALS = 4
+MANY_CATEGORIES = 15
+LEGEND = (
+    "Percent and points: real AUROC of the candidate that a source chose (`selected`), of the best candidate of each "
+    "run (`oracle`), of all on average and of the fixed `default`; `regret` is the oracle less the selected. τ is "
+    "Kendall's τ-b between synthetic and real AUROC over candidates, mean over runs [interval of about 95 % over "
+    "images; in simulations 84 to 99 % where the half-split τ is 0.45 or more, less below]; the half-split τ of the "
+    "real AUROC bounds it: what one half of the test images says about the other. `best`: how often the best "
+    "candidate was picked."
+)
+CONTROLS_TEXT = (
+    "`random`, `largest_backbone` and `default` use no anomalies. `reconstruction` takes regenerated normal images for "
+    "anomalies: what the generator's own traces would choose."
+)
 
 
 def read_tables(paths: Sequence[str | Path], schema: str) -> pd.DataFrame:
@@ -116,31 +136,6 @@ def _points(
         for place, name in enumerate(names)
     ]
     return pd.DataFrame(rows, columns=POINTS)
-
-
-# From categories to the study: averages over a data set and over its groups, and the tables to be read.
-
-Array = NDArray[Any]
-
-KEY = ["dataset", "category", "benchmark", "source"]
-MEANS = ["selected", "oracle", "average", "default", "regret", "best_picked", "tau", "half_split_tau"]
-PERCENT = ["selected", "oracle", "average", "default", "regret"]
-COLUMNS = [*KEY, "runs", "candidates", *MEANS[:-1], "tau_low", "tau_high", "half_split_tau"]
-HEADS = ("source", *PERCENT, "τ", "best")
-DECIMALS = 4
-MANY_CATEGORIES = 15
-LEGEND = (
-    "Percent and points: real AUROC of the candidate that a source chose (`selected`), of the best candidate of each "
-    "run (`oracle`), of all on average and of the fixed `default`; `regret` is the oracle less the selected. τ is "
-    "Kendall's τ-b between synthetic and real AUROC over candidates, mean over runs [interval of about 95 % over "
-    "images; in simulations 84 to 99 % where the half-split τ is 0.45 or more, less below]; the half-split τ of the "
-    "real AUROC bounds it: what one half of the test images says about the other. `best`: how often the best "
-    "candidate was picked."
-)
-CONTROLS_TEXT = (
-    "`random`, `largest_backbone` and `default` use no anomalies. `reconstruction` takes regenerated normal images for "
-    "anomalies: what the generator's own traces would choose."
-)
 
 
 def selection_summary(

@@ -1,4 +1,7 @@
-"""What candidates are asked to do: score some images with a bank of some others."""
+"""What candidates are asked to do: score some images with a bank of some others.
+
+The real test images are scored here too; their labels are the judge's business.
+"""
 
 import hashlib
 import importlib
@@ -106,9 +109,6 @@ def members_of(rows: Rows, trials: Sequence[Trial]) -> Mapping[int, tuple[Rows, 
     return found
 
 
-# From an entry of the config's ``candidates`` to candidates that can score.
-
-
 def open_candidates(entry: Mapping[str, Any], **around: Any) -> Candidates:
     """Make the candidates of a config entry.
 
@@ -134,9 +134,6 @@ def candidate_table(candidates: Candidates, name: str, method: str) -> pd.DataFr
     return pd.DataFrame(rows).assign(
         candidate=[f"{name}/{row['candidate']}" for row in rows], candidate_set=name, kind=kind_of(method)
     )
-
-
-# Scoring the real test images of a category with every candidate; their labels are the judge's business.
 
 
 def score_real(
