@@ -1,6 +1,6 @@
 """What the figures share: names, colours, markers and fonts, and files whose bytes depend on what they show alone."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -25,23 +25,9 @@ STYLES = (
     ("#777777", "*"),
 )
 DODGE = 0.76  # share of a category's band that its markers use
-
-
-STYLE = {"font.size": 13, "svg.hashsalt": "variad", "axes.spines.top": False}
 NARROWEST = 9.0  # inches, so that a title fits over a single panel
-
-# Okabe and Ito's colours; the markers differ as well
 COLOURS = {"blue": "#0072B2", "orange": "#D55E00", "green": "#009E73", "pink": "#CC79A7", "black": "#000000"}
 DPI = 110
-
-
-def save_figure(figure: "Figure", targets: Iterable[str | Path]) -> None:
-    """Write a figure to every target, by its suffix; call it within ``matplotlib.rc_context(STYLE)``."""
-    for target in targets:
-        kind = Path(target).suffix.lstrip(".")
-        with writing(target) as temporary:
-            metadata = {"Date": None} if kind == "svg" else {"Software": None}
-            figure.savefig(temporary, format=kind, dpi=110, metadata=metadata)
 
 
 @contextmanager

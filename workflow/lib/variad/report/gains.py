@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from variad.core.files import writing
-from variad.report.figures import DODGE, SCENARIOS, STYLES
+from variad.report.figures import DODGE, SCENARIOS, STYLES, drawing_style, save
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -64,15 +63,8 @@ def ordered_places(rows: pd.DataFrame) -> list[str]:
 
 def draw_gains(png: str | Path, svg: str | Path, summary: pd.DataFrame) -> None:
     """Draw the figure twice from table ``summary`` alone; the files are the same for the same table."""
-    import matplotlib as mpl
-
-    with mpl.rc_context({"font.size": 13, "svg.hashsalt": "variad", "axes.spines.top": False}):
-        figure = _figure(gain_marks(summary))
-        for target in (png, svg):
-            kind = Path(target).suffix.lstrip(".")
-            with writing(target) as temporary:
-                metadata = {"Date": None} if kind == "svg" else {"Software": None}
-                figure.savefig(temporary, format=kind, dpi=110, metadata=metadata)
+    with drawing_style():
+        save(_figure(gain_marks(summary)), png, svg)
 
 
 def _rows_with_gain(summary: pd.DataFrame) -> pd.DataFrame:
@@ -151,7 +143,6 @@ def _draw_panel(axis: "Axes", marks: list[Mark], panel: tuple[str, str], scenari
     axis.set_ylim(len(bands) - 0.5, -0.5)
     axis.grid(axis="x", color="#DDDDDD", zorder=0)
     axis.set_axisbelow(True)
-    axis.spines["right"].set_visible(False)
 
 
 def _sets_of(marks: list[Mark]) -> list[str]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from variad.report.figures import DODGE, NARROWEST, STYLE, STYLES, save_figure
+from variad.report.figures import DODGE, NARROWEST, STYLES, drawing_style, light_grid, save
 from variad.selection.benchmarks import kendall_tau
 from variad.selection.settings import FROZEN, PLAIN
 
@@ -58,10 +58,8 @@ def draw_scatter(png: str | Path, svg: str | Path, points: pd.DataFrame, title: 
         points: rows of table ``selection_points`` of one benchmark and kind.
         title: what is chosen, and the benchmark.
     """
-    import matplotlib as mpl
-
-    with mpl.rc_context(STYLE):
-        save_figure(scatter_figure(points, title), (png, svg))
+    with drawing_style():
+        save(scatter_figure(points, title), png, svg)
 
 
 def scatter_figure(points: pd.DataFrame, title: str) -> "Figure":
@@ -132,7 +130,6 @@ def _draw_scatter_panel(
     axis.locator_params(nbins=4)
     axis.grid(color="#E3E3E3", zorder=0)
     axis.set_axisbelow(True)
-    axis.spines["right"].set_visible(False)
     tau = panel_tau(points)
     axis.set_title(f"{source}\n" + _tau_text(tau), fontsize=12)
 
@@ -158,10 +155,8 @@ def _finish_scatter(figure: "Figure", axes: Any, title: str, sets: list[str]) ->
 
 def draw_taus(png: str | Path, svg: str | Path, summary: pd.DataFrame, title: str) -> None:
     """Draw the figure twice from table ``selection_summary`` alone."""
-    import matplotlib as mpl
-
-    with mpl.rc_context(STYLE):
-        save_figure(tau_figure(summary, title), (png, svg))
+    with drawing_style():
+        save(tau_figure(summary, title), png, svg)
 
 
 def tau_figure(summary: pd.DataFrame, title: str) -> "Figure":
@@ -218,18 +213,14 @@ def _draw_tau_panel(axis: "Axes", rows: pd.DataFrame, sources: list[str], title:
     axis.axvline(0, color="#333333", linewidth=1, zorder=1)
     axis.set_xlim(-1, 1)
     axis.set_xticks([-1, -0.5, 0, 0.5, 1], ["−1", "−.5", "0", ".5", "1"])
-    axis.grid(axis="x", color="#DDDDDD", zorder=0)
-    axis.set_axisbelow(True)
-    axis.spines["right"].set_visible(False)
+    light_grid(axis, "x")
     axis.set_title(title, fontsize=12, fontweight="bold")
 
 
 def draw_exposure(png: str | Path, svg: str | Path, table: pd.DataFrame) -> None:
     """Draw the figure twice from table ``exposure`` alone."""
-    import matplotlib as mpl
-
-    with mpl.rc_context(STYLE):
-        save_figure(exposure_figure(table), (png, svg))
+    with drawing_style():
+        save(exposure_figure(table), png, svg)
 
 
 def exposure_figure(table: pd.DataFrame) -> "Figure":
@@ -268,9 +259,7 @@ def _draw_exposure_panel(axis: "Axes", rows: pd.DataFrame, networks: list[str], 
         if name in CONTROLS.values():
             axis.axhspan(place - 0.5, place + 0.5, color=CONTROL_BAND, zorder=0)
     axis.axvline(0, color="#333333", linewidth=1, zorder=1)
-    axis.grid(axis="x", color="#DDDDDD", zorder=0)
-    axis.set_axisbelow(True)
-    axis.spines["right"].set_visible(False)
+    light_grid(axis, "x")
     axis.set_title(_title(rows), fontweight="bold", fontsize=12)
 
 
