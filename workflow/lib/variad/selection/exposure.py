@@ -94,7 +94,7 @@ def added_of_run(path: str | Path, run: int) -> Images:
 
 def support_views(support: Images, count: int, seed: int, key: tuple[str, str, int]) -> Images:
     """``count`` light views of support images, ``[count, S, S, 3]``: what so many members do without a generator."""
-    rounds = -(-count // len(support))
+    rounds = max(1, -(-count // len(support)))
     return random_views(support, rounds, numpy_generator(seed, *key, "exposure_support_views"))[:count]
 
 
@@ -145,7 +145,8 @@ def score_run(
 ) -> Iterator[tuple[Variant, str, NDArray[np.float32]]]:
     """(network, name of the support set, scores ``[N]``) of every network of one run.
 
-    Added images join the support set that distances are measured to; no network is fine-tuned on them.
+    Added images join the support set that distances are measured to; no network is fine-tuned on them. Where a run has
+    none, the support set stays the plain one.
 
     Args:
         test: activations of the N test images.
@@ -157,7 +158,7 @@ def score_run(
         embeddings, known = embed(tail, test, device), embed(tail, support, device)
         supports = {PLAIN: known}
         for name, extra in added.items():
-            supports[name] = torch.cat([known, embed(tail, extra, device)])
+            supports[name] = torch.cat([known, embed(tail, extra, device)]) if len(extra) else known
         for name, bank in supports.items():
             yield variant, name, support_distance(embeddings, bank, plan.neighbours).float().cpu().numpy()
 
