@@ -4,10 +4,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pandas as pd
 
-from variad.report.figures import DODGE, SCENARIOS, STYLES, drawing_style, save
+from variad.report.figures import (
+    DODGE,
+    SCENARIOS,
+    draw_mark,
+    drawing_style,
+    empty_figure,
+    legend_markers,
+    light_grid,
+    save,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -40,7 +48,8 @@ def gain_marks(summary: pd.DataFrame) -> list[Mark]:
     Categories are stacked from the top in the table's order, averages last within their data set; a category's
     training sets share its band. ``original`` has no gain and is left out.
     """
-    rows = _rows_with_gain(summary)
+    shown = summary["metric"].isin(METRICS) & summary["gain"].notna() & (summary["training_set"] != "original")
+    rows = summary[shown]
     places, sets = ordered_places(rows), ordered_sets(rows)
     return [_mark(row, places, sets) for row in rows.itertuples(index=False)]
 
@@ -67,15 +76,9 @@ def draw_gains(png: str | Path, svg: str | Path, summary: pd.DataFrame) -> None:
         save(_figure(gain_marks(summary)), png, svg)
 
 
-def _rows_with_gain(summary: pd.DataFrame) -> pd.DataFrame:
-    shown = summary["metric"].isin(METRICS) & summary["gain"].notna() & (summary["training_set"] != "original")
-    return summary[shown]
-
-
 def _place(dataset: str, category: str) -> str:
-    if category.startswith("average"):
-        return f"{dataset}\n{category.replace('_', ' of ', 1)}"
-    return f"{dataset}\n{category}"
+    shown = category.replace("_", " of ", 1) if category.startswith("average") else category
+    return f"{dataset}\n{shown}"
 
 
 def _mark(row: Any, places: list[str], sets: list[str]) -> Mark:
@@ -90,9 +93,7 @@ def _figure(marks: list[Mark]) -> "Figure":
     from matplotlib.figure import Figure
 
     if not marks:
-        figure = Figure(figsize=(8, 2))
-        figure.text(0.5, 0.5, "No gains: nothing was compared with the shots alone (original).", ha="center")
-        return figure
+        return empty_figure("No gains: nothing was compared with the shots alone (original).")
     panels = _panels(marks)
     scenarios = [name for name in SCENARIOS if any(mark.scenario == name for mark in marks)]
     heights = [_panel_height(marks, panel) for panel in panels]
@@ -130,19 +131,15 @@ def _draw_panel(axis: "Axes", marks: list[Mark], panel: tuple[str, str], scenari
     shift = {band: line - band for line, (band, _) in enumerate(bands)}
     sets = _sets_of(marks)
     for mark in (mark for mark in of_panel if mark.scenario == scenario):
-        colour, shape = STYLES[sets.index(mark.training_set) % len(STYLES)]
         y = mark.y + shift[round(mark.y)]
-        if not np.isnan([mark.low, mark.high]).any():
-            axis.plot([mark.low, mark.high], [y, y], color=colour, linewidth=2, zorder=2)
-        axis.plot([mark.gain], [y], shape, color=colour, markersize=7, markeredgecolor="white", zorder=3)
+        draw_mark(axis, mark.gain, (mark.low, mark.high), y, sets.index(mark.training_set), size=7)
     axis.axvline(0, color="#333333", linewidth=1, zorder=1)
     for line, (_, place) in enumerate(bands):
         if "\naverage" in place:
             axis.axhspan(line - 0.5, line + 0.5, color="#EEF1F5", zorder=0)
     axis.set_yticks(range(len(bands)), [place for _, place in bands])
     axis.set_ylim(len(bands) - 0.5, -0.5)
-    axis.grid(axis="x", color="#DDDDDD", zorder=0)
-    axis.set_axisbelow(True)
+    light_grid(axis, "x")
 
 
 def _sets_of(marks: list[Mark]) -> list[str]:
@@ -150,18 +147,12 @@ def _sets_of(marks: list[Mark]) -> list[str]:
 
 
 def _finish(figure: "Figure", axes: Any, scenarios: list[str], marks: list[Mark]) -> None:
-    from matplotlib.lines import Line2D
-
     for scenario, axis in zip(scenarios, axes[0], strict=True):
         axis.set_title(SCENARIOS[scenario], fontweight="bold")
     for column in axes.T:
         lowest = [axis for axis in column if axis.get_visible()][-1]
         lowest.set_xlabel("gain (percentage points)")
     sets = _sets_of(marks)
-    styles = [STYLES[number % len(STYLES)] for number in range(len(sets))]
-    handles = [
-        Line2D([], [], color=colour, marker=shape, linewidth=2, markeredgecolor="white", markersize=8, label=name)
-        for name, (colour, shape) in zip(sets, styles, strict=True)
-    ]
     figure.suptitle("Gain in AUROC over the shots alone (original), 95 % intervals", fontweight="bold")
-    figure.legend(handles=handles, loc="outside lower center", ncols=min(len(sets), 1 + len(scenarios)), frameon=False)
+    columns = min(len(sets), 1 + len(scenarios))
+    figure.legend(handles=legend_markers(sets), loc="outside lower center", ncols=columns, frameon=False)
