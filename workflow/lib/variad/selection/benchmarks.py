@@ -38,9 +38,13 @@ def benchmark_auroc(
     names = [closest] if benchmark == "one_vs_closest" else sorted(set(defects.tolist()) - {GOOD})
     if benchmark in ("defects", "one_vs_rest"):
         return _auroc(scores, defects != GOOD, counts)
-    by_class = np.stack([_against(name, scores, defects, counts) for name in names])
-    known = np.isfinite(by_class)
-    total = np.where(known, by_class, 0).sum(axis=0)
+    return mean_known(np.stack([_against(name, scores, defects, counts) for name in names]))
+
+
+def mean_known(values: Array) -> NDArray[np.float64]:
+    """Mean over the first axis of ``[N, ...]`` without NaN, ``[...]``; NaN where there is nothing else."""
+    known = np.isfinite(values)
+    total = np.where(known, values, 0).sum(axis=0)
     return np.divide(total, known.sum(axis=0), out=np.full(total.shape, np.nan), where=known.any(axis=0))
 
 
@@ -107,9 +111,8 @@ def kendall_tau(first: ArrayLike, second: ArrayLike) -> NDArray[np.float64]:
         raise ValueError(f"expected as many values on both sides, found {a.shape[-1]} and {b.shape[-1]}.")
     order_a, order_b = _order_of_pairs(a), _order_of_pairs(b)
     agreement = (order_a * order_b).sum(axis=-1, dtype=np.int64)
-    pairs = np.abs(order_a).sum(axis=-1, dtype=np.int64) * np.abs(order_b).sum(axis=-1, dtype=np.int64).astype(
-        np.float64
-    )
+    pairs_a, pairs_b = (np.abs(order).sum(axis=-1, dtype=np.int64) for order in (order_a, order_b))
+    pairs = pairs_a * pairs_b.astype(np.float64)
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.asarray(np.where(pairs > 0, agreement / np.sqrt(pairs), np.nan))
 
@@ -151,7 +154,10 @@ def choose(aurocs: pd.DataFrame, candidates: pd.DataFrame, default: str | None) 
     Raises:
         UserError: the default is no candidate.
     """
-    parts = [_argmax(group) for _, group in aurocs.groupby(["run", "kind", "source"], sort=False)]
+    parts = []
+    for (run, kind, source), group in aurocs.groupby(["run", "kind", "source"], sort=False):
+        best = group["synthetic_auroc"].max()
+        parts.append(_shared(run, kind, source, list(group.loc[group["synthetic_auroc"] == best, "candidate"]), best))
     for run in sorted(set(aurocs["run"])):
         for kind, members in candidates.groupby("kind", sort=False):
             for source, names in _controls(str(kind), members, default).items():
@@ -159,24 +165,9 @@ def choose(aurocs: pd.DataFrame, candidates: pd.DataFrame, default: str | None) 
     return pd.concat(parts, ignore_index=True)
 
 
-def _argmax(group: pd.DataFrame) -> pd.DataFrame:
-    best = group["synthetic_auroc"].max()
-    first = group.iloc[0]
-    names = group.loc[group["synthetic_auroc"] == best, "candidate"]
-    return _shared(first["run"], first["kind"], first["source"], list(names), best)
-
-
 def _shared(run: int, kind: str, source: str, names: Sequence[str], value: float) -> pd.DataFrame:
-    return pd.DataFrame(
-        {
-            "run": run,
-            "kind": kind,
-            "source": source,
-            "candidate": list(names),
-            "synthetic_auroc": value,
-            "weight": 1 / len(names),
-        }
-    )
+    choice = {"run": run, "kind": kind, "source": source, "candidate": list(names), "synthetic_auroc": value}
+    return pd.DataFrame(choice).assign(weight=1 / len(names))
 
 
 def _controls(kind: str, candidates: pd.DataFrame, default: str | None) -> dict[str, list[str]]:

@@ -10,7 +10,14 @@ from numpy.typing import NDArray
 
 from variad.core.seeding import numpy_generator
 from variad.evaluation.bootstrap import LEVEL
-from variad.selection.benchmarks import benchmark_auroc, closest_class, half_counts, kendall_tau, resample_counts
+from variad.selection.benchmarks import (
+    benchmark_auroc,
+    closest_class,
+    half_counts,
+    kendall_tau,
+    mean_known,
+    resample_counts,
+)
 
 Array = NDArray[Any]
 
@@ -34,12 +41,10 @@ class RealTest:
 
     def auroc(self, benchmark: str, counts: Array) -> NDArray[np.float64]:
         """``[R, K, D]`` for D rows of counts; see ``benchmark_auroc``."""
-        return np.stack(
-            [
-                [benchmark_auroc(benchmark, values, self.defects, counts, self.closest) for values in run]
-                for run in self.scores
-            ]
-        )
+        runs = [
+            [benchmark_auroc(benchmark, one, self.defects, counts, self.closest) for one in run] for run in self.scores
+        ]
+        return np.stack(runs)
 
 
 @dataclass(frozen=True)
@@ -58,11 +63,9 @@ class SyntheticScores:
         return self._auroc([resample_counts(_names(labels), generator, draws) for labels in self.labels])
 
     def _auroc(self, counts: Sequence[Array]) -> NDArray[np.float64]:
+        runs = zip(self.scores, self.labels, counts, strict=True)
         return np.stack(
-            [
-                [benchmark_auroc("defects", values, _names(labels), counted) for values in scores]
-                for scores, labels, counted in zip(self.scores, self.labels, counts, strict=True)
-            ]
+            [[benchmark_auroc("defects", one, _names(labels), n) for one in run] for run, labels, n in runs]
         )
 
 
@@ -117,7 +120,7 @@ def judge(
         if source in synthetic:
             tau = _mean(kendall_tau(synthetic[source].auroc(), values))
             made = synthetic[source].draws(generator("synthetic", source, kind), draws)
-            tau_draws = _mean_over_runs(_tau(made, drawn))
+            tau_draws = mean_known(_tau(made, drawn))
         low, high = tau_interval(tau, tau_draws)
         row = {**common, "source": source, **worth(values, chosen), "tau": tau, "tau_low": low, "tau_high": high}
         found.append(JudgedSource(row, tau_draws))
@@ -208,9 +211,3 @@ def _tau(first: Array, second: Array) -> NDArray[np.float64]:
 def _mean(values: Array) -> float:
     known = values[np.isfinite(values)]
     return float(known.mean()) if known.size else np.nan
-
-
-def _mean_over_runs(values: Array) -> NDArray[np.float64]:
-    known = np.isfinite(values)
-    total = np.where(known, values, 0).sum(axis=0)
-    return np.divide(total, known.sum(axis=0), out=np.full(total.shape, np.nan), where=known.any(axis=0))

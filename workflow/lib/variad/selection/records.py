@@ -22,7 +22,6 @@ from variad.selection.judgement import (
     tau_interval,
 )
 
-POINTS = ["benchmark", "run", "kind", "source", "candidate", "synthetic_auroc", "real_auroc"]
 Array = NDArray[Any]
 KEY = ["dataset", "category", "benchmark", "source"]
 MEANS = ["selected", "oracle", "average", "default", "regret", "best_picked", "tau", "half_split_tau"]
@@ -86,12 +85,15 @@ def judge_category(
         for benchmark in benchmarks:
             judged, values = judge(benchmark, str(kind), test, sources, weights, key)
             found += judged
+            place = {"benchmark": benchmark, "run": np.repeat(np.arange(len(values)), len(names)), "kind": kind}
             for source, one in sources.items():
-                points.append(_points(benchmark, str(kind), source, names, one.auroc(), values))
+                aurocs = {"synthetic_auroc": one.auroc().ravel(), "real_auroc": values.ravel()}
+                columns = {**place, "source": source, "candidate": names * len(values), **aurocs}
+                points.append(pd.DataFrame(columns))
     return found, pd.concat(points, ignore_index=True)
 
 
-def choice_weights(choices: pd.DataFrame, candidates: Sequence[str]) -> dict[str, "np.ndarray"]:  # type: ignore[type-arg]
+def choice_weights(choices: pd.DataFrame, candidates: Sequence[str]) -> dict[str, Array]:
     """What each source chose, ``[R, K]``: sources as they come, then the controls."""
     table = choices.pivot_table(index=["source", "run"], columns="candidate", values="weight", fill_value=0.0)
     table = table.reindex(columns=list(candidates), fill_value=0.0)
@@ -116,26 +118,10 @@ def write_draws(path: str | Path, judged: Sequence[JudgedSource]) -> None:
         file.create_dataset("tau", data=draws, compression="gzip")
 
 
-def read_draws(path: str | Path) -> "np.ndarray":  # type: ignore[type-arg]
+def read_draws(path: str | Path) -> Array:
     """What ``write_draws`` wrote."""
     with h5py.File(path) as file:
         return np.asarray(file["tau"][:])
-
-
-def _points(
-    benchmark: str,
-    kind: str,
-    source: str,
-    names: Sequence[str],
-    synthetic: "np.ndarray",
-    real: "np.ndarray",  # type: ignore[type-arg]
-) -> pd.DataFrame:
-    rows = [
-        (benchmark, run, kind, source, name, synthetic[run, place], real[run, place])
-        for run in range(len(real))
-        for place, name in enumerate(names)
-    ]
-    return pd.DataFrame(rows, columns=POINTS)
 
 
 def selection_summary(
@@ -197,27 +183,17 @@ def _sets(categories: Sequence[str], group_of: Mapping[str, str]) -> dict[str, l
 def _average(rows: pd.DataFrame, draws: Array, name: str) -> pd.DataFrame:
     found = []
     count = rows["category"].nunique()
-    for (benchmark, source), members in rows.groupby(["benchmark", "source"], sort=False):
+    for _, members in rows.groupby(["benchmark", "source"], sort=False):
         if len(members) < count:
             continue  # averages of different categories could not be compared
-        means = members[MEANS].mean()
         over_categories = draws[members.index]
-        known = over_categories[np.isfinite(over_categories).all(axis=1)]
-        mean_draws = known.mean(axis=0) if len(known) == len(members) else np.zeros(0)
+        complete = np.isfinite(over_categories).all()
+        mean_draws = over_categories.mean(axis=0) if complete else np.zeros(0)
         low, high = tau_interval(float(members["tau"].mean(skipna=False)), mean_draws)
-        found.append(
-            {
-                "dataset": members["dataset"].iloc[0],
-                "category": name,
-                "benchmark": benchmark,
-                "source": source,
-                "runs": int(members["runs"].min()),
-                "candidates": int(members["candidates"].max()),
-                **means,
-                "tau_low": low,
-                "tau_high": high,
-            }
-        )
+        counts = {"runs": int(members["runs"].min()), "candidates": int(members["candidates"].max())}
+        place = {key: members[key].iloc[0] for key in KEY}
+        bounds = {"tau_low": low, "tau_high": high}
+        found.append({**place, "category": name, **counts, **members[MEANS].mean(), **bounds})
     return pd.DataFrame(found)
 
 
@@ -228,10 +204,16 @@ def _rounded(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _cells(row: Mapping[Any, Any]) -> list[str]:
-    bounds = f" [{row['tau_low']:+.2f}, {row['tau_high']:+.2f}]" if pd.notna(row["tau_low"]) else ""
-    tau = f"{row['tau']:+.2f}{bounds}" if pd.notna(row["tau"]) else ""
     numbers = [_number(row[name], 1) for name in PERCENT]
-    return [f"`{row['source']}`", *numbers, tau, f"{100 * row['best_picked']:.0f} %"]
+    return [f"`{row['source']}`", *numbers, with_interval(row, "tau", 2), f"{100 * row['best_picked']:.0f} %"]
+
+
+def with_interval(row: Mapping[Any, Any], name: str, digits: int = 1) -> str:
+    """A signed number with its interval ``{name}_low`` to ``{name}_high``; empty where there is none."""
+    if pd.isna(row[name]):
+        return ""
+    low, high = row[f"{name}_low"], row[f"{name}_high"]
+    return f"{row[name]:+.{digits}f}" + (f" [{low:+.{digits}f}, {high:+.{digits}f}]" if pd.notna(low) else "")
 
 
 def _number(value: Any, digits: int) -> str:
