@@ -87,8 +87,7 @@ def _card(page: Path) -> str:
 def _row(row: dict[str, Any], best: bool, axis: _Axis, linked: Collection[tuple[str, ...]]) -> str:
     keys = "".join(f"<td>{_key(row, name, linked)}</td>" for name in FILTERS)
     data = " ".join(f'data-{name.replace("_", "-")}="{text(row[name])}"' for name in FILTERS)
-    spread = "" if pd.isna(row["std"]) else f' <span class="faint">± {row["std"]:.2f}</span>'
-    mean = f"{row['mean']:.2f}{spread}"
+    mean = f"{row['mean']:.2f}" + ("" if pd.isna(row["std"]) else f' <span class="faint">± {row["std"]:.2f}</span>')
     mean = f"<strong>{mean}</strong>" if best else mean
     published = "" if pd.isna(row["published_mean"]) else f"{row['published_mean']:.2f}"
     return (

@@ -3,7 +3,6 @@
 import copy
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import torch
@@ -13,7 +12,6 @@ from torch.nn import functional
 
 from variad.core.errors import UserError
 
-Name = Literal["classification", "regression", "rotation", "relabelled"]
 WITH_ANOMALIES = ("classification", "regression")
 NEIGHBOURS = 3
 
@@ -113,7 +111,11 @@ def fine_tune(
     """
     wanted = OBJECTIVES[objective]
     tuned = copy.deepcopy(tail).eval().requires_grad_(True).to(device)
-    head = _head(width, wanted.outputs, generator).to(device)
+    head = nn.Linear(width, wanted.outputs)
+    with torch.no_grad():  # starts near zero, so that the first steps do not undo the pretrained embedding
+        head.weight.copy_(torch.randn(head.weight.shape, generator=generator) * 0.01 / width**0.5)
+        head.bias.zero_()
+    head = head.to(device)
     optimiser = torch.optim.AdamW([*tuned.parameters(), *head.parameters()], lr=schedule.learning_rate)
     losses = []
     for inputs, targets in _batches(examples, schedule, generator):
@@ -123,15 +125,6 @@ def fine_tune(
         optimiser.step()
         losses.append(float(loss.detach()))
     return tuned.requires_grad_(False), losses
-
-
-def _head(width: int, outputs: int, generator: torch.Generator) -> nn.Linear:
-    # starts near zero, so that the first steps do not undo the pretrained embedding
-    head = nn.Linear(width, outputs)
-    with torch.no_grad():
-        head.weight.copy_(torch.randn(outputs, width, generator=generator) * 0.01 / width**0.5)
-        head.bias.zero_()
-    return head
 
 
 def _batches(

@@ -7,7 +7,6 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-import torch
 from numpy.typing import NDArray
 
 from variad.anomalies.anomaly_file import NamedImages, read_anomalies, read_manifest, read_normals
@@ -17,12 +16,11 @@ from variad.core.records import read_images
 from variad.datasets.sampling import Support
 from variad.detectors.interface import Detector, DetectorInput, Extractor
 from variad.networks.backbones import Backbone
-from variad.networks.features import prepare, to_tensor
+from variad.selection.fitted_detectors import extract
 from variad.selection.synthetic import SourceFiles
 from variad.selection.trials import ImagePool, Rows
 
 BATCH = 32
-COLUMNS = ["scenario", "training_set", "run", "source", "image_id", "label", "score"]
 
 
 @dataclass(frozen=True)
@@ -96,7 +94,7 @@ def spread_evenly(count: int, limit: int | None) -> list[int]:
     return [round(place) for place in np.linspace(0, count - 1, limit).tolist()]
 
 
-def _as_rendered(source: SourceFiles, originals: NamedImages) -> "np.ndarray[tuple[int, ...], np.dtype[np.uint8]]":
+def _as_rendered(source: SourceFiles, originals: NamedImages) -> Images:
     """Normal images as the source's generator renders them, where it does, so that its traces are on both sides."""
     rendered = read_normals(source.images)
     if rendered is None:
@@ -126,10 +124,7 @@ def score_pool(
     parts: dict[RecipeCell, list[NDArray[np.float32]]] = {cell: [] for cell in detectors}
     for start in range(0, len(images), BATCH):
         batch = images[start : start + BATCH]
-        with torch.inference_mode():
-            maps = backbone(prepare(to_tensor(batch).to(device), extractor.resolution, extractor.crop))
-        features = {layer: value.permute(0, 2, 3, 1).float().cpu().numpy() for layer, value in maps.items()}
-        features = {layer: features[layer] for layer in extractor.layers}
+        features = extract(backbone, batch, extractor, device)
         for cell, detector in detectors.items():
             seen = DetectorInput(features, batch if detector.uses_images else None)
             parts[cell].append(detector.score(seen).scores)
@@ -145,19 +140,10 @@ def score_table(
         scores: of the pool's images, by cell.
         tests: by scenario, since each has shots of its own.
     """
-    parts = [
-        pd.DataFrame(
-            {
-                "scenario": cell.scenario,
-                "training_set": cell.training_set,
-                "run": run,
-                "source": test.source,
-                "image_id": test.image_ids,
-                "label": test.labels,
-                "score": values[test.rows],
-            }
-        )
-        for cell, values in scores.items()
-        for test in tests[cell.scenario]
-    ]
-    return pd.concat(parts, ignore_index=True)[COLUMNS]
+    parts = []
+    for cell, values in scores.items():
+        for test in tests[cell.scenario]:
+            place = {**cell._asdict(), "run": run, "source": test.source}
+            scored = {"image_id": test.image_ids, "label": test.labels, "score": values[test.rows]}
+            parts.append(pd.DataFrame({**place, **scored}))
+    return pd.concat(parts, ignore_index=True)
