@@ -192,9 +192,8 @@ def _draw_colour_bar(sheet: Image.Image, low: float, high: float) -> None:
     bar = Image.fromarray(np.repeat(lookup_table()[None], 16, axis=0)).resize((length, 16))
     sheet.paste(bar, (GAP, top))
     for share, anchor in ((0.0, "la"), (0.5, "ma"), (1.0, "ra")):
-        value = f"{low + share * (high - low):.3g}"
-        at = (GAP + round(share * length), top + 22)
-        drawing.write(sheet, at, value, 14, drawing.FAINT, anchor=anchor)
+        at, value = (GAP + round(share * length), top + 22), low + share * (high - low)
+        drawing.write(sheet, at, f"{value:.3g}", 14, drawing.FAINT, anchor=anchor)
     unit = "anomaly map, the detector's own unit; higher is more anomalous"
     drawing.write(sheet, (GAP + length + 24, top - 2), unit, 14)
 

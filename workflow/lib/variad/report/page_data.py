@@ -49,14 +49,15 @@ def collect_page(sources: PageSources, real: RealImages) -> dict[str, Any]:
     number = {name: index for index, name in enumerate(names)}
     for entry, key in named:
         entry[key] = [number[name] for name in entry[key]]
+    runs: Any = shots.groupby(["scenario", "run"], sort=False)["image_id"]
     return {
         "dataset": sources.dataset,
         "category": sources.category,
         "images": _collect_images(names, manifest, real, sources.manifest),
         "prompts": [{"scenario": path.parts[-3], **json.loads(path.read_text("utf-8"))} for path in sources.prompts],
         "shots": [
-            {"scenario": scenario, "run": int(run), "image": [number[name] for name in rows["image_id"]]}
-            for (scenario, run), rows in shots.groupby(["scenario", "run"], sort=False)
+            {"scenario": scenario, "run": int(run), "image": [number[name] for name in members]}
+            for (scenario, run), members in runs
         ],
         "sets": sets,
         "cells": cells,

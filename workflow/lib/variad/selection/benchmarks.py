@@ -155,9 +155,10 @@ def choose(aurocs: pd.DataFrame, candidates: pd.DataFrame, default: str | None) 
         UserError: the default is no candidate.
     """
     parts = []
-    for (run, kind, source), group in aurocs.groupby(["run", "kind", "source"], sort=False):
-        best = group["synthetic_auroc"].max()
-        parts.append(_shared(run, kind, source, list(group.loc[group["synthetic_auroc"] == best, "candidate"]), best))
+    for _, group in aurocs.groupby(["run", "kind", "source"], sort=False):
+        best: Any = group[group["synthetic_auroc"] == group["synthetic_auroc"].max()]
+        first = best.iloc[0]
+        parts.append(_shared(first["run"], first["kind"], first["source"], best["candidate"], first["synthetic_auroc"]))
     for run in sorted(set(aurocs["run"])):
         for kind, members in candidates.groupby("kind", sort=False):
             for source, names in _controls(str(kind), members, default).items():

@@ -99,10 +99,9 @@ def judge(
         weights: what each source (and each control) chose, ``[R, K]``, each row adds up to 1.
         key: root seed, data set, category: for random numbers.
     """
-    seed, *names = key
 
     def generator(*purpose: str) -> np.random.Generator:
-        return numpy_generator(int(seed), *names, *purpose, benchmark)
+        return numpy_generator(int(key[0]), *key[1:], *purpose, benchmark)
 
     halves = half_counts(real.defects, generator("halves"), splits)
     values = real.auroc(benchmark, np.ones((1, len(real.defects))))[..., 0]

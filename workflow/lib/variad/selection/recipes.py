@@ -164,7 +164,8 @@ def _row(source: str, weights: Array, fixed: Array, real: RealResults, tau: floa
         "tau": tau,
     }
     gain_draws = real.drawn.mean_over_runs(((weights - fixed)[..., None] * real.draws).sum(axis=1))
-    return RecipeRow(source, *weights.shape, _names(weights, real.training_sets), numbers, gain_draws)
+    runs, recipes = weights.shape
+    return RecipeRow(source, runs, recipes, _names(weights, real.training_sets), numbers, gain_draws)
 
 
 def _names(weights: Array, names: Sequence[str]) -> str:
