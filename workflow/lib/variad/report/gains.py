@@ -83,8 +83,7 @@ def _place(dataset: str, category: str) -> str:
 
 def _mark(row: Any, places: list[str], sets: list[str]) -> Mark:
     place = _place(row.dataset, row.category)
-    offset = (sets.index(row.training_set) + 0.5) / len(sets) - 0.5
-    y = places.index(place) + DODGE * offset
+    y = places.index(place) + DODGE * ((sets.index(row.training_set) + 0.5) / len(sets) - 0.5)
     interval = (float(row.gain_low), float(row.gain_high))
     return Mark(row.detector, row.metric, row.scenario, place, row.training_set, float(row.gain), *interval, y)
 
@@ -99,9 +98,8 @@ def _figure(marks: list[Mark]) -> "Figure":
     heights = [_panel_height(marks, panel) for panel in panels]
     size = (3.2 + 3.9 * len(scenarios), sum(heights) + 1.7)
     figure = Figure(figsize=size, layout="constrained")
-    axes = figure.subplots(
-        len(panels), len(scenarios), squeeze=False, sharex="row", sharey="row", height_ratios=heights
-    )
+    shared: dict[str, Any] = {"sharex": "row", "sharey": "row", "height_ratios": heights}
+    axes = figure.subplots(len(panels), len(scenarios), squeeze=False, **shared)
     for panel, line in zip(panels, axes, strict=True):
         for scenario, axis in zip(scenarios, line, strict=True):
             _draw_panel(axis, marks, panel, scenario)

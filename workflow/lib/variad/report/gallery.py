@@ -90,7 +90,11 @@ def build_page(folder: str | Path, sources: PageSources) -> None:
         page = collect_page(sources, real)
         _save_images(temporary, page["images"], real)
         for number, path in enumerate(sources.added):
-            _save_added(temporary / "added" / str(number), path)
+            pictures = temporary / "added" / str(number)
+            pictures.mkdir(parents=True)
+            with h5py.File(path, "r") as file:
+                for index in range(len(file["images"]) if "images" in file else 0):
+                    save_picture(file["images"][index], pictures / f"{index}.jpg")
         for number, (cell, path) in enumerate(zip(page["cells"], sources.scores, strict=True)):
             if cell["maps"]:
                 folder = temporary / "maps" / str(number)
@@ -106,13 +110,6 @@ def _save_images(folder: Path, images: dict[str, list[Any]], real: RealImages) -
         mask = real.mask(image_id)
         if mask is not None:
             save_mask(mask, folder / "masks" / f"{index}.png")
-
-
-def _save_added(folder: Path, path: Path) -> None:
-    folder.mkdir(parents=True)
-    with h5py.File(path, "r") as file:
-        for index in range(len(file["images"]) if "images" in file else 0):
-            save_picture(file["images"][index], folder / f"{index}.jpg")
 
 
 def _save_maps(folder: Path, cell: dict[str, Any], maps: Path, page: dict[str, Any]) -> tuple[float, float]:

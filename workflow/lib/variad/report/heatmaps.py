@@ -148,24 +148,19 @@ def _draw(
         at = (GAP + number // rows * BLOCK_WIDTH, HEAD + number % rows * (TILE + GAP))
         for column, head in enumerate(("image", "ground truth", "anomaly map")) if number % rows == 0 else ():
             drawing.write(sheet, (at[0] + column * (TILE + GAP), at[1] - 24), head, 14, drawing.FAINT)
-        _draw_entry(sheet, at, real, entry, values, (low, high))
+        image = drawing.tile(real.image(entry.image_id), TILE)
+        truth = ground_truth_tile(image, real.mask(entry.image_id), entry.label)
+        blended = Image.fromarray(overlay(np.asarray(image), values, low, high))
+        _draw_entry(sheet, at, entry, image, truth, blended)
     if chosen:
         _draw_colour_bar(sheet, low, high)
     return sheet
 
 
 def _draw_entry(
-    sheet: Image.Image,
-    at: tuple[int, int],
-    real: RealImages,
-    entry: Chosen,
-    values: NDArray[np.float32],
-    scale: tuple[float, float],
+    sheet: Image.Image, at: tuple[int, int], entry: Chosen, image: Image.Image, truth: Image.Image, blended: Image.Image
 ) -> None:
-    image = drawing.tile(real.image(entry.image_id), TILE)
-    blended = Image.fromarray(overlay(np.asarray(image), values, *scale))
-    tiles = [image, ground_truth_tile(image, real.mask(entry.image_id), entry.label), blended]
-    for column, picture in enumerate(tiles):
+    for column, picture in enumerate((image, truth, blended)):
         sheet.paste(picture, (at[0] + column * (TILE + GAP), at[1]))
     left = at[0] + 3 * (TILE + GAP)
     colour = drawing.REJECTED if entry.label else drawing.ACCEPTED

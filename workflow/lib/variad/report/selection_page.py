@@ -107,20 +107,13 @@ def write_link(target: str | Path, page: str, title: str, lead: str, picture: st
 def _part(part: Part) -> str:
     blocks = [f"<h2>{text(part.title)}</h2>"] if part.title else []
     blocks += [to_html(Path(path).read_text("utf-8")) for path in part.tables]
-    blocks += [_figure(Path(path)) for path in part.figures]
-    blocks += [_sheet(label, path) for label, path in part.sheets]
+    for path in map(Path, part.figures):
+        data, name = base64.b64encode(path.read_bytes()).decode("ascii"), text(path.stem.replace("_", " "))
+        blocks.append(f'<figure><img alt="Figure: {name}" src="data:image/svg+xml;base64,{data}"></figure>')
+    for label, sheet in part.sheets:
+        picture = f'<figure><img alt="Contact sheet of {text(label)}" src="{_jpeg(sheet)}"></figure>'
+        blocks.append(f"<details><summary>{text(label)}</summary>{picture}</details>")
     return "<section>\n" + "\n".join(blocks) + "\n</section>"
-
-
-def _figure(path: Path) -> str:
-    data = base64.b64encode(path.read_bytes()).decode("ascii")
-    name = text(path.stem.replace("_", " "))
-    return f'<figure><img alt="Figure: {name}" src="data:image/svg+xml;base64,{data}"></figure>'
-
-
-def _sheet(label: str, path: str | Path) -> str:
-    picture = f'<figure><img alt="Contact sheet of {text(label)}" src="{_jpeg(path)}"></figure>'
-    return f"<details><summary>{text(label)}</summary>{picture}</details>"
 
 
 def _jpeg(path: str | Path, width: int | None = None) -> str:

@@ -3,7 +3,7 @@
 A choice is the argmax of synthetic AUROC: nothing in it has seen a real anomaly.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -48,21 +48,19 @@ def mean_known(values: Array) -> NDArray[np.float64]:
     return np.divide(total, known.sum(axis=0), out=np.full(total.shape, np.nan), where=known.any(axis=0))
 
 
-def closest_class(scores: Sequence[Mapping[str, Array]], defects: Array) -> str:
+def closest_class(scores: Sequence[Sequence[Array]], defects: Array) -> str:
     """The class that is hardest to tell from the normal one: the lowest AUROC, averaged over all candidates and runs.
 
     Mirzaei et al. (2023) take the hardest class of the detector that they judge. Here every candidate has the same
     one, or candidates would be ranked on different tasks. Equal classes: the first by name.
 
     Args:
-        scores: of every run, by candidate, ``[I]``.
+        scores: of every run and candidate, ``[I]``.
         defects: as in ``benchmark_auroc``.
     """
     once = np.ones((1, len(defects)))
     names = sorted(set(defects.tolist()) - {GOOD})
-    means = [
-        np.mean([_against(name, values, defects, once) for run in scores for values in run.values()]) for name in names
-    ]
+    means = [np.mean([_against(name, one, defects, once) for run in scores for one in run]) for name in names]
     return names[int(np.argmin(means))]
 
 

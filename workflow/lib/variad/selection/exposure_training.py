@@ -28,18 +28,10 @@ def _binary(predictions: Tensor, targets: Tensor) -> Tensor:
     return functional.binary_cross_entropy_with_logits(predictions[:, 0], targets)
 
 
-def _squared(predictions: Tensor, targets: Tensor) -> Tensor:
-    return functional.mse_loss(predictions[:, 0], targets)
-
-
-def _quarters(predictions: Tensor, targets: Tensor) -> Tensor:
-    return functional.cross_entropy(predictions, targets.long())
-
-
 OBJECTIVES: dict[str, Objective] = {
     "classification": Objective(1, _binary),
-    "regression": Objective(1, _squared),
-    "rotation": Objective(4, _quarters),
+    "regression": Objective(1, lambda predictions, targets: functional.mse_loss(predictions[:, 0], targets)),
+    "rotation": Objective(4, lambda predictions, targets: functional.cross_entropy(predictions, targets.long())),
     "relabelled": Objective(1, _binary),
 }
 

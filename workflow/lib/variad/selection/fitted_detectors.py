@@ -99,17 +99,10 @@ def open_candidates(
     **_: Any,
 ) -> FittedDetectors:
     """See ``variad.selection.trials.open_candidates``."""
-    entries = {name: _entry(detectors[name], image_size) for name in entry["detectors"]}
+    entries = {}
+    for name in entry["detectors"]:
+        chosen, seen = detectors[name], detectors[name]["extractor"]
+        layers, resolution = tuple(chosen["layers"] or seen["layers"]), seen["resolution"] or image_size
+        extractor = Extractor(seen["backbone"], layers, seen["weights"], resolution, seen["crop"])
+        entries[name] = DetectorEntry(chosen["method"], dict(chosen["settings"]), extractor)
     return FittedDetectors(entries, seed, key, device)
-
-
-def _entry(detector: Mapping[str, Any], image_size: int) -> DetectorEntry:
-    seen = detector["extractor"]
-    extractor = Extractor(
-        seen["backbone"],
-        tuple(detector["layers"] or seen["layers"]),
-        seen["weights"],
-        seen["resolution"] or image_size,
-        seen["crop"],
-    )
-    return DetectorEntry(detector["method"], dict(detector["settings"]), extractor)

@@ -169,7 +169,9 @@ def tau_interval(tau: float, draws: Array, level: float = LEVEL) -> tuple[float,
     return max(-1.0, float(min(tau, noiseless) - width)), min(1.0, float(max(tau, noiseless) + width))
 
 
-def real_test(scores: pd.DataFrame, defects: Mapping[str, str], candidates: Sequence[str]) -> RealTest:
+def real_test(
+    scores: pd.DataFrame, defects: Mapping[str, str], candidates: Sequence[str], closest: str = ""
+) -> RealTest:
     """Arrays of a table ``real_scores``.
 
     Args:
@@ -178,13 +180,13 @@ def real_test(scores: pd.DataFrame, defects: Mapping[str, str], candidates: Sequ
     wide = scores.pivot(index=["run", "candidate"], columns="image_id", values="score")[list(defects)]
     runs = sorted(set(scores["run"]))
     values = np.stack([[wide.loc[(run, name)].to_numpy() for name in candidates] for run in runs])
-    return RealTest(candidates, values, np.asarray(list(defects.values())))
+    return RealTest(candidates, values, np.asarray(list(defects.values())), closest)
 
 
 def find_closest(scores: pd.DataFrame, defects: Mapping[str, str]) -> str:
     """The class of ``one_vs_closest``: see ``closest_class``; every candidate of every kind counts."""
     test = real_test(scores, defects, sorted(set(scores["candidate"])))
-    return closest_class([dict(zip(test.candidates, run, strict=True)) for run in test.scores], test.defects)
+    return closest_class(list(test.scores), test.defects)
 
 
 def synthetic_test(scores: pd.DataFrame, candidates: Sequence[str]) -> SyntheticScores:

@@ -17,7 +17,7 @@ from variad.datasets.sampling import Support
 from variad.detectors.interface import Detector, DetectorInput, Extractor
 from variad.networks.backbones import Backbone
 from variad.selection.fitted_detectors import extract
-from variad.selection.synthetic import SourceFiles
+from variad.selection.synthetic import SourceFiles, known_rows
 from variad.selection.trials import ImagePool, Rows
 
 BATCH = 32
@@ -99,11 +99,8 @@ def _as_rendered(source: SourceFiles, originals: NamedImages) -> Images:
     rendered = read_normals(source.images)
     if rendered is None:
         return originals.images
-    row: Mapping[str, int] = {name: at for at, name in enumerate(rendered.image_ids)}
-    missing = [name for name in originals.image_ids if name not in row]
-    if missing:
-        raise UserError(f"{source.images}: expected a normal image {missing[0]}, found none.")
-    return rendered.images[[row[name] for name in originals.image_ids]]
+    row = {name: at for at, name in enumerate(rendered.image_ids)}
+    return rendered.images[known_rows(row, originals.image_ids, source.images)]
 
 
 class RecipeCell(NamedTuple):

@@ -142,7 +142,7 @@ def recipe_table(cells: Mapping[tuple[str, str, str, str], Sequence[RecipeRow]])
             groups = [rows for place, rows in members.items() if place[2:] == (detector, scenario)]
             if len(categories) > 1 and len(groups) == len(categories):
                 place = (dataset, "average", detector, scenario)
-                table += [_line(place, _mean(list(rows))) for rows in zip(*groups, strict=True)]
+                table += [_line(place, _mean(rows)) for rows in zip(*groups, strict=True)]
     return pd.DataFrame(table, columns=COLUMNS)
 
 

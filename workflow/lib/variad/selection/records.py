@@ -14,7 +14,6 @@ from variad.core.tables import markdown_page, markdown_table, read_table
 from variad.selection.benchmarks import CONTROLS
 from variad.selection.judgement import (
     JudgedSource,
-    RealTest,
     find_closest,
     judge,
     real_test,
@@ -77,8 +76,7 @@ def judge_category(
     found, points = [], []
     for kind, members in candidates.groupby("kind", sort=False):
         names = list(members["candidate"])
-        mine = real_test(real[real["candidate"].isin(names)], defects, names)
-        test = RealTest(mine.candidates, mine.scores, mine.defects, closest)
+        test = real_test(real[real["candidate"].isin(names)], defects, names, closest)
         scored = synthetic[synthetic["candidate"].isin(names)]
         sources = {str(name): synthetic_test(rows, names) for name, rows in scored.groupby("source", sort=False)}
         weights = choice_weights(choices[choices["kind"] == kind], names)

@@ -93,7 +93,7 @@ def _of_source(
 def _reconstruction(
     run: int, members: Support, originals: Mapping[str, int], regenerated: Mapping[str, int]
 ) -> SyntheticSet:
-    again = _known(regenerated, members.validation, "images.h5")
+    again = known_rows(regenerated, members.validation, "images.h5")
     names = [f"{RECONSTRUCTION}/{name}" for name in members.validation]
     return _against(RECONSTRUCTION, run, members, originals, again, names, "images.h5")
 
@@ -108,13 +108,18 @@ def _against(
     where: str | Path,
 ) -> SyntheticSet:
     """Validation images of a run against anomalies, rows of the pool, by the run's bank; ``where`` normals lie."""
-    bank, validation = (_known(normals, ids, where) for ids in (members.bank, members.validation))
+    bank, validation = (known_rows(normals, ids, where) for ids in (members.bank, members.validation))
     trial = Trial(run, bank, np.concatenate([validation, anomalies]))
     labels = (0,) * len(validation) + (1,) * len(anomalies)
     return SyntheticSet(source, trial, (*members.validation, *names), labels)
 
 
-def _known(rows: Mapping[str, int], names: Sequence[str], where: str | Path) -> Rows:
+def known_rows(rows: Mapping[str, int], names: Sequence[str], where: str | Path) -> Rows:
+    """The rows of normal images.
+
+    Raises:
+        UserError: a name is not among ``rows``.
+    """
     missing = [name for name in names if name not in rows]
     if missing:
         raise UserError(f"{where}: expected a normal image {missing[0]}, found none.")
