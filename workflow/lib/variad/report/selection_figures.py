@@ -213,6 +213,7 @@ def exposure_figure(table: pd.DataFrame) -> "Figure":
     for axis, place in zip(axes, places, strict=False):
         rows = table[(table["dataset"] == place[0]) & (table["category"] == place[1])]
         _draw_exposure_panel(axis, rows, networks, supports)
+    for axis in axes:
         axis.set_xlabel("gain (percentage points)")
     axes[0].set_yticks(range(len(networks)), networks)
     axes[0].set_ylim(max(1, len(networks)) - 0.5, -0.5)

@@ -13,12 +13,11 @@ from variad.core.tables import markdown_page, markdown_table
 from variad.evaluation.aggregation import DECIMALS
 from variad.evaluation.bootstrap import DRAWS, Resample, interval, resample
 from variad.evaluation.ranking import auroc, rank_resampled
-from variad.selection.benchmarks import kendall_tau
+from variad.selection.benchmarks import DEFAULT, RANDOM, kendall_tau
 from variad.selection.records import with_interval
 
 CHOICE_KEY = ["scenario", "run", "source"]
 Array = NDArray[Any]
-DEFAULT, RANDOM = "default", "random"
 RECIPE_KEY = ["dataset", "category", "detector", "scenario", "source"]
 MEANS = ["selected", "default", "oracle", "average", "regret", "gain"]
 COLUMNS = [*RECIPE_KEY, "runs", "recipes", "chosen", *MEANS, "gain_low", "gain_high", "best_picked", "tau"]
