@@ -18,7 +18,7 @@ from variad.report.drawing import RealImages, open_real_images
 
 
 @dataclass(frozen=True)
-class Grid:
+class TileGrid:
     """Where tiles and text stand on a sheet, pixels: the first column begins at ``left``, the first row at ``head``."""
 
     tile: int
@@ -33,8 +33,8 @@ class Grid:
         return self.left + column * step, self.head + row * step
 
 
-STEP_BY_STEP = Grid(tile=112, gap=12, left=12, head=84, text_width=330)  # text to the right of the tiles
-SIDE_BY_SIDE = Grid(tile=132, gap=10, left=250, head=44, text_width=230)  # text to their left
+STEP_BY_STEP = TileGrid(tile=112, gap=12, left=12, head=84, text_width=330)  # text to the right of the tiles
+SIDE_BY_SIDE = TileGrid(tile=132, gap=10, left=250, head=44, text_width=230)  # text to their left
 ROWS, STEPS, SHOTS_A_ROW = 12, 5, 8  # at most, step by step
 COLUMNS = 6  # at most, side by side
 NARROWEST = 760  # so that the title fits even over few columns

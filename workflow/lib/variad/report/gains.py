@@ -1,5 +1,6 @@
 """The figure of gains over ``original``: per category and on average, with 95 % intervals."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -50,13 +51,13 @@ def gain_marks(summary: pd.DataFrame) -> list[Mark]:
     """
     shown = summary["metric"].isin(METRICS) & summary["gain"].notna() & (summary["training_set"] != "original")
     rows = summary[shown]
-    places, sets = ordered_places(rows), ordered_sets(rows)
+    places, sets = ordered_places(rows), ordered_sets(rows["training_set"])
     return [_mark(row, places, sets) for row in rows.itertuples(index=False)]
 
 
-def ordered_sets(rows: pd.DataFrame) -> list[str]:
+def ordered_sets(training_sets: Iterable[str]) -> list[str]:
     """Training sets in the order of the legend: the method, its tuned form, the control, then the rest by name."""
-    names = set(rows["training_set"])
+    names = set(training_sets)
     return [name for name in FIRST_SETS if name in names] + sorted(names - set(FIRST_SETS))
 
 
@@ -127,7 +128,7 @@ def _draw_panel(axis: "Axes", marks: list[Mark], panel: tuple[str, str], scenari
     bands = sorted({round(mark.y): mark.place for mark in of_panel}.items())
     # Bands without a marker in this panel (no masks, no pixel metric) are closed up.
     shift = {band: line - band for line, (band, _) in enumerate(bands)}
-    sets = _sets_of(marks)
+    sets = ordered_sets(mark.training_set for mark in marks)
     for mark in (mark for mark in of_panel if mark.scenario == scenario):
         y = mark.y + shift[round(mark.y)]
         draw_mark(axis, mark.gain, (mark.low, mark.high), y, sets.index(mark.training_set), size=7)
@@ -140,17 +141,13 @@ def _draw_panel(axis: "Axes", marks: list[Mark], panel: tuple[str, str], scenari
     light_grid(axis, "x")
 
 
-def _sets_of(marks: list[Mark]) -> list[str]:
-    return ordered_sets(pd.DataFrame({"training_set": [mark.training_set for mark in marks]}))
-
-
 def _finish(figure: "Figure", axes: Any, scenarios: list[str], marks: list[Mark]) -> None:
     for scenario, axis in zip(scenarios, axes[0], strict=True):
         axis.set_title(SCENARIOS[scenario], fontweight="bold")
     for column in axes.T:
         lowest = [axis for axis in column if axis.get_visible()][-1]
         lowest.set_xlabel("gain (percentage points)")
-    sets = _sets_of(marks)
+    sets = ordered_sets(mark.training_set for mark in marks)
     figure.suptitle("Gain in AUROC over the shots alone (original), 95 % intervals", fontweight="bold")
     columns = min(len(sets), 1 + len(scenarios))
     figure.legend(handles=legend_markers(sets), loc="outside lower center", ncols=columns, frameon=False)

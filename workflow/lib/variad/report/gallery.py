@@ -137,12 +137,11 @@ def _write_page(folder: Path, page: dict[str, Any]) -> None:
 def _card(page: dict[str, Any]) -> dict[str, Any]:
     """What the overview says about a category."""
     shots = page["shots"]
-    tested = {image for cell in page["cells"] for image in cell["image"]}
     return {
         "shot": shots[0]["image"][0] if shots and shots[0]["image"] else None,
         "added": sum(len(entry["run"]) for entry in page["sets"]),
         "accepted": sum(sum(entry["accepted"]) for entry in page["sets"]),
-        "tested": len(tested),
+        "tested": len({image for cell in page["cells"] for image in cell["image"]}),
         "cells": len(page["cells"]),
     }
 

@@ -75,12 +75,11 @@ def _card(page: Path) -> str:
     if card["shot"] is not None:
         address = href(dataset, category, "images", f"{card['shot']}.jpg")
         picture = f'<img src="{text(address)}" alt="" loading="lazy" width="112" height="112">'
-    counts = f"{card['tested']} test images in {card['cells']} cells"
-    added = f"{card['added']} added images, {card['accepted']} accepted"
     return (
         f'<li><a class="category" href="{text(href(dataset, category, "index.html"))}">{picture}'
         f"<span><strong>{text(category)}</strong><small>{text(dataset)}</small>"
-        f"<small>{counts}</small><small>{added}</small></span></a></li>"
+        f"<small>{card['tested']} test images in {card['cells']} cells</small>"
+        f"<small>{card['added']} added images, {card['accepted']} accepted</small></span></a></li>"
     )
 
 
@@ -107,10 +106,8 @@ def _key(row: dict[str, Any], column: str, linked: Collection[tuple[str, ...]]) 
 def _gain(row: dict[str, Any]) -> str:
     if pd.isna(row["gain"]) or row["training_set"] == "original":
         return '<span class="faint">–</span>'
-    interval = ""
-    if not pd.isna(row["gain_low"]):
-        interval = f' <span class="faint">[{row["gain_low"]:+.2f}, {row["gain_high"]:+.2f}]</span>'
-    return f"{row['gain']:+.2f}{interval}"
+    bounds = f' <span class="faint">[{row["gain_low"]:+.2f}, {row["gain_high"]:+.2f}]</span>'
+    return f"{row['gain']:+.2f}" + ("" if pd.isna(row["gain_low"]) else bounds)
 
 
 def _interval(row: dict[str, Any], axis: _Axis) -> str:

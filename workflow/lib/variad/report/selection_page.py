@@ -21,17 +21,11 @@ from variad.report.gallery import ASSETS, text
 # Headings, quotations, paragraphs, tables and code, no more: a user's names stay as they are and hold no markup.
 _MARKDOWN = MarkdownIt("zero").enable(["heading", "blockquote", "table", "backticks", "newline"])
 _TABLE = '<div class="scroll" tabindex="0" role="region" aria-label="Table"><table>'
+_RULES = {"table_open": _TABLE, "table_close": "</table></div>", "blockquote_open": "", "blockquote_close": ""}
+for _kind, _html in (_RULES | {"softbreak": " ", "hardbreak": " "}).items():
+    _MARKDOWN.add_render_rule(_kind, lambda *_, html=_html: html)
 SHEET_QUALITY = 85
 CARD_WIDTH = 224  # pixels
-for _kind, _html in {
-    "blockquote_open": "",
-    "blockquote_close": "",
-    "table_open": _TABLE,
-    "table_close": "</table></div>",
-    "softbreak": " ",
-    "hardbreak": " ",
-}.items():
-    _MARKDOWN.add_render_rule(_kind, lambda *_, html=_html: html)
 
 
 def to_html(markdown: str) -> str:

@@ -154,12 +154,7 @@ def network_text(backbone: str, trained_blocks: int | None) -> str:
 
 def _cells(row: dict[Any, Any]) -> list[str]:
     spread = "" if pd.isna(row["std"]) else f" ± {row['std']:.1f}"
+    mean = f"{row['mean']:.1f}{spread}"
     names = [str(row["source"]), str(row["objective"]), "plain" if row["support"] == PLAIN else str(row["support"])]
     over_control = "" if row["objective"] == FROZEN else with_interval(row, "over_control")
-    return [
-        *names,
-        f"{row['mean']:.1f}{spread}",
-        with_interval(row, "gain"),
-        over_control,
-        with_interval(row, "over_support"),
-    ]
+    return [*names, mean, with_interval(row, "gain"), over_control, with_interval(row, "over_support")]

@@ -26,9 +26,13 @@ SCORES = re.compile(r"pooled_([1-9]\d*)|patch_maximum|patch_mean")
 
 
 @dataclass(frozen=True)
-class Layer:
-    """One layer of B images: their means over positions ``[B, C]``, and positions ``[B, P, C]`` (of a bank some of all
-    its images' positions, ``[M, C]``)."""
+class LayerFeatures:
+    """One layer of B images.
+
+    Attributes:
+        pooled: means over positions, ``[B, C]``.
+        patches: all positions, ``[B, P, C]``; of a bank some of those of all images, ``[M, C]``.
+    """
 
     pooled: Tensor
     patches: Tensor
@@ -91,27 +95,25 @@ class Neighbours:
                             results[number][f"{layer}/{side}/{score}"][there] = values.cpu().numpy()
         return results
 
-    def _banks(self, pool: Images, trials: Sequence[Trial], side: int) -> list[dict[str, Layer]]:
+    def _banks(self, pool: Images, trials: Sequence[Trial], side: int) -> list[dict[str, LayerFeatures]]:
         wanted = np.unique(np.concatenate([trial.bank for trial in trials]))
         parts = [layers for _, layers in self._described(pool, wanted, side)]
-        whole = {
-            layer: Layer(
-                torch.cat([part[layer].pooled for part in parts]), torch.cat([part[layer].patches for part in parts])
-            )
-            for layer in self.backbone.layers
-        }
+        whole = {}
+        for layer in self.backbone.layers:
+            pooled, patches = zip(*((part[layer].pooled, part[layer].patches) for part in parts), strict=True)
+            whole[layer] = LayerFeatures(torch.cat(pooled), torch.cat(patches))
         return [self._bank(whole, np.searchsorted(wanted, trial.bank), trial.run) for trial in trials]
 
-    def _bank(self, whole: Mapping[str, Layer], at: Rows, run: int) -> dict[str, Layer]:
+    def _bank(self, whole: Mapping[str, LayerFeatures], at: Rows, run: int) -> dict[str, LayerFeatures]:
         banks = {}
         for layer, described in whole.items():
             patches = described.patches[torch.from_numpy(at)].flatten(0, 1)
             generator = numpy_generator(self.seed, *self.key, run, "bank_patches", layer)
             kept = np.sort(generator.permutation(len(patches))[: self.bank_patches])
-            banks[layer] = Layer(described.pooled[torch.from_numpy(at)], patches[torch.from_numpy(kept)])
+            banks[layer] = LayerFeatures(described.pooled[torch.from_numpy(at)], patches[torch.from_numpy(kept)])
         return banks
 
-    def _described(self, pool: Images, rows: Rows, side: int) -> Iterator[tuple[Rows, dict[str, Layer]]]:
+    def _described(self, pool: Images, rows: Rows, side: int) -> Iterator[tuple[Rows, dict[str, LayerFeatures]]]:
         size = BATCH if self.device == "cpu" else BATCH_ON_GPU
         for start in range(0, len(rows), size):
             batch = rows[start : start + size]
@@ -119,12 +121,12 @@ class Neighbours:
                 maps = self.backbone(prepare(to_tensor(pool[batch]).to(self.device), side, None))
                 yield batch, {layer: self._describe(value) for layer, value in maps.items()}
 
-    def _describe(self, maps: Tensor) -> Layer:
+    def _describe(self, maps: Tensor) -> LayerFeatures:
         sides = (min(self.grid, maps.shape[-2]), min(self.grid, maps.shape[-1]))
         patches = functional.adaptive_avg_pool2d(maps, sides).flatten(2).transpose(1, 2)
-        return Layer(maps.mean(dim=(2, 3)), patches.contiguous())
+        return LayerFeatures(maps.mean(dim=(2, 3)), patches.contiguous())
 
-    def _distances(self, batch: Layer, bank: Layer, rows: Tensor) -> dict[str, Tensor]:
+    def _distances(self, batch: LayerFeatures, bank: LayerFeatures, rows: Tensor) -> dict[str, Tensor]:
         found: dict[str, Tensor] = {}
         pooled = torch.cdist(batch.pooled[rows], bank.pooled).sort(dim=1).values
         nearest = None

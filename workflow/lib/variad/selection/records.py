@@ -140,10 +140,8 @@ def selection_summary(
         rows = table[table["dataset"] == dataset]
         parts.append(rows)
         categories = list(dict.fromkeys(rows["category"]))
-        parts += [
-            _average(rows[rows["category"].isin(members)], drawn, name)
-            for name, members in _sets(categories, (groups or {}).get(dataset, {})).items()
-        ]
+        for name, members in _sets(categories, (groups or {}).get(dataset, {})).items():
+            parts.append(_average(rows[rows["category"].isin(members)], drawn, name))
     whole = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=COLUMNS)
     return _rounded(whole[COLUMNS])
 
