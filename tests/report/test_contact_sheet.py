@@ -9,8 +9,17 @@ from PIL import Image
 
 from variad.core.errors import UserError
 from variad.core.tables import read_table
+from variad.generation.added import duplicate, no_images, write_added
+from variad.generation.settings import Request
 from variad.report import drawing
-from variad.report.contact_sheet import GAP, HEAD, TILE, choose_rows, draw_contact_sheet
+from variad.report.contact_sheet import (
+    COLUMNS,
+    SIDE_BY_SIDE,
+    STEP_BY_STEP,
+    choose_rows,
+    draw_contact_sheet,
+    draw_side_by_side,
+)
 
 from .synthetic_study import Study, build_category
 
@@ -25,8 +34,8 @@ def draw(study: Study, training_set: str) -> np.ndarray:
 
 
 def tile(sheet: np.ndarray, row: int, column: int) -> np.ndarray:
-    top, left = HEAD + row * (TILE + GAP), GAP + column * (TILE + GAP)
-    return sheet[top : top + TILE, left : left + TILE]
+    left, top = STEP_BY_STEP.at(row, column)
+    return sheet[top : top + STEP_BY_STEP.tile, left : left + STEP_BY_STEP.tile]
 
 
 def test_choose_rows_prefers_kept_steps_and_spaces_evenly() -> None:
@@ -52,8 +61,8 @@ def test_guided_sheet_shows_parent_steps_result_and_verdict(tmp_path: Path) -> N
         grey = 20 if index < 6 else 30
         assert (tile(sheet, row, 0) == grey).all()
         assert all((tile(sheet, row, column) == 255 - grey).all() for column in (1, 2, 3, 4))
-        frame = sheet[HEAD + row * (TILE + GAP) + 5, GAP + 4 * (TILE + GAP) - 2]
-        assert tuple(frame) == (drawing.ACCEPTED if accepted[index] else drawing.REJECTED)
+        left, top = STEP_BY_STEP.at(row, 4)
+        assert tuple(sheet[top + 5, left - 2]) == (drawing.ACCEPTED if accepted[index] else drawing.REJECTED)
 
 
 def test_unguided_sheet_has_no_steps(tmp_path: Path) -> None:
@@ -74,6 +83,27 @@ def test_a_parent_that_is_no_image_is_told(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="expected image 'train/good/<script>"):
         draw(study, "generated")
     assert not (study.root / "generated.png").exists()
+
+
+def test_side_by_side_each_set_is_a_row_of_parent_and_images(tmp_path: Path) -> None:
+    colours = np.array([[250, 0, 0], [0, 250, 0]], np.uint8)
+    parents = np.broadcast_to(colours[:, None, None], (2, 32, 32, 3)).copy()
+    with h5py.File(tmp_path / "images.h5", "w") as file:
+        file["images"] = parents
+        file.create_dataset("image_id", data=["train/good/a", "train/good/b"], dtype=h5py.string_dtype())
+    requests = [Request(0, "train/good/a", 1), Request(0, "train/good/b", 2), Request(1, "train/good/b", 3)]
+    write_added(tmp_path / "two.h5", duplicate(255 - parents[[0, 1, 1]], requests), {})
+    write_added(tmp_path / "none.h5", no_images(32), {})
+    files = [tmp_path / "none.h5", tmp_path / "two.h5"]
+    draw_side_by_side(tmp_path / "out.png", "a title", tmp_path / "images.h5", ["original", "two"], files)
+    sheet = np.asarray(Image.open(tmp_path / "out.png"))
+    grid = SIDE_BY_SIDE
+    right, bottom = grid.at(1, COLUMNS)
+    assert sheet.shape == (bottom + grid.gap, right + grid.gap, 3)
+    places = [grid.at(0, column) for column in range(3)]
+    row = [tuple(sheet[top + grid.tile // 2, left + grid.tile // 2]) for left, top in places]
+    assert row[0] == (250, 0, 0) and row[1] == (5, 255, 255)
+    assert row[2] == tuple(sheet[2, 2])  # the run's other shot is not among them
 
 
 def test_the_font_draws_umlauts() -> None:

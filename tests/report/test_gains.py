@@ -42,7 +42,7 @@ def test_averages_come_last_in_their_data_set() -> None:
 
 
 def test_the_method_comes_first_in_the_legend() -> None:
-    names = pd.DataFrame({"training_set": ["augmented_noise", "duplicated", "generated_tuned", "generated"]})
+    names = ["augmented_noise", "duplicated", "generated_tuned", "generated"]
     assert ordered_sets(names) == ["generated", "generated_tuned", "duplicated", "augmented_noise"]
 
 

@@ -25,11 +25,11 @@ def test_by_hand():
 def test_closest_is_the_class_with_the_lowest_auroc_over_all_candidates_and_runs():
     swapped = SCORES.copy()
     swapped[3:6] = 0.0  # this candidate finds 'far' hardest
-    assert closest_class([{"a": SCORES}], DEFECTS) == "near"
-    assert closest_class([{"b": swapped}], DEFECTS) == "far"
+    assert closest_class([[SCORES]], DEFECTS) == "near"
+    assert closest_class([[swapped]], DEFECTS) == "far"
     # far: (1 + 1 + 0) / 3, near: 1/2 for all
-    assert closest_class([{"a": SCORES, "b": swapped}, {"a": SCORES}], DEFECTS) == "near"
-    assert closest_class([{"a": SCORES, "b": swapped}, {"b": swapped}], DEFECTS) == "far"
+    assert closest_class([[SCORES, swapped], [SCORES]], DEFECTS) == "near"
+    assert closest_class([[SCORES, swapped], [swapped]], DEFECTS) == "far"
 
 
 def test_counts_weigh_images_as_repetitions_do():

@@ -21,7 +21,7 @@ class Averages(Backbone):
 
     def __init__(self):
         super().__init__(
-            "averages", ["fine", "coarse"], {"fine": 4, "coarse": 8}, {"fine": 3, "coarse": 3}, "", [0.0] * 3, [1.0] * 3
+            "averages", ["fine", "coarse"], {"fine": 4, "coarse": 8}, {"fine": 3, "coarse": 3}, [0.0] * 3, [1.0] * 3
         )
 
     def _features(self, normalised):

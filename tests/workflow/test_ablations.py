@@ -6,7 +6,7 @@ from PIL import Image
 
 from variad.core.tables import read_table
 from variad.downloads.catalogue import ALEXNET_FILE
-from variad.report.contact_sheet import SET_GAP, SET_HEAD, SET_TILE
+from variad.report.contact_sheet import SIDE_BY_SIDE
 
 from .running import TINY, planned, succeed
 
@@ -53,7 +53,7 @@ def test_ablations_of_a_small_study(small, tmp_path):
     assert contrast["difference"] == pytest.approx(difference, abs=2e-4)
     assert contrast["low"] <= contrast["difference"] <= contrast["high"]
     with Image.open(tmp_path / "results/figures/training_sets/elpv/mono.one_shot.png") as figure:
-        assert figure.height == SET_HEAD + 2 * (SET_TILE + SET_GAP) + SET_GAP  # the two sets that add images
+        assert figure.height == SIDE_BY_SIDE.at(2, 0)[1] + SIDE_BY_SIDE.gap  # the two sets that add images
 
     assert planned(tmp_path, "ablations", config=small) == {}
     weights = tmp_path / "resources/downloads" / ALEXNET_FILE

@@ -33,3 +33,4 @@ def test_views_are_as_many_as_asked_for() -> None:
     assert views.shape == (5, 32, 32, 3)
     assert (views == support_views(support, 5, 0, ("elpv", "mono", 1))).all()
     assert (views != support_views(support, 5, 0, ("elpv", "mono", 2))).any()
+    assert support_views(support, 0, 0, ("elpv", "mono", 1)).shape == (0, 32, 32, 3)

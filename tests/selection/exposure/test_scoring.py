@@ -81,6 +81,15 @@ def test_every_network_scores_with_every_support_set(sources: dict[str, SourceFi
     assert rows["image_id"].tolist() == list("abcde") and set(rows["source"]) == {"plain"}
 
 
+def test_a_run_without_added_images_is_scored_with_the_plain_support_set() -> None:
+    plan = ExposurePlan({}, [], FineTuningSchedule(1, 4, 1e-2), 1, 0, ("elpv", "mono"))
+    network, support = SplitNetwork(None, Mean(), 8), images(6, 60)
+    run = RunImages(NAMES, support, {"with generated": support[:0]})
+    test = network.activations(images(5, 100))
+    (_, plain, expected), (_, name, found) = score_run(network, 0, run, test, {}, plan)
+    assert (plain, name) == ("support", "with generated") and (found == expected).all()
+
+
 def test_fine_tuning_lowers_the_loss_and_leaves_the_pretrained_network_alone() -> None:
     tail = SplitNetwork(None, Mean(), 8).tail
     before = [value.clone() for value in tail.parameters()]

@@ -60,17 +60,13 @@ def _sheet(
     drawing.write(sheet, (GAP, 8), drawing.shorten(title, sheet.width - 2 * GAP, 19), 18, bold=True)
     drawing.write(sheet, (GAP, 36), counts, 15, drawing.FAINT)
     for number, group in enumerate(groups):
-        _place_group(sheet, group, number // across, (number % across) * size, size)
+        for column, (caption, pixels) in enumerate(group, start=(number % across) * size):
+            at = (_left(column, size), _top(number // across))
+            _place(sheet, at, caption, pixels)
+        drawing.frame(sheet, at, TILE, drawing.REJECTED, 3)
     if strengths:
         _place_strengths(sheet, strengths, lines)
     return sheet
-
-
-def _place_group(sheet: Image.Image, group: Sequence[tuple[str, Images]], line: int, first: int, size: int) -> None:
-    for column, (caption, pixels) in enumerate(group, start=first):
-        at = (_left(column, size), _top(line))
-        _place(sheet, at, caption, pixels)
-    drawing.frame(sheet, at, TILE, drawing.REJECTED, 3)
 
 
 def _place_strengths(sheet: Image.Image, strengths: Strengths, first: int) -> None:

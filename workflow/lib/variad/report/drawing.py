@@ -1,4 +1,7 @@
-"""Text and tiles on a sheet, drawn without matplotlib's start-up cost."""
+"""What sheets are drawn with: text and tiles, the colour map of anomaly maps, and a category's real images.
+
+None of it imports matplotlib, which costs every job of a cell over a second.
+"""
 
 import functools
 import importlib.util
@@ -23,6 +26,13 @@ EMPTY: Colour = (236, 238, 241)
 # Two of Okabe and Ito's colours, told apart with any colour blindness.
 ACCEPTED: Colour = (0, 114, 178)
 REJECTED: Colour = (213, 94, 0)
+# Matplotlib's viridis, which its authors put into the public domain (CC0).
+STOPS = (
+    "440154 470d60 48186a 482374 472d7b 453781 424086 3e4989 3b528b 375b8d 33638d 2f6b8e 2c728e 297a8e "
+    "26828e 23898e 21918c 1f978b 1f9f88 21a685 27ad81 31b57b 3dbc74 4cc26c 5cc863 6ece58 81d34d 95d840 "
+    "aadc32 c0df25 d5e21a eae51a fde725"
+)
+SCALE_PERCENTILES = (1.0, 99.9)
 
 
 @functools.cache
@@ -101,19 +111,6 @@ def frame(sheet: Image.Image, at: tuple[int, int], size: int, colour: Colour, wi
     ImageDraw.Draw(sheet).rectangle(box, outline=colour, width=width)
 
 
-# The one colour map of anomaly maps: viridis, perceptually uniform and readable with colour blindness.
-#
-# Kept as 33 stops (largest error 2 of 255), because importing matplotlib costs every job of a cell over a second.
-
-# Matplotlib's viridis, which its authors put into the public domain (CC0).
-STOPS = (
-    "440154 470d60 48186a 482374 472d7b 453781 424086 3e4989 3b528b 375b8d 33638d 2f6b8e 2c728e 297a8e "
-    "26828e 23898e 21918c 1f978b 1f9f88 21a685 27ad81 31b57b 3dbc74 4cc26c 5cc863 6ece58 81d34d 95d840 "
-    "aadc32 c0df25 d5e21a eae51a fde725"
-)
-SCALE_PERCENTILES = (1.0, 99.9)
-
-
 @functools.cache
 def lookup_table() -> npt.NDArray[np.uint8]:
     """Colours of 256 equally spaced values, ``[256, 3]`` RGB."""
@@ -138,9 +135,6 @@ def colourise(values: npt.NDArray[np.floating[Any]], low: float, high: float) ->
     """Colours of an anomaly map, ``[h, w]`` to ``[h, w, 3]`` uint8; values outside ``low..high`` saturate."""
     levels = np.clip((values - low) / (high - low), 0.0, 1.0) * 255.0
     return lookup_table()[np.round(levels).astype(np.uint8)]
-
-
-# The real images of a category, read one at a time from ``images.h5``.
 
 
 class RealImages:

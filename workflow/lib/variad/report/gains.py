@@ -1,14 +1,22 @@
 """The figure of gains over ``original``: per category and on average, with 95 % intervals."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pandas as pd
 
-from variad.core.files import writing
-from variad.report.figures import DODGE, SCENARIOS, STYLES
+from variad.report.figures import (
+    DODGE,
+    SCENARIOS,
+    draw_mark,
+    drawing_style,
+    empty_figure,
+    legend_markers,
+    light_grid,
+    save,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -41,14 +49,15 @@ def gain_marks(summary: pd.DataFrame) -> list[Mark]:
     Categories are stacked from the top in the table's order, averages last within their data set; a category's
     training sets share its band. ``original`` has no gain and is left out.
     """
-    rows = _rows_with_gain(summary)
-    places, sets = ordered_places(rows), ordered_sets(rows)
+    shown = summary["metric"].isin(METRICS) & summary["gain"].notna() & (summary["training_set"] != "original")
+    rows = summary[shown]
+    places, sets = ordered_places(rows), ordered_sets(rows["training_set"])
     return [_mark(row, places, sets) for row in rows.itertuples(index=False)]
 
 
-def ordered_sets(rows: pd.DataFrame) -> list[str]:
+def ordered_sets(training_sets: Iterable[str]) -> list[str]:
     """Training sets in the order of the legend: the method, its tuned form, the control, then the rest by name."""
-    names = set(rows["training_set"])
+    names = set(training_sets)
     return [name for name in FIRST_SETS if name in names] + sorted(names - set(FIRST_SETS))
 
 
@@ -64,32 +73,18 @@ def ordered_places(rows: pd.DataFrame) -> list[str]:
 
 def draw_gains(png: str | Path, svg: str | Path, summary: pd.DataFrame) -> None:
     """Draw the figure twice from table ``summary`` alone; the files are the same for the same table."""
-    import matplotlib as mpl
-
-    with mpl.rc_context({"font.size": 13, "svg.hashsalt": "variad", "axes.spines.top": False}):
-        figure = _figure(gain_marks(summary))
-        for target in (png, svg):
-            kind = Path(target).suffix.lstrip(".")
-            with writing(target) as temporary:
-                metadata = {"Date": None} if kind == "svg" else {"Software": None}
-                figure.savefig(temporary, format=kind, dpi=110, metadata=metadata)
-
-
-def _rows_with_gain(summary: pd.DataFrame) -> pd.DataFrame:
-    shown = summary["metric"].isin(METRICS) & summary["gain"].notna() & (summary["training_set"] != "original")
-    return summary[shown]
+    with drawing_style():
+        save(_figure(gain_marks(summary)), png, svg)
 
 
 def _place(dataset: str, category: str) -> str:
-    if category.startswith("average"):
-        return f"{dataset}\n{category.replace('_', ' of ', 1)}"
-    return f"{dataset}\n{category}"
+    shown = category.replace("_", " of ", 1) if category.startswith("average") else category
+    return f"{dataset}\n{shown}"
 
 
 def _mark(row: Any, places: list[str], sets: list[str]) -> Mark:
     place = _place(row.dataset, row.category)
-    offset = (sets.index(row.training_set) + 0.5) / len(sets) - 0.5
-    y = places.index(place) + DODGE * offset
+    y = places.index(place) + DODGE * ((sets.index(row.training_set) + 0.5) / len(sets) - 0.5)
     interval = (float(row.gain_low), float(row.gain_high))
     return Mark(row.detector, row.metric, row.scenario, place, row.training_set, float(row.gain), *interval, y)
 
@@ -98,17 +93,14 @@ def _figure(marks: list[Mark]) -> "Figure":
     from matplotlib.figure import Figure
 
     if not marks:
-        figure = Figure(figsize=(8, 2))
-        figure.text(0.5, 0.5, "No gains: nothing was compared with the shots alone (original).", ha="center")
-        return figure
+        return empty_figure("No gains: nothing was compared with the shots alone (original).")
     panels = _panels(marks)
     scenarios = [name for name in SCENARIOS if any(mark.scenario == name for mark in marks)]
     heights = [_panel_height(marks, panel) for panel in panels]
     size = (3.2 + 3.9 * len(scenarios), sum(heights) + 1.7)
     figure = Figure(figsize=size, layout="constrained")
-    axes = figure.subplots(
-        len(panels), len(scenarios), squeeze=False, sharex="row", sharey="row", height_ratios=heights
-    )
+    shared: dict[str, Any] = {"sharex": "row", "sharey": "row", "height_ratios": heights}
+    axes = figure.subplots(len(panels), len(scenarios), squeeze=False, **shared)
     for panel, line in zip(panels, axes, strict=True):
         for scenario, axis in zip(scenarios, line, strict=True):
             _draw_panel(axis, marks, panel, scenario)
@@ -136,41 +128,26 @@ def _draw_panel(axis: "Axes", marks: list[Mark], panel: tuple[str, str], scenari
     bands = sorted({round(mark.y): mark.place for mark in of_panel}.items())
     # Bands without a marker in this panel (no masks, no pixel metric) are closed up.
     shift = {band: line - band for line, (band, _) in enumerate(bands)}
-    sets = _sets_of(marks)
+    sets = ordered_sets(mark.training_set for mark in marks)
     for mark in (mark for mark in of_panel if mark.scenario == scenario):
-        colour, shape = STYLES[sets.index(mark.training_set) % len(STYLES)]
         y = mark.y + shift[round(mark.y)]
-        if not np.isnan([mark.low, mark.high]).any():
-            axis.plot([mark.low, mark.high], [y, y], color=colour, linewidth=2, zorder=2)
-        axis.plot([mark.gain], [y], shape, color=colour, markersize=7, markeredgecolor="white", zorder=3)
+        draw_mark(axis, mark.gain, (mark.low, mark.high), y, sets.index(mark.training_set), size=7)
     axis.axvline(0, color="#333333", linewidth=1, zorder=1)
     for line, (_, place) in enumerate(bands):
         if "\naverage" in place:
             axis.axhspan(line - 0.5, line + 0.5, color="#EEF1F5", zorder=0)
     axis.set_yticks(range(len(bands)), [place for _, place in bands])
     axis.set_ylim(len(bands) - 0.5, -0.5)
-    axis.grid(axis="x", color="#DDDDDD", zorder=0)
-    axis.set_axisbelow(True)
-    axis.spines["right"].set_visible(False)
-
-
-def _sets_of(marks: list[Mark]) -> list[str]:
-    return ordered_sets(pd.DataFrame({"training_set": [mark.training_set for mark in marks]}))
+    light_grid(axis, "x")
 
 
 def _finish(figure: "Figure", axes: Any, scenarios: list[str], marks: list[Mark]) -> None:
-    from matplotlib.lines import Line2D
-
     for scenario, axis in zip(scenarios, axes[0], strict=True):
         axis.set_title(SCENARIOS[scenario], fontweight="bold")
     for column in axes.T:
         lowest = [axis for axis in column if axis.get_visible()][-1]
         lowest.set_xlabel("gain (percentage points)")
-    sets = _sets_of(marks)
-    styles = [STYLES[number % len(STYLES)] for number in range(len(sets))]
-    handles = [
-        Line2D([], [], color=colour, marker=shape, linewidth=2, markeredgecolor="white", markersize=8, label=name)
-        for name, (colour, shape) in zip(sets, styles, strict=True)
-    ]
+    sets = ordered_sets(mark.training_set for mark in marks)
     figure.suptitle("Gain in AUROC over the shots alone (original), 95 % intervals", fontweight="bold")
-    figure.legend(handles=handles, loc="outside lower center", ncols=min(len(sets), 1 + len(scenarios)), frameon=False)
+    columns = min(len(sets), 1 + len(scenarios))
+    figure.legend(handles=legend_markers(sets), loc="outside lower center", ncols=columns, frameon=False)

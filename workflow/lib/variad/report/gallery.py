@@ -1,4 +1,7 @@
-"""Putting a user's names into pages that are opened from disk, safely."""
+"""A category's page of the gallery: a folder that opens from disk, without a server or a network.
+
+Names of pictures are numbers, never a user's text; where a user's names stand in a page, they are escaped.
+"""
 
 import html
 import json
@@ -20,6 +23,12 @@ from PIL import Image
 from variad.report.drawing import RealImages, colour_scale, colourise, open_real_images
 from variad.report.heatmaps import map_path, read_map
 from variad.report.page_data import PageSources, collect_page
+
+PICTURE_SIZE = 224
+MAP_SIZE = 112
+QUALITY = 80
+ASSETS = Path(__file__).resolve().parent / "assets"
+PAGE_FILES = ("gallery.css", "elements.js", "cards.js", "viewer.js", "collection.js", "page.js")
 
 
 def script_json(value: Any) -> str:
@@ -49,13 +58,6 @@ def _finite(value: Any) -> Any:
     return value
 
 
-# Small pictures for the gallery. Their names are numbers, never a user's text.
-
-PICTURE_SIZE = 224
-MAP_SIZE = 112
-QUALITY = 80
-
-
 def save_picture(image: npt.NDArray[np.uint8], path: Path) -> None:
     """Save an RGB image ``[h, w, 3]`` as JPEG, at most 224 pixels wide; grey ones with one channel, half the work."""
     grey = (image[..., 0] == image[..., 1]).all() and (image[..., 1] == image[..., 2]).all()
@@ -76,12 +78,6 @@ def save_map(values: npt.NDArray[np.float32], low: float, high: float, path: Pat
     Image.fromarray(colourise(values, low, high)).save(path, "JPEG", quality=QUALITY)
 
 
-# A category's page of the gallery: a folder that opens from disk, without a server or a network.
-
-ASSETS = Path(__file__).resolve().parent / "assets"
-PAGE_FILES = ("gallery.css", "elements.js", "cards.js", "viewer.js", "collection.js", "page.js")
-
-
 def build_page(folder: str | Path, sources: PageSources) -> None:
     """Write ``index.html``, its style, script and data, all pictures, and ``card.json`` for the overview.
 
@@ -94,7 +90,11 @@ def build_page(folder: str | Path, sources: PageSources) -> None:
         page = collect_page(sources, real)
         _save_images(temporary, page["images"], real)
         for number, path in enumerate(sources.added):
-            _save_added(temporary / "added" / str(number), path)
+            pictures = temporary / "added" / str(number)
+            pictures.mkdir(parents=True)
+            with h5py.File(path, "r") as file:
+                for index in range(len(file["images"]) if "images" in file else 0):
+                    save_picture(file["images"][index], pictures / f"{index}.jpg")
         for number, (cell, path) in enumerate(zip(page["cells"], sources.scores, strict=True)):
             if cell["maps"]:
                 folder = temporary / "maps" / str(number)
@@ -110,13 +110,6 @@ def _save_images(folder: Path, images: dict[str, list[Any]], real: RealImages) -
         mask = real.mask(image_id)
         if mask is not None:
             save_mask(mask, folder / "masks" / f"{index}.png")
-
-
-def _save_added(folder: Path, path: Path) -> None:
-    folder.mkdir(parents=True)
-    with h5py.File(path, "r") as file:
-        for index in range(len(file["images"]) if "images" in file else 0):
-            save_picture(file["images"][index], folder / f"{index}.jpg")
 
 
 def _save_maps(folder: Path, cell: dict[str, Any], maps: Path, page: dict[str, Any]) -> tuple[float, float]:
@@ -144,12 +137,11 @@ def _write_page(folder: Path, page: dict[str, Any]) -> None:
 def _card(page: dict[str, Any]) -> dict[str, Any]:
     """What the overview says about a category."""
     shots = page["shots"]
-    tested = {image for cell in page["cells"] for image in cell["image"]}
     return {
         "shot": shots[0]["image"][0] if shots and shots[0]["image"] else None,
         "added": sum(len(entry["run"]) for entry in page["sets"]),
         "accepted": sum(sum(entry["accepted"]) for entry in page["sets"]),
-        "tested": len(tested),
+        "tested": len({image for cell in page["cells"] for image in cell["image"]}),
         "cells": len(page["cells"]),
     }
 

@@ -1,4 +1,4 @@
-"""Reading a cell's anomaly maps, small enough to look at."""
+"""Heat maps: a sheet per cell with image, ground truth, map and score, and one PNG per unlabelled image."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from numpy.typing import NDArray
 from PIL import Image
@@ -15,6 +14,16 @@ from variad.core.errors import UserError
 from variad.core.files import writing
 from variad.report import drawing
 from variad.report.drawing import RealImages, colour_scale, colourise, lookup_table, open_real_images
+
+COUNT = 12
+TILE = 128
+GAP = 10
+HEAD = 92
+FOOT = 70
+TEXT_WIDTH = 210
+BLOCKS = 2  # side by side
+BLOCK_WIDTH = 3 * (TILE + GAP) + TEXT_WIDTH
+OPACITY = 0.55
 
 
 def map_path(maps: str | Path, run: int, category: str, image_id: str) -> Path:
@@ -28,7 +37,7 @@ def first_kept_run(maps: str | Path) -> int | None:
     return min(runs, default=None)
 
 
-def read_map(path: str | Path, size: int) -> npt.NDArray[np.float32]:
+def read_map(path: str | Path, size: int) -> NDArray[np.float32]:
     """Read a float32 map of any resolution as ``[size, size]``, averaged over the pixels that fall together.
 
     Raises:
@@ -47,18 +56,6 @@ def read_map(path: str | Path, size: int) -> npt.NDArray[np.float32]:
         ) from error
     except OSError as error:
         raise UserError(f"{path}: expected an anomaly map as TIFF, found: {error}.") from error
-
-
-# One picture per cell: image, ground truth, anomaly map and score of a fixed selection of test images.
-
-COUNT = 12
-TILE = 128
-GAP = 10
-HEAD = 92
-FOOT = 70
-TEXT_WIDTH = 210
-BLOCKS = 2
-OPACITY = 0.55
 
 
 @dataclass(frozen=True)
@@ -124,63 +121,46 @@ def choose_images(scores: pd.DataFrame, count: int = COUNT) -> list[Chosen]:
     free = min(count - len(reasons), len(rest))
     for at in np.linspace(0, len(rest) - 1, free) if free > 0 else []:
         reasons[rest[round(at)]] = "along the ranking"
-    return [_entry(ranked, row, reason) for row, reason in reasons.items()]
+    chosen = []
+    for row, reason in reasons.items():
+        line: Any = ranked.loc[row]
+        chosen.append(Chosen(str(line["image_id"]), int(line["label"]), float(line["score"]), row + 1, reason))
+    return chosen
 
 
-def _entry(ranked: pd.DataFrame, row: int, reason: str) -> Chosen:
-    line: Any = ranked.loc[row]
-    return Chosen(str(line["image_id"]), int(line["label"]), float(line["score"]), row + 1, reason)
-
-
-def overlay(
-    image: npt.NDArray[np.uint8], values: npt.NDArray[np.float32], low: float, high: float
-) -> npt.NDArray[np.uint8]:
+def overlay(image: NDArray[np.uint8], values: NDArray[np.float32], low: float, high: float) -> NDArray[np.uint8]:
     """The map's colours over the greyed image, both ``[h, w]``; result ``[h, w, 3]`` uint8."""
     grey = image.astype(np.float32).mean(axis=2, keepdims=True)
     return np.round((1 - OPACITY) * grey + OPACITY * colourise(values, low, high)).astype(np.uint8)
 
 
 def _draw(
-    title: str, run: int | None, real: RealImages, chosen: list[Chosen], maps: list[npt.NDArray[np.float32]]
+    title: str, run: int | None, real: RealImages, chosen: list[Chosen], maps: list[NDArray[np.float32]]
 ) -> Image.Image:
     low, high = colour_scale(maps)
     rows = -(-len(chosen) // BLOCKS)
-    width = GAP + min(BLOCKS, len(chosen)) * _block_width()
+    width = GAP + min(BLOCKS, len(chosen)) * BLOCK_WIDTH
     sheet = Image.new("RGB", (max(width, 760), HEAD + rows * (TILE + GAP) + FOOT), drawing.PAPER)
     drawing.write(sheet, (GAP, 8), drawing.shorten(title, sheet.width - 2 * GAP, 18), 18)
     about = f"run {run}; one colour scale for all maps of this sheet" if chosen else "no test image was scored"
     drawing.write(sheet, (GAP, 34), about, 15, drawing.FAINT)
     for number, (entry, values) in enumerate(zip(chosen, maps, strict=True)):
-        at = (GAP + number // rows * _block_width(), HEAD + number % rows * (TILE + GAP))
-        if number % rows == 0:
-            _write_heads(sheet, at)
-        _draw_entry(sheet, at, real, entry, values, (low, high))
+        at = (GAP + number // rows * BLOCK_WIDTH, HEAD + number % rows * (TILE + GAP))
+        for column, head in enumerate(("image", "ground truth", "anomaly map")) if number % rows == 0 else ():
+            drawing.write(sheet, (at[0] + column * (TILE + GAP), at[1] - 24), head, 14, drawing.FAINT)
+        image = drawing.tile(real.image(entry.image_id), TILE)
+        truth = ground_truth_tile(image, real.mask(entry.image_id), entry.label)
+        blended = Image.fromarray(overlay(np.asarray(image), values, low, high))
+        _draw_entry(sheet, at, entry, image, truth, blended)
     if chosen:
         _draw_colour_bar(sheet, low, high)
     return sheet
 
 
-def _block_width() -> int:
-    return 3 * (TILE + GAP) + TEXT_WIDTH
-
-
-def _write_heads(sheet: Image.Image, at: tuple[int, int]) -> None:
-    for column, head in enumerate(("image", "ground truth", "anomaly map")):
-        drawing.write(sheet, (at[0] + column * (TILE + GAP), at[1] - 24), head, 14, drawing.FAINT)
-
-
 def _draw_entry(
-    sheet: Image.Image,
-    at: tuple[int, int],
-    real: RealImages,
-    entry: Chosen,
-    values: npt.NDArray[np.float32],
-    scale: tuple[float, float],
+    sheet: Image.Image, at: tuple[int, int], entry: Chosen, image: Image.Image, truth: Image.Image, blended: Image.Image
 ) -> None:
-    image = drawing.tile(real.image(entry.image_id), TILE)
-    blended = Image.fromarray(overlay(np.asarray(image), values, *scale))
-    tiles = [image, ground_truth_tile(image, real.mask(entry.image_id), entry.label), blended]
-    for column, picture in enumerate(tiles):
+    for column, picture in enumerate((image, truth, blended)):
         sheet.paste(picture, (at[0] + column * (TILE + GAP), at[1]))
     left = at[0] + 3 * (TILE + GAP)
     colour = drawing.REJECTED if entry.label else drawing.ACCEPTED
@@ -191,7 +171,7 @@ def _draw_entry(
         drawing.write(sheet, (left, at[1] + 56 + 21 * number), text, 13, drawing.FAINT)
 
 
-def ground_truth_tile(image: Image.Image, mask: npt.NDArray[np.uint8] | None, label: int) -> Image.Image:
+def ground_truth_tile(image: Image.Image, mask: NDArray[np.uint8] | None, label: int) -> Image.Image:
     """The mask, 0 or 255, in white over its darkened image of ``TILE`` pixels; a grey tile where there is none."""
     if mask is None:
         return drawing.blank_tile("no mask" if label else "normal", TILE)
@@ -207,14 +187,10 @@ def _draw_colour_bar(sheet: Image.Image, low: float, high: float) -> None:
     bar = Image.fromarray(np.repeat(lookup_table()[None], 16, axis=0)).resize((length, 16))
     sheet.paste(bar, (GAP, top))
     for share, anchor in ((0.0, "la"), (0.5, "ma"), (1.0, "ra")):
-        value = f"{low + share * (high - low):.3g}"
-        at = (GAP + round(share * length), top + 22)
-        drawing.write(sheet, at, value, 14, drawing.FAINT, anchor=anchor)
+        at, value = (GAP + round(share * length), top + 22), low + share * (high - low)
+        drawing.write(sheet, at, f"{value:.3g}", 14, drawing.FAINT, anchor=anchor)
     unit = "anomaly map, the detector's own unit; higher is more anomalous"
     drawing.write(sheet, (GAP + length + 24, top - 2), unit, 14)
-
-
-# Heat maps of unlabelled images: one PNG an image, named by its rank.
 
 
 def draw_predictions(

@@ -75,20 +75,18 @@ def _card(page: Path) -> str:
     if card["shot"] is not None:
         address = href(dataset, category, "images", f"{card['shot']}.jpg")
         picture = f'<img src="{text(address)}" alt="" loading="lazy" width="112" height="112">'
-    counts = f"{card['tested']} test images in {card['cells']} cells"
-    added = f"{card['added']} added images, {card['accepted']} accepted"
     return (
         f'<li><a class="category" href="{text(href(dataset, category, "index.html"))}">{picture}'
         f"<span><strong>{text(category)}</strong><small>{text(dataset)}</small>"
-        f"<small>{counts}</small><small>{added}</small></span></a></li>"
+        f"<small>{card['tested']} test images in {card['cells']} cells</small>"
+        f"<small>{card['added']} added images, {card['accepted']} accepted</small></span></a></li>"
     )
 
 
 def _row(row: dict[str, Any], best: bool, axis: _Axis, linked: Collection[tuple[str, ...]]) -> str:
     keys = "".join(f"<td>{_key(row, name, linked)}</td>" for name in FILTERS)
     data = " ".join(f'data-{name.replace("_", "-")}="{text(row[name])}"' for name in FILTERS)
-    spread = "" if pd.isna(row["std"]) else f' <span class="faint">± {row["std"]:.2f}</span>'
-    mean = f"{row['mean']:.2f}{spread}"
+    mean = f"{row['mean']:.2f}" + ("" if pd.isna(row["std"]) else f' <span class="faint">± {row["std"]:.2f}</span>')
     mean = f"<strong>{mean}</strong>" if best else mean
     published = "" if pd.isna(row["published_mean"]) else f"{row['published_mean']:.2f}"
     return (
@@ -108,10 +106,8 @@ def _key(row: dict[str, Any], column: str, linked: Collection[tuple[str, ...]]) 
 def _gain(row: dict[str, Any]) -> str:
     if pd.isna(row["gain"]) or row["training_set"] == "original":
         return '<span class="faint">–</span>'
-    interval = ""
-    if not pd.isna(row["gain_low"]):
-        interval = f' <span class="faint">[{row["gain_low"]:+.2f}, {row["gain_high"]:+.2f}]</span>'
-    return f"{row['gain']:+.2f}{interval}"
+    bounds = f' <span class="faint">[{row["gain_low"]:+.2f}, {row["gain_high"]:+.2f}]</span>'
+    return f"{row['gain']:+.2f}" + ("" if pd.isna(row["gain_low"]) else bounds)
 
 
 def _interval(row: dict[str, Any], axis: _Axis) -> str:

@@ -43,18 +43,22 @@ def collect_page(sources: PageSources, real: RealImages) -> dict[str, Any]:
     shots = read_table(sources.shots, "shots")
     sets = [collect_set(path) for path in sources.added]
     cells = [collect_cell(path) for path in sources.scores]
-    names = _used_images(shots, sets, cells)
+    named = [(entry, "parent") for entry in sets] + [(entry, "image") for entry in cells]
+    names = sorted(set(shots["image_id"]).union(*(entry[key] for entry, key in named)))
     manifest = read_table(sources.manifest, "manifest").drop_duplicates("image_id").set_index("image_id")
     number = {name: index for index, name in enumerate(names)}
-    for entry in (*sets, *cells):
-        key = "parent" if "parent" in entry else "image"
+    for entry, key in named:
         entry[key] = [number[name] for name in entry[key]]
+    runs: Any = shots.groupby(["scenario", "run"], sort=False)["image_id"]
     return {
         "dataset": sources.dataset,
         "category": sources.category,
         "images": _collect_images(names, manifest, real, sources.manifest),
-        "prompts": [_collect_prompts(path) for path in sources.prompts],
-        "shots": _collect_shots(shots, number),
+        "prompts": [{"scenario": path.parts[-3], **json.loads(path.read_text("utf-8"))} for path in sources.prompts],
+        "shots": [
+            {"scenario": scenario, "run": int(run), "image": [number[name] for name in members]}
+            for (scenario, run), members in runs
+        ],
         "sets": sets,
         "cells": cells,
     }
@@ -81,37 +85,22 @@ def collect_set(path: Path) -> dict[str, Any]:
 
 def collect_cell(path: Path) -> dict[str, Any]:
     """The scores of one cell's first run with maps (run 0 without), images still by image_id."""
-    if path.stem == "predictions":
-        return _collect_predictions(path)
-    kept = first_kept_run(path.parent / "maps")
-    run = kept or 0
-    table = read_table(path, "scores")
-    rows = table[table["run"] == run]
-    scored = {"image": list(rows["image_id"]), "label": [int(label) for label in rows["label"]]}
-    return {**_cell_names(path), "run": run, "threshold": None, "maps": kept is not None} | scored | _scores(rows)
-
-
-def _collect_predictions(path: Path) -> dict[str, Any]:
-    table = read_table(path, "predictions")
-    threshold = float(table["threshold"].iloc[0]) if len(table) else None
-    ranked = {"image": list(table["image_id"]), "label": [None] * len(table)}
-    return {**_cell_names(path), "run": 0, "threshold": threshold, "maps": False} | ranked | _scores(table)
-
-
-def _cell_names(path: Path) -> dict[str, str]:
     scenario, training_set, detector = path.parts[-4:-1]
-    return {"scenario": scenario, "training_set": training_set, "detector": detector}
-
-
-def _scores(rows: pd.DataFrame) -> dict[str, list[float]]:
-    return {"score": _rounded(rows["score"])}
-
-
-def _used_images(shots: pd.DataFrame, sets: list[dict[str, Any]], cells: list[dict[str, Any]]) -> list[str]:
-    names = list(shots["image_id"])
-    for entry in (*sets, *cells):
-        names += entry["parent"] if "parent" in entry else entry["image"]
-    return sorted(set(names))
+    cell = {"scenario": scenario, "training_set": training_set, "detector": detector}
+    labels: list[int | None]
+    run, threshold, has_maps = 0, None, False
+    if path.stem == "predictions":
+        rows = read_table(path, "predictions")
+        threshold = float(rows["threshold"].iloc[0]) if len(rows) else None
+        labels = [None] * len(rows)
+    else:
+        kept = first_kept_run(path.parent / "maps")
+        run, has_maps = kept or 0, kept is not None
+        table = read_table(path, "scores")
+        rows = table[table["run"] == run]
+        labels = [int(label) for label in rows["label"]]
+    scored = {"image": list(rows["image_id"]), "label": labels, "score": _rounded(rows["score"])}
+    return {**cell, "run": run, "threshold": threshold, "maps": has_maps, **scored}
 
 
 def _collect_images(names: list[str], manifest: pd.DataFrame, real: RealImages, where: Path) -> dict[str, list[Any]]:
@@ -128,19 +117,6 @@ def _collect_images(names: list[str], manifest: pd.DataFrame, real: RealImages, 
         "height": [int(height) for height in rows["height"]],
         "mask": [real.has_mask(name) for name in names],
     }
-
-
-def _collect_prompts(path: Path) -> dict[str, Any]:
-    content: dict[str, Any] = json.loads(path.read_text("utf-8"))
-    return {"scenario": path.parts[-3], **content}
-
-
-def _collect_shots(shots: pd.DataFrame, number: dict[str, int]) -> list[dict[str, Any]]:
-    groups: Any = shots.groupby(["scenario", "run"], sort=False)["image_id"]
-    return [
-        {"scenario": scenario, "run": int(run), "image": [number[name] for name in names]}
-        for (scenario, run), names in groups
-    ]
 
 
 def _rounded(values: "pd.Series[float]") -> list[float]:

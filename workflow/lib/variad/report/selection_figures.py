@@ -1,4 +1,7 @@
-"""Which rows the figures of selection have: every category of a small data set, a large one as a whole."""
+"""The figures of selection: real against synthetic AUROC (the second document's figures 4 and 5), τ, and exposure.
+
+They show every category of a small data set, a large one as a whole.
+"""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -6,17 +9,34 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from variad.report.figures import DODGE, NARROWEST, STYLE, STYLES, save_figure
+from variad.report.figures import (
+    DODGE,
+    NARROWEST,
+    STYLES,
+    draw_mark,
+    drawing_style,
+    empty_figure,
+    legend_markers,
+    light_grid,
+    save,
+)
 from variad.selection.benchmarks import kendall_tau
 from variad.selection.settings import FROZEN, PLAIN
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-    from matplotlib.lines import Line2D
 
 
 MANY = 6  # categories of a data set, above which it is shown as a whole
+PANEL = 2.7  # inches a side
+MARGIN = 0.02
+CANDIDATE = ["category", "candidate"]
+BARS, BOUND = "τ of a source, interval of about 95 %", "half-split τ of the real AUROC"
+BOUND_COLOUR = "#777777"
+WIDTH, TAU_BAND = 3.0, 0.42  # inches
+CONTROLS = {"rotation": "no exposure: rotation", "relabelled": "no exposure: relabelled"}
+EXPOSURE_BAND, CONTROL_BAND = 0.55, "#EEF1F5"
 
 
 def large_datasets(table: pd.DataFrame) -> set[str]:
@@ -40,13 +60,6 @@ def with_places(table: pd.DataFrame) -> pd.DataFrame:
     return table.assign(place=labels)
 
 
-# Figures 4 and 5 of the second document: real against synthetic AUROC of every candidate.
-
-PANEL = 2.7  # inches a side
-MARGIN = 0.02
-CANDIDATE = ["category", "candidate"]
-
-
 def draw_scatter(png: str | Path, svg: str | Path, points: pd.DataFrame, title: str) -> None:
     """Draw the figure of one benchmark twice.
 
@@ -54,10 +67,8 @@ def draw_scatter(png: str | Path, svg: str | Path, points: pd.DataFrame, title: 
         points: rows of table ``selection_points`` of one benchmark and kind.
         title: what is chosen, and the benchmark.
     """
-    import matplotlib as mpl
-
-    with mpl.rc_context(STYLE):
-        save_figure(scatter_figure(points, title), (png, svg))
+    with drawing_style():
+        save(scatter_figure(points, title), png, svg)
 
 
 def scatter_figure(points: pd.DataFrame, title: str) -> "Figure":
@@ -65,9 +76,7 @@ def scatter_figure(points: pd.DataFrame, title: str) -> "Figure":
     from matplotlib.figure import Figure
 
     if points.empty:
-        figure = Figure(figsize=(8, 2))
-        figure.text(0.5, 0.5, f"{title}: no candidates.", ha="center")
-        return figure
+        return empty_figure(f"{title}: no candidates.")
     placed = with_places(points)
     places, sources = (list(dict.fromkeys(placed[name])) for name in ("place", "source"))
     sets = sorted({candidate_set(name) for name in points["candidate"]})
@@ -76,11 +85,16 @@ def scatter_figure(points: pd.DataFrame, title: str) -> "Figure":
     axes = figure.subplots(len(places), len(sources), squeeze=False)
     for line, place in zip(axes, places, strict=True):
         rows = placed[placed["place"] == place]
-        limits = _limits(rows)
+        values = rows[["synthetic_auroc", "real_auroc"]].to_numpy()
+        limits = max(0.0, float(values.min()) - MARGIN), min(1.0, float(values.max())) + MARGIN
         for axis, source in zip(line, sources, strict=True):
             _draw_scatter_panel(axis, rows[rows["source"] == source], source, sets, limits)
         line[0].set_ylabel(f"{place}\nreal AUROC")
-    _finish_scatter(figure, axes, title, sets)
+    for axis in axes[-1]:
+        axis.set_xlabel("synthetic AUROC")
+    figure.suptitle(f"{title}\nlarge: mean over runs; small: single runs", fontweight="bold")
+    handles = legend_markers(sets, linewidth=0, size=9)
+    figure.legend(handles=handles, loc="outside lower center", ncols=min(6, len(sets)), frameon=False)
     return figure
 
 
@@ -103,11 +117,6 @@ def panel_tau(points: pd.DataFrame) -> float:
     return float(np.mean(known)) if known else np.nan
 
 
-def _limits(points: pd.DataFrame) -> tuple[float, float]:
-    values = points[["synthetic_auroc", "real_auroc"]].to_numpy()
-    return max(0.0, float(values.min()) - MARGIN), min(1.0, float(values.max())) + MARGIN
-
-
 def _draw_scatter_panel(
     axis: "Axes", points: pd.DataFrame, source: str, sets: list[str], limits: tuple[float, float]
 ) -> None:
@@ -128,55 +137,27 @@ def _draw_scatter_panel(
     axis.locator_params(nbins=4)
     axis.grid(color="#E3E3E3", zorder=0)
     axis.set_axisbelow(True)
-    axis.spines["right"].set_visible(False)
     tau = panel_tau(points)
-    axis.set_title(f"{source}\n" + _tau_text(tau), fontsize=12)
-
-
-def _tau_text(tau: float) -> str:
     # adding zero turns -0.0 into 0.0
-    return f"τ = {round(tau, 2) + 0.0:+.2f}".replace("-", "−") if np.isfinite(tau) else "no ranking"
-
-
-def _finish_scatter(figure: "Figure", axes: Any, title: str, sets: list[str]) -> None:
-    from matplotlib.lines import Line2D
-
-    for axis in axes[-1]:
-        axis.set_xlabel("synthetic AUROC")
-    styles = [STYLES[number % len(STYLES)] for number in range(len(sets))]
-    handles = [
-        Line2D([], [], color=colour, marker=shape, linewidth=0, markeredgecolor="white", markersize=9, label=name)
-        for name, (colour, shape) in zip(sets, styles, strict=True)
-    ]
-    figure.suptitle(f"{title}\nlarge: mean over runs; small: single runs", fontweight="bold")
-    figure.legend(handles=handles, loc="outside lower center", ncols=min(6, len(sets)), frameon=False)
-
-
-# How well each source ranks the candidates: Kendall's τ with its interval, and the bound that real data set.
-
-BARS, BOUND = "τ of a source, interval of about 95 %", "half-split τ of the real AUROC"
-BOUND_COLOUR = "#777777"
-WIDTH, TAU_BAND = 3.0, 0.42  # inches
+    shown = f"τ = {round(tau, 2) + 0.0:+.2f}".replace("-", "−") if np.isfinite(tau) else "no ranking"
+    axis.set_title(f"{source}\n{shown}", fontsize=12)
 
 
 def draw_taus(png: str | Path, svg: str | Path, summary: pd.DataFrame, title: str) -> None:
     """Draw the figure twice from table ``selection_summary`` alone."""
-    import matplotlib as mpl
-
-    with mpl.rc_context(STYLE):
-        save_figure(tau_figure(summary, title), (png, svg))
+    with drawing_style():
+        save(tau_figure(summary, title), png, svg)
 
 
 def tau_figure(summary: pd.DataFrame, title: str) -> "Figure":
     """A panel a category (of a large data set its averages) and benchmark, a row a source; controls have no τ."""
     from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
 
     single = ~summary["category"].str.startswith("average") & summary["dataset"].isin(large_datasets(summary))
     rows = summary[~single & summary["tau"].notna()]
     if rows.empty:
-        figure = Figure(figsize=(8, 2))
-        figure.text(0.5, 0.5, f"{title}: no ranking.", ha="center")
-        return figure
+        return empty_figure(f"{title}: no ranking.")
     sources = list(dict.fromkeys(rows["source"]))
     panels = [(key, group) for key, group in rows.groupby(["dataset", "category", "benchmark"], sort=False)]
     columns = min(4, len(panels))
@@ -194,51 +175,28 @@ def tau_figure(summary: pd.DataFrame, title: str) -> "Figure":
         axis.set_xlabel("Kendall's τ")
         axis.tick_params(labelbottom=True)
     figure.suptitle(title, fontweight="bold")
-    figure.legend(handles=_handles(), loc="outside lower center", ncols=2, frameon=False)
+    bound = Line2D([], [], color=BOUND_COLOUR, linewidth=1.5, linestyle="--", label=BOUND)
+    figure.legend(handles=[*legend_markers([BARS], size=9), bound], loc="outside lower center", ncols=2, frameon=False)
     return figure
 
 
-def _handles() -> list["Line2D"]:
-    from matplotlib.lines import Line2D
-
-    colour, shape = STYLES[0]
-    return [
-        Line2D([], [], color=colour, marker=shape, linewidth=2, markeredgecolor="white", markersize=9, label=BARS),
-        Line2D([], [], color=BOUND_COLOUR, linewidth=1.5, linestyle="--", label=BOUND),
-    ]
-
-
 def _draw_tau_panel(axis: "Axes", rows: pd.DataFrame, sources: list[str], title: str) -> None:
-    colour, shape = STYLES[0]
     for row in rows.to_dict("records"):
-        y = sources.index(str(row["source"]))
-        if pd.notna(row["tau_low"]):
-            axis.plot([row["tau_low"], row["tau_high"]], [y, y], color=colour, linewidth=2, zorder=2)
-        axis.plot([row["tau"]], [y], shape, color=colour, markersize=8, markeredgecolor="white", zorder=3)
+        draw_mark(axis, row["tau"], (row["tau_low"], row["tau_high"]), sources.index(str(row["source"])))
     bound = rows["half_split_tau"].iloc[0]
     if pd.notna(bound):
         axis.axvline(bound, color=BOUND_COLOUR, linewidth=1.5, linestyle="--", zorder=1)
     axis.axvline(0, color="#333333", linewidth=1, zorder=1)
     axis.set_xlim(-1, 1)
     axis.set_xticks([-1, -0.5, 0, 0.5, 1], ["−1", "−.5", "0", ".5", "1"])
-    axis.grid(axis="x", color="#DDDDDD", zorder=0)
-    axis.set_axisbelow(True)
-    axis.spines["right"].set_visible(False)
+    light_grid(axis, "x")
     axis.set_title(title, fontsize=12, fontweight="bold")
-
-
-# The figure of outlier exposure: what every network gains over the frozen one, with 95 % intervals.
-
-CONTROLS = {"rotation": "no exposure: rotation", "relabelled": "no exposure: relabelled"}
-EXPOSURE_BAND, CONTROL_BAND = 0.55, "#EEF1F5"
 
 
 def draw_exposure(png: str | Path, svg: str | Path, table: pd.DataFrame) -> None:
     """Draw the figure twice from table ``exposure`` alone."""
-    import matplotlib as mpl
-
-    with mpl.rc_context(STYLE):
-        save_figure(exposure_figure(table), (png, svg))
+    with drawing_style():
+        save(exposure_figure(table), png, svg)
 
 
 def exposure_figure(table: pd.DataFrame) -> "Figure":
@@ -255,7 +213,15 @@ def exposure_figure(table: pd.DataFrame) -> "Figure":
     for axis, place in zip(axes, places, strict=False):
         rows = table[(table["dataset"] == place[0]) & (table["category"] == place[1])]
         _draw_exposure_panel(axis, rows, networks, supports)
-    _finish_exposure(figure, axes, networks, supports)
+    for axis in axes:
+        axis.set_xlabel("gain (percentage points)")
+    axes[0].set_yticks(range(len(networks)), networks)
+    axes[0].set_ylim(max(1, len(networks)) - 0.5, -0.5)
+    figure.suptitle("Gain in image AUROC over the frozen network, 95 % intervals", fontweight="bold")
+    if len(supports) > 1:
+        names = ["plain support set" if name == PLAIN else f"support set {name}" for name in supports]
+        handles = legend_markers(names)
+        figure.legend(handles=handles, loc="outside lower center", ncols=len(supports), frameon=False)
     return figure
 
 
@@ -268,44 +234,14 @@ def _draw_exposure_panel(axis: "Axes", rows: pd.DataFrame, networks: list[str], 
     for row in rows[rows["objective"] != FROZEN].to_dict("records"):
         line = supports.index(row["support"])
         y = networks.index(network_label(row)) + DODGE * ((line + 0.5) / len(supports) - 0.5)
-        if pd.isna(row["gain"]):
-            continue
-        colour, shape = STYLES[line % len(STYLES)]
-        axis.plot([row["gain_low"], row["gain_high"]], [y, y], color=colour, linewidth=2, zorder=2)
-        axis.plot([row["gain"]], [y], shape, color=colour, markersize=8, markeredgecolor="white", zorder=3)
+        if pd.notna(row["gain"]):
+            draw_mark(axis, row["gain"], (row["gain_low"], row["gain_high"]), y, line)
     for place, name in enumerate(networks):
         if name in CONTROLS.values():
             axis.axhspan(place - 0.5, place + 0.5, color=CONTROL_BAND, zorder=0)
     axis.axvline(0, color="#333333", linewidth=1, zorder=1)
-    axis.grid(axis="x", color="#DDDDDD", zorder=0)
-    axis.set_axisbelow(True)
-    axis.spines["right"].set_visible(False)
-    axis.set_title(_title(rows), fontweight="bold", fontsize=12)
-
-
-def _title(rows: pd.DataFrame) -> str:
-    first = rows.iloc[0]
+    light_grid(axis, "x")
     frozen = rows[(rows["objective"] == FROZEN) & (rows["support"] == PLAIN)]["mean"]
     known = f"\nfrozen: {frozen.iloc[0]:.1f} %" if len(frozen) else ""
-    return f"{first['dataset']}, {first['category']}{known}"
-
-
-def _finish_exposure(figure: "Figure", axes: Any, networks: list[str], supports: list[str]) -> None:
-    from matplotlib.lines import Line2D
-
-    axes[0].set_yticks(range(len(networks)), networks)
-    axes[0].set_ylim(max(1, len(networks)) - 0.5, -0.5)
-    for axis in axes:
-        axis.set_xlabel("gain (percentage points)")
-    styles = [STYLES[number % len(STYLES)] for number in range(len(supports))]
-    handles = [
-        Line2D([], [], color=colour, marker=shape, linewidth=2, markeredgecolor="white", markersize=8, label=label)
-        for (colour, shape), label in zip(styles, [_support_label(name) for name in supports], strict=True)
-    ]
-    figure.suptitle("Gain in image AUROC over the frozen network, 95 % intervals", fontweight="bold")
-    if len(supports) > 1:
-        figure.legend(handles=handles, loc="outside lower center", ncols=len(supports), frameon=False)
-
-
-def _support_label(name: str) -> str:
-    return "plain support set" if name == PLAIN else f"support set {name}"
+    first = rows.iloc[0]
+    axis.set_title(f"{first['dataset']}, {first['category']}{known}", fontweight="bold", fontsize=12)

@@ -1,4 +1,8 @@
-"""The Markdown that our tables are written in, as HTML."""
+"""Pages of the gallery for selection and outlier exposure: tables, figures and contact sheets in one file each.
+
+They are not part of the main job. So that the first page can link them once they exist, each comes with a small script
+that the first page asks for; while it is missing, nothing happens.
+"""
 
 import base64
 import io
@@ -17,15 +21,11 @@ from variad.report.gallery import ASSETS, text
 # Headings, quotations, paragraphs, tables and code, no more: a user's names stay as they are and hold no markup.
 _MARKDOWN = MarkdownIt("zero").enable(["heading", "blockquote", "table", "backticks", "newline"])
 _TABLE = '<div class="scroll" tabindex="0" role="region" aria-label="Table"><table>'
-for _kind, _html in {
-    "blockquote_open": "",
-    "blockquote_close": "",
-    "table_open": _TABLE,
-    "table_close": "</table></div>",
-    "softbreak": " ",
-    "hardbreak": " ",
-}.items():
+_RULES = {"table_open": _TABLE, "table_close": "</table></div>", "blockquote_open": "", "blockquote_close": ""}
+for _kind, _html in (_RULES | {"softbreak": " ", "hardbreak": " "}).items():
     _MARKDOWN.add_render_rule(_kind, lambda *_, html=_html: html)
+SHEET_QUALITY = 85
+CARD_WIDTH = 224  # pixels
 
 
 def to_html(markdown: str) -> str:
@@ -42,15 +42,6 @@ def to_html(markdown: str) -> str:
             token.attrs = {"scope": "col"} if token.type == "th_open" else {}
             token.attrs |= {"class": "number"} if is_number else {}
     return _MARKDOWN.renderer.render(tokens, _MARKDOWN.options, {})
-
-
-# Pages of the gallery for selection and outlier exposure: tables, figures and contact sheets in one file each.
-#
-# They are not part of the main job. So that the first page can link them once they exist, each comes with a small
-# script that the first page asks for; while it is missing, nothing happens.
-
-SHEET_QUALITY = 85
-CARD_WIDTH = 224  # pixels
 
 
 @dataclass(frozen=True)
@@ -110,20 +101,13 @@ def write_link(target: str | Path, page: str, title: str, lead: str, picture: st
 def _part(part: Part) -> str:
     blocks = [f"<h2>{text(part.title)}</h2>"] if part.title else []
     blocks += [to_html(Path(path).read_text("utf-8")) for path in part.tables]
-    blocks += [_figure(Path(path)) for path in part.figures]
-    blocks += [_sheet(label, path) for label, path in part.sheets]
+    for path in map(Path, part.figures):
+        data, name = base64.b64encode(path.read_bytes()).decode("ascii"), text(path.stem.replace("_", " "))
+        blocks.append(f'<figure><img alt="Figure: {name}" src="data:image/svg+xml;base64,{data}"></figure>')
+    for label, sheet in part.sheets:
+        picture = f'<figure><img alt="Contact sheet of {text(label)}" src="{_jpeg(sheet)}"></figure>'
+        blocks.append(f"<details><summary>{text(label)}</summary>{picture}</details>")
     return "<section>\n" + "\n".join(blocks) + "\n</section>"
-
-
-def _figure(path: Path) -> str:
-    data = base64.b64encode(path.read_bytes()).decode("ascii")
-    name = text(path.stem.replace("_", " "))
-    return f'<figure><img alt="Figure: {name}" src="data:image/svg+xml;base64,{data}"></figure>'
-
-
-def _sheet(label: str, path: str | Path) -> str:
-    picture = f'<figure><img alt="Contact sheet of {text(label)}" src="{_jpeg(path)}"></figure>'
-    return f"<details><summary>{text(label)}</summary>{picture}</details>"
 
 
 def _jpeg(path: str | Path, width: int | None = None) -> str:

@@ -112,28 +112,28 @@ def _tables(frame: pd.DataFrame) -> list[tuple[str, str, pd.DataFrame]]:
 
 
 def _text_blocks(table: pd.DataFrame, width: int) -> list[str]:
-    keys, blocks = list(table.columns[:4]), [list(table.columns[:4])]
+    keys = list(table.columns[:4])
+    blocks = [list(keys)]
     for column in table.columns[4:]:
-        if len(blocks[-1]) > len(keys) and _line_width(table, [*blocks[-1], column]) > width:
+        if (
+            len(blocks[-1]) > len(keys)
+            and sum(_column_widths(table[[*blocks[-1], column]])) + 2 * len(blocks[-1]) > width
+        ):
             blocks.append(list(keys))
         blocks[-1].append(column)
     return [_text_rows(table[columns]) for columns in blocks]
 
 
 def _text_rows(table: pd.DataFrame) -> str:
-    widths = [_column_width(table, column) for column in table.columns]
+    widths = _column_widths(table)
     lines = [list(table.columns), ["-" * size for size in widths], *table.to_numpy().tolist()]
     return "\n".join(
         "  ".join(cell.ljust(size) for cell, size in zip(line, widths, strict=True)).rstrip() for line in lines
     )
 
 
-def _line_width(table: pd.DataFrame, columns: Sequence[str]) -> int:
-    return sum(_column_width(table, column) + 2 for column in columns) - 2
-
-
-def _column_width(table: pd.DataFrame, column: str) -> int:
-    return max([len(column), *(len(cell) for cell in table[column])])
+def _column_widths(table: pd.DataFrame) -> list[int]:
+    return [max(map(len, [column, *table[column]])) for column in table.columns]
 
 
 if __name__ == "__main__":

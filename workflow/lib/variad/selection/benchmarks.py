@@ -1,6 +1,9 @@
-"""Real AUROC of a candidate, by benchmark: what is counted as anomalous, and how classes are averaged."""
+"""Real AUROC of a candidate by benchmark, how well two rankings agree, and what every source chooses.
 
-from collections.abc import Mapping, Sequence
+A choice is the argmax of synthetic AUROC: nothing in it has seen a real anomaly.
+"""
+
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -13,6 +16,9 @@ from variad.evaluation.ranking import auroc, rank_resampled
 Array = NDArray[Any]
 
 GOOD = "good"
+RANDOM, LARGEST, DEFAULT = "random", "largest_backbone", "default"
+CONTROLS = (RANDOM, LARGEST, DEFAULT)
+SIZE = ["parameters", "depth", "resolution"]
 
 
 def benchmark_auroc(
@@ -32,27 +38,29 @@ def benchmark_auroc(
     names = [closest] if benchmark == "one_vs_closest" else sorted(set(defects.tolist()) - {GOOD})
     if benchmark in ("defects", "one_vs_rest"):
         return _auroc(scores, defects != GOOD, counts)
-    by_class = np.stack([_against(name, scores, defects, counts) for name in names])
-    known = np.isfinite(by_class)
-    total = np.where(known, by_class, 0).sum(axis=0)
+    return mean_known(np.stack([_against(name, scores, defects, counts) for name in names]))
+
+
+def mean_known(values: Array) -> NDArray[np.float64]:
+    """Mean over the first axis of ``[N, ...]`` without NaN, ``[...]``; NaN where there is nothing else."""
+    known = np.isfinite(values)
+    total = np.where(known, values, 0).sum(axis=0)
     return np.divide(total, known.sum(axis=0), out=np.full(total.shape, np.nan), where=known.any(axis=0))
 
 
-def closest_class(scores: Sequence[Mapping[str, Array]], defects: Array) -> str:
+def closest_class(scores: Sequence[Sequence[Array]], defects: Array) -> str:
     """The class that is hardest to tell from the normal one: the lowest AUROC, averaged over all candidates and runs.
 
     Mirzaei et al. (2023) take the hardest class of the detector that they judge. Here every candidate has the same
     one, or candidates would be ranked on different tasks. Equal classes: the first by name.
 
     Args:
-        scores: of every run, by candidate, ``[I]``.
+        scores: of every run and candidate, ``[I]``.
         defects: as in ``benchmark_auroc``.
     """
     once = np.ones((1, len(defects)))
     names = sorted(set(defects.tolist()) - {GOOD})
-    means = [
-        np.mean([_against(name, values, defects, once) for run in scores for values in run.values()]) for name in names
-    ]
+    means = [np.mean([_against(name, one, defects, once) for run in scores for one in run]) for name in names]
     return names[int(np.argmin(means))]
 
 
@@ -88,9 +96,6 @@ def _auroc(scores: Array, labels: Array, counts: Array) -> NDArray[np.float64]:
         return np.asarray(rank_resampled(scores, labels.astype(np.int64), counts).auroc())
 
 
-# Kendall's rank correlation of many pairs of rankings at once.
-
-
 def kendall_tau(first: ArrayLike, second: ArrayLike) -> NDArray[np.float64]:
     """Kendall's τ-b of values ``[..., K]`` and ``[..., K]``, ``[...]``; ties count in neither direction.
 
@@ -104,9 +109,8 @@ def kendall_tau(first: ArrayLike, second: ArrayLike) -> NDArray[np.float64]:
         raise ValueError(f"expected as many values on both sides, found {a.shape[-1]} and {b.shape[-1]}.")
     order_a, order_b = _order_of_pairs(a), _order_of_pairs(b)
     agreement = (order_a * order_b).sum(axis=-1, dtype=np.int64)
-    pairs = np.abs(order_a).sum(axis=-1, dtype=np.int64) * np.abs(order_b).sum(axis=-1, dtype=np.int64).astype(
-        np.float64
-    )
+    pairs_a, pairs_b = (np.abs(order).sum(axis=-1, dtype=np.int64) for order in (order_a, order_b))
+    pairs = pairs_a * pairs_b.astype(np.float64)
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.asarray(np.where(pairs > 0, agreement / np.sqrt(pairs), np.nan))
 
@@ -115,13 +119,6 @@ def _order_of_pairs(values: Array) -> NDArray[np.int8]:
     """Sign of the difference of each pair of values, ``[..., K (K - 1) / 2]``."""
     one, other = np.triu_indices(values.shape[-1], k=1)
     return np.sign(values[..., one] - values[..., other]).astype(np.int8)
-
-
-# The choice of every source: the candidates with the highest synthetic AUROC. Nothing here has seen a real anomaly.
-
-RANDOM, LARGEST, DEFAULT = "random", "largest_backbone", "default"
-CONTROLS = (RANDOM, LARGEST, DEFAULT)
-SIZE = ["parameters", "depth", "resolution"]
 
 
 def synthetic_auroc(scores: pd.DataFrame, candidates: pd.DataFrame) -> pd.DataFrame:
@@ -155,7 +152,11 @@ def choose(aurocs: pd.DataFrame, candidates: pd.DataFrame, default: str | None) 
     Raises:
         UserError: the default is no candidate.
     """
-    parts = [_argmax(group) for _, group in aurocs.groupby(["run", "kind", "source"], sort=False)]
+    parts = []
+    for _, group in aurocs.groupby(["run", "kind", "source"], sort=False):
+        best: Any = group[group["synthetic_auroc"] == group["synthetic_auroc"].max()]
+        first = best.iloc[0]
+        parts.append(_shared(first["run"], first["kind"], first["source"], best["candidate"], first["synthetic_auroc"]))
     for run in sorted(set(aurocs["run"])):
         for kind, members in candidates.groupby("kind", sort=False):
             for source, names in _controls(str(kind), members, default).items():
@@ -163,24 +164,9 @@ def choose(aurocs: pd.DataFrame, candidates: pd.DataFrame, default: str | None) 
     return pd.concat(parts, ignore_index=True)
 
 
-def _argmax(group: pd.DataFrame) -> pd.DataFrame:
-    best = group["synthetic_auroc"].max()
-    first = group.iloc[0]
-    names = group.loc[group["synthetic_auroc"] == best, "candidate"]
-    return _shared(first["run"], first["kind"], first["source"], list(names), best)
-
-
 def _shared(run: int, kind: str, source: str, names: Sequence[str], value: float) -> pd.DataFrame:
-    return pd.DataFrame(
-        {
-            "run": run,
-            "kind": kind,
-            "source": source,
-            "candidate": list(names),
-            "synthetic_auroc": value,
-            "weight": 1 / len(names),
-        }
-    )
+    choice = {"run": run, "kind": kind, "source": source, "candidate": list(names), "synthetic_auroc": value}
+    return pd.DataFrame(choice).assign(weight=1 / len(names))
 
 
 def _controls(kind: str, candidates: pd.DataFrame, default: str | None) -> dict[str, list[str]]:

@@ -1,4 +1,8 @@
-"""What a network is exposed to in one run: anomalies of a source, and normals as its generator renders them."""
+"""Outlier exposure of one category: what each network is exposed to, and its scores of the real test images.
+
+The networks: frozen, fine-tuned against a source of anomalies, and fine-tuned without any (controls). Support sets may
+be extended by generated images, made from the support images themselves.
+"""
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
@@ -33,6 +37,8 @@ from variad.selection.exposure_training import (
 from variad.selection.settings import FROZEN, NO_SOURCE, PLAIN
 from variad.selection.synthetic import SourceFiles
 
+_log = logging.getLogger("variad")
+
 
 @dataclass(frozen=True)
 class AnomalySet:
@@ -60,19 +66,12 @@ def read_anomaly_set(files: SourceFiles, run: int, support: Sequence[str]) -> An
     rows = manifest[manifest["run"] == run]
     if rows.empty:
         raise UserError(f"{files.manifest}: expected anomalies of run {run}, found none.")
-    images = read_anomalies(files.images, rows)
-    return AnomalySet(images, rows["strength"].to_numpy(np.float64), _regenerated(files.images, support, images))
-
-
-def _regenerated(path: str | Path, support: Sequence[str], like: Images) -> Images:
-    controls = read_normals(path)
-    names = [] if controls is None else list(controls.image_ids)
-    if controls is None or not set(names) & set(support):
-        return np.empty((0, *like.shape[1:]), np.uint8)
-    return controls.images[[names.index(name) for name in support if name in names]]
-
-
-# Generated normal images as further members of a support set: made from the support images themselves.
+    images, controls = read_anomalies(files.images, rows), read_normals(files.images)
+    normals = images[:0]
+    if controls is not None:
+        names = list(controls.image_ids)
+        normals = controls.images[[names.index(name) for name in support if name in names]]
+    return AnomalySet(images, rows["strength"].to_numpy(np.float64), normals)
 
 
 def support_requests(
@@ -91,13 +90,8 @@ def added_of_run(path: str | Path, run: int) -> Images:
 
 def support_views(support: Images, count: int, seed: int, key: tuple[str, str, int]) -> Images:
     """``count`` light views of support images, ``[count, S, S, 3]``: what so many members do without a generator."""
-    rounds = -(-count // len(support))
+    rounds = max(1, -(-count // len(support)))
     return random_views(support, rounds, numpy_generator(seed, *key, "exposure_support_views"))[:count]
-
-
-# Scores of the real test by every network of a category: frozen, fine-tuned with a source, fine-tuned without any.
-
-_log = logging.getLogger("variad")
 
 
 class Variant(NamedTuple):
@@ -147,7 +141,8 @@ def score_run(
 ) -> Iterator[tuple[Variant, str, NDArray[np.float32]]]:
     """(network, name of the support set, scores ``[N]``) of every network of one run.
 
-    Added images join the support set that distances are measured to; no network is fine-tuned on them.
+    Added images join the support set that distances are measured to; no network is fine-tuned on them. Where a run has
+    none, the support set stays the plain one.
 
     Args:
         test: activations of the N test images.
@@ -155,89 +150,80 @@ def score_run(
     """
     support = network.activations(images.support, device)
     added = {name: network.activations(extra, device) for name, extra in images.added.items()}
-    for variant, tail in _networks(network, run, images, sources, plan, device):
+    for variant, tail in _FineTuning(network, run, images, plan, device).networks(sources):
         embeddings, known = embed(tail, test, device), embed(tail, support, device)
         supports = {PLAIN: known}
         for name, extra in added.items():
-            supports[name] = torch.cat([known, embed(tail, extra, device)])
+            supports[name] = torch.cat([known, embed(tail, extra, device)]) if len(extra) else known
         for name, bank in supports.items():
             yield variant, name, support_distance(embeddings, bank, plan.neighbours).float().cpu().numpy()
+
+
+@dataclass(frozen=True)
+class _FineTuning:
+    """Every network of one run, on the same views of its support images."""
+
+    network: SplitNetwork
+    run: int
+    images: RunImages
+    plan: ExposurePlan
+    device: str
+
+    def networks(self, sources: Mapping[str, SourceFiles]) -> Iterator[tuple[Variant, nn.Module]]:
+        yield Variant(NO_SOURCE, FROZEN), self.network.tail.to(self.device)
+        views = random_views(self.images.support, self.plan.views, self._draw("exposure_views"))
+        normal = self._activations(views)
+        for control in self.plan.controls:
+            variant = Variant(NO_SOURCE, control)
+            yield variant, self._tuned(variant, self._control_examples(control, views, normal))
+        for source, objectives in self.plan.objectives.items():
+            anomalies = read_anomaly_set(sources[source], self.run, self.images.names)
+            draw = self._draw("exposure_views", source)
+            synthetic = self._activations(random_views(anomalies.images, 1, draw))
+            normals = normal
+            if len(anomalies.normals):
+                # as the generator renders them, too: its traces must not tell an anomaly
+                count = -(-len(normal) // len(anomalies.normals))
+                rendered = random_views(anomalies.normals, count, draw)[: len(normal)]
+                normals = torch.cat([normal, self._activations(rendered)])
+            for objective in objectives:
+                variant = Variant(source, objective)
+                targets = anomaly_targets(objective, source, anomalies.strengths)
+                yield (
+                    variant,
+                    self._tuned(variant, Examples((normals, synthetic), (torch.zeros(len(normals)), targets))),
+                )
+
+    def _control_examples(self, control: str, views: Images, normal: Tensor) -> Examples:
+        """``rotation``: by how many quarters a view is turned; ``relabelled``: half of the images are anomalies."""
+        if control == "rotation":
+            quarters = self._draw("exposure_quarters").integers(0, 4, len(views))
+            return Examples((self._activations(rotated(views, quarters)),), (torch.from_numpy(quarters),))
+        half = random_halves(len(self.images.support), self._draw("exposure_halves"))
+        chosen = torch.from_numpy(np.tile(half, self.plan.views))
+        targets = (torch.zeros(int((~chosen).sum())), torch.ones(int(chosen.sum())))
+        return Examples((normal[~chosen], normal[chosen]), targets)
+
+    def _tuned(self, variant: Variant, examples: Examples) -> nn.Module:
+        plan, objective = self.plan, variant.objective
+        # the same head and batches for every source, so that only what is in the images differs
+        purpose = "exposed" if objective in WITH_ANOMALIES else objective
+        draw = torch_generator(plan.seed, *plan.key, "exposure", purpose, self.run)
+        tail, width = self.network.tail, self.network.width
+        tail, losses = fine_tune(tail, width, objective, examples, plan.schedule, draw, self.device)
+        _log.info("run %d, %s, %s: loss %.3f to %.3f", self.run, *variant, losses[0], losses[-1])
+        return tail
+
+    def _activations(self, images: Images) -> Tensor:
+        return self.network.activations(images, self.device)
+
+    def _draw(self, *purpose: str) -> np.random.Generator:
+        return numpy_generator(self.plan.seed, *self.plan.key, *purpose, self.run)
 
 
 def score_rows(
     run: int, test_ids: Sequence[str], variant: Variant, support: str, scores: NDArray[np.float32]
 ) -> pd.DataFrame:
     """Rows of schema ``exposure_scores``."""
-    return pd.DataFrame(
-        {
-            "run": run,
-            "source": variant.source,
-            "objective": variant.objective,
-            "support": support,
-            "image_id": list(test_ids),
-            "score": scores,
-        }
-    )
-
-
-def _networks(
-    network: SplitNetwork,
-    run: int,
-    images: RunImages,
-    sources: Mapping[str, SourceFiles],
-    plan: ExposurePlan,
-    device: str,
-) -> Iterator[tuple[Variant, nn.Module]]:
-    yield Variant(NO_SOURCE, FROZEN), network.tail.to(device)
-    views = random_views(images.support, plan.views, numpy_generator(plan.seed, *plan.key, "exposure_views", run))
-    normal = network.activations(views, device)
-    for control in plan.controls:
-        variant = Variant(NO_SOURCE, control)
-        examples = _control_examples(control, network, views, normal, len(images.support), run, plan, device)
-        yield variant, _tuned(network, variant, examples, run, plan, device)
-    for source, objectives in plan.objectives.items():
-        anomalies = read_anomaly_set(sources[source], run, images.names)
-        draw = numpy_generator(plan.seed, *plan.key, "exposure_views", source, run)
-        synthetic = network.activations(random_views(anomalies.images, 1, draw), device)
-        normals = normal
-        if len(anomalies.normals):
-            # as the generator renders them, too: its traces must not tell an anomaly
-            count = -(-len(normal) // len(anomalies.normals))
-            rendered = random_views(anomalies.normals, count, draw)[: len(normal)]
-            normals = torch.cat([normal, network.activations(rendered, device)])
-        for objective in objectives:
-            variant = Variant(source, objective)
-            targets = anomaly_targets(objective, source, anomalies.strengths)
-            examples = Examples((normals, synthetic), (torch.zeros(len(normals)), targets))
-            yield variant, _tuned(network, variant, examples, run, plan, device)
-
-
-def _control_examples(
-    control: str,
-    network: SplitNetwork,
-    views: Images,
-    normal: Tensor,
-    support: int,
-    run: int,
-    plan: ExposurePlan,
-    device: str,
-) -> Examples:
-    """``rotation``: by how many quarters a view is turned; ``relabelled``: half of the images pass for anomalies."""
-    if control == "rotation":
-        quarters = numpy_generator(plan.seed, *plan.key, "exposure_quarters", run).integers(0, 4, len(views))
-        return Examples((network.activations(rotated(views, quarters), device),), (torch.from_numpy(quarters),))
-    half = random_halves(support, numpy_generator(plan.seed, *plan.key, "exposure_halves", run))
-    chosen = torch.from_numpy(np.tile(half, plan.views))
-    targets = (torch.zeros(int((~chosen).sum())), torch.ones(int(chosen.sum())))
-    return Examples((normal[~chosen], normal[chosen]), targets)
-
-
-def _tuned(
-    network: SplitNetwork, variant: Variant, examples: Examples, run: int, plan: ExposurePlan, device: str
-) -> nn.Module:
-    # the same head and batches for every source, so that only what is in the images differs
-    exposed = variant.objective in WITH_ANOMALIES
-    generator = torch_generator(plan.seed, *plan.key, "exposure", "exposed" if exposed else variant.objective, run)
-    tail, losses = fine_tune(network.tail, network.width, variant.objective, examples, plan.schedule, generator, device)
-    _log.info("run %d, %s, %s: loss %.3f to %.3f", run, *variant, losses[0], losses[-1])
-    return tail
+    place = {"run": run, **variant._asdict(), "support": support}
+    return pd.DataFrame({**place, "image_id": list(test_ids), "score": scores})

@@ -1,4 +1,4 @@
-"""From scores to the table of outlier exposure: AUROC on the real test and what was gained, over paired runs."""
+"""The table of outlier exposure: AUROC on the real test and what was gained, over paired runs; as CSV and Markdown."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +14,7 @@ from variad.core.tables import markdown_page, markdown_table
 from variad.evaluation.aggregation import DECIMALS
 from variad.evaluation.bootstrap import DRAWS, Resample, interval, resample
 from variad.evaluation.ranking import auroc, rank_resampled
+from variad.selection.records import with_interval
 from variad.selection.settings import FROZEN, NO_SOURCE, PLAIN
 
 Array = NDArray[Any]
@@ -22,6 +23,21 @@ DIFFERENCES = ("gain", "over_control", "over_support")
 COLUMNS = ["dataset", "category", "source", "objective", "support", "mean", "std", "runs"] + [
     f"{name}{end}" for name in DIFFERENCES for end in ("", "_low", "_high")
 ]
+LEGEND = (
+    "Percent: mean ± standard deviation over runs of the image AUROC on the real test; differences in points [95 % "
+    "bootstrap interval over runs and test images]. The score is the total Euclidean distance to the three closest "
+    "support embeddings. Objectives on normals alone are the same fine-tuning without exposure: `rotation`, by how "
+    "many quarters an image is turned, and `relabelled`, where half of the support set passes for anomalies."
+)
+HEADS = (
+    "exposed to",
+    "objective",
+    "support set",
+    "AUROC",
+    "over frozen",
+    "over {control}",
+    "over the plain support set",
+)
 
 
 @dataclass(frozen=True)
@@ -53,10 +69,13 @@ def judge_category(
         if len(set(known)) < 2:
             raise UserError(f"test images of {dataset}/{category}: expected normal and anomalous ones, found one kind.")
         if drawn is None:
-            drawn = resample(
-                known, len(matrix), numpy_generator(seed, "bootstrap", "exposure", dataset, category), draws
-            )
-        judged[_key(key)] = _judged(matrix.to_numpy(), known, drawn)
+            generator = numpy_generator(seed, "bootstrap", "exposure", dataset, category)
+            drawn = resample(known, len(matrix), generator, draws)
+        runs = matrix.to_numpy()
+        values = np.array([auroc(run, known) for run in runs])
+        over_images = np.stack([rank_resampled(run, known, drawn.images).auroc() for run in runs])
+        source, objective, support = map(str, key)
+        judged[source, objective, support] = JudgedNetwork(values, drawn.mean_over_runs(over_images))
     return judged
 
 
@@ -80,42 +99,23 @@ def exposure_table(categories: Mapping[tuple[str, str], Mapping[Key, JudgedNetwo
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
-def _key(key: Any) -> Key:
-    source, objective, support = key
-    return str(source), str(objective), str(support)
-
-
-def _judged(scores: Array, labels: Array, drawn: Resample) -> JudgedNetwork:
-    values = np.array([auroc(run, labels) for run in scores])
-    draws = np.stack([rank_resampled(run, labels, drawn.images).auroc() for run in scores])
-    return JudgedNetwork(values, drawn.mean_over_runs(draws))
-
-
 def _average(members: Sequence[Mapping[Key, JudgedNetwork]]) -> dict[Key, JudgedNetwork]:
     """Over the categories that all have the network; runs in common."""
-    shared = [key for key in members[0] if all(key in member for member in members)]
-    return {key: _mean([member[key] for member in members]) for key in shared}
-
-
-def _mean(judged: Sequence[JudgedNetwork]) -> JudgedNetwork:
-    runs = min(len(one.values) for one in judged)
-    return JudgedNetwork(
-        np.mean([one.values[:runs] for one in judged], axis=0), np.mean([one.draws for one in judged], axis=0)
-    )
+    found = {}
+    for key in (key for key in members[0] if all(key in member for member in members)):
+        judged = [member[key] for member in members]
+        runs = min(len(one.values) for one in judged)
+        values = np.mean([one.values[:runs] for one in judged], axis=0)
+        found[key] = JudgedNetwork(values, np.mean([one.draws for one in judged], axis=0))
+    return found
 
 
 def _row(place: tuple[str, str], key: Key, judged: Mapping[Key, JudgedNetwork], control: str) -> dict[str, object]:
     source, objective, support = key
     one = judged[key]
-    against = dict(
-        zip(
-            DIFFERENCES,
-            [(NO_SOURCE, FROZEN, support), (NO_SOURCE, control, support), (source, objective, PLAIN)],
-            strict=True,
-        )
-    )
+    against = [(NO_SOURCE, FROZEN, support), (NO_SOURCE, control, support), (source, objective, PLAIN)]
     numbers = {"mean": one.values.mean(), "std": one.values.std(ddof=1) if len(one.values) > 1 else np.nan}
-    for name, other in against.items():
+    for name, other in zip(DIFFERENCES, against, strict=True):
         numbers |= _difference(name, one, None if other == key else judged.get(other))
     percent = {name: round(100 * float(value), DECIMALS) + 0.0 for name, value in numbers.items()}
     names = dict(zip(COLUMNS[:5], (*place, *key), strict=True))
@@ -127,25 +127,6 @@ def _difference(name: str, one: JudgedNetwork, other: JudgedNetwork | None) -> d
         return {name: np.nan, f"{name}_low": np.nan, f"{name}_high": np.nan}
     low, high = interval(one.draws - other.draws)
     return {name: float(one.values.mean() - other.values.mean()), f"{name}_low": low, f"{name}_high": high}
-
-
-# The table of outlier exposure for reading, as Markdown.
-
-LEGEND = (
-    "Percent: mean ± standard deviation over runs of the image AUROC on the real test; differences in points [95 % "
-    "bootstrap interval over runs and test images]. The score is the total Euclidean distance to the three closest "
-    "support embeddings. Objectives on normals alone are the same fine-tuning without exposure: `rotation`, by how "
-    "many quarters an image is turned, and `relabelled`, where half of the support set passes for anomalies."
-)
-HEADS = (
-    "exposed to",
-    "objective",
-    "support set",
-    "AUROC",
-    "over frozen",
-    "over {control}",
-    "over the plain support set",
-)
 
 
 def exposure_page(table: pd.DataFrame, caption: str, network: str, control: str) -> str:
@@ -167,26 +148,13 @@ def exposure_page(table: pd.DataFrame, caption: str, network: str, control: str)
 def network_text(backbone: str, trained_blocks: int | None) -> str:
     """What was fine-tuned, with a word where it is not the document's."""
     blocks = {None: "all blocks", 1: "the last block"}.get(trained_blocks, f"the last {trained_blocks} blocks")
-    is_transformer = "vit" in backbone
-    standing_in = "" if is_transformer else " in place of a vision transformer, whose weights come in no package"
+    standing_in = "" if "vit" in backbone else " in place of a vision transformer, whose weights come in no package"
     return f"{backbone}{standing_in}, {blocks} fine-tuned"
 
 
 def _cells(row: dict[Any, Any]) -> list[str]:
     spread = "" if pd.isna(row["std"]) else f" ± {row['std']:.1f}"
+    mean = f"{row['mean']:.1f}{spread}"
     names = [str(row["source"]), str(row["objective"]), "plain" if row["support"] == PLAIN else str(row["support"])]
-    frozen = row["objective"] == FROZEN
-    control = "" if frozen else _difference_text(row, "over_control")
-    return [
-        *names,
-        f"{row['mean']:.1f}{spread}",
-        _difference_text(row, "gain"),
-        control,
-        _difference_text(row, "over_support"),
-    ]
-
-
-def _difference_text(row: dict[Any, Any], name: str) -> str:
-    if pd.isna(row[name]):
-        return ""
-    return f"{row[name]:+.1f} [{row[f'{name}_low']:+.1f}, {row[f'{name}_high']:+.1f}]"
+    over_control = "" if row["objective"] == FROZEN else with_interval(row, "over_control")
+    return [*names, mean, with_interval(row, "gain"), over_control, with_interval(row, "over_support")]

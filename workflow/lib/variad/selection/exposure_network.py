@@ -1,4 +1,7 @@
-"""Light augmentation of what a network is fine-tuned on: the same for normal and synthetic images."""
+"""A pretrained network in two parts, the first frozen, the last fine-tuned, and the light augmentation that it sees.
+
+Views are the same for normal and synthetic images.
+"""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,8 +19,8 @@ from variad.networks.backbones import LITE0, weights_file
 from variad.networks.features import prepare
 from variad.networks.private_apis import has_token_positions, tokens_of
 
-Quarters = NDArray[np.int64]
 SHIFT = 0.04  # of the side, at most
+BATCH = 32
 
 
 def random_views(images: Images, count: int, generator: np.random.Generator) -> Images:
@@ -36,7 +39,7 @@ def random_views(images: Images, count: int, generator: np.random.Generator) -> 
     return np.stack([_view(images[row % len(images)], mirrored[row], shifts[row], reach) for row in range(total)])
 
 
-def rotated(images: Images, quarters: Quarters) -> Images:
+def rotated(images: Images, quarters: NDArray[np.int64]) -> Images:
     """Image n turned by ``quarters[n]`` quarters."""
     return np.stack([np.rot90(image, int(turns)) for image, turns in zip(images, quarters, strict=True)])
 
@@ -46,11 +49,6 @@ def _view(image: Images, mirror: bool, shift: NDArray[np.int64], reach: int) -> 
     padded = np.pad(image[:, ::-1] if mirror else image, ((reach, reach), (reach, reach), (0, 0)), mode="reflect")
     top, left = reach + int(shift[0]), reach + int(shift[1])
     return padded[top : top + side, left : left + side]
-
-
-# A pretrained network in two parts: the first stays frozen, the last is fine-tuned and gives the embedding.
-
-BATCH = 32
 
 
 class Pixels(nn.Module):
@@ -137,13 +135,13 @@ class Lite0Tail(nn.Module):
 
 def _lite0(trained: int | None, resolution: int | None) -> SplitNetwork:
     network = lite0.load_packaged()
-    stages = list(network.stages)
-    split = len(stages) - _checked(LITE0, trained, len(stages))
-    first = nn.Sequential(Pixels(resolution, [lite0.MEAN] * 3, [lite0.STD] * 3), network.stem)
-    trunk, rest = nn.Sequential(*first, *stages[:split]), stages[split:]
+    pixels, stages = Pixels(resolution, [lite0.MEAN] * 3, [lite0.STD] * 3), list(network.stages)
     if trained is None:
-        return SplitNetwork(None, Lite0Tail(nn.Sequential(*first, *stages), network.head), lite0.HEAD_CHANNELS)
-    return SplitNetwork(trunk, Lite0Tail(nn.Sequential(*rest), network.head), lite0.HEAD_CHANNELS)
+        everything = Lite0Tail(nn.Sequential(pixels, network.stem, *stages), network.head)
+        return SplitNetwork(None, everything, lite0.HEAD_CHANNELS)
+    split = _split(LITE0, trained, len(stages))
+    trunk = nn.Sequential(pixels, network.stem, *stages[:split])
+    return SplitNetwork(trunk, Lite0Tail(nn.Sequential(*stages[split:]), network.head), lite0.HEAD_CHANNELS)
 
 
 class TransformerTail(nn.Module):
@@ -187,39 +185,30 @@ class WholeModel(nn.Module):
 
 
 def _timm(name: str, weights: str | Path | None, trained: int | None, resolution: int | None) -> SplitNetwork:
-    model = load_timm(name, weights)
-    configuration = model.pretrained_cfg
-    side = resolution or int(configuration["input_size"][-1])
-    pixels = Pixels(side, configuration["mean"], configuration["std"])
-    width = int(model.head_hidden_size)
-    if trained is None:
-        return SplitNetwork(None, WholeModel(pixels, model), width)
-    if not has_token_positions(model):
-        raise UserError(f"config key exposure.trained_blocks: expected null for {name}, found {trained}.")
-    blocks = model.blocks
-    split = len(blocks) - _checked(name, trained, len(blocks))
-    return SplitNetwork(TransformerTrunk(pixels, model, blocks[:split]), TransformerTail(model, blocks[split:]), width)
-
-
-def load_timm(name: str, weights: str | Path | None) -> Any:
-    """A timm model with pretrained weights, from a local safetensors file or the hub.
-
-    Raises:
-        UserError: no model has that name, or its weights cannot be had.
-    """
     import timm
 
     if name.split(".")[0] not in timm.list_models():
         raise UserError(f"config key exposure.backbone: expected {LITE0} or a timm model's name, found '{name}'.")
     path = weights_file(name, weights)
     try:
-        return timm.create_model(name, pretrained=True, pretrained_cfg_overlay={"file": str(path)})
+        model: Any = timm.create_model(name, pretrained=True, pretrained_cfg_overlay={"file": str(path)})
     except (RuntimeError, OSError, ValueError) as error:
         reason = str(error).splitlines()[0]
         raise UserError(f"{path}: expected the weights of {name}, found another file's: {reason}") from error
+    configuration, width = model.pretrained_cfg, int(model.head_hidden_size)
+    side = resolution or int(configuration["input_size"][-1])
+    pixels = Pixels(side, configuration["mean"], configuration["std"])
+    if trained is None:
+        return SplitNetwork(None, WholeModel(pixels, model), width)
+    if not has_token_positions(model):
+        raise UserError(f"config key exposure.trained_blocks: expected null for {name}, found {trained}.")
+    blocks = model.blocks
+    split = _split(name, trained, len(blocks))
+    return SplitNetwork(TransformerTrunk(pixels, model, blocks[:split]), TransformerTail(model, blocks[split:]), width)
 
 
-def _checked(name: str, trained: int | None, there: int) -> int:
-    if trained is not None and trained > there:
-        raise UserError(f"config key exposure.trained_blocks: expected at most {there} for {name}, found {trained}.")
-    return there if trained is None else trained
+def _split(name: str, trained: int, blocks: int) -> int:
+    """How many of a network's blocks stay frozen."""
+    if trained > blocks:
+        raise UserError(f"config key exposure.trained_blocks: expected at most {blocks} for {name}, found {trained}.")
+    return blocks - trained

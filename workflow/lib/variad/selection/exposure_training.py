@@ -1,9 +1,8 @@
-"""What a network is fine-tuned to tell apart, and the loss for it."""
+"""Fine-tuning the last part of a network for a few dozen steps: what it tells apart, the loss, the anomaly score."""
 
 import copy
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import torch
@@ -13,8 +12,8 @@ from torch.nn import functional
 
 from variad.core.errors import UserError
 
-Name = Literal["classification", "regression", "rotation", "relabelled"]
 WITH_ANOMALIES = ("classification", "regression")
+NEIGHBOURS = 3
 
 
 @dataclass(frozen=True)
@@ -29,18 +28,10 @@ def _binary(predictions: Tensor, targets: Tensor) -> Tensor:
     return functional.binary_cross_entropy_with_logits(predictions[:, 0], targets)
 
 
-def _squared(predictions: Tensor, targets: Tensor) -> Tensor:
-    return functional.mse_loss(predictions[:, 0], targets)
-
-
-def _quarters(predictions: Tensor, targets: Tensor) -> Tensor:
-    return functional.cross_entropy(predictions, targets.long())
-
-
 OBJECTIVES: dict[str, Objective] = {
     "classification": Objective(1, _binary),
-    "regression": Objective(1, _squared),
-    "rotation": Objective(4, _quarters),
+    "regression": Objective(1, lambda predictions, targets: functional.mse_loss(predictions[:, 0], targets)),
+    "rotation": Objective(4, lambda predictions, targets: functional.cross_entropy(predictions, targets.long())),
     "relabelled": Objective(1, _binary),
 }
 
@@ -68,9 +59,6 @@ def random_halves(count: int, generator: np.random.Generator) -> NDArray[np.bool
     chosen = np.zeros(count, bool)
     chosen[generator.permutation(count)[: count // 2]] = True
     return chosen
-
-
-# Fine-tuning the last part of a pretrained network for a few dozen steps.
 
 
 @dataclass(frozen=True)
@@ -115,7 +103,11 @@ def fine_tune(
     """
     wanted = OBJECTIVES[objective]
     tuned = copy.deepcopy(tail).eval().requires_grad_(True).to(device)
-    head = _head(width, wanted.outputs, generator).to(device)
+    head = nn.Linear(width, wanted.outputs)
+    with torch.no_grad():  # starts near zero, so that the first steps do not undo the pretrained embedding
+        head.weight.copy_(torch.randn(head.weight.shape, generator=generator) * 0.01 / width**0.5)
+        head.bias.zero_()
+    head = head.to(device)
     optimiser = torch.optim.AdamW([*tuned.parameters(), *head.parameters()], lr=schedule.learning_rate)
     losses = []
     for inputs, targets in _batches(examples, schedule, generator):
@@ -127,15 +119,6 @@ def fine_tune(
     return tuned.requires_grad_(False), losses
 
 
-def _head(width: int, outputs: int, generator: torch.Generator) -> nn.Linear:
-    # starts near zero, so that the first steps do not undo the pretrained embedding
-    head = nn.Linear(width, outputs)
-    with torch.no_grad():
-        head.weight.copy_(torch.randn(outputs, width, generator=generator) * 0.01 / width**0.5)
-        head.bias.zero_()
-    return head
-
-
 def _batches(
     examples: Examples, schedule: FineTuningSchedule, generator: torch.Generator
 ) -> Iterator[tuple[Tensor, Tensor]]:
@@ -145,11 +128,6 @@ def _batches(
         inputs = [group[row] for group, row in zip(examples.activations, rows, strict=True)]
         targets = [group[row] for group, row in zip(examples.targets, rows, strict=True)]
         yield torch.cat(inputs), torch.cat(targets).float()
-
-
-# The anomaly score of outlier exposure: how far an embedding lies from those of the support set.
-
-NEIGHBOURS = 3
 
 
 def support_distance(embeddings: Tensor, support: Tensor, neighbours: int = NEIGHBOURS) -> Tensor:

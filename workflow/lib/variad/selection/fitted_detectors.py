@@ -50,7 +50,7 @@ class FittedDetectors:
         return [
             {
                 "candidate": name,
-                "parameters": sum(value.numel() for value in self._backbone(entry).parameters()),
+                "parameters": sum(value.numel() for value in self._backbones[entry.extractor].parameters()),
                 "depth": len(entry.extractor.layers) - 1,
                 "resolution": entry.extractor.resolution,
             }
@@ -64,33 +64,28 @@ class FittedDetectors:
     def _score(self, name: str, pool: Images, trial: Trial) -> "np.ndarray[Any, np.dtype[np.float64]]":
         entry = self.entries[name]
         detector = create_detector(entry.method, entry.settings, entry.extractor, self.device)
-        detector.fit(self._input(entry, detector, pool, trial.bank), self._generator(name, trial.run))
+        # not by the bank: a detector draws the same numbers for the original and for the regenerated one
+        generator = numpy_generator(self.seed, *self.key, "selection", name, trial.run)
+        detector.fit(self._input(entry, detector, pool, trial.bank), generator)
         parts = [
             detector.score(self._input(entry, detector, pool, trial.queries[start : start + BATCH])).scores
             for start in range(0, len(trial.queries), BATCH)
         ]
         return np.concatenate(parts).astype(np.float64)
 
-    def _generator(self, name: str, run: int) -> np.random.Generator:
-        # not by the bank: a detector draws the same numbers for the original and for the regenerated one
-        return numpy_generator(self.seed, *self.key, "selection", name, run)
-
-    def _backbone(self, entry: DetectorEntry) -> Backbone:
-        return self._backbones[entry.extractor]
-
     def _input(self, entry: DetectorEntry, detector: Detector, pool: Images, rows: Rows) -> DetectorInput:
-        parts = [self._features(entry, pool[rows[start : start + BATCH]]) for start in range(0, len(rows), BATCH)]
-        features = {layer: np.concatenate([part[layer] for part in parts]) for layer in entry.extractor.layers}
+        seen, backbone = entry.extractor, self._backbones[entry.extractor]
+        batches = (pool[rows[start : start + BATCH]] for start in range(0, len(rows), BATCH))
+        parts = [extract(backbone, batch, seen, self.device) for batch in batches]
+        features = {layer: np.concatenate([part[layer] for part in parts]) for layer in seen.layers}
         return DetectorInput(features, pool[rows] if detector.uses_images else None)
 
-    def _features(self, entry: DetectorEntry, images: Images) -> FeatureMaps:
-        seen = prepare(to_tensor(images).to(self.device), entry.extractor.resolution, entry.extractor.crop)
-        with torch.inference_mode():
-            maps = self._backbone(entry)(seen)
-        return {layer: value.permute(0, 2, 3, 1).float().cpu().numpy() for layer, value in maps.items()}
 
-
-# Candidates of method ``detectors`` from their config entry.
+def extract(backbone: Backbone, images: Images, extractor: Extractor, device: str) -> FeatureMaps:
+    """Features ``[N, h, w, C]`` of images uint8 ``[N, S, S, 3]`` by layer, as detectors with the extractor see them."""
+    with torch.inference_mode():
+        maps = backbone(prepare(to_tensor(images).to(device), extractor.resolution, extractor.crop))
+    return {layer: maps[layer].permute(0, 2, 3, 1).float().cpu().numpy() for layer in extractor.layers}
 
 
 def open_candidates(
@@ -104,17 +99,10 @@ def open_candidates(
     **_: Any,
 ) -> FittedDetectors:
     """See ``variad.selection.trials.open_candidates``."""
-    entries = {name: _entry(detectors[name], image_size) for name in entry["detectors"]}
+    entries = {}
+    for name in entry["detectors"]:
+        chosen, seen = detectors[name], detectors[name]["extractor"]
+        layers, resolution = tuple(chosen["layers"] or seen["layers"]), seen["resolution"] or image_size
+        extractor = Extractor(seen["backbone"], layers, seen["weights"], resolution, seen["crop"])
+        entries[name] = DetectorEntry(chosen["method"], dict(chosen["settings"]), extractor)
     return FittedDetectors(entries, seed, key, device)
-
-
-def _entry(detector: Mapping[str, Any], image_size: int) -> DetectorEntry:
-    seen = detector["extractor"]
-    extractor = Extractor(
-        seen["backbone"],
-        tuple(detector["layers"] or seen["layers"]),
-        seen["weights"],
-        seen["resolution"] or image_size,
-        seen["crop"],
-    )
-    return DetectorEntry(detector["method"], dict(detector["settings"]), extractor)

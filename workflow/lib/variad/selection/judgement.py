@@ -10,7 +10,14 @@ from numpy.typing import NDArray
 
 from variad.core.seeding import numpy_generator
 from variad.evaluation.bootstrap import LEVEL
-from variad.selection.benchmarks import benchmark_auroc, closest_class, half_counts, kendall_tau, resample_counts
+from variad.selection.benchmarks import (
+    benchmark_auroc,
+    closest_class,
+    half_counts,
+    kendall_tau,
+    mean_known,
+    resample_counts,
+)
 
 Array = NDArray[Any]
 
@@ -34,12 +41,10 @@ class RealTest:
 
     def auroc(self, benchmark: str, counts: Array) -> NDArray[np.float64]:
         """``[R, K, D]`` for D rows of counts; see ``benchmark_auroc``."""
-        return np.stack(
-            [
-                [benchmark_auroc(benchmark, values, self.defects, counts, self.closest) for values in run]
-                for run in self.scores
-            ]
-        )
+        runs = [
+            [benchmark_auroc(benchmark, one, self.defects, counts, self.closest) for one in run] for run in self.scores
+        ]
+        return np.stack(runs)
 
 
 @dataclass(frozen=True)
@@ -58,11 +63,9 @@ class SyntheticScores:
         return self._auroc([resample_counts(_names(labels), generator, draws) for labels in self.labels])
 
     def _auroc(self, counts: Sequence[Array]) -> NDArray[np.float64]:
+        runs = zip(self.scores, self.labels, counts, strict=True)
         return np.stack(
-            [
-                [benchmark_auroc("defects", values, _names(labels), counted) for values in scores]
-                for scores, labels, counted in zip(self.scores, self.labels, counts, strict=True)
-            ]
+            [[benchmark_auroc("defects", one, _names(labels), n) for one in run] for run, labels, n in runs]
         )
 
 
@@ -96,10 +99,9 @@ def judge(
         weights: what each source (and each control) chose, ``[R, K]``, each row adds up to 1.
         key: root seed, data set, category: for random numbers.
     """
-    seed, *names = key
 
     def generator(*purpose: str) -> np.random.Generator:
-        return numpy_generator(int(seed), *names, *purpose, benchmark)
+        return numpy_generator(int(key[0]), *key[1:], *purpose, benchmark)
 
     halves = half_counts(real.defects, generator("halves"), splits)
     values = real.auroc(benchmark, np.ones((1, len(real.defects))))[..., 0]
@@ -117,7 +119,7 @@ def judge(
         if source in synthetic:
             tau = _mean(kendall_tau(synthetic[source].auroc(), values))
             made = synthetic[source].draws(generator("synthetic", source, kind), draws)
-            tau_draws = _mean_over_runs(_tau(made, drawn))
+            tau_draws = mean_known(_tau(made, drawn))
         low, high = tau_interval(tau, tau_draws)
         row = {**common, "source": source, **worth(values, chosen), "tau": tau, "tau_low": low, "tau_high": high}
         found.append(JudgedSource(row, tau_draws))
@@ -167,7 +169,9 @@ def tau_interval(tau: float, draws: Array, level: float = LEVEL) -> tuple[float,
     return max(-1.0, float(min(tau, noiseless) - width)), min(1.0, float(max(tau, noiseless) + width))
 
 
-def real_test(scores: pd.DataFrame, defects: Mapping[str, str], candidates: Sequence[str]) -> RealTest:
+def real_test(
+    scores: pd.DataFrame, defects: Mapping[str, str], candidates: Sequence[str], closest: str = ""
+) -> RealTest:
     """Arrays of a table ``real_scores``.
 
     Args:
@@ -176,13 +180,13 @@ def real_test(scores: pd.DataFrame, defects: Mapping[str, str], candidates: Sequ
     wide = scores.pivot(index=["run", "candidate"], columns="image_id", values="score")[list(defects)]
     runs = sorted(set(scores["run"]))
     values = np.stack([[wide.loc[(run, name)].to_numpy() for name in candidates] for run in runs])
-    return RealTest(candidates, values, np.asarray(list(defects.values())))
+    return RealTest(candidates, values, np.asarray(list(defects.values())), closest)
 
 
 def find_closest(scores: pd.DataFrame, defects: Mapping[str, str]) -> str:
     """The class of ``one_vs_closest``: see ``closest_class``; every candidate of every kind counts."""
     test = real_test(scores, defects, sorted(set(scores["candidate"])))
-    return closest_class([dict(zip(test.candidates, run, strict=True)) for run in test.scores], test.defects)
+    return closest_class(list(test.scores), test.defects)
 
 
 def synthetic_test(scores: pd.DataFrame, candidates: Sequence[str]) -> SyntheticScores:
@@ -208,9 +212,3 @@ def _tau(first: Array, second: Array) -> NDArray[np.float64]:
 def _mean(values: Array) -> float:
     known = values[np.isfinite(values)]
     return float(known.mean()) if known.size else np.nan
-
-
-def _mean_over_runs(values: Array) -> NDArray[np.float64]:
-    known = np.isfinite(values)
-    total = np.where(known, values, 0).sum(axis=0)
-    return np.divide(total, known.sum(axis=0), out=np.full(total.shape, np.nan), where=known.any(axis=0))

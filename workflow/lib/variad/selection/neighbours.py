@@ -26,16 +26,13 @@ SCORES = re.compile(r"pooled_([1-9]\d*)|patch_maximum|patch_mean")
 
 
 @dataclass(frozen=True)
-class Described:
-    """One layer of a batch of images: its mean over positions ``[B, C]``, and its positions ``[B, P, C]``."""
+class LayerFeatures:
+    """One layer of B images.
 
-    pooled: Tensor
-    patches: Tensor
-
-
-@dataclass(frozen=True)
-class Bank:
-    """One layer of the bank images: means ``[N, C]`` and some of all positions ``[M, C]``."""
+    Attributes:
+        pooled: means over positions, ``[B, C]``.
+        patches: all positions, ``[B, P, C]``; of a bank some of those of all images, ``[M, C]``.
+    """
 
     pooled: Tensor
     patches: Tensor
@@ -98,27 +95,25 @@ class Neighbours:
                             results[number][f"{layer}/{side}/{score}"][there] = values.cpu().numpy()
         return results
 
-    def _banks(self, pool: Images, trials: Sequence[Trial], side: int) -> list[dict[str, Bank]]:
+    def _banks(self, pool: Images, trials: Sequence[Trial], side: int) -> list[dict[str, LayerFeatures]]:
         wanted = np.unique(np.concatenate([trial.bank for trial in trials]))
         parts = [layers for _, layers in self._described(pool, wanted, side)]
-        whole = {
-            layer: Described(
-                torch.cat([part[layer].pooled for part in parts]), torch.cat([part[layer].patches for part in parts])
-            )
-            for layer in self.backbone.layers
-        }
+        whole = {}
+        for layer in self.backbone.layers:
+            pooled, patches = zip(*((part[layer].pooled, part[layer].patches) for part in parts), strict=True)
+            whole[layer] = LayerFeatures(torch.cat(pooled), torch.cat(patches))
         return [self._bank(whole, np.searchsorted(wanted, trial.bank), trial.run) for trial in trials]
 
-    def _bank(self, whole: Mapping[str, Described], at: Rows, run: int) -> dict[str, Bank]:
+    def _bank(self, whole: Mapping[str, LayerFeatures], at: Rows, run: int) -> dict[str, LayerFeatures]:
         banks = {}
         for layer, described in whole.items():
             patches = described.patches[torch.from_numpy(at)].flatten(0, 1)
             generator = numpy_generator(self.seed, *self.key, run, "bank_patches", layer)
             kept = np.sort(generator.permutation(len(patches))[: self.bank_patches])
-            banks[layer] = Bank(described.pooled[torch.from_numpy(at)], patches[torch.from_numpy(kept)])
+            banks[layer] = LayerFeatures(described.pooled[torch.from_numpy(at)], patches[torch.from_numpy(kept)])
         return banks
 
-    def _described(self, pool: Images, rows: Rows, side: int) -> Iterator[tuple[Rows, dict[str, Described]]]:
+    def _described(self, pool: Images, rows: Rows, side: int) -> Iterator[tuple[Rows, dict[str, LayerFeatures]]]:
         size = BATCH if self.device == "cpu" else BATCH_ON_GPU
         for start in range(0, len(rows), size):
             batch = rows[start : start + size]
@@ -126,12 +121,12 @@ class Neighbours:
                 maps = self.backbone(prepare(to_tensor(pool[batch]).to(self.device), side, None))
                 yield batch, {layer: self._describe(value) for layer, value in maps.items()}
 
-    def _describe(self, maps: Tensor) -> Described:
+    def _describe(self, maps: Tensor) -> LayerFeatures:
         sides = (min(self.grid, maps.shape[-2]), min(self.grid, maps.shape[-1]))
         patches = functional.adaptive_avg_pool2d(maps, sides).flatten(2).transpose(1, 2)
-        return Described(maps.mean(dim=(2, 3)), patches.contiguous())
+        return LayerFeatures(maps.mean(dim=(2, 3)), patches.contiguous())
 
-    def _distances(self, batch: Described, bank: Bank, rows: Tensor) -> dict[str, Tensor]:
+    def _distances(self, batch: LayerFeatures, bank: LayerFeatures, rows: Tensor) -> dict[str, Tensor]:
         found: dict[str, Tensor] = {}
         pooled = torch.cdist(batch.pooled[rows], bank.pooled).sort(dim=1).values
         nearest = None
@@ -150,9 +145,6 @@ def nearest_distance(patches: Tensor, bank: Tensor) -> Tensor:
     # |q - b|^2 = |q|^2 + |b|^2 - 2 q b; |q|^2 is the same for every b, so it is added after the minimum
     least = torch.addmm(bank.square().sum(dim=1), flat, bank.T, alpha=-2).amin(dim=1)
     return (least + flat.square().sum(dim=1)).clamp_min(0).sqrt().reshape(patches.shape[:2])
-
-
-# Candidates of method ``neighbours`` from their config entry.
 
 
 def open_candidates(entry: Mapping[str, Any], *, seed: int, key: tuple[str, ...], device: str, **_: Any) -> Neighbours:

@@ -1,4 +1,4 @@
-"""The synthetic test of one run and source, without anything that a detector of the same run was trained on."""
+"""The synthetic test of a run and source, scored by fitted detectors, without anything that they were trained on."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -7,7 +7,6 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-import torch
 from numpy.typing import NDArray
 
 from variad.anomalies.anomaly_file import NamedImages, read_anomalies, read_manifest, read_normals
@@ -17,9 +16,11 @@ from variad.core.records import read_images
 from variad.datasets.sampling import Support
 from variad.detectors.interface import Detector, DetectorInput, Extractor
 from variad.networks.backbones import Backbone
-from variad.networks.features import prepare, to_tensor
-from variad.selection.synthetic import SourceFiles
+from variad.selection.fitted_detectors import extract
+from variad.selection.synthetic import SourceFiles, known_rows
 from variad.selection.trials import ImagePool, Rows
+
+BATCH = 32
 
 
 @dataclass(frozen=True)
@@ -93,22 +94,13 @@ def spread_evenly(count: int, limit: int | None) -> list[int]:
     return [round(place) for place in np.linspace(0, count - 1, limit).tolist()]
 
 
-def _as_rendered(source: SourceFiles, originals: NamedImages) -> "np.ndarray[tuple[int, ...], np.dtype[np.uint8]]":
+def _as_rendered(source: SourceFiles, originals: NamedImages) -> Images:
     """Normal images as the source's generator renders them, where it does, so that its traces are on both sides."""
     rendered = read_normals(source.images)
     if rendered is None:
         return originals.images
-    row: Mapping[str, int] = {name: at for at, name in enumerate(rendered.image_ids)}
-    missing = [name for name in originals.image_ids if name not in row]
-    if missing:
-        raise UserError(f"{source.images}: expected a normal image {missing[0]}, found none.")
-    return rendered.images[[row[name] for name in originals.image_ids]]
-
-
-# Scoring synthetic tests with fitted detectors; images go through the backbone once, whatever the number of cells.
-
-BATCH = 32
-COLUMNS = ["scenario", "training_set", "run", "source", "image_id", "label", "score"]
+    row = {name: at for at, name in enumerate(rendered.image_ids)}
+    return rendered.images[known_rows(row, originals.image_ids, source.images)]
 
 
 class RecipeCell(NamedTuple):
@@ -129,10 +121,7 @@ def score_pool(
     parts: dict[RecipeCell, list[NDArray[np.float32]]] = {cell: [] for cell in detectors}
     for start in range(0, len(images), BATCH):
         batch = images[start : start + BATCH]
-        with torch.inference_mode():
-            maps = backbone(prepare(to_tensor(batch).to(device), extractor.resolution, extractor.crop))
-        features = {layer: value.permute(0, 2, 3, 1).float().cpu().numpy() for layer, value in maps.items()}
-        features = {layer: features[layer] for layer in extractor.layers}
+        features = extract(backbone, batch, extractor, device)
         for cell, detector in detectors.items():
             seen = DetectorInput(features, batch if detector.uses_images else None)
             parts[cell].append(detector.score(seen).scores)
@@ -148,19 +137,10 @@ def score_table(
         scores: of the pool's images, by cell.
         tests: by scenario, since each has shots of its own.
     """
-    parts = [
-        pd.DataFrame(
-            {
-                "scenario": cell.scenario,
-                "training_set": cell.training_set,
-                "run": run,
-                "source": test.source,
-                "image_id": test.image_ids,
-                "label": test.labels,
-                "score": values[test.rows],
-            }
-        )
-        for cell, values in scores.items()
-        for test in tests[cell.scenario]
-    ]
-    return pd.concat(parts, ignore_index=True)[COLUMNS]
+    parts = []
+    for cell, values in scores.items():
+        for test in tests[cell.scenario]:
+            place = {**cell._asdict(), "run": run, "source": test.source}
+            scored = {"image_id": test.image_ids, "label": test.labels, "score": values[test.rows]}
+            parts.append(pd.DataFrame({**place, **scored}))
+    return pd.concat(parts, ignore_index=True)

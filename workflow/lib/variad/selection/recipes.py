@@ -1,4 +1,4 @@
-"""The recipe that every source chooses: the training set whose detector has the highest synthetic AUROC."""
+"""The recipe that every source chooses, by the highest synthetic AUROC, and what that is worth on real data."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,11 +11,26 @@ from numpy.typing import NDArray
 from variad.core.seeding import numpy_generator
 from variad.core.tables import markdown_page, markdown_table
 from variad.evaluation.aggregation import DECIMALS
-from variad.evaluation.bootstrap import DRAWS, interval, resample
+from variad.evaluation.bootstrap import DRAWS, Resample, interval, resample
 from variad.evaluation.ranking import auroc, rank_resampled
-from variad.selection.benchmarks import kendall_tau
+from variad.selection.benchmarks import DEFAULT, RANDOM, kendall_tau
+from variad.selection.records import with_interval
 
 CHOICE_KEY = ["scenario", "run", "source"]
+Array = NDArray[Any]
+RECIPE_KEY = ["dataset", "category", "detector", "scenario", "source"]
+MEANS = ["selected", "default", "oracle", "average", "regret", "gain"]
+COLUMNS = [*RECIPE_KEY, "runs", "recipes", "chosen", *MEANS, "gain_low", "gain_high", "best_picked", "tau"]
+LEGEND = (
+    "Every source of synthetic anomalies chooses, in each run, the training set whose detector tells its anomalies "
+    "from validation normals best; shots of the run, and anomalies made of them, are left out. Real image AUROC in "
+    "percent, mean over runs: of the choice (`selected`), of the default recipe `{default}`, of the best recipe of "
+    "each run (`oracle`) and of all recipes (`average`). `regret` is the oracle less the choice, `gain` the choice "
+    "less the default [95 % paired bootstrap interval], both in points; `best` is how often the best recipe was "
+    "picked, τ Kendall's τ-b between synthetic and real AUROC over recipes. Rows `default` and `random` use no "
+    "anomalies."
+)
+HEADS = ("source", "chosen (runs)", "selected", "default", "oracle", "average", "regret", "gain", "best", "τ")
 
 
 def synthetic_auroc(scores: pd.DataFrame) -> pd.DataFrame:
@@ -43,28 +58,19 @@ def choose_recipes(aurocs: pd.DataFrame) -> pd.DataFrame:
     return best.assign(weight=1 / best.groupby(CHOICE_KEY)["training_set"].transform("size")).reset_index(drop=True)
 
 
-# What the chosen recipes are worth on real data, against the default recipe and against the oracle.
-
-Array = NDArray[Any]
-DEFAULT, RANDOM = "default", "random"
-RECIPE_KEY = ["dataset", "category", "detector", "scenario", "source"]
-MEANS = ["selected", "default", "oracle", "average", "regret", "gain"]
-COLUMNS = [*RECIPE_KEY, "runs", "recipes", "chosen", *MEANS, "gain_low", "gain_high", "best_picked", "tau"]
-
-
 @dataclass(frozen=True)
 class RealResults:
     """Real AUROC of K training sets in R runs.
 
     Attributes:
         values: ``[R, K]``; draws: ``[R, K, D]``, paired over training sets.
-        runs: ``[D, R]`` share of each run in a draw.
+        drawn: what the draws picked.
     """
 
     training_sets: Sequence[str]
     values: Array
     draws: Array
-    runs: Array
+    drawn: Resample
 
 
 @dataclass(frozen=True)
@@ -88,12 +94,13 @@ def real_results(
         scores: schema ``scores``, by training set.
         key: data set, category, detector and scenario, for random numbers.
     """
-    matrices = [_matrix(table, runs) for table in scores.values()]
+    wide = [table.pivot(index="run", columns=["image_id", "label"], values="score") for table in scores.values()]
+    matrices = [table.sort_index(axis=1).loc[list(runs)] for table in wide]
     labels = matrices[0].columns.get_level_values("label").to_numpy()
     drawn = resample(labels, len(runs), numpy_generator(seed, "bootstrap", "recipes", *key), draws)
     values = np.array([[auroc(run, labels) for run in matrix.to_numpy()] for matrix in matrices]).T
     ranked = [[rank_resampled(run, labels, drawn.images).auroc() for run in matrix.to_numpy()] for matrix in matrices]
-    return RealResults(list(scores), values, np.array(ranked).transpose(1, 0, 2), drawn.runs)
+    return RealResults(list(scores), values, np.array(ranked).transpose(1, 0, 2), drawn)
 
 
 def judge_sources(
@@ -134,13 +141,8 @@ def recipe_table(cells: Mapping[tuple[str, str, str, str], Sequence[RecipeRow]])
             groups = [rows for place, rows in members.items() if place[2:] == (detector, scenario)]
             if len(categories) > 1 and len(groups) == len(categories):
                 place = (dataset, "average", detector, scenario)
-                table += [_line(place, _mean(list(rows))) for rows in zip(*groups, strict=True)]
+                table += [_line(place, _mean(rows)) for rows in zip(*groups, strict=True)]
     return pd.DataFrame(table, columns=COLUMNS)
-
-
-def _matrix(scores: pd.DataFrame, runs: Sequence[int]) -> pd.DataFrame:
-    wide = scores.pivot(index="run", columns=["image_id", "label"], values="score")
-    return wide.sort_index(axis=1).loc[list(runs)]
 
 
 def _wide(table: pd.DataFrame, value: str, runs: Sequence[int], names: Sequence[str]) -> pd.DataFrame:
@@ -160,9 +162,9 @@ def _row(source: str, weights: Array, fixed: Array, real: RealResults, tau: floa
         "best_picked": (weights * (real.values == oracle[:, None])).sum(axis=1).mean(),
         "tau": tau,
     }
-    differences = ((weights - fixed)[..., None] * real.draws).sum(axis=1)
-    gain_draws = (differences.T * real.runs).sum(axis=1)
-    return RecipeRow(source, len(weights), weights.shape[1], _names(weights, real.training_sets), numbers, gain_draws)
+    gain_draws = real.drawn.mean_over_runs(((weights - fixed)[..., None] * real.draws).sum(axis=1))
+    runs, recipes = weights.shape
+    return RecipeRow(source, runs, recipes, _names(weights, real.training_sets), numbers, gain_draws)
 
 
 def _names(weights: Array, names: Sequence[str]) -> str:
@@ -181,34 +183,16 @@ def _mean(rows: Sequence[RecipeRow]) -> RecipeRow:
 def _line(place: tuple[str, ...], row: RecipeRow) -> dict[str, object]:
     low, high = (np.nan, np.nan) if row.source == DEFAULT else interval(row.gain_draws)
     numbers = {**row.numbers, "gain_low": low, "gain_high": high}
-    fractions = ("best_picked", "tau")
-    scaled = {
-        name: round(float(value) * (1 if name in fractions else 100), DECIMALS) + 0.0 for name, value in numbers.items()
-    }
+    scale = {"best_picked": 1, "tau": 1}  # all others in percent
+    scaled = {name: round(float(value) * scale.get(name, 100), DECIMALS) + 0.0 for name, value in numbers.items()}
     names = dict(zip(RECIPE_KEY, (*place, row.source), strict=True))
     return {**names, "runs": row.runs, "recipes": row.recipes, "chosen": row.chosen, **scaled}
-
-
-# The table of chosen recipes for reading, as Markdown.
-
-LEGEND = (
-    "Every source of synthetic anomalies chooses, in each run, the training set whose detector tells its anomalies "
-    "from validation normals best; shots of the run, and anomalies made of them, are left out. Real image AUROC in "
-    "percent, mean over runs: of the choice (`selected`), of the default recipe `{default}`, of the best recipe of "
-    "each run (`oracle`) and of all recipes (`average`). `regret` is the oracle less the choice, `gain` the choice "
-    "less the default [95 % paired bootstrap interval], both in points; `best` is how often the best recipe was "
-    "picked, τ Kendall's τ-b between synthetic and real AUROC over recipes. Rows `default` and `random` use no "
-    "anomalies."
-)
-HEADS = ("source", "chosen (runs)", "selected", "default", "oracle", "average", "regret", "gain", "best", "τ")
 
 
 def recipe_page(table: pd.DataFrame, caption: str, default: str) -> str:
     """Table ``recipes`` as Markdown; ``caption`` says on what scale the study ran."""
     parts = [LEGEND.format(default=default)]
-    for (dataset, category, detector, scenario), rows in table.groupby(
-        ["dataset", "category", "detector", "scenario"], sort=False
-    ):
+    for (dataset, category, detector, scenario), rows in table.groupby(RECIPE_KEY[:-1], sort=False):
         count = f"{rows['recipes'].iloc[0]} recipes, {rows['runs'].iloc[0]} runs."
         parts += [f"## {dataset}, {category}: {detector}, {str(scenario).replace('_', '-')}", count]
         parts.append(markdown_table(HEADS, [_cells(row) for row in rows.to_dict("records")], left=2))
@@ -216,8 +200,7 @@ def recipe_page(table: pd.DataFrame, caption: str, default: str) -> str:
 
 
 def _cells(row: dict[Any, Any]) -> list[str]:
-    bounds = "" if pd.isna(row["gain_low"]) else f" [{row['gain_low']:+.1f}, {row['gain_high']:+.1f}]"
-    gain = "" if row["source"] == "default" else f"{row['gain']:+.1f}{bounds}"
-    numbers = [f"{row[name]:.1f}" for name in ("selected", "default", "oracle", "average", "regret")]
+    gain = "" if row["source"] == DEFAULT else with_interval(row, "gain")
+    numbers = [f"{row[name]:.1f}" for name in MEANS[:-1]]
     tau = "" if pd.isna(row["tau"]) else f"{row['tau']:+.2f}"
     return [f"`{row['source']}`", str(row["chosen"]), *numbers, gain, f"{100 * row['best_picked']:.0f} %", tau]

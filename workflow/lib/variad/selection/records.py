@@ -1,4 +1,4 @@
-"""Reading what selection leaves in a category's folder, and putting its parts together."""
+"""What selection leaves: a category's tables judged, averages over data sets and groups, and the page to read."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,7 +14,6 @@ from variad.core.tables import markdown_page, markdown_table, read_table
 from variad.selection.benchmarks import CONTROLS
 from variad.selection.judgement import (
     JudgedSource,
-    RealTest,
     find_closest,
     judge,
     real_test,
@@ -22,7 +21,26 @@ from variad.selection.judgement import (
     tau_interval,
 )
 
-POINTS = ["benchmark", "run", "kind", "source", "candidate", "synthetic_auroc", "real_auroc"]
+Array = NDArray[Any]
+KEY = ["dataset", "category", "benchmark", "source"]
+MEANS = ["selected", "oracle", "average", "default", "regret", "best_picked", "tau", "half_split_tau"]
+PERCENT = ["selected", "oracle", "average", "default", "regret"]
+COLUMNS = [*KEY, "runs", "candidates", *MEANS[:-1], "tau_low", "tau_high", "half_split_tau"]
+HEADS = ("source", *PERCENT, "τ", "best")
+DECIMALS = 4
+MANY_CATEGORIES = 15
+LEGEND = (
+    "Percent and points: real AUROC of the candidate that a source chose (`selected`), of the best candidate of each "
+    "run (`oracle`), of all on average and of the fixed `default`; `regret` is the oracle less the selected. τ is "
+    "Kendall's τ-b between synthetic and real AUROC over candidates, mean over runs [interval of about 95 % over "
+    "images; in simulations 84 to 99 % where the half-split τ is 0.45 or more, less below]; the half-split τ of the "
+    "real AUROC bounds it: what one half of the test images says about the other. `best`: how often the best "
+    "candidate was picked."
+)
+CONTROLS_TEXT = (
+    "`random`, `largest_backbone` and `default` use no anomalies. `reconstruction` takes regenerated normal images for "
+    "anomalies: what the generator's own traces would choose."
+)
 
 
 def read_tables(paths: Sequence[str | Path], schema: str) -> pd.DataFrame:
@@ -58,20 +76,22 @@ def judge_category(
     found, points = [], []
     for kind, members in candidates.groupby("kind", sort=False):
         names = list(members["candidate"])
-        mine = real_test(real[real["candidate"].isin(names)], defects, names)
-        test = RealTest(mine.candidates, mine.scores, mine.defects, closest)
+        test = real_test(real[real["candidate"].isin(names)], defects, names, closest)
         scored = synthetic[synthetic["candidate"].isin(names)]
         sources = {str(name): synthetic_test(rows, names) for name, rows in scored.groupby("source", sort=False)}
         weights = choice_weights(choices[choices["kind"] == kind], names)
         for benchmark in benchmarks:
             judged, values = judge(benchmark, str(kind), test, sources, weights, key)
             found += judged
+            place = {"benchmark": benchmark, "run": np.repeat(np.arange(len(values)), len(names)), "kind": kind}
             for source, one in sources.items():
-                points.append(_points(benchmark, str(kind), source, names, one.auroc(), values))
+                aurocs = {"synthetic_auroc": one.auroc().ravel(), "real_auroc": values.ravel()}
+                columns = {**place, "source": source, "candidate": names * len(values), **aurocs}
+                points.append(pd.DataFrame(columns))
     return found, pd.concat(points, ignore_index=True)
 
 
-def choice_weights(choices: pd.DataFrame, candidates: Sequence[str]) -> dict[str, "np.ndarray"]:  # type: ignore[type-arg]
+def choice_weights(choices: pd.DataFrame, candidates: Sequence[str]) -> dict[str, Array]:
     """What each source chose, ``[R, K]``: sources as they come, then the controls."""
     table = choices.pivot_table(index=["source", "run"], columns="candidate", values="weight", fill_value=0.0)
     table = table.reindex(columns=list(candidates), fill_value=0.0)
@@ -96,51 +116,10 @@ def write_draws(path: str | Path, judged: Sequence[JudgedSource]) -> None:
         file.create_dataset("tau", data=draws, compression="gzip")
 
 
-def read_draws(path: str | Path) -> "np.ndarray":  # type: ignore[type-arg]
+def read_draws(path: str | Path) -> Array:
     """What ``write_draws`` wrote."""
     with h5py.File(path) as file:
         return np.asarray(file["tau"][:])
-
-
-def _points(
-    benchmark: str,
-    kind: str,
-    source: str,
-    names: Sequence[str],
-    synthetic: "np.ndarray",
-    real: "np.ndarray",  # type: ignore[type-arg]
-) -> pd.DataFrame:
-    rows = [
-        (benchmark, run, kind, source, name, synthetic[run, place], real[run, place])
-        for run in range(len(real))
-        for place, name in enumerate(names)
-    ]
-    return pd.DataFrame(rows, columns=POINTS)
-
-
-# From categories to the study: averages over a data set and over its groups, and the tables to be read.
-
-Array = NDArray[Any]
-
-KEY = ["dataset", "category", "benchmark", "source"]
-MEANS = ["selected", "oracle", "average", "default", "regret", "best_picked", "tau", "half_split_tau"]
-PERCENT = ["selected", "oracle", "average", "default", "regret"]
-COLUMNS = [*KEY, "runs", "candidates", *MEANS[:-1], "tau_low", "tau_high", "half_split_tau"]
-HEADS = ("source", *PERCENT, "τ", "best")
-DECIMALS = 4
-MANY_CATEGORIES = 15
-LEGEND = (
-    "Percent and points: real AUROC of the candidate that a source chose (`selected`), of the best candidate of each "
-    "run (`oracle`), of all on average and of the fixed `default`; `regret` is the oracle less the selected. τ is "
-    "Kendall's τ-b between synthetic and real AUROC over candidates, mean over runs [interval of about 95 % over "
-    "images; in simulations 84 to 99 % where the half-split τ is 0.45 or more, less below]; the half-split τ of the "
-    "real AUROC bounds it: what one half of the test images says about the other. `best`: how often the best "
-    "candidate was picked."
-)
-CONTROLS_TEXT = (
-    "`random`, `largest_backbone` and `default` use no anomalies. `reconstruction` takes regenerated normal images for "
-    "anomalies: what the generator's own traces would choose."
-)
 
 
 def selection_summary(
@@ -161,10 +140,8 @@ def selection_summary(
         rows = table[table["dataset"] == dataset]
         parts.append(rows)
         categories = list(dict.fromkeys(rows["category"]))
-        parts += [
-            _average(rows[rows["category"].isin(members)], drawn, name)
-            for name, members in _sets(categories, (groups or {}).get(dataset, {})).items()
-        ]
+        for name, members in _sets(categories, (groups or {}).get(dataset, {})).items():
+            parts.append(_average(rows[rows["category"].isin(members)], drawn, name))
     whole = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=COLUMNS)
     return _rounded(whole[COLUMNS])
 
@@ -202,27 +179,17 @@ def _sets(categories: Sequence[str], group_of: Mapping[str, str]) -> dict[str, l
 def _average(rows: pd.DataFrame, draws: Array, name: str) -> pd.DataFrame:
     found = []
     count = rows["category"].nunique()
-    for (benchmark, source), members in rows.groupby(["benchmark", "source"], sort=False):
+    for _, members in rows.groupby(["benchmark", "source"], sort=False):
         if len(members) < count:
             continue  # averages of different categories could not be compared
-        means = members[MEANS].mean()
         over_categories = draws[members.index]
-        known = over_categories[np.isfinite(over_categories).all(axis=1)]
-        mean_draws = known.mean(axis=0) if len(known) == len(members) else np.zeros(0)
+        complete = np.isfinite(over_categories).all()
+        mean_draws = over_categories.mean(axis=0) if complete else np.zeros(0)
         low, high = tau_interval(float(members["tau"].mean(skipna=False)), mean_draws)
-        found.append(
-            {
-                "dataset": members["dataset"].iloc[0],
-                "category": name,
-                "benchmark": benchmark,
-                "source": source,
-                "runs": int(members["runs"].min()),
-                "candidates": int(members["candidates"].max()),
-                **means,
-                "tau_low": low,
-                "tau_high": high,
-            }
-        )
+        counts = {"runs": int(members["runs"].min()), "candidates": int(members["candidates"].max())}
+        place = {key: members[key].iloc[0] for key in KEY}
+        bounds = {"tau_low": low, "tau_high": high}
+        found.append({**place, "category": name, **counts, **members[MEANS].mean(), **bounds})
     return pd.DataFrame(found)
 
 
@@ -233,10 +200,16 @@ def _rounded(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _cells(row: Mapping[Any, Any]) -> list[str]:
-    bounds = f" [{row['tau_low']:+.2f}, {row['tau_high']:+.2f}]" if pd.notna(row["tau_low"]) else ""
-    tau = f"{row['tau']:+.2f}{bounds}" if pd.notna(row["tau"]) else ""
     numbers = [_number(row[name], 1) for name in PERCENT]
-    return [f"`{row['source']}`", *numbers, tau, f"{100 * row['best_picked']:.0f} %"]
+    return [f"`{row['source']}`", *numbers, with_interval(row, "tau", 2), f"{100 * row['best_picked']:.0f} %"]
+
+
+def with_interval(row: Mapping[Any, Any], name: str, digits: int = 1) -> str:
+    """A signed number with its interval ``{name}_low`` to ``{name}_high``; empty where there is none."""
+    if pd.isna(row[name]):
+        return ""
+    low, high = row[f"{name}_low"], row[f"{name}_high"]
+    return f"{row[name]:+.{digits}f}" + (f" [{low:+.{digits}f}, {high:+.{digits}f}]" if pd.notna(low) else "")
 
 
 def _number(value: Any, digits: int) -> str:

@@ -1,4 +1,8 @@
-"""The methods of candidate sets by name, apart from what they import: the config's check needs no more than this."""
+"""The config's sections of the second document: what they mean for a data set, and whether all of it fits together.
+
+Nothing heavy is imported, as Snakemake reads this before anything runs: methods of candidates and benchmarks are known
+here by name alone.
+"""
 
 import functools
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,6 +16,9 @@ from variad.core.errors import UserError
 from variad.detectors.interface import check_extractor
 from variad.generation.settings import is_guided
 
+Config = dict[str, Any]
+Pair = tuple[str, str]
+
 # what a method's candidates are, and the module that makes them: imported by name, so that an edit to one of them, or
 # to what it imports, does not rerun the others
 METHODS = {
@@ -19,6 +26,16 @@ METHODS = {
     "detectors": ("detector", "variad.selection.fitted_detectors"),
     "templates": ("prompt", "variad.selection.templates"),
 }
+CLASS_BENCHMARKS = ("one_vs_rest", "one_vs_one", "one_vs_closest")
+DEFECT_BENCHMARKS = ("defects",)
+FILE = Path(__file__).with_name("templates.yaml")
+# names of rows that no anomaly source may have
+RESERVED = ("random", "largest_backbone", "default", "reconstruction")
+# names in the tables of outlier exposure that are no source, objective or training set of the config
+NO_SOURCE = "none"
+FROZEN = "frozen"
+PLAIN = "support"
+WITH_VIEWS = "with views"
 
 
 def kind_of(method: str) -> str:
@@ -29,12 +46,6 @@ def kind_of(method: str) -> str:
 def method_module(method: str) -> Path:
     """The file that the candidates of a method are made in."""
     return Path(__file__).parents[2].joinpath(*METHODS[method][1].split(".")).with_suffix(".py")
-
-
-# The prompts that candidates of method ``templates`` compare: ``templates.yaml`` beside this file.
-
-FILE = Path(__file__).with_name("templates.yaml")
-Pair = tuple[str, str]
 
 
 @functools.cache
@@ -55,18 +66,16 @@ def find_templates(name: str) -> list[Pair]:
     return template_sets()[name]
 
 
-# The config's sections on selection: what holds for a data set, and whether every name refers to something.
-
-Config = dict[str, Any]
-# names of rows that no anomaly source may have
-RESERVED = ("random", "largest_backbone", "default", "reconstruction")
-
-
 def selection_of(config: Config, dataset: str) -> Config:
     """The section ``selection`` with the keys that differ for a data set in their place."""
-    section = config["selection"]
-    plain = {key: value for key, value in section.items() if key != "overrides"}
-    return {**plain, **section["overrides"].get(dataset, {})}
+    return _without_overrides(config["selection"]) | config["selection"]["overrides"].get(dataset, {})
+
+
+def exposure_of(config: Config, dataset: str) -> Config:
+    """The section ``exposure`` with a data set's own sources, or of ``sources`` those that its selection has."""
+    section, made = config["exposure"], selection_of(config, dataset)["sources"]
+    shared = {source: objectives for source, objectives in section["sources"].items() if source in made}
+    return _without_overrides(section) | {"sources": shared} | section["overrides"].get(dataset, {})
 
 
 def selection_categories(config: Config) -> list[tuple[str, str]]:
@@ -137,19 +146,6 @@ def _check_source(config: Config, name: str, seeds: int) -> None:
         )
 
 
-def _check_default(config: Config, key: str, default: str) -> None:
-    name, _, candidate = default.partition("/")
-    entry = config["candidates"][name]
-    if entry["method"] == "detectors":
-        known = list(entry["detectors"])
-    else:
-        parts = product(entry["layers"], entry["resolutions"], entry["scores"])
-        known = [f"{layer}/{side}/{score}" for layer, side, score in parts]
-    if candidate not in known:
-        some = ", ".join(f"{name}/{one}" for one in known[:4]) + ", ..." * (len(known) > 4)
-        raise UserError(f"config key {key}: expected one of {some}, found '{default}'.")
-
-
 def _check_candidates(config: Config, name: str, where: str, kind: str) -> None:
     entry: Mapping[str, Any] = config["candidates"][name]
     method = entry["method"]
@@ -170,86 +166,66 @@ def _check_candidates(config: Config, name: str, where: str, kind: str) -> None:
             raise UserError(f"config key candidates.{name}.{error}") from error
 
 
-def _known(key: str, names: Iterable[str], known: Iterable[str]) -> None:
-    known = list(known)
-    for name in names:
-        if name not in known:
-            raise UserError(f"config key {key}: expected one of {', '.join(known) or 'none'}, found '{name}'.")
-
-
-# Names of the benchmarks, apart from what computes them: the config's check needs no more than this.
-
-CLASS_BENCHMARKS = ("one_vs_rest", "one_vs_one", "one_vs_closest")
-DEFECT_BENCHMARKS = ("defects",)
-
-
-# Whether every name that the config's section ``recipes`` uses refers to something.
+def _check_default(config: Config, key: str, default: str) -> None:
+    name, _, candidate = default.partition("/")
+    entry = config["candidates"][name]
+    if entry["method"] == "detectors":
+        known = list(entry["detectors"])
+    else:
+        parts = product(entry["layers"], entry["resolutions"], entry["scores"])
+        known = [f"{layer}/{side}/{score}" for layer, side, score in parts]
+    if candidate not in known:
+        some = ", ".join(f"{name}/{one}" for one in known[:4]) + ", ..." * (len(known) > 4)
+        raise UserError(f"config key {key}: expected one of {some}, found '{default}'.")
 
 
 def check_recipes(config: Config) -> None:
-    """Check the section.
+    """Check the section ``recipes``.
 
     Raises:
         UserError: a detector, scenario or default recipe that the study lacks, or an unknown source.
     """
     section, study = config["recipes"], config["study"]
-    _known_to_recipes("detectors", section["detectors"], study["detectors"])
-    _known_to_recipes("scenarios", section["scenarios"], study["scenarios"])
-    _known_to_recipes("sources", section["sources"] or [], config["anomaly_sources"])
+    _known("recipes.detectors", section["detectors"], study["detectors"])
+    _known("recipes.scenarios", section["scenarios"], study["scenarios"])
+    _known("recipes.sources", section["sources"] or [], config["anomaly_sources"])
     if section["detectors"]:
-        _known_to_recipes("default", [section["default"]], study["training_sets"])
-
-
-def _known_to_recipes(key: str, names: Iterable[str], known: Iterable[str]) -> None:
-    known = list(known)
-    for name in names:
-        if name not in known:
-            raise UserError(f"config key recipes.{key}: expected one of {', '.join(known) or 'none'}, found '{name}'.")
-
-
-# Names in the tables of outlier exposure that are no source, objective or training set of the config.
-
-NO_SOURCE = "none"
-FROZEN = "frozen"
-PLAIN = "support"
-WITH_VIEWS = "with views"
-
-
-# Whether every name that the config's section ``exposure`` uses refers to something.
-
-
-def exposure_of(config: Config, dataset: str) -> Config:
-    """The section ``exposure`` with a data set's own sources, or of ``sources`` those that its selection has."""
-    section = config["exposure"]
-    plain = {key: value for key, value in section.items() if key != "overrides"}
-    made = selection_of(config, dataset)["sources"]
-    shared = {source: objectives for source, objectives in section["sources"].items() if source in made}
-    return {**plain, "sources": shared, **section["overrides"].get(dataset, {})}
+        _known("recipes.default", [section["default"]], study["training_sets"])
 
 
 def check_exposure(config: Config) -> None:
-    """Check the section.
+    """Check the section ``exposure``.
 
     Raises:
         UserError: an unknown data set, source or training set, regression for a source without strengths, or a training
             set that cannot be generated from the support alone.
     """
     section = config["exposure"]
-    _check_sources(config, "exposure.sources", section["sources"])
+    _check_exposed(config, "exposure.sources", section["sources"])
+    _known("exposure.overrides", section["overrides"], config["datasets"])
     for dataset, changed in section["overrides"].items():
-        if dataset not in config["datasets"]:
-            known = ", ".join(config["datasets"])
-            raise UserError(f"config key exposure.overrides: expected one of {known}, found '{dataset}'.")
-        _check_sources(config, f"exposure.overrides.{dataset}.sources", changed["sources"])
-    if section["added"] is not None:
-        _check_added(config, section["added"])
+        _check_exposed(config, f"exposure.overrides.{dataset}.sources", changed["sources"])
+    name = section["added"]
+    if name is None:
+        return
+    if name not in config["training_sets"]:
+        known = ", ".join(config["training_sets"])
+        raise UserError(f"config key exposure.added: expected one of training_sets ({known}), found '{name}'.")
+    recipe = config["training_sets"][name]
+    if name in (PLAIN, WITH_VIEWS):
+        raise UserError(
+            f"config key exposure.added: expected a training set of another name than the table's other support sets, "
+            f"found '{name}'."
+        )
+    if recipe["method"] != "generate" or is_guided(recipe):
+        raise UserError(
+            f"config key exposure.added: expected a training set that is generated without text, found '{name}'."
+        )
 
 
-def _check_sources(config: Config, key: str, sources: Mapping[str, Sequence[str]]) -> None:
+def _check_exposed(config: Config, key: str, sources: Mapping[str, Sequence[str]]) -> None:
+    _known(key, sources, config["anomaly_sources"])
     for source, objectives in sources.items():
-        if source not in config["anomaly_sources"]:
-            known = ", ".join(config["anomaly_sources"]) or "none"
-            raise UserError(f"config key {key}: expected one of {known}, found '{source}'.")
         if "regression" in objectives and not has_strengths(config["anomaly_sources"][source]):
             raise UserError(
                 f"config key {key}.{source}: expected regression only for a source with several strengths (text_edit), "
@@ -262,17 +238,12 @@ def has_strengths(source: Config) -> bool:
     return bool(source["method"] == "text_edit" and len(source["strengths"]) > 1)
 
 
-def _check_added(config: Config, name: str) -> None:
-    recipe = config["training_sets"].get(name)
-    if recipe is None:
-        known = ", ".join(config["training_sets"])
-        raise UserError(f"config key exposure.added: expected one of training_sets ({known}), found '{name}'.")
-    if name in (PLAIN, WITH_VIEWS):
-        raise UserError(
-            f"config key exposure.added: expected a training set of another name than the table's other support sets, "
-            f"found '{name}'."
-        )
-    if recipe["method"] != "generate" or is_guided(recipe):
-        raise UserError(
-            f"config key exposure.added: expected a training set that is generated without text, found '{name}'."
-        )
+def _without_overrides(section: Config) -> Config:
+    return {key: value for key, value in section.items() if key != "overrides"}
+
+
+def _known(key: str, names: Iterable[str], known: Iterable[str]) -> None:
+    known = list(known)
+    for name in names:
+        if name not in known:
+            raise UserError(f"config key {key}: expected one of {', '.join(known) or 'none'}, found '{name}'.")

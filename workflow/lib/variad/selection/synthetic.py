@@ -1,13 +1,13 @@
 """Scoring validation normals and synthetic anomalies of every source: no label of a real image is needed or read."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from variad.anomalies.anomaly_file import NamedImages, read_anomalies, read_manifest, read_normals
+from variad.anomalies.anomaly_file import read_anomalies, read_manifest, read_normals
 from variad.core.errors import UserError
 from variad.core.records import read_images
 from variad.datasets.sampling import Support, all_image_ids, read_support
@@ -55,7 +55,9 @@ def synthetic_sets(
     sets, regenerated = [], None
     for source in sources:
         normals = read_normals(source.images)
-        own = originals if normals is None else _rows_by_name(pool, normals)
+        own = originals
+        if normals is not None:
+            own = dict(zip(normals.image_ids, pool.add(normals.images).tolist(), strict=True))
         regenerated = own if regenerated is None and normals is not None else regenerated
         for run, members in runs.items():
             sets.append(_of_source(pool, source, run, members, own))
@@ -67,20 +69,13 @@ def synthetic_sets(
 def score_sets(candidates: Candidates, pool: ImagePool, sets: Sequence[SyntheticSet], prefix: str) -> pd.DataFrame:
     """Table ``synthetic_scores``; names of candidates begin with ``prefix`` and a slash."""
     results = score_trials(candidates, pool.images, [one.trial for one in sets])
-    parts = [
-        pd.DataFrame(
-            {
-                "run": one.trial.run,
-                "candidate": f"{prefix}/{name}",
-                "source": one.source,
-                "image_id": one.image_ids,
-                "label": one.labels,
-                "score": values,
-            }
-        )
-        for one, scores in zip(sets, results, strict=True)
-        for name, values in scores.items()
-    ]
+    parts = []
+    for one, scores in zip(sets, results, strict=True):
+        tested = {"source": one.source, "image_id": one.image_ids, "label": one.labels}
+        for name, values in scores.items():
+            parts.append(
+                pd.DataFrame({"run": one.trial.run, "candidate": f"{prefix}/{name}", **tested, "score": values})
+            )
     return pd.concat(parts, ignore_index=True)
 
 
@@ -92,33 +87,39 @@ def _of_source(
     if anomalies.empty:
         raise UserError(f"{source.manifest}: expected anomalies of run {run}, found none.")
     rows = pool.add(read_anomalies(source.images, anomalies))
-    bank, validation = (_known(normals, names, source.images) for names in (members.bank, members.validation))
-    return SyntheticSet(
-        source.name,
-        Trial(run, bank, np.concatenate([validation, rows])),
-        (*members.validation, *anomalies["anomaly_id"]),
-        (0,) * len(validation) + (1,) * len(rows),
-    )
+    return _against(source.name, run, members, normals, rows, anomalies["anomaly_id"], source.images)
 
 
 def _reconstruction(
     run: int, members: Support, originals: Mapping[str, int], regenerated: Mapping[str, int]
 ) -> SyntheticSet:
-    bank, normal = (_known(originals, names, "images.h5") for names in (members.bank, members.validation))
-    again = _known(regenerated, members.validation, "images.h5")
-    return SyntheticSet(
-        RECONSTRUCTION,
-        Trial(run, bank, np.concatenate([normal, again])),
-        (*members.validation, *(f"{RECONSTRUCTION}/{name}" for name in members.validation)),
-        (0,) * len(normal) + (1,) * len(again),
-    )
+    again = known_rows(regenerated, members.validation, "images.h5")
+    names = [f"{RECONSTRUCTION}/{name}" for name in members.validation]
+    return _against(RECONSTRUCTION, run, members, originals, again, names, "images.h5")
 
 
-def _rows_by_name(pool: ImagePool, normals: NamedImages) -> dict[str, int]:
-    return dict(zip(normals.image_ids, pool.add(normals.images).tolist(), strict=True))
+def _against(
+    source: str,
+    run: int,
+    members: Support,
+    normals: Mapping[str, int],
+    anomalies: Rows,
+    names: Iterable[str],
+    where: str | Path,
+) -> SyntheticSet:
+    """Validation images of a run against anomalies, rows of the pool, by the run's bank; ``where`` normals lie."""
+    bank, validation = (known_rows(normals, ids, where) for ids in (members.bank, members.validation))
+    trial = Trial(run, bank, np.concatenate([validation, anomalies]))
+    labels = (0,) * len(validation) + (1,) * len(anomalies)
+    return SyntheticSet(source, trial, (*members.validation, *names), labels)
 
 
-def _known(rows: Mapping[str, int], names: Sequence[str], where: str | Path) -> Rows:
+def known_rows(rows: Mapping[str, int], names: Sequence[str], where: str | Path) -> Rows:
+    """The rows of normal images.
+
+    Raises:
+        UserError: a name is not among ``rows``.
+    """
     missing = [name for name in names if name not in rows]
     if missing:
         raise UserError(f"{where}: expected a normal image {missing[0]}, found none.")

@@ -40,10 +40,8 @@ class Templates:
 
     def describe(self) -> list[dict[str, str | int]]:
         """All are of one size."""
-        return [
-            {"candidate": name, "parameters": 0, "depth": 0, "resolution": self.encoder.resolution}
-            for name in self._names()
-        ]
+        size: dict[str, str | int] = {"parameters": 0, "depth": 0, "resolution": self.encoder.resolution}
+        return [{"candidate": name, **size} for name in self._names()]
 
     def score(self, pool: Images, trials: Sequence[Trial]) -> list[Scores]:
         """See ``Candidates.score``."""
@@ -65,9 +63,6 @@ class Templates:
 
     def _names(self) -> list[str]:
         return [f"template_{number:02}" for number in range(1, len(self.pairs) + 1)]
-
-
-# Candidates of method ``templates`` from their config entry.
 
 
 def open_candidates(

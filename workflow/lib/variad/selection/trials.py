@@ -1,9 +1,12 @@
-"""What candidates are asked to do: score some images with a bank of some others."""
+"""What candidates are asked to do: score some images with a bank of some others.
+
+The real test images are scored here too; their labels are the judge's business.
+"""
 
 import hashlib
 import importlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -67,14 +70,13 @@ class ImagePool:
 
     def add(self, images: Images) -> Rows:
         """Rows of uint8 images ``[K, S, S, 3]``; one that equals an earlier image gets that one's row."""
-        return np.asarray([self._row(image) for image in images], np.int64)
-
-    def _row(self, image: Images) -> int:
-        key = hashlib.sha256(image.tobytes()).digest()
-        if key not in self._rows:
-            self._rows[key] = len(self._images)
-            self._images.append(image)
-        return self._rows[key]
+        rows = []
+        for image in images:
+            row = self._rows.setdefault(hashlib.sha256(image.tobytes()).digest(), len(self._images))
+            if row == len(self._images):
+                self._images.append(image)
+            rows.append(row)
+        return np.asarray(rows, np.int64)
 
 
 def score_trials(candidates: Candidates, pool: Images, trials: Sequence[Trial]) -> list[Scores]:
@@ -82,12 +84,10 @@ def score_trials(candidates: Candidates, pool: Images, trials: Sequence[Trial]) 
     groups: dict[tuple[int, bytes], list[int]] = {}
     for number, trial in enumerate(trials):
         groups.setdefault((trial.run, trial.bank.tobytes()), []).append(number)
-    joined = [
-        Trial(
-            trials[group[0]].run, trials[group[0]].bank, np.unique(np.concatenate([trials[n].queries for n in group]))
-        )
-        for group in groups.values()
-    ]
+    joined = []
+    for group in groups.values():
+        queries = np.unique(np.concatenate([trials[number].queries for number in group]))
+        joined.append(replace(trials[group[0]], queries=queries))
     results: list[Scores] = [{} for _ in trials]
     for group, trial, scores in zip(groups.values(), joined, candidates.score(pool, joined), strict=True):
         for number in group:
@@ -104,9 +104,6 @@ def members_of(rows: Rows, trials: Sequence[Trial]) -> Mapping[int, tuple[Rows, 
         if len(here):
             found[number] = (here, there)
     return found
-
-
-# From an entry of the config's ``candidates`` to candidates that can score.
 
 
 def open_candidates(entry: Mapping[str, Any], **around: Any) -> Candidates:
@@ -134,9 +131,6 @@ def candidate_table(candidates: Candidates, name: str, method: str) -> pd.DataFr
     return pd.DataFrame(rows).assign(
         candidate=[f"{name}/{row['candidate']}" for row in rows], candidate_set=name, kind=kind_of(method)
     )
-
-
-# Scoring the real test images of a category with every candidate; their labels are the judge's business.
 
 
 def score_real(
