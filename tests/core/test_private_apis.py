@@ -52,7 +52,8 @@ SHOW = """
 import json
 print("RULES", json.dumps({each.name: {
     "log": list(map(str, each.log)), "benchmark": str(each.benchmark or ""), "input": list(map(str, each.input)),
-    "code": list(map(str, each.input.get("code", []))), "mem_mb": str(getattr(each.resources.get("mem_mb"), "raw", None))}
+    "code": list(map(str, each.input.get("code", []))),
+    "mem_mb": str(getattr(each.resources.get("mem_mb"), "raw", None))}
     for each in workflow.rules}))
 """
 OF_MODULE = """

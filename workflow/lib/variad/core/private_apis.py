@@ -1,10 +1,9 @@
-"""What the workflow uses of Snakemake beyond its documented interface, each use in one function that says what it needs.
+"""What the workflow uses of Snakemake beyond its documented interface, each in a function that says what it needs.
 
 Written for Snakemake 9; the tests of this file fail where a later one lacks any of it. Nothing here imports Snakemake:
 the workflow hands its objects in.
 """
 
-import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -37,7 +36,7 @@ def complete_rule(rule: Any, log: str, benchmark: str, code: Sequence[str], mem_
         benchmark: likewise, ``{benchmark}/{a}.{b}.tsv``.
     """
     rule.input_modifier = rule.input_modifier or rule.output_modifier
-    if "code" not in rule.input.keys():
+    if rule.input.get("code") is None:
         rule.set_input(code=code)
     wildcards = [name for name in re.findall(r"{\s*(\w+)", "".join(rule.output[:1])) if name in rule.wildcard_names]
     suffix = "".join(f"/{'.'.join(f'{{{name}}}' for name in dict.fromkeys(wildcards))}" if wildcards else "")
@@ -68,7 +67,7 @@ def take_for_missing(io_file: Any, lists: Iterable[Path]) -> None:
 
     async def exists_whole(file: Any) -> bool:
         there, time = await exists_local(file), written.get(str(file))
-        return there and (time is None or os.stat(file).st_mtime_ns != time)
+        return there and (time is None or Path(file).stat().st_mtime_ns != time)
 
     if written:
         io_file.exists_local = exists_whole
@@ -77,8 +76,8 @@ def take_for_missing(io_file: Any, lists: Iterable[Path]) -> None:
 def start_jobs_without_a_rate_limit(workflow: Any) -> None:
     """Take the limit off how many jobs of this machine start within a second; a cluster's keep it.
 
-    As long as Snakemake 9.27 has one, ``scheduler.job_rate_limiter``, every pass of its scheduler asks for the next one a
-    second later and none is ever the last: after 350 jobs of this workflow that takes a third of a core, after
+    As long as Snakemake 9.27 has one, ``scheduler.job_rate_limiter``, every pass of its scheduler asks for the next
+    one a second later and none is ever the last: after 350 jobs of this workflow that takes a third of a core, after
     thousands a whole one.
     """
     if workflow.local_exec and getattr(workflow.scheduler, "job_rate_limiter", None):
