@@ -38,12 +38,12 @@ class GenerationSettings:
     @property
     def guided(self) -> bool:
         """Whether a text has any influence."""
-        return self.guidance > 0 and self.iterations > 0
+        return is_guided({"method": "generate", **vars(self)})
 
 
 def is_guided(recipe: Mapping[str, Any]) -> bool:
     """Whether a text has any influence on the images of a recipe of the config, whatever its method."""
-    return recipe["method"] == "generate" and GenerationSettings.of(recipe).guided
+    return recipe["method"] == "generate" and recipe["guidance"] > 0 and recipe["iterations"] > 0
 
 
 # Which images a recipe has to make: how many, from which shots, with which seeds.
