@@ -361,6 +361,8 @@ def test_paper_is_planned_without_the_network(server: FileServer, tmp_path: Path
     jobs = planned(tmp_path / "work", config=path)
     assert jobs["fetch_archive"] == jobs["unpack_archive"] == 4  # three data sets and the penalty images
     assert jobs["fetch_weights"] == 3  # VQGAN, its YAML, EfficientAD's teacher
+    alone = {"fetch_archive": 4, "unpack_archive": 4, "fetch_weights": 3, "downloads": 1}
+    assert planned(tmp_path / "work", "downloads", config=path) == alone
     assert server.answers == []
 
 

@@ -49,7 +49,7 @@ wildcard_constraints:
 
 
 def complete_rules():
-    """Give what a rule with a script does not say itself. This is log, benchmark, the code that it runs, and memory.
+    """Log, benchmark, the code that it runs and memory for every rule with a script, where its own text says none.
 
     Log and benchmark are called after the rule, and within its folder after the wildcards. Called once, after the last
     rule. Threads are Snakemake's default everywhere, one: sums depend on their number.

@@ -2,7 +2,7 @@ include: "paper_inputs.smk"
 
 
 # tables 5 to 15 are of AUROC
-PAPER_TABLES = [f"{number:02d}" for number in range(5, 16)]
+PAPER_TABLES = [f"results/tables/paper/table_{number:02d}" for number in range(5, 16)]
 COMPONENT_TABLES = {"17": "encoders_and_strategies", "18": "strategies"}
 PUBLISHED_ABLATIONS = ROOT / "resources/published/ablations.csv"
 
@@ -13,9 +13,9 @@ rule compare_published:
         summary=rules.aggregate_metrics.output.summary,
         published=[ROOT / f"resources/published/{name}.csv" for name in ("auroc", "table_5_gains", "footnotes")],
     output:
-        csv=published(expand("results/tables/paper/table_{number}.csv", number=PAPER_TABLES), "published"),
-        md=expand("results/tables/paper/table_{number}.md", number=PAPER_TABLES),
-        tex=expand("results/tables/paper/table_{number}.tex", number=PAPER_TABLES),
+        csv=published(expand("{table}.csv", table=PAPER_TABLES), "published"),
+        md=expand("{table}.md", table=PAPER_TABLES),
+        tex=expand("{table}.tex", table=PAPER_TABLES),
     conda:
         "../../envs/base.yaml"
     params:

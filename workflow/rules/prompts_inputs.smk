@@ -26,5 +26,6 @@ def study_prompts(places=None):
 
 
 def prompts_that_guide(training_sets):
+    """The prompts of those training sets, named by place, that are guided by text."""
     recipes = [(place, config["training_sets"][place["training_set"]]) for place in training_sets]
     return [prompts_of(place, recipe["encoder"]) for place, recipe in recipes if is_guided(recipe)]

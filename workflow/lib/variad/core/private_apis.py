@@ -36,7 +36,7 @@ def complete_rule(rule: Any, log: str, benchmark: str, code: Sequence[str], mem_
         benchmark: likewise, ``{benchmark}/{a}.{b}.tsv``.
     """
     rule.input_modifier = rule.input_modifier or rule.output_modifier
-    if "code" not in dict(rule.input.items()):
+    if rule.input.get("code") is None:
         rule.set_input(code=code)
     wildcards = [name for name in re.findall(r"{\s*(\w+)", "".join(rule.output[:1])) if name in rule.wildcard_names]
     suffix = "".join(f"/{'.'.join(f'{{{name}}}' for name in dict.fromkeys(wildcards))}" if wildcards else "")

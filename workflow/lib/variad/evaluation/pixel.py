@@ -14,7 +14,6 @@ from typing import Any
 import h5py
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from variad.core.errors import UserError
 from variad.core.files import writing
@@ -133,6 +132,8 @@ class PixelPool:
         """
         if anomaly_map.ndim != 2 or anomaly_map.shape != mask.shape:
             raise UserError(f"{image_id}: expected a mask of the map's size {anomaly_map.shape}, found {mask.shape}.")
+        from scipy import ndimage  # a data set without masks does without: loading it takes longer than scoring
+
         inside, values = mask > 0, np.asarray(anomaly_map, dtype=np.float32)
         region = ndimage.label(inside, structure=_NEIGHBOURS)[0][inside]
         order = np.argsort(values[inside], kind="stable")

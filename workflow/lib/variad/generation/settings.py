@@ -38,7 +38,7 @@ class GenerationSettings:
     @property
     def guided(self) -> bool:
         """Whether a text has any influence."""
-        return is_guided({"method": "generate", "guidance": self.guidance, "iterations": self.iterations})
+        return is_guided({"method": "generate", **vars(self)})
 
 
 def is_guided(recipe: Mapping[str, Any]) -> bool:
