@@ -94,14 +94,30 @@ def test_every_source(folder):
 @pytest.mark.parametrize(
     ("name", "change", "parts"),
     [
-        ("mix", {"count": 5}, ["config key count: expected at least 5 pairs, found 2 styles x 2 contents = 4"]),
+        (
+            "mix",
+            {"count": 5},
+            ["anomaly_sources.mix.count: expected at most 4, as many as style_mix makes of 4 seeds, found 5"],
+        ),
         ("mix", {"steps": 5}, ["expected one steps for all sources of tiny", "'mix': 5", "'edit': 4"]),
-        ("mix", {"diffusion_model": "large"}, ["anomaly_sources.mix.diffusion_model", "(tiny)", "found 'large'"]),
-        ("edit", {"encoder": "clip"}, ["anomaly_sources.edit.encoder", "(conse)", "found 'clip'"]),
+        (
+            "mix",
+            {"diffusion_model": "large"},
+            ["anomaly_sources.mix.diffusion_model: expected one of tiny, found 'large'"],
+        ),
+        ("edit", {"encoder": "clip"}, ["anomaly_sources.edit.encoder: expected one of conse, found 'clip'"]),
         ("pasted", {"method": "paste"}, ["anomaly_sources.pasted.method", "found 'paste'"]),
-        ("other", {"images": "nowhere"}, ["expected 'photographs' or a folder with images, found 'nowhere'"]),
+        (
+            "other",
+            {"images": "nowhere"},
+            ["anomaly_sources.other.images: expected photographs, an archive or a folder", "found 'nowhere'"],
+        ),
         ("other", {"images": "elpv"}, ["images of something other than data set elpv"]),
-        ("blurred", {"count": 5}, ["expected at least 5 seeds for blurred, found 4"]),
+        (
+            "blurred",
+            {"count": 5},
+            ["anomaly_sources.blurred.count: expected at most 4, as many as blurred makes of 4 seeds, found 5"],
+        ),
     ],
 )
 def test_mistakes(folder, name, change, parts):

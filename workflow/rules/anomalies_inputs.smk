@@ -18,6 +18,7 @@ def source_of(wildcards):
 
 def unrelated_images(wildcards):
     """What a source of unrelated images draws from: a folder of the user's, or the list of an unpacked archive."""
+    source_of(wildcards)  # says so where these are images of the data set itself
     source = config["anomaly_sources"][wildcards.source]
     if source["method"] != "unrelated" or source["images"] == "photographs":
         return []
