@@ -1,5 +1,6 @@
 """What scripts do around their work."""
 
+import gc
 from types import SimpleNamespace
 
 import pytest
@@ -32,6 +33,14 @@ def test_messages_go_to_the_log(tmp_path):
         at.log.info("%d images", 3)
         assert (at.threads, at.device) == (1, "cpu")
     assert (tmp_path / "rule.log").read_text().endswith(" 3 images\n")
+
+
+def test_what_a_job_leaves_is_not_searched_for_garbage(tmp_path):
+    gc.unfreeze()
+    with job(place(tmp_path / "rule.log")):
+        assert gc.get_freeze_count() == 0
+    assert gc.get_freeze_count() > 1000
+    gc.unfreeze()
 
 
 def test_no_gpu_asked_for_is_none_used():

@@ -2,6 +2,7 @@
 
 import contextlib
 import ctypes
+import gc
 import logging
 import os
 import sys
@@ -46,6 +47,8 @@ def job(snakemake: Any) -> Iterator[Job]:
         except Exception:
             traceback.print_exc(file=stream)
             raise
+    # all that is left ends with the process; to search what torch has loaded for garbage first takes half a second
+    gc.freeze()
 
 
 def choose_device(gpus: int) -> str:
