@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 METRICS = {"image_auroc": "Image AUROC", "pixel_auroc": "Pixel AUROC"}
 FIRST_SETS = ("generated", "generated_tuned", "duplicated")
 ROW_HEIGHT = 0.2  # inches a marker
+NAME_WIDTH = 0.1  # inches a letter of a detector's name, which stands beside its panel from below to above
 
 
 @dataclass(frozen=True)
@@ -119,7 +120,7 @@ def _panels(marks: list[Mark]) -> list[tuple[str, str]]:
 def _panel_height(marks: list[Mark], panel: tuple[str, str]) -> float:
     sets = len({mark.training_set for mark in marks})
     places = len({mark.place for mark in marks if (mark.detector, mark.metric) == panel})
-    return float(max(1.2, places * max(0.5, ROW_HEIGHT * sets + 0.12)) + 0.6)
+    return float(max(1.2, NAME_WIDTH * len(panel[0]), places * max(0.5, ROW_HEIGHT * sets + 0.12)) + 0.6)
 
 
 def _draw_panel(axis: "Axes", marks: list[Mark], panel: tuple[str, str], scenario: str) -> None:
