@@ -60,7 +60,7 @@ def test_defaults_of_the_schema_fill_what_is_missing():
 def test_extractors_of_ones_own_need_not_serve_the_defaults_other_detectors():
     mine = {"lite0": {"backbone": "efficientnet_lite0", "layers": ["stage3"]}}
     assert list(resolve({"extractors": mine, **study()}, DEFAULT)["extractors"]) == ["lite0"]
-    with pytest.raises(UserError, match=r"detectors.efficientad.extractor: expected one of extractors \(lite0\)"):
+    with pytest.raises(UserError, match=r"detectors.cflow.extractor: expected one of extractors \(lite0\)"):
         resolve({"extractors": mine}, DEFAULT)
 
 
@@ -435,6 +435,15 @@ def test_a_section_that_nobody_asks_for_need_not_fit():
 )
 def test_the_defaults_caption_stays_with_the_default(default, given, kept):
     assert resolve(given, DEFAULT)["run"]["caption"] == (default["run"]["caption"] if kept else "")
+
+
+def test_the_defaults_study_fits_data_sets_of_a_users_own():
+    mine = {"mine": {"adapter": "folder", "path": "photos", "categories": {"lid": {"class_name": "lid"}}}}
+    assert resolve({}, DEFAULT)["study"]["only"]["cflow"]["datasets"] == ["textures"]
+    assert resolve({"datasets": mine}, DEFAULT)["study"]["only"]["cflow"]["datasets"] == []
+    named = study(only={"patchcore": {"datasets": ["textures"]}})
+    with pytest.raises(UserError, match=r"study\.only\.patchcore\.datasets: expected one of mine, found"):
+        resolve({"datasets": mine, **named}, DEFAULT)
 
 
 def test_a_config_has_the_caption_that_it_gives_itself():

@@ -59,6 +59,10 @@ def resolve(given: Config, default: str | Path) -> Config:
     _fill_defaults(config, schema, schema)
     _check(config, schema)
     _check_settings(config, schema)
+    if "study" not in given:  # the default's names data sets of the default, which a user's config need not have
+        for part in config["study"]["only"].values():
+            if "datasets" in part:
+                part["datasets"] = [name for name in part["datasets"] if name in config["datasets"]]
     check_ablations(config)
     check_references(config)
     check_study(config)
