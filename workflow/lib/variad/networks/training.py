@@ -257,7 +257,7 @@ def load_state(path: Path, settings: str) -> dict[str, Any]:
 class FusedAdam:
     """Adam (Kingma & Ba, 2015) with epsilon 1e-8 in one fused pass; equal to ``torch.optim.Adam(fused=True)``.
 
-    That class imports torch's compiler, which takes over four seconds in every process that trains; its functional form
+    That class imports torch's compiler, which takes a second of every process that trains (benchmarks/kernels.csv); its functional form
     does not.
 
     Args:
