@@ -257,8 +257,8 @@ def load_state(path: Path, settings: str) -> dict[str, Any]:
 class FusedAdam:
     """Adam (Kingma & Ba, 2015) with epsilon 1e-8 in one fused pass; equal to ``torch.optim.Adam(fused=True)``.
 
-    That class imports torch's compiler, which takes a second of every process that trains (benchmarks/kernels.csv); its functional form
-    does not.
+    That class imports torch's compiler, which takes a second of every process that trains (benchmarks/kernels.csv); its
+    functional form does not.
 
     Args:
         parameters: leaves on one device; those without a gradient when ``step`` is called stay as they are.
