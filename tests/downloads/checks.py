@@ -7,7 +7,7 @@ import pytest
 
 from variad.core.errors import UserError
 from variad.downloads.archives import Limits, extract
-from variad.downloads.transfer import Expected
+from variad.downloads.catalogue import Expected
 
 
 def names(folder: Path) -> list[str]:

@@ -10,7 +10,8 @@ import pytest
 from tests.downloads.checks import expected_of, names, note_of, part_of, sha256
 from tests.downloads.server import Fault, FileServer
 from variad.core.errors import UserError
-from variad.downloads.transfer import Expected, fetch
+from variad.downloads.catalogue import Expected
+from variad.downloads.transfer import fetch
 
 pytestmark = pytest.mark.usefixtures("waits")
 

@@ -13,17 +13,15 @@ from tests.downloads.checks import expected_of, names, sha256
 from tests.downloads.server import Fault, FileServer
 from variad.core.errors import UserError
 from variad.core.files import record_path, verify_recorded
-from variad.downloads.catalogue import Source
+from variad.downloads.catalogue import Expected, Source, lifted_folder
 from variad.downloads.sources import (
     fetch_recorded,
     fetch_source,
     fetch_weights,
-    lifted_folder,
     mirrored,
     unpack_source,
     write_fetched,
 )
-from variad.downloads.transfer import Expected
 
 pytestmark = pytest.mark.usefixtures("waits")
 

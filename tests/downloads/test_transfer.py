@@ -12,8 +12,8 @@ import requests
 from tests.downloads.checks import expected_of, names, nothing_left, part_of, sha256
 from tests.downloads.server import Fault, FileServer
 from variad.core.errors import UserError
+from variad.downloads.catalogue import Expected
 from variad.downloads.transfer import (
-    Expected,
     WrongFile,
     content_range,
     fetch,

@@ -21,6 +21,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, NamedTuple, cast
 
+from tqdm import tqdm
+
 from variad.core.errors import UserError
 from variad.downloads.transfer import BAR, BLOCK, check_space, only_one
 
@@ -103,8 +105,6 @@ def _faults_named(archive: Path) -> Iterator[None]:
 
 
 def _unpack(archive: Path, stream: IO[bytes], folder: Path, limits: Limits) -> None:
-    from tqdm import tqdm
-
     packed, head = archive.stat().st_size, stream.read(6)
     stream.seek(0)
     with tqdm.wrapattr(stream, "read", total=packed, desc=archive.name, **BAR) as wrapped:

@@ -13,8 +13,8 @@ from typing import Any
 from variad.core.errors import UserError
 from variad.core.files import change_of, recorded_hash, sha256, write_record, writing
 from variad.downloads.archives import extract
-from variad.downloads.catalogue import Source
-from variad.downloads.transfer import Expected, Fetched, WrongFile, fetch
+from variad.downloads.catalogue import Expected, Source
+from variad.downloads.transfer import Fetched, WrongFile, fetch
 
 NOTE = ".archive.json"
 
@@ -127,12 +127,6 @@ def unpack_source(
     _write(contents, *_names(folder))
     for each in () if keep_archive else (source, *beside):
         (archives / each.file_name).unlink(missing_ok=True)
-
-
-def lifted_folder(root: Path, source: Source) -> Path:
-    """Where the files of a copy that somebody else unpacked begin: its top folder, or the root if there is none."""
-    inner = root / source.top_folder if source.top_folder else root
-    return inner if inner.is_dir() else root
 
 
 def _lift(folder: Path, top: str | None) -> None:

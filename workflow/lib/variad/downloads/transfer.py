@@ -10,17 +10,18 @@ import shutil
 import ssl
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic, sleep
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
+
+import requests
+import urllib3
+from filelock import FileLock, Timeout
+from tqdm import tqdm
 
 from variad.core.errors import UserError
 from variad.core.files import sha256
-
-if TYPE_CHECKING:
-    import requests
-
+from variad.downloads.catalogue import Expected
 
 BLOCK = 2**20
 BAR: dict[str, Any] = {"unit": "B", "unit_scale": True, "unit_divisor": 1024, "disable": None}  # on a terminal
@@ -30,32 +31,6 @@ PROGRESS = 2**20  # an attempt that brought so many new bytes was a success: a l
 PASSING = {408, 425, 429, *range(500, 600)}  # timeout, too early, too many requests, and the server's own faults
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Expected:
-    """What is known of a file beforehand: hashes, hexadecimal, and exact bytes; None where nothing is.
-
-    Raises:
-        UserError: a hash of another form, or a negative size.
-    """
-
-    sha256: str | None = None
-    md5: str | None = None  # older publishers give no other
-    size: int | None = None
-
-    def __post_init__(self) -> None:
-        for name, digits in (("sha256", 64), ("md5", 32)):
-            value = getattr(self, name)
-            if value is not None and not re.fullmatch(rf"[0-9a-fA-F]{{{digits}}}", value):
-                raise UserError(f"{name}: expected {digits} hexadecimal digits, found '{value}'.")
-        if self.size is not None and self.size < 0:
-            raise UserError(f"size: expected a number of bytes, found {self.size}.")
-
-    @property
-    def hashed(self) -> bool:
-        """Whether a hash tells this file from every other."""
-        return self.sha256 is not None or self.md5 is not None
 
 
 class WrongFile(UserError):
@@ -126,8 +101,6 @@ def only_one(path: Path) -> Iterator[Path]:
     Raises:
         UserError: another process has it, or the system refuses to write there: a full or protected disk.
     """
-    from filelock import FileLock, Timeout
-
     lock = path.with_name(f"{path.name}.lock")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -176,10 +149,6 @@ class _Transfer:
 
     def run(self, retries: int, read_timeout: float) -> Fetched:
         """Ask as often as it takes, and give the file its name once it is verified."""
-        import requests
-        import urllib3
-        from tqdm import tqdm
-
         failures, furthest = 0, self.size
         check_space(self.target.parent, (self.total or 0) - furthest, self.target.name)
         _log.info("%s: downloading %s, %s bytes are there", self.target.name, self.url, f"{furthest:,}")
@@ -204,9 +173,7 @@ class _Transfer:
             self.note.unlink(missing_ok=True)
         return Fetched(self.part.replace(self.target), digest, self.target.stat().st_size)
 
-    def _ask(self, read_timeout: float) -> "requests.Response":
-        import requests
-
+    def _ask(self, read_timeout: float) -> requests.Response:
         if self.validator is None and not self.expected.hashed:
             self._restart()  # nothing would show that the rest is of another version
         # No compression on the way: the hashes are of the file as it is published, and ranges count its bytes.
@@ -215,7 +182,7 @@ class _Transfer:
             headers |= {"Range": f"bytes={self.size}-"} | ({"If-Range": self.validator} if self.validator else {})
         return requests.get(self.url, headers=headers, stream=True, timeout=(CONNECT_TIMEOUT, read_timeout))
 
-    def _begins(self, response: "requests.Response") -> bool:
+    def _begins(self, response: requests.Response) -> bool:
         """Refuse what is not the file, and make the part end where the body begins; False where there is no more."""
         encrypted = [step.url.startswith("https:") for step in [*response.history, response]]
         if encrypted != sorted(encrypted):
@@ -244,7 +211,7 @@ class _Transfer:
         self.note.write_text(json.dumps({"url": self.url, "validator": self.validator, "total": self.total}), "utf-8")
         return True
 
-    def _receive(self, response: "requests.Response", bar: Any) -> None:
+    def _receive(self, response: requests.Response, bar: Any) -> None:
         check_space(self.target.parent, (self.total or 0) - self.size, self.target.name)
         bar.total, said = self.total, monotonic()
         with open(self.part, "ab") as stream:
@@ -271,9 +238,6 @@ def seconds_to_wait(url: str, fault: Exception, failures: int, retries: int) -> 
     Raises:
         UserError: a fault that will not pass, the attempts are used up, or the server asks for too long a time.
     """
-    import requests
-    import urllib3
-
     cause: BaseException = fault  # the innermost: the outer ones only repeat it with the names of pools and objects
     while inner := cause.__cause__ or cause.__context__:
         cause = inner
