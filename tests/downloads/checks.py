@@ -39,10 +39,10 @@ def expected_of(content: bytes) -> Expected:
     return Expected(sha256=sha256(content), md5=hashlib.md5(content).hexdigest(), size=len(content))
 
 
-def refused(archive: Path, place: Path, limits: Limits | None = None, keep_archive: bool = True) -> str:
+def refused(archive: Path, place: Path, limits: Limits | None = None) -> str:
     """The sentence by which ``archive``, alone in ``place``, is refused, after seeing that nothing was written."""
     with pytest.raises(UserError) as refusal:
-        extract(archive, place / "data", limits, keep_archive)
+        extract(archive, place / "data", limits)
     sentence = str(refusal.value)
     assert sentence.endswith(".") and "\n" not in sentence
     assert sentence.startswith(f"{archive}: ")

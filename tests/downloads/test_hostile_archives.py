@@ -303,7 +303,7 @@ def test_disk_that_fills_up(place: Path, suffix: str, monkeypatch: pytest.Monkey
         UserError,
         match=r"\.data\.unpacking: expected room and permission to write it, found: No space left on device\.$",
     ):
-        extract(archive, place / "data", keep_archive=False)
+        extract(archive, place / "data")
     assert names(place) == [archive.name]
 
 
@@ -315,7 +315,7 @@ def test_disk_that_fills_up(place: Path, suffix: str, monkeypatch: pytest.Monkey
 def test_cut_off(place: Path, suffix: str, part: float) -> None:
     archive = make_tree(place / f"a{suffix}")
     archive.write_bytes(archive.read_bytes()[: int(part * archive.stat().st_size)])
-    assert refused(archive, place, keep_archive=False).startswith("expected a whole")
+    assert refused(archive, place).startswith("expected a whole")
 
 
 def test_cut_off_between_two_members(place: Path) -> None:

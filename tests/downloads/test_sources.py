@@ -15,13 +15,13 @@ from variad.core.errors import UserError
 from variad.core.files import record_path, verify_recorded
 from variad.downloads.catalogue import Expected, Source, lifted_folder
 from variad.downloads.sources import (
-    fetch_recorded,
     fetch_source,
     fetch_weights,
     mirrored,
     unpack_source,
     write_fetched,
 )
+from variad.downloads.transfer import Fetched
 
 pytestmark = pytest.mark.usefixtures("waits")
 
@@ -168,6 +168,11 @@ def test_member_that_is_not_there_once(
     with pytest.raises(UserError, match=rf"things.tgz: expected one file 'small.pth' in it, found {found}\.$"):
         fetch_weights(source, tmp_path / "weights/small.pth", archives)
     assert names(tmp_path / "weights") == []
+
+
+def fetch_recorded(url: str, target: Path) -> Fetched:
+    """Fetch a file whose publisher gives no hash."""
+    return fetch_source(Source("Weights", url, target.name, "http://home"), target.parent)
 
 
 def test_first_download_records_and_a_changed_one_is_refused(

@@ -56,7 +56,7 @@ class _Refusal(Exception):
     """Why an archive, or a member of it, is not unpacked."""
 
 
-def extract(archive: str | Path, target: str | Path, limits: Limits | None = None, keep_archive: bool = True) -> None:
+def extract(archive: str | Path, target: str | Path, limits: Limits | None = None) -> None:
     """Unpack a zip, or a tar as it is or compressed by gzip, xz or bzip2, into the new folder ``target``.
 
     The archive is read once. Files and folders get the permissions that new ones get here, whatever the archive says,
@@ -83,11 +83,8 @@ def extract(archive: str | Path, target: str | Path, limits: Limits | None = Non
             with _faults_named(source):
                 _unpack(source, stream, temporary, limits or Limits())
             temporary.replace(folder)
-        except BaseException:
+        finally:
             shutil.rmtree(temporary, ignore_errors=True)
-            raise
-    if not keep_archive:
-        source.unlink()
 
 
 @contextmanager
@@ -183,7 +180,7 @@ def _zip_members(opened: zipfile.ZipFile) -> Members:
 
 
 def _write(members: Members, folder: Path, limits: Limits, packed: int) -> None:
-    links: list[tuple[tarfile.TarInfo, Path]] = []
+    links: list[tuple[tarfile.TarInfo, Path, Path]] = []
     size = 0
     for count, (member, content) in enumerate(members, start=1):
         size += member.size if member.isreg() and not member.issparse() else 0
@@ -192,21 +189,19 @@ def _write(members: Members, folder: Path, limits: Limits, packed: int) -> None:
             path = _place(member, folder)
             (path if member.isdir() else path.parent).mkdir(parents=True, exist_ok=True)
             if member.issym() or member.islnk():
-                links.append((member, path))
+                start = path.parent if member.issym() else folder  # a hard link counts from the archive's root
+                links.append((member, path, Path(os.path.normpath(start / member.linkname))))
             elif member.isreg() and content is not None:
                 with open(path, "xb") as stream:  # x: no member takes the place of another
                     shutil.copyfileobj(content, stream, BLOCK)
                     written = stream.tell()
                 if written != member.size:
                     raise _Refusal(f"expected {member.size:,} bytes, found {written:,}")
-    targets = []  # all of them are checked before the first link is made, so that none can lead on through another
-    for member, path in links:
-        start = path.parent if member.issym() else folder  # a hard link counts from the archive's root
-        targets.append(target := Path(os.path.normpath(start / member.linkname)))
+    for member, _, target in links:  # all before the first is made, so that none can lead on through another
         with _named(member):
             if not target.is_file() or not target.is_relative_to(folder):
                 raise _Refusal(f"expected a link to a file of the archive, found a link to {member.linkname!a:.120}")
-    for (member, path), target in zip(links, targets, strict=True):
+    for member, path, target in links:
         with _named(member):
             path.symlink_to(os.path.relpath(target, path.parent)) if member.issym() else path.hardlink_to(target)
 

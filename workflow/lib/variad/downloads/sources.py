@@ -41,27 +41,22 @@ def licence_notice(source: Source) -> str:
 def fetch_source(source: Source, folder: str | Path) -> Fetched:
     """Download a published file into ``folder``, after saying what its licence is.
 
-    Raises:
-        UserError: as ``fetch`` and ``fetch_recorded``.
-    """
-    _log.info("%s", licence_notice(source))
-    target = Path(folder) / source.file_name
-    return fetch(source.url, target, source.expected) if source.expected.hashed else fetch_recorded(source.url, target)
-
-
-def fetch_recorded(url: str, target: str | Path) -> Fetched:
-    """Download a file whose publisher gives no hash, against the hash of its first download, which is recorded.
+    One whose publisher gives no hash is held against that of its first download, which is recorded.
 
     Raises:
         UserError: as ``fetch``; or the file is not the one that was recorded.
     """
+    _log.info("%s", licence_notice(source))
+    target = Path(folder) / source.file_name
+    if source.expected.hashed:
+        return fetch(source.url, target, source.expected)
     recorded = recorded_hash(target)
     try:
-        fetched = fetch(url, target, Expected(sha256=recorded))
+        fetched = fetch(source.url, target, Expected(sha256=recorded))
     except WrongFile as error:
         raise WrongFile(f"{str(error).removesuffix('.')}; {change_of(target)}.") from None
     if recorded is None:
-        record = write_record(target, url, fetched.sha256, fetched.size)
+        record = write_record(target, source.url, fetched.sha256, fetched.size)
         _log.info("%s: its publisher gives no hash; sha256 %s recorded in %s", target, fetched.sha256, record)
     return fetched
 

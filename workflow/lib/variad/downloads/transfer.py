@@ -133,10 +133,9 @@ class _Transfer:
         try:
             note = json.loads(self.note.read_text("utf-8"))
             self.validator, self.total = note["validator"], note["total"] if expected.size is None else expected.size
-            usable = note["url"] == url and (self.total is None or self.size <= self.total)
+            if note["url"] != url or (self.total is not None and self.size > self.total):
+                self._restart()
         except (OSError, ValueError, TypeError, KeyError):  # one that was not written whole says nothing
-            usable = False
-        if not usable:
             self._restart()
 
     @property
