@@ -1,7 +1,7 @@
 """The config of a study: completed from the default, checked against its schema and for what its parts need of others.
 
-What a single value may be is in ``workflow/schemas/config.schema.yaml``; ``names`` checks what keys are called,
-``references`` and the rooms' own checks whether the parts fit each other.
+What a single value may be is in ``workflow/schemas/config.schema.yaml``; ``references`` checks what keys are called,
+and with the rooms' own checks whether the parts fit each other.
 """
 
 import copy
@@ -17,8 +17,7 @@ from jsonschema.validators import extend
 from variad.core.errors import UserError
 from variad.paper.ablation_entries import check_ablations
 from variad.selection.settings import check_exposure, check_recipes, check_selection
-from variad.study.names import check_names
-from variad.study.references import check_predict, check_references, check_study
+from variad.study.references import check_names, check_predict, check_references, check_study
 
 SELECTION_SECTIONS = {"anomaly_sources", "candidates", "selection"}
 # sections that change nothing of what a study finds, so that the default's caption holds with others in their place
