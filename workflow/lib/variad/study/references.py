@@ -46,6 +46,10 @@ TAKEN: dict[str, Collection[str]] = {
 ENDINGS_OF_TABLES = (".csv", ".md", ".json", ".html", ".js")  # of files beside the data sets' folders
 
 
+def _wrong(key: str, expected: str, found: Any) -> UserError:
+    return UserError(f"config key {key}: expected {expected}, found {found}.")
+
+
 def check_names(config: Config) -> None:
     """Check every key that becomes a part of a path; values of another type than the schema's are passed over.
 
@@ -59,16 +63,11 @@ def check_names(config: Config) -> None:
         alike: dict[str, str] = {}
         for name in names:
             if (other := alike.setdefault(_folded(name), name)) != name:
-                raise UserError(
-                    f"config key {key}: expected names that differ in more than upper and lower case, "
-                    f"found {other!r} and {name!r}."
-                )
+                raise _wrong(key, "names that differ in more than upper and lower case", f"{other!r} and {name!r}")
     for name, dataset in _entries(config, "datasets").items():
         if name in ARCHIVES and isinstance(dataset, Mapping) and dataset.get("adapter") in RENDERED_ADAPTERS:
-            raise UserError(
-                f"config key datasets: expected a name that no downloaded archive has, found {name!r} for a data set "
-                f"of adapter {dataset['adapter']}."
-            )
+            found = f"{name!r} for a data set of adapter {dataset['adapter']}"
+            raise _wrong("datasets", "a name that no downloaded archive has", found)
     _check_lengths(config)
 
 
@@ -89,19 +88,15 @@ def _entries(mapping: Any, key: str) -> Mapping[Any, Any]:
 
 def _check_name(key: str, name: Any) -> None:
     if not isinstance(name, str):
-        raise UserError(
-            f"config key {key}: expected names that are text, found {name!r}, a value of type {type(name).__name__}; "
-            "write it in quotes."
-        )
+        found = f"{name!r}, a value of type {type(name).__name__}; write it in quotes"
+        raise _wrong(key, "names that are text", found)
     shown = repr(name if len(name) <= LONGEST else f"{name[:20]}...")
     if fault := _fault(name):
-        raise UserError(f"config key {key}: expected the name of a folder, found {shown}, which {fault}.")
+        raise _wrong(key, "the name of a folder", f"{shown}, which {fault}")
     kind, folded = key.rpartition(".")[2], _folded(name)
     average = kind == "categories" and folded.startswith("average_")
     if folded in TAKEN.get(kind, ()) or average or (kind == "datasets" and folded.endswith(ENDINGS_OF_TABLES)):
-        raise UserError(
-            f"config key {key}: expected another name than those of the workflow's own files and rows, found {shown}."
-        )
+        raise _wrong(key, "another name than those of the workflow's own files and rows", shown)
 
 
 def _fault(name: str) -> str:
@@ -135,10 +130,9 @@ def _check_lengths(config: Config) -> None:
     for name, dataset in _entries(config, "datasets").items():
         found = len(name.encode()) + _longest(dataset, "categories") + made
         if found > LONGEST_TOGETHER:
-            raise UserError(
-                f"config key datasets.{name}: expected names of data set, category, training set and detector of at "
-                f"most {LONGEST_TOGETHER} bytes together, found {found} for the longest of them."
-            )
+            most = f"of at most {LONGEST_TOGETHER} bytes together"
+            expected = f"names of data set, category, training set and detector {most}"
+            raise _wrong(f"datasets.{name}", expected, f"{found} for the longest of them")
 
 
 def _longest(mapping: Any, key: str) -> int:
@@ -162,14 +156,11 @@ def check_references(config: Config) -> None:
     for name, extractor in config["extractors"].items():
         side = extractor["resolution"] or config["image_size"]
         if extractor["crop"] is not None and extractor["crop"] > side:
-            raise UserError(
-                f"config key extractors.{name}.crop: expected at most the {side} pixels of its images, "
-                f"found {extractor['crop']}."
-            )
+            raise _wrong(f"extractors.{name}.crop", f"at most the {side} pixels of its images", extractor["crop"])
     _defined(config, "prompts.encoder", config["prompts"]["encoder"], "encoders")
     for name, model in config["diffusion_models"].items():
         if not model["weights"] and not (model["kind"] == "diffusers" and model["model"]):
-            raise UserError(f"config key diffusion_models.{name}.weights: expected a file or folder, found none.")
+            raise _wrong(f"diffusion_models.{name}.weights", "a file or folder", "none")
     for name, dataset in config["datasets"].items():
         _check_dataset(config, name, dataset)
     for name in config["downloads"]["sources"]:
@@ -205,16 +196,14 @@ def _check_dataset(config: Config, name: str, dataset: Config) -> None:
         raise UserError(f"config key datasets.{name}.adapter: {str(error).partition(': ')[2]}") from error
     _defined(config, f"datasets.{name}.prompts.encoder", dataset["prompts"].get("encoder"), "encoders")
     if adapter in FROM_A_PACKAGE and dataset["path"]:
-        raise UserError(
-            f"config key datasets.{name}.path: expected none, as images of adapter {adapter} come from a package, "
-            f"found {dataset['path']!r}."
-        )
+        none = f"none, as images of adapter {adapter} come from a package"
+        raise _wrong(f"datasets.{name}.path", none, repr(dataset["path"]))
     if not dataset["path"] and adapter not in (*FROM_A_PACKAGE, *RENDERED_ADAPTERS, *ARCHIVES):
-        raise UserError(f"config key datasets.{name}.path: expected the data set's folder, found none.")
+        raise _wrong(f"datasets.{name}.path", "the data set's folder", "none")
     prompts = {**config["prompts"], **dataset["prompts"]}
     if prompts["word_source"] == "wordlist" and not prompts["wordlist"]:
         key = f"datasets.{name}.prompts" if "word_source" in dataset["prompts"] else "prompts"
-        raise UserError(f"config key {key}.wordlist: expected a file with one word a line, found none.")
+        raise _wrong(f"{key}.wordlist", "a file with one word a line", "none")
 
 
 def check_study(config: Config) -> None:
@@ -230,18 +219,13 @@ def check_study(config: Config) -> None:
     for name in chain.from_iterable(study["contrasts"]):
         one_of("study.contrasts", name, study["training_sets"])
     if BASELINE not in study["training_sets"]:
-        raise UserError(f"config key study.training_sets: expected '{BASELINE}' among them, found it missing.")
+        raise _wrong("study.training_sets", f"'{BASELINE}' among them", "it missing")
     if (found := config["training_sets"][BASELINE]["method"]) != "none":
-        raise UserError(
-            f"config key training_sets.{BASELINE}.method: expected none, as gains are over the shots alone, "
-            f"found {found!r}."
-        )
+        raise _wrong(f"training_sets.{BASELINE}.method", "none, as gains are over the shots alone", repr(found))
     for name in study["training_sets"]:
         if config["training_sets"][name]["method"] == "real" and "full_shot" not in config["scenarios"]:
-            raise UserError(
-                f"config key scenarios: expected full_shot, whose shots training set {name!r} of method real draws "
-                f"from, found {', '.join(config['scenarios'])}."
-            )
+            expected = f"full_shot, whose shots training set {name!r} of method real draws from"
+            raise _wrong("scenarios", expected, ", ".join(config["scenarios"]))
     _check_only(config)
     _check_kept_maps(config)
 
@@ -259,7 +243,7 @@ def _check_only(config: Config) -> None:
     for dataset, entry in config["datasets"].items():
         parts = [study["only"].get(name, {}) for name in study["detectors"]]
         if entry["in_study"] and not any(dataset in part.get("datasets", [dataset]) for part in parts):
-            raise UserError(f"config key study.only: expected a detector that sees data set {dataset}, found none.")
+            raise _wrong("study.only", f"a detector that sees data set {dataset}", "none")
 
 
 def _check_kept_maps(config: Config) -> None:
@@ -271,10 +255,8 @@ def _check_kept_maps(config: Config) -> None:
             runs = config["scenarios"][scenario]["runs"]
             runs = min(runs, part.get("runs", runs))
             if not any(run < runs for run in study["keep_map_runs"]):
-                raise UserError(
-                    f"config key study.keep_map_runs: expected a run below {runs}, as many as {detector} has in "
-                    f"{scenario}, found {study['keep_map_runs']}."
-                )
+                expected = f"a run below {runs}, as many as {detector} has in {scenario}"
+                raise _wrong("study.keep_map_runs", expected, study["keep_map_runs"])
 
 
 def check_predict(config: Config) -> None:
@@ -289,5 +271,4 @@ def check_predict(config: Config) -> None:
 
 def _defined(config: Config, key: str, name: str | None, section: str) -> None:
     if name is not None and name not in config[section]:
-        known = ", ".join(config[section]) or "none"
-        raise UserError(f"config key {key}: expected one of {section} ({known}), found {name!r}.")
+        raise _wrong(key, f"one of {section} ({', '.join(config[section]) or 'none'})", repr(name))
