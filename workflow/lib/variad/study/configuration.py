@@ -98,21 +98,18 @@ def merged(default: Config, override: Config | None) -> Config:
     return {**default, **(override or {})}
 
 
-def _fill_defaults(node: Any, schema: Config, root: Config) -> None:
+def _fill_defaults(node: Any, schema: Any, root: Config) -> None:
     """Set the schema's ``default`` where a mapping lacks a key, from the outside in."""
-    schema = _dereference(schema, root)
-    if not isinstance(node, dict):
+    if not isinstance(node, dict) or not isinstance(schema, dict):
         return
-    for key, child in schema.get("properties", {}).items():
+    schema = _dereference(schema, root)
+    known = schema.get("properties", {})
+    for key, child in known.items():
         child = _dereference(child, root)
         if key not in node and "default" in child:
             node[key] = copy.deepcopy(child["default"])
-        if key in node:
-            _fill_defaults(node[key], child, root)
-    further = schema.get("additionalProperties")
-    if isinstance(further, dict):
-        for key in set(node) - set(schema.get("properties", {})):
-            _fill_defaults(node[key], further, root)
+    for key, value in node.items():
+        _fill_defaults(value, known.get(key, schema.get("additionalProperties")), root)
 
 
 def _dereference(schema: Config, root: Config) -> Config:

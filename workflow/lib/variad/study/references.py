@@ -123,10 +123,9 @@ def _folded(name: str) -> str:
 
 def _check_lengths(config: Config) -> None:
     """The names of logs hold those of data set and category, and of what is made there."""
-    training_set = _longest(config, "training_sets")
     detector = max(_longest(config, "detectors"), _longest(config, "extractors"))
     alone = max(_longest(config, section) for section in SECTIONS[1:])
-    made = max(training_set + detector, alone)
+    made = max(_longest(config, "training_sets") + detector, alone)
     for name, dataset in _entries(config, "datasets").items():
         found = len(name.encode()) + _longest(dataset, "categories") + made
         if found > LONGEST_TOGETHER:

@@ -173,17 +173,13 @@ class Costs:
 
         Where a variant has units alone, a job of it costs before any work what the most costly of the rule's others do.
         """
-        total = self.seconds.get((rule, work.variant, START))
-        if total is None:
-            if not any(key[:2] == (rule, work.variant) for key in self.seconds):
-                return None
-            starts = [cost for (other, _, unit), cost in self.seconds.items() if other == rule and unit == START]
-            total = max(starts, default=0.0)
+        of_rule = {key[1:]: cost for key, cost in self.seconds.items() if key[0] == rule}
+        costs = {unit: cost for (variant, unit), cost in of_rule.items() if variant == work.variant}
+        if not costs or any(count and unit not in costs for unit, count in work.units.items()):
+            return None
+        total = costs.get(START, max((cost for (_, unit), cost in of_rule.items() if unit == START), default=0.0))
         for unit, count in work.units.items():
-            a_unit = self.seconds.get((rule, work.variant, unit))
-            if a_unit is None and count:
-                return None
-            total += (a_unit or 0.0) * count
+            total += costs.get(unit, 0.0) * count
         return total
 
 
@@ -195,9 +191,8 @@ def read_costs(path: str | Path) -> Costs:
     """
     table = read_table(path, "rule_costs")
     machine = str(table["machine"].iloc[0]) if len(table) else "no machine"
-    rows = table[table["machine"] == machine]
-    keys = zip(rows["rule"], rows["variant"], rows["unit"], strict=True)
-    return Costs(machine, dict(zip(keys, map(float, rows["seconds"]), strict=True)))
+    rows = table[table["machine"] == machine].set_index(["rule", "variant", "unit"])
+    return Costs(machine, rows["seconds"].to_dict())
 
 
 @dataclass(frozen=True)
