@@ -6,7 +6,6 @@ import json
 import logging
 import shutil
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -110,15 +109,15 @@ def unpack_source(
     Raises:
         UserError: as ``fetch_source`` and ``extract``; nothing of the archive is in the folder then.
     """
-    folder = contents.parent
-    if not _is_unpacked(folder, source):
+    folder, note = contents.parent, contents.parent / NOTE
+    if not note.is_file() or note.read_text("utf-8", "replace") != f"{_note(folder, source)}\n":
         archive, *others = (fetch_source(each, archives).path for each in (source, *beside))
         shutil.rmtree(folder, ignore_errors=True)
         extract(archive, folder)
         _lift(folder, source.top_folder)
         for path in others:
             shutil.copyfile(path, folder / path.name)
-        _write(folder / NOTE, json.dumps(_note(folder, source), indent=2))
+        _write(note, _note(folder, source))
     _write(contents, *_names(folder))
     for each in () if keep_archive else (source, *beside):
         (archives / each.file_name).unlink(missing_ok=True)
@@ -136,15 +135,10 @@ def _lift(folder: Path, top: str | None) -> None:
     inner.rmdir()
 
 
-def _is_unpacked(folder: Path, source: Source) -> bool:
-    with suppress(OSError, ValueError):  # no note, or one that was not written whole
-        return bool(json.loads((folder / NOTE).read_text("utf-8")) == _note(folder, source))
-    return False
-
-
-def _note(folder: Path, source: Source) -> dict[str, Any]:
+def _note(folder: Path, source: Source) -> str:
     names = hashlib.sha256("\n".join(_names(folder)).encode()).hexdigest()
-    return {"archive": source.file_name, "expected": dataclasses.asdict(source.expected), "names": names}
+    expected = dataclasses.asdict(source.expected)
+    return json.dumps({"archive": source.file_name, "expected": expected, "names": names}, indent=2)
 
 
 def _names(folder: Path) -> list[str]:
