@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from variad.core.tables import read_table
+from variad.datasets.packaged import Elpv
+from variad.datasets.textures import KINDS, Textures
 
 PUBLISHED = Path(__file__).resolve().parents[4] / "resources" / "published" / "dataset_sizes.csv"
 SINGLE_WORDS = 83_118  # of WordNet 3.0: the most that `wordnet_all` has
@@ -128,14 +130,10 @@ def _from_manifest(path: Path) -> Size | None:
 def _from_settings(adapter: str, settings: Mapping[str, Any]) -> Size | None:
     """Sizes that the config decides: of ``elpv`` where it limits every part, and of the rendered ``textures``."""
     if adapter == "textures":
-        from variad.datasets.textures import KINDS, Textures
-
         made = Textures(Path(), **settings)
         test = made.test_good + made.defects_per_kind * len(KINDS)
         return Size(made.train_good, test, made.tile_size**2 / 1e6)
     if adapter == "elpv":
-        from variad.datasets.packaged import Elpv
-
         cells = Elpv(**settings)
         if cells.train_good is not None and cells.test_good is not None and cells.test_defect is not None:
             return Size(cells.train_good, cells.test_good + cells.test_defect, 0.09)

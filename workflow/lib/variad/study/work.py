@@ -191,8 +191,8 @@ def read_costs(path: str | Path) -> Costs:
     """
     table = read_table(path, "rule_costs")
     machine = str(table["machine"].iloc[0]) if len(table) else "no machine"
-    rows = table[table["machine"] == machine].set_index(["rule", "variant", "unit"])
-    return Costs(machine, rows["seconds"].to_dict())
+    rows = table[table["machine"] == machine].to_dict("records")
+    return Costs(machine, {(row["rule"], row["variant"], row["unit"]): row["seconds"] for row in rows})
 
 
 @dataclass(frozen=True)
