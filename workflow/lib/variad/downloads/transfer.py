@@ -26,7 +26,9 @@ from variad.downloads.catalogue import Expected
 BLOCK = 2**20
 BAR: dict[str, Any] = {"unit": "B", "unit_scale": True, "unit_divisor": 1024, "disable": None}  # on a terminal
 LOG_INTERVAL = 60.0  # seconds
-CONNECT_TIMEOUT, FIRST_WAIT, LONGEST_WAIT = 20.0, 1.0, 120.0  # seconds; a server that asks for longer is given up
+CONNECT_TIMEOUT, READ_TIMEOUT = 20.0, 60.0  # seconds; the latter without a byte
+RETRIES = 6  # attempts in a row that may fail without bringing new bytes, after the first
+FIRST_WAIT, LONGEST_WAIT = 1.0, 120.0  # seconds; a server that asks for longer is given up
 PROGRESS = 2**20  # an attempt that brought so many new bytes was a success: a large file may be interrupted often
 PASSING = {408, 425, 429, *range(500, 600)}  # timeout, too early, too many requests, and the server's own faults
 
@@ -45,18 +47,12 @@ class Fetched(NamedTuple):
     size: int
 
 
-def fetch(
-    url: str, target: str | Path, expected: Expected | None = None, retries: int = 6, read_timeout: float = 60.0
-) -> Fetched:
+def fetch(url: str, target: str | Path, expected: Expected | None = None) -> Fetched:
     """Download ``url`` to ``target``, going on where an earlier attempt of this or another process ended.
 
     Until it is complete and verified, the file is ``<target>.part``. A file that is already at ``target`` is verified
-    and kept. Servers that know no ranges, or whose file has changed since, are asked for all of it again.
-
-    Args:
-        url: an ``http`` or ``https`` address; redirects are followed.
-        retries: attempts in a row that may fail without bringing new bytes, after the first.
-        read_timeout: seconds without a byte.
+    and kept. Servers that know no ranges, or whose file has changed since, are asked for all of it again. The address
+    is an ``http`` or ``https`` one; redirects are followed.
 
     Raises:
         UserError: the file is refused (status 4xx), the server fails too often or is not trusted, the disk is full,
@@ -68,7 +64,7 @@ def fetch(
     if not path.exists():
         with only_one(path.with_name(f"{path.name}.part")) as part:
             if not path.exists():  # another process may have finished it meanwhile
-                return _Transfer(url, path, part, expected).run(retries, read_timeout)
+                return _Transfer(url, path, part, expected).run()
     return Fetched(path, verify_file(path, expected), path.stat().st_size)
 
 
@@ -146,7 +142,7 @@ class _Transfer:
         self.part.write_bytes(b"")
         self.validator, self.total = None, self.expected.size
 
-    def run(self, retries: int, read_timeout: float) -> Fetched:
+    def run(self) -> Fetched:
         """Ask as often as it takes, and give the file its name once it is verified."""
         failures, furthest = 0, self.size
         check_space(self.target.parent, (self.total or 0) - furthest, self.target.name)
@@ -154,7 +150,7 @@ class _Transfer:
         with tqdm(initial=furthest, total=self.total, desc=self.target.name, **BAR) as bar:
             while self.total is None or self.size < self.total:
                 try:
-                    with self._ask(read_timeout) as response:
+                    with self._ask() as response:
                         if self._begins(response):
                             self._receive(response, bar)
                     break
@@ -162,7 +158,7 @@ class _Transfer:
                     # A server without ranges starts again each time: only bytes that came for the first time count.
                     failures = 1 if self.size - furthest >= PROGRESS else failures + 1
                     furthest = max(furthest, self.size)
-                    sleep(seconds_to_wait(self.url, fault, failures, retries))
+                    sleep(seconds_to_wait(self.url, fault, failures))
         try:
             digest = verify_file(self.part, self.expected, f"{self.target.name} from {self.url}")
         except WrongFile:
@@ -172,14 +168,14 @@ class _Transfer:
             self.note.unlink(missing_ok=True)
         return Fetched(self.part.replace(self.target), digest, self.target.stat().st_size)
 
-    def _ask(self, read_timeout: float) -> requests.Response:
+    def _ask(self) -> requests.Response:
         if self.validator is None and not self.expected.hashed:
             self._restart()  # nothing would show that the rest is of another version
         # No compression on the way: the hashes are of the file as it is published, and ranges count its bytes.
         headers = {"Accept-Encoding": "identity"}
         if self.size:
             headers |= {"Range": f"bytes={self.size}-"} | ({"If-Range": self.validator} if self.validator else {})
-        return requests.get(self.url, headers=headers, stream=True, timeout=(CONNECT_TIMEOUT, read_timeout))
+        return requests.get(self.url, headers=headers, stream=True, timeout=(CONNECT_TIMEOUT, READ_TIMEOUT))
 
     def _begins(self, response: requests.Response) -> bool:
         """Refuse what is not the file, and make the part end where the body begins; False where there is no more."""
@@ -229,7 +225,7 @@ class _Transfer:
             raise ConnectionError(f"an end after {self.size:,} of {self.total:,} bytes")
 
 
-def seconds_to_wait(url: str, fault: Exception, failures: int, retries: int) -> float:
+def seconds_to_wait(url: str, fault: Exception, failures: int) -> float:
     """Seconds after the n-th failure in a row: the server's own wish, else exponential with jitter.
 
     The jitter keeps jobs that failed together from coming back together; no result depends on it, so it has no seed.
@@ -254,7 +250,7 @@ def seconds_to_wait(url: str, fault: Exception, failures: int, retries: int) -> 
             seconds = urllib3.Retry().parse_retry_after(fault.response.headers.get("Retry-After", ""))
     if seconds > LONGEST_WAIT:
         raise UserError(f"{url}: expected a file, found {found}, to be retried in {seconds:.0f} s.")
-    if failures > retries:
+    if failures > RETRIES:
         raise UserError(f"{url}: expected a file, found in {failures} attempts in a row: {found}.")
     _log.info("%s: %s; trying again in %.1f s", url, found, seconds)
     return seconds
