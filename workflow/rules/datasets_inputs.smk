@@ -1,8 +1,7 @@
 # where a data set comes from: a package, a folder of the user, or its publisher
 from variad.datasets.adapters import CLASS_ADAPTERS, RENDERED_ADAPTERS, adapter_file
 from variad.datasets.folders import category_folders
-from variad.downloads.catalogue import BESIDE, DATASETS
-from variad.downloads.sources import lifted_folder
+from variad.downloads.catalogue import BESIDE, DATASETS, lifted_folder
 
 
 def dataset_of(wildcards):
