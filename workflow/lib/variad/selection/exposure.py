@@ -23,15 +23,18 @@ from variad.core.seeding import numpy_generator, torch_generator
 from variad.datasets.sampling import Support
 from variad.generation.added import read_added
 from variad.generation.settings import Request, requests
-from variad.selection.exposure_network import SplitNetwork, embed, random_views, rotated
-from variad.selection.exposure_training import (
+from variad.selection.exposure_network import (
     NEIGHBOURS,
     WITH_ANOMALIES,
     Examples,
     FineTuningSchedule,
+    SplitNetwork,
     anomaly_targets,
+    embed,
     fine_tune,
     random_halves,
+    random_views,
+    rotated,
     support_distance,
 )
 from variad.selection.settings import FROZEN, NO_SOURCE, PLAIN
