@@ -163,19 +163,6 @@ class TransformerTrunk(nn.Module):
         return blocked
 
 
-class WholeModel(nn.Module):
-    """A timm model up to the last layer before the prediction, from stored images."""
-
-    def __init__(self, pixels: Pixels, model: Any) -> None:
-        super().__init__()
-        self.pixels, self.model = pixels, model
-
-    def forward(self, images: Tensor) -> Tensor:
-        """uint8 images ``[B, S, S, 3]`` to embeddings ``[B, D]``."""
-        embedding: Tensor = self.model.forward_head(self.model.forward_features(self.pixels(images)), pre_logits=True)
-        return embedding
-
-
 def _timm(name: str, weights: str | Path | None, trained: int | None, resolution: int | None) -> SplitNetwork:
     import timm
 
@@ -191,7 +178,8 @@ def _timm(name: str, weights: str | Path | None, trained: int | None, resolution
     side = resolution or int(configuration["input_size"][-1])
     pixels = Pixels(side, configuration["mean"], configuration["std"])
     if trained is None:
-        return SplitNetwork(None, WholeModel(pixels, model), width)
+        model.reset_classifier(0)  # what it returns is then what went into its prediction
+        return SplitNetwork(None, nn.Sequential(pixels, model), width)
     if not has_token_positions(model):
         raise UserError(f"config key exposure.trained_blocks: expected null for {name}, found {trained}.")
     blocks = model.blocks

@@ -11,15 +11,7 @@ from numpy.typing import NDArray
 
 from variad.core.files import writing
 from variad.core.tables import markdown_page, markdown_table, read_table
-from variad.selection.benchmarks import CONTROLS
-from variad.selection.judgement import (
-    JudgedSource,
-    find_closest,
-    judge,
-    real_test,
-    synthetic_test,
-    tau_interval,
-)
+from variad.selection.judgement import JudgedSource, tau_interval
 
 Array = NDArray[Any]
 KEY = ["dataset", "category", "benchmark", "source"]
@@ -53,51 +45,6 @@ def real_defects(manifest: str | Path) -> dict[str, str]:
     table = read_table(manifest, "manifest")
     tested = table[table["split"] == "test"]
     return dict(zip(tested["image_id"], tested["defect"], strict=True))
-
-
-def judge_category(
-    benchmarks: Sequence[str],
-    candidates: pd.DataFrame,
-    choices: pd.DataFrame,
-    synthetic: pd.DataFrame,
-    real: pd.DataFrame,
-    defects: Mapping[str, str],
-    key: tuple[str | int, ...],
-) -> tuple[list[JudgedSource], pd.DataFrame]:
-    """Judge every benchmark, kind and source of a category, and give the points of figures 4 and 5.
-
-    Args:
-        candidates, choices, synthetic, real: schemas ``selection_candidates``, ``choices``, ``synthetic_scores``,
-            ``real_scores``, of every candidate set.
-        defects: of ``real_defects``.
-        key: root seed, data set, category.
-    """
-    closest = find_closest(real, defects) if "one_vs_closest" in benchmarks else ""
-    found, points = [], []
-    for kind, members in candidates.groupby("kind", sort=False):
-        names = list(members["candidate"])
-        test = real_test(real[real["candidate"].isin(names)], defects, names, closest)
-        scored = synthetic[synthetic["candidate"].isin(names)]
-        sources = {str(name): synthetic_test(rows, names) for name, rows in scored.groupby("source", sort=False)}
-        weights = choice_weights(choices[choices["kind"] == kind], names)
-        for benchmark in benchmarks:
-            judged, values = judge(benchmark, str(kind), test, sources, weights, key)
-            found += judged
-            place = {"benchmark": benchmark, "run": np.repeat(np.arange(len(values)), len(names)), "kind": kind}
-            for source, one in sources.items():
-                aurocs = {"synthetic_auroc": one.auroc().ravel(), "real_auroc": values.ravel()}
-                columns = {**place, "source": source, "candidate": names * len(values), **aurocs}
-                points.append(pd.DataFrame(columns))
-    return found, pd.concat(points, ignore_index=True)
-
-
-def choice_weights(choices: pd.DataFrame, candidates: Sequence[str]) -> dict[str, Array]:
-    """What each source chose, ``[R, K]``: sources as they come, then the controls."""
-    table = choices.pivot_table(index=["source", "run"], columns="candidate", values="weight", fill_value=0.0)
-    table = table.reindex(columns=list(candidates), fill_value=0.0)
-    order = list(dict.fromkeys(choices["source"]))
-    order = [name for name in order if name not in CONTROLS] + [name for name in CONTROLS if name in order]
-    return {name: table.loc[name].sort_index().to_numpy() for name in order}
 
 
 def judged_table(judged: Sequence[JudgedSource], dataset: str, category: str) -> pd.DataFrame:

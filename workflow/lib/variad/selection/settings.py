@@ -29,8 +29,9 @@ METHODS = {
 CLASS_BENCHMARKS = ("one_vs_rest", "one_vs_one", "one_vs_closest")
 DEFECT_BENCHMARKS = ("defects",)
 FILE = Path(__file__).with_name("templates.yaml")
-# names of rows that no anomaly source may have
-RESERVED = ("random", "largest_backbone", "default", "reconstruction")
+RANDOM, LARGEST, DEFAULT = CONTROLS = ("random", "largest_backbone", "default")
+RECONSTRUCTION = "reconstruction"
+RESERVED = (*CONTROLS, RECONSTRUCTION)  # names of rows that no anomaly source may have
 # names in the tables of outlier exposure that are no source, objective or training set of the config
 NO_SOURCE = "none"
 FROZEN = "frozen"
