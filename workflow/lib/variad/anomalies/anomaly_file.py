@@ -99,9 +99,7 @@ def write_anomalies(
         for run in sorted(runs)
         for number, anomaly in enumerate(runs[run])
     ]
-    frame = pd.DataFrame(rows)
-    frame.insert(3, "position", range(len(rows)))
-    write_table(manifest, frame, SCHEMA)
+    write_table(manifest, pd.DataFrame(rows).assign(position=range(len(rows))), SCHEMA)
 
 
 def read_manifest(path: str | Path) -> pd.DataFrame:

@@ -70,23 +70,11 @@ def make_from_images(
         if len(sets.seeds) < needed:
             found = len(sets.seeds)
             raise UserError(f"support of run {run}: expected at least {needed} seeds for {method}, found {found}.")
-        seeds = list(zip(sets.seeds, read_images(images, sets.seeds), strict=True))
-        made[run] = alter_seeds(alters[method], seeds, count, generator_of(run))
+        seeds, generator = read_images(images, sets.seeds), generator_of(run)
+        # no seed is used more than once more often than another
+        turns = np.concatenate([generator.permutation(len(seeds)) for _ in range(-(-count // len(seeds)))])
+        made[run] = [alters[method](seeds[place], sets.seeds[place], generator) for place in turns[:count]]
     return made
-
-
-def alter_seeds(
-    alter: Alter, seeds: Sequence[tuple[str, Images]], count: int, generator: np.random.Generator
-) -> list[Anomaly]:
-    """``count`` anomalies; no seed is used more than once more often than another.
-
-    Args:
-        alter: image uint8 ``[S, S, 3]``, its image_id and a generator to an anomaly.
-        seeds: image_id and image of each.
-    """
-    turns = [generator.permutation(len(seeds)) for _ in range(-(-count // len(seeds)))]
-    chosen = np.concatenate(turns)[:count]
-    return [alter(seeds[place][1], seeds[place][0], generator) for place in chosen]
 
 
 def cut_paste(image: Images, image_id: str, generator: np.random.Generator) -> Anomaly:

@@ -13,7 +13,7 @@ from variad.core.tables import markdown_page, markdown_table
 from variad.evaluation.aggregation import DECIMALS
 from variad.evaluation.bootstrap import DRAWS, Resample, interval, resample
 from variad.evaluation.ranking import auroc, rank_resampled
-from variad.selection.judgement import kendall_tau
+from variad.selection.judgement import kendall_tau, worth
 from variad.selection.records import with_interval
 from variad.selection.settings import DEFAULT, RANDOM
 
@@ -125,20 +125,12 @@ def _wide(table: pd.DataFrame, value: str, runs: Sequence[int], names: Sequence[
 
 
 def _row(source: str, weights: Array, fixed: Array, real: RealResults, tau: float) -> RecipeRow:
-    oracle, selected = real.values.max(axis=1), (real.values * weights).sum(axis=1)
+    numbers = worth(real.values, weights)
+    runs, recipes = int(numbers.pop("runs")), int(numbers.pop("candidates"))
     default = (real.values * fixed).sum(axis=1)
-    numbers = {
-        "selected": selected.mean(),
-        "default": default.mean(),
-        "oracle": oracle.mean(),
-        "average": real.values.mean(),
-        "regret": (oracle - selected).mean(),
-        "gain": (selected - default).mean(),
-        "best_picked": (weights * (real.values == oracle[:, None])).sum(axis=1).mean(),
-        "tau": tau,
-    }
+    gain = (real.values * weights).sum(axis=1) - default
+    numbers |= {"default": default.mean(), "gain": gain.mean(), "tau": tau}
     gain_draws = real.drawn.mean_over_runs(((weights - fixed)[..., None] * real.draws).sum(axis=1))
-    runs, recipes = weights.shape
     return RecipeRow(source, runs, recipes, _names(weights, real.training_sets), numbers, gain_draws)
 
 

@@ -57,8 +57,7 @@ def write_draws(path: str | Path, judged: Sequence[JudgedSource]) -> None:
     length = max((len(one.tau_draws) for one in judged), default=0)
     draws = np.full((len(judged), length), np.nan, np.float32)
     for row, one in enumerate(judged):
-        if len(one.tau_draws):
-            draws[row] = one.tau_draws
+        draws[row, : len(one.tau_draws)] = one.tau_draws
     with writing(path) as temporary, h5py.File(temporary, "w") as file:
         file.create_dataset("tau", data=draws, compression="gzip")
 
@@ -86,9 +85,14 @@ def selection_summary(
     for dataset in dict.fromkeys(table["dataset"]):
         rows = table[table["dataset"] == dataset]
         parts.append(rows)
-        categories = list(dict.fromkeys(rows["category"]))
-        for name, members in _sets(categories, (groups or {}).get(dataset, {})).items():
-            parts.append(_average(rows[rows["category"].isin(members)], drawn, name))
+        categories, group_of = list(dict.fromkeys(rows["category"])), (groups or {}).get(dataset, {})
+        averaged = {"average": categories}
+        for category in categories:
+            if category in group_of:
+                averaged.setdefault(f"average_{group_of[category]}", []).append(category)
+        for name, members in averaged.items():
+            if len(members) > 1:
+                parts.append(_average(rows[rows["category"].isin(members)], drawn, name))
     whole = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=COLUMNS)
     return _rounded(whole[COLUMNS])
 
@@ -112,15 +116,6 @@ def write_markdown(path: str | Path, text: str) -> None:
     """Write a text file."""
     with writing(path) as temporary:
         temporary.write_text(text, encoding="utf-8", newline="\n")
-
-
-def _sets(categories: Sequence[str], group_of: Mapping[str, str]) -> dict[str, list[str]]:
-    sets = {"average": list(categories)} if len(categories) > 1 else {}
-    for name in dict.fromkeys(group_of[category] for category in categories if category in group_of):
-        members = [category for category in categories if group_of.get(category) == name]
-        if len(members) > 1:
-            sets[f"average_{name}"] = members
-    return sets
 
 
 def _average(rows: pd.DataFrame, draws: Array, name: str) -> pd.DataFrame:

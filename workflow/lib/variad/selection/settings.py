@@ -227,16 +227,12 @@ def check_exposure(config: Config) -> None:
 def _check_exposed(config: Config, key: str, sources: Mapping[str, Sequence[str]]) -> None:
     _known(key, sources, config["anomaly_sources"])
     for source, objectives in sources.items():
-        if "regression" in objectives and not has_strengths(config["anomaly_sources"][source]):
+        made = config["anomaly_sources"][source]
+        if "regression" in objectives and not (made["method"] == "text_edit" and len(made["strengths"]) > 1):
             raise UserError(
                 f"config key {key}.{source}: expected regression only for a source with several strengths (text_edit), "
                 "found one without."
             )
-
-
-def has_strengths(source: Config) -> bool:
-    """Whether the anomalies of a source come in several strengths."""
-    return bool(source["method"] == "text_edit" and len(source["strengths"]) > 1)
 
 
 def _without_overrides(section: Config) -> Config:
