@@ -31,7 +31,6 @@ JITTER = 0.1  # largest intensity of the change of colour
 METHODS = ("cut_paste", "scar", "blurred", "unrelated")
 BUNDLED = "photographs"
 TILES_ACROSS, SMALLEST_TILE = 3, 96  # squares of a bundled photograph: across its shorter side, and pixels at least
-Alter = Callable[[Images, str, np.random.Generator], Anomaly]
 
 
 def make_from_images(
@@ -63,7 +62,7 @@ def make_from_images(
     def blurred(image: Images, image_id: str, _: np.random.Generator) -> Anomaly:
         return Anomaly(blur(image, resolution), image_id, parameters={"resolution": resolution})
 
-    alters: dict[str, Alter] = {"cut_paste": cut_paste, "scar": scar, "blurred": blurred}
+    alters: dict[str, Callable[..., Anomaly]] = {"cut_paste": cut_paste, "scar": scar, "blurred": blurred}
     needed = count if method == "blurred" else 1  # blurring the same image again gives the same image
     made = {}
     for run, sets in support.items():

@@ -146,7 +146,8 @@ def _join(parts: Sequence[Arrays], wanted: Sequence[Request]) -> AddedImages:
     added.similarity, added.accepted, added.steps = joined("similarity"), joined("accepted"), joined("steps")
     added.trace = {name: values for name in ("loss", "similarity") if (values := joined(f"trace_{name}")) is not None}
     if added.steps is not None:
-        added.steps_index, added.steps_iteration = np.arange(len(added.steps)), parts[0]["steps_iteration"]
+        added.steps_index = np.arange(len(added.steps))
+        added.steps_iteration = np.asarray(parts[0]["steps_iteration"], np.int64)
     return added
 
 

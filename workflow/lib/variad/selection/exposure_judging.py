@@ -113,18 +113,14 @@ def _row(place: tuple[str, str], key: Key, judged: Mapping[Key, JudgedNetwork], 
     one = judged[key]
     against = [(NO_SOURCE, FROZEN, support), (NO_SOURCE, control, support), (source, objective, PLAIN)]
     numbers = {"mean": one.values.mean(), "std": one.values.std(ddof=1) if len(one.values) > 1 else np.nan}
-    for name, other in zip(DIFFERENCES, against, strict=True):
-        numbers |= _difference(name, one, None if other == key else judged.get(other))
+    for name, compared in zip(DIFFERENCES, against, strict=True):
+        other = None if compared == key else judged.get(compared)
+        low, high = interval(one.draws - other.draws) if other else (np.nan, np.nan)
+        difference = one.values.mean() - other.values.mean() if other else np.nan
+        numbers |= {name: difference, f"{name}_low": low, f"{name}_high": high}
     percent = {name: round(100 * float(value), DECIMALS) + 0.0 for name, value in numbers.items()}
     names = dict(zip(PLACE, (*place, *key), strict=True))
     return {**names, **percent, "runs": len(one.values)}
-
-
-def _difference(name: str, one: JudgedNetwork, other: JudgedNetwork | None) -> dict[str, float]:
-    if other is None:
-        return {name: np.nan, f"{name}_low": np.nan, f"{name}_high": np.nan}
-    low, high = interval(one.draws - other.draws)
-    return {name: float(one.values.mean() - other.values.mean()), f"{name}_low": low, f"{name}_high": high}
 
 
 def exposure_page(table: pd.DataFrame, caption: str, network: str, control: str) -> str:

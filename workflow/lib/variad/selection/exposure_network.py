@@ -93,16 +93,13 @@ class SplitNetwork(nn.Module):
         pixels = torch.from_numpy(images)
         if self.trunk is None or not len(images):
             return pixels
-        with torch.inference_mode():
-            parts = [self.trunk(pixels[at : at + BATCH].to(device)) for at in range(0, len(pixels), BATCH)]
-        return torch.cat(parts).clone()
+        return embed(self.trunk, pixels, device).clone()
 
 
-def embed(tail: nn.Module, activations: Tensor, device: str = "cpu") -> Tensor:
-    """Embeddings ``[N, D]`` of activations, in batches."""
+def embed(part: nn.Module, inputs: Tensor, device: str = "cpu") -> Tensor:
+    """What a part of the network makes of its inputs ``[N, ...]``, in batches; embeddings ``[N, D]`` of the tail."""
     with torch.inference_mode():
-        parts = [tail(activations[at : at + BATCH].to(device)) for at in range(0, len(activations), BATCH)]
-    return torch.cat(parts)
+        return torch.cat([part(batch.to(device)) for batch in inputs.split(BATCH)])
 
 
 def load_network(

@@ -97,8 +97,10 @@ def judge_category(
         defects: of ``real_defects``.
         key: root seed, data set, category.
     """
-    closest = find_closest(real, defects) if "one_vs_closest" in benchmarks else ""
-    found, points = [], []
+    closest, found, points = "", [], []
+    if "one_vs_closest" in benchmarks:  # every candidate of every kind counts
+        whole = real_test(real, defects, sorted(set(real["candidate"])))
+        closest = closest_class(list(whole.scores), whole.defects)
     for kind, members in candidates.groupby("kind", sort=False):
         names = list(members["candidate"])
         test = real_test(real[real["candidate"].isin(names)], defects, names, closest)
@@ -224,12 +226,6 @@ def real_test(
     runs = sorted(set(scores["run"]))
     values = np.stack([[wide.loc[(run, name)].to_numpy() for name in candidates] for run in runs])
     return RealTest(candidates, values, np.asarray(list(defects.values())), closest)
-
-
-def find_closest(scores: pd.DataFrame, defects: Mapping[str, str]) -> str:
-    """The class of ``one_vs_closest``: see ``closest_class``; every candidate of every kind counts."""
-    test = real_test(scores, defects, sorted(set(scores["candidate"])))
-    return closest_class(list(test.scores), test.defects)
 
 
 def synthetic_test(scores: pd.DataFrame, candidates: Sequence[str]) -> SyntheticScores:

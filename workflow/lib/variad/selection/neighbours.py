@@ -5,8 +5,7 @@ document's detectors (section A.3 scores by the three closest support embeddings
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -25,8 +24,7 @@ BATCH, BATCH_ON_GPU = 8, 64
 SCORES = re.compile(r"pooled_([1-9]\d*)|patch_maximum|patch_mean")
 
 
-@dataclass(frozen=True)
-class LayerFeatures:
+class LayerFeatures(NamedTuple):
     """One layer of B images.
 
     Attributes:
@@ -98,10 +96,10 @@ class Neighbours:
     def _banks(self, pool: Images, trials: Sequence[Trial], side: int) -> list[dict[str, LayerFeatures]]:
         wanted = np.unique(np.concatenate([trial.bank for trial in trials]))
         parts = [layers for _, layers in self._described(pool, wanted, side)]
-        whole = {}
-        for layer in self.backbone.layers:
-            pooled, patches = zip(*((part[layer].pooled, part[layer].patches) for part in parts), strict=True)
-            whole[layer] = LayerFeatures(torch.cat(pooled), torch.cat(patches))
+        whole = {
+            layer: LayerFeatures(*map(torch.cat, zip(*(part[layer] for part in parts), strict=True)))
+            for layer in self.backbone.layers
+        }
         return [self._bank(whole, np.searchsorted(wanted, trial.bank), trial.run) for trial in trials]
 
     def _bank(self, whole: Mapping[str, LayerFeatures], at: Rows, run: int) -> dict[str, LayerFeatures]:

@@ -123,8 +123,7 @@ def synthetic_auroc(scores: pd.DataFrame, candidates: pd.DataFrame) -> pd.DataFr
     """Table ``synthetic_auroc``: validation normals against anomalies, by run, source and candidate.
 
     Args:
-        scores: schema ``synthetic_scores``, of every candidate set.
-        candidates: schema ``selection_candidates``, of every candidate set.
+        scores, candidates: schemas ``synthetic_scores`` and ``selection_candidates``, of every candidate set.
     """
     kinds = dict(zip(candidates["candidate"], candidates["kind"], strict=True))
     aurocs = _auroc_of_each(scores, ["run", "source", "candidate"])
@@ -150,8 +149,7 @@ def choose(aurocs: pd.DataFrame, candidates: pd.DataFrame, default: str | None) 
     prompts the first).
 
     Args:
-        aurocs: schema ``synthetic_auroc``.
-        candidates: schema ``selection_candidates``, of every candidate set.
+        aurocs, candidates: schemas ``synthetic_auroc`` and ``selection_candidates``, of every candidate set.
         default: name of the fixed detector; None for no such control.
 
     Raises:
