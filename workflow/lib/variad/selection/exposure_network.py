@@ -56,22 +56,22 @@ def _view(image: Images, mirror: bool, shift: NDArray[np.int64], reach: int) -> 
     return padded[top : top + side, left : left + side]
 
 
-class Pixels(nn.Module):
-    """uint8 ``[B, S, S, 3]`` to what a network takes: resized, in [0, 1], normalised, ``[B, 3, R, R]``."""
+def normalised(images: Tensor, resolution: int | None, mean: Sequence[float], std: Sequence[float]) -> Tensor:
+    """uint8 ``[B, S, S, 3]`` as a network takes them: resized, in [0, 1], then normalised, ``[B, 3, R, R]``."""
+    pixels = prepare(images.permute(0, 3, 1, 2).float() / 255, resolution, None)
+    return (pixels - pixels.new_tensor(mean).view(1, -1, 1, 1)) / pixels.new_tensor(std).view(1, -1, 1, 1)
 
-    mean: Tensor
-    std: Tensor
 
-    def __init__(self, resolution: int | None, mean: Sequence[float], std: Sequence[float]) -> None:
+class Apply(nn.Module):
+    """A function, without weights to train, as a part of a network."""
+
+    def __init__(self, function: Callable[..., Tensor], *arguments: Any) -> None:
         super().__init__()
-        self.resolution = resolution
-        self.register_buffer("mean", torch.tensor(mean).view(1, -1, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(std).view(1, -1, 1, 1), persistent=False)
+        self.function, self.arguments = function, arguments
 
-    def forward(self, images: Tensor) -> Tensor:
+    def forward(self, x: Tensor) -> Tensor:
         """See the class."""
-        scaled = images.permute(0, 3, 1, 2).float() / 255
-        return (prepare(scaled, self.resolution, None) - self.mean) / self.std
+        return self.function(x, *self.arguments)
 
 
 class SplitNetwork(nn.Module):
@@ -124,7 +124,7 @@ def load_network(
 
 def _lite0(trained: int | None, resolution: int | None) -> SplitNetwork:
     network = lite0.load_packaged()
-    start = [Pixels(resolution, [lite0.MEAN] * 3, [lite0.STD] * 3), network.stem]
+    start = [Apply(normalised, resolution, [lite0.MEAN] * 3, [lite0.STD] * 3), network.stem]
     stages, end = list(network.stages), [network.head, nn.AdaptiveAvgPool2d(1), nn.Flatten()]
     if trained is None:
         return SplitNetwork(None, nn.Sequential(*start, *stages, *end), lite0.HEAD_CHANNELS)
@@ -133,24 +133,10 @@ def _lite0(trained: int | None, resolution: int | None) -> SplitNetwork:
     return SplitNetwork(trunk, tail, lite0.HEAD_CHANNELS)
 
 
-class TransformerTail(nn.Module):
-    """The last blocks of a vision transformer, its norm and pooling: ``[B, D]``."""
-
-    def __init__(self, model: Any, blocks: nn.Module) -> None:
-        super().__init__()
-        self.blocks, self.norm = blocks, model.norm
-        self.pool, self.fc_norm = model.pool, model.fc_norm
-
-    def forward(self, tokens: Tensor) -> Tensor:
-        """Tokens ``[B, T, D]`` behind the frozen blocks to embeddings."""
-        embedding: Tensor = self.fc_norm(self.pool(self.norm(self.blocks(tokens))))
-        return embedding
-
-
 class TransformerTrunk(nn.Module):
     """Patches, positions and the first blocks of a vision transformer."""
 
-    def __init__(self, pixels: Pixels, model: Any, blocks: nn.Module) -> None:
+    def __init__(self, pixels: nn.Module, model: Any, blocks: nn.Module) -> None:
         super().__init__()
         self.pixels, self.model, self.blocks = pixels, model, blocks
 
@@ -173,7 +159,7 @@ def _timm(name: str, weights: str | Path | None, trained: int | None, resolution
         raise UserError(f"{path}: expected the weights of {name}, found another file's: {reason}") from error
     configuration, width = model.pretrained_cfg, int(model.head_hidden_size)
     side = resolution or int(configuration["input_size"][-1])
-    pixels = Pixels(side, configuration["mean"], configuration["std"])
+    pixels = Apply(normalised, side, configuration["mean"], configuration["std"])
     if trained is None:
         model.reset_classifier(0)  # what it returns is then what went into its prediction
         return SplitNetwork(None, nn.Sequential(pixels, model), width)
@@ -181,7 +167,8 @@ def _timm(name: str, weights: str | Path | None, trained: int | None, resolution
         raise UserError(f"config key exposure.trained_blocks: expected null for {name}, found {trained}.")
     blocks = model.blocks
     split = _split(name, trained, len(blocks))
-    return SplitNetwork(TransformerTrunk(pixels, model, blocks[:split]), TransformerTail(model, blocks[split:]), width)
+    tail = nn.Sequential(blocks[split:], model.norm, Apply(model.pool), model.fc_norm)
+    return SplitNetwork(TransformerTrunk(pixels, model, blocks[:split]), tail, width)
 
 
 def _split(name: str, trained: int, blocks: int) -> int:
