@@ -2,7 +2,7 @@
 
 from variad.core.job import job
 from variad.core.tables import read_table, write_table
-from variad.selection.synthetic import choose_recipes, recipe_auroc
+from variad.selection.records import choose_recipes, recipe_auroc
 
 with job(snakemake):
     aurocs = recipe_auroc(read_table(snakemake.input.scores, "recipe_scores"))

@@ -4,7 +4,7 @@ import itertools
 
 import pandas as pd
 
-from variad.selection.synthetic import choose_recipes, recipe_auroc
+from variad.selection.records import choose_recipes, recipe_auroc
 
 # normals 0 and 1, anomalies after them: AUROC 1, 0.75 and 0.5
 SCORES = {"original": [1, 2, 3, 4], "generated": [1, 3, 2, 4], "duplicated": [1, 4, 2, 3]}

@@ -66,13 +66,21 @@ def build_generated(
         parents: uint8 RGB ``[M, S, S, 3]``, the shot of each request.
         output: file that the images are for; finished batches lie beside it (``Chunks``) until the caller clears them.
         memory: bytes granted to the job.
+
+    Raises:
+        UserError: the chosen prompt of a run was never embedded.
     """
     settings = GenerationSettings.of(recipe)
     model = load_vqgan(vqgan["weights"], config_path=vqgan["config"], sha256=vqgan["sha256"])
     prompts, by = [""] * len(wanted), None
     if settings.guided:
-        prompts, embeddings = prompts_of_runs(files, [request.run for request in wanted])
-        by = Guide(load_encoder(**(encoder or {}), classes=files.encoder, device=device), embeddings)
+        if files.prompts is None or files.texts is None:
+            raise UserError("training set: expected prompts and text embeddings for guidance, found none.")
+        with open(files.prompts, encoding="utf-8") as stream:
+            best = {entry["run"]: entry["best"]["prompt"] for entry in json.load(stream)["runs"]}
+        prompts = [best[request.run] for request in wanted]
+        loaded = load_encoder(**(encoder or {}), classes=files.encoder, device=device)
+        by = Guide(loaded, torch.from_numpy(read_texts(files.texts, prompts)))
     # everything that decides an image's bytes, code included; how large its batch is does not
     seeds = [request.seed for request in wanted]
     words = (replace(settings, batch_size=None), vqgan, encoder, seeds, device, torch.__version__)
@@ -82,20 +90,6 @@ def build_generated(
     chunks = Chunks(output, digest_of([repr(words).encode(), parents.tobytes(), texts, *weights, *code]))
     added = generate(parents, wanted, settings, model, by, device, memory, chunks)
     return replace(added, prompt=prompts)
-
-
-def prompts_of_runs(files: PromptFiles, runs: Sequence[int]) -> tuple[list[str], Tensor]:
-    """The best prompt of each run given, and their unit embeddings ``[len(runs), D]``.
-
-    Raises:
-        UserError: the chosen prompt was never embedded.
-    """
-    if files.prompts is None or files.texts is None:
-        raise UserError("training set: expected prompts and text embeddings for guidance, found none.")
-    with open(files.prompts, encoding="utf-8") as stream:
-        best = {entry["run"]: entry["best"]["prompt"] for entry in json.load(stream)["runs"]}
-    prompts = [best[run] for run in runs]
-    return prompts, torch.from_numpy(read_texts(files.texts, prompts))
 
 
 def generate(

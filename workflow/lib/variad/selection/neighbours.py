@@ -17,7 +17,7 @@ from variad.core.images import Images
 from variad.core.seeding import numpy_generator
 from variad.networks.backbones import Backbone, load_backbone
 from variad.networks.features import prepare, to_tensor
-from variad.selection.trials import Rows, Scores, Trial, members_of
+from variad.selection.trials import Rows, Scores, Trial
 
 # images at once: more do not fit a processor's cache, and take up to twice the time an image
 BATCH, BATCH_ON_GPU = 8, 64
@@ -86,11 +86,13 @@ class Neighbours:
         for side in self.resolutions:
             banks = self._banks(pool, trials, side)
             for rows, layers in self._described(pool, queries, side):
-                for number, (here, there) in members_of(rows, trials).items():
+                for trial, bank, result in zip(trials, banks, results, strict=True):
+                    _, here, there = np.intersect1d(rows, trial.queries, assume_unique=True, return_indices=True)
+                    if not len(here):
+                        continue
                     for layer, batch in layers.items():
-                        found = self._distances(batch, banks[number][layer], torch.from_numpy(here))
-                        for score, values in found.items():
-                            results[number][f"{layer}/{side}/{score}"][there] = values.cpu().numpy()
+                        for score, values in self._distances(batch, bank[layer], torch.from_numpy(here)).items():
+                            result[f"{layer}/{side}/{score}"][there] = values.cpu().numpy()
         return results
 
     def _banks(self, pool: Images, trials: Sequence[Trial], side: int) -> list[dict[str, LayerFeatures]]:

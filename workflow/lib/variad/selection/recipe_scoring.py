@@ -81,7 +81,11 @@ def _test(
     if anomalies.empty:
         raise UserError(f"{source.manifest}: expected anomalies of run {run} that are not made of shots, found none.")
     anomalies = anomalies.iloc[spread_evenly(len(anomalies), limit)]
-    normals = pool.add(_as_rendered(source, originals))
+    images, rendered = originals.images, read_normals(source.images)
+    if rendered is not None:  # as the source's generator renders them, so that its traces are on both sides
+        row = {name: at for at, name in enumerate(rendered.image_ids)}
+        images = rendered.images[known_rows(row, originals.image_ids, source.images)]
+    normals = pool.add(images)
     rows = np.concatenate([normals, pool.add(read_anomalies(source.images, anomalies))])
     names = (*originals.image_ids, *anomalies["anomaly_id"])
     return RecipeTest(source.name, rows, names, (0,) * len(normals) + (1,) * len(anomalies))
@@ -92,15 +96,6 @@ def spread_evenly(count: int, limit: int | None) -> list[int]:
     if limit is None or limit >= count:
         return list(range(count))
     return [round(place) for place in np.linspace(0, count - 1, limit).tolist()]
-
-
-def _as_rendered(source: SourceFiles, originals: NamedImages) -> Images:
-    """Normal images as the source's generator renders them, where it does, so that its traces are on both sides."""
-    rendered = read_normals(source.images)
-    if rendered is None:
-        return originals.images
-    row = {name: at for at, name in enumerate(rendered.image_ids)}
-    return rendered.images[known_rows(row, originals.image_ids, source.images)]
 
 
 class RecipeCell(NamedTuple):

@@ -1,4 +1,7 @@
-"""What selection leaves: a category's tables judged, averages over data sets and groups, and the page to read."""
+"""What selection leaves: what each source chooses, a category's tables judged, averages, and the page to read.
+
+A choice is the argmax of synthetic AUROC: nothing in it has seen a real anomaly.
+"""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -9,11 +12,16 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from variad.core.errors import UserError
 from variad.core.files import writing
 from variad.core.tables import markdown_page, markdown_table, read_table
+from variad.evaluation.ranking import auroc
 from variad.selection.judgement import JudgedSource, tau_interval
+from variad.selection.settings import DEFAULT, LARGEST, RANDOM
 
 Array = NDArray[Any]
+CANDIDATE_CHOICE = ["run", "kind", "source"]
+RECIPE_CHOICE = ["scenario", "run", "source"]
 KEY = ["dataset", "category", "benchmark", "source"]
 MEANS = ["selected", "oracle", "average", "default", "regret", "best_picked", "tau", "half_split_tau"]
 PERCENT = ["selected", "oracle", "average", "default", "regret"]
@@ -38,6 +46,79 @@ CONTROLS_TEXT = (
 def read_tables(paths: Sequence[str | Path], schema: str) -> pd.DataFrame:
     """Tables of one schema, one under the other."""
     return pd.concat([read_table(path, schema) for path in paths], ignore_index=True)
+
+
+def synthetic_auroc(scores: pd.DataFrame, candidates: pd.DataFrame) -> pd.DataFrame:
+    """Table ``synthetic_auroc``: validation normals against anomalies, by run, source and candidate.
+
+    Args:
+        scores, candidates: schemas ``synthetic_scores`` and ``selection_candidates``, of every candidate set.
+    """
+    kinds = dict(zip(candidates["candidate"], candidates["kind"], strict=True))
+    aurocs = _auroc_of_each(scores, ["run", "source", "candidate"])
+    return aurocs.assign(kind=[kinds[name] for name in aurocs["candidate"]])
+
+
+def recipe_auroc(scores: pd.DataFrame) -> pd.DataFrame:
+    """Table ``recipe_auroc`` of schema ``recipe_scores``: the same by scenario, run, source and training set."""
+    return _auroc_of_each(scores, [*RECIPE_CHOICE, "training_set"])
+
+
+def _auroc_of_each(scores: pd.DataFrame, key: list[str]) -> pd.DataFrame:
+    groups = scores.groupby(key, sort=False)
+    rows = [(*place, auroc(group["score"], group["label"])) for place, group in groups]
+    return pd.DataFrame(rows, columns=[*key, "synthetic_auroc"])
+
+
+def choose(aurocs: pd.DataFrame, candidates: pd.DataFrame, default: str | None) -> pd.DataFrame:
+    """Table ``choices``: an argmax for every run, kind and source, then controls that need no anomalies.
+
+    Controls: ``random`` (all in equal weights, so its worth is the expected one), ``largest_backbone`` (detectors with
+    the most parameters, then the deepest layer, then the highest resolution), ``default`` (a fixed detector; of the
+    prompts the first).
+
+    Args:
+        aurocs, candidates: schemas ``synthetic_auroc`` and ``selection_candidates``, of every candidate set.
+        default: name of the fixed detector; None for no such control.
+
+    Raises:
+        UserError: the default is no candidate.
+    """
+    # in the order in which the groups come first
+    order = np.argsort(aurocs.groupby(CANDIDATE_CHOICE, sort=False).ngroup(), kind="stable")
+    parts = [_highest(aurocs.iloc[order], CANDIDATE_CHOICE)]
+    for run in sorted(set(aurocs["run"])):
+        for kind, members in candidates.groupby("kind", sort=False):
+            for source, names in _controls(str(kind), members, default).items():
+                place = {"run": run, "kind": kind, "source": source, "synthetic_auroc": np.nan}
+                parts.append(pd.DataFrame({**place, "candidate": names, "weight": 1 / len(names)}))
+    return pd.concat(parts, ignore_index=True)
+
+
+def choose_recipes(aurocs: pd.DataFrame) -> pd.DataFrame:
+    """Table ``recipe_choices`` of schema ``recipe_auroc``: the argmax for every scenario, run and source."""
+    return _highest(aurocs, RECIPE_CHOICE)
+
+
+def _highest(aurocs: pd.DataFrame, key: list[str]) -> pd.DataFrame:
+    """What has the highest AUROC; ties share the choice in equal weights, so that its worth is their mean."""
+    best = aurocs[aurocs["synthetic_auroc"] == aurocs.groupby(key)["synthetic_auroc"].transform("max")]
+    weights = 1 / best.groupby(key)["synthetic_auroc"].transform("size")
+    return best.assign(weight=weights).reset_index(drop=True)
+
+
+def _controls(kind: str, candidates: pd.DataFrame, default: str | None) -> dict[str, list[str]]:
+    names = list(candidates["candidate"])
+    if kind == "prompt":
+        return {RANDOM: names, DEFAULT: names[:1]}
+    sizes = candidates[["parameters", "depth", "resolution"]].apply(tuple, axis=1)
+    found = {RANDOM: names, LARGEST: list(candidates.loc[sizes == max(sizes), "candidate"])}
+    if default is None:
+        return found
+    if default not in names:
+        some = ", ".join(names[:4]) + (f", ... ({len(names)} candidates)" if len(names) > 4 else "")
+        raise UserError(f"config key selection.default: expected a candidate such as {some}, found '{default}'.")
+    return {**found, DEFAULT: [default]}
 
 
 def real_defects(manifest: str | Path) -> dict[str, str]:

@@ -173,8 +173,7 @@ def _check_default(config: Config, key: str, default: str) -> None:
     if entry["method"] == "detectors":
         known = list(entry["detectors"])
     else:
-        parts = product(entry["layers"], entry["resolutions"], entry["scores"])
-        known = [f"{layer}/{side}/{score}" for layer, side, score in parts]
+        known = ["/".join(map(str, one)) for one in product(entry["layers"], entry["resolutions"], entry["scores"])]
     if candidate not in known:
         some = ", ".join(f"{name}/{one}" for one in known[:4]) + ", ..." * (len(known) > 4)
         raise UserError(f"config key {key}: expected one of {some}, found '{default}'.")

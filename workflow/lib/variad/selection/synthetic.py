@@ -1,7 +1,4 @@
-"""Validation normals and synthetic anomalies of every source, scored, and what each source chooses by these scores.
-
-A choice is the argmax of synthetic AUROC: no label of a real image is needed or read, and no real anomaly was seen.
-"""
+"""Scoring validation normals and synthetic anomalies of every source: no label of a real image is needed or read."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,12 +11,8 @@ from variad.anomalies.anomaly_file import read_anomalies, read_manifest, read_no
 from variad.core.errors import UserError
 from variad.core.records import read_images
 from variad.datasets.sampling import Support, all_image_ids, read_support
-from variad.evaluation.ranking import auroc
-from variad.selection.settings import DEFAULT, LARGEST, RANDOM, RECONSTRUCTION
+from variad.selection.settings import RECONSTRUCTION
 from variad.selection.trials import Candidates, ImagePool, Rows, Trial, score_trials
-
-CANDIDATE_KEY = ["run", "kind", "source"]
-RECIPE_KEY = ["scenario", "run", "source"]
 
 
 @dataclass(frozen=True)
@@ -117,75 +110,3 @@ def known_rows(rows: Mapping[str, int], names: Sequence[str], where: str | Path)
     if missing:
         raise UserError(f"{where}: expected a normal image {missing[0]}, found none.")
     return np.asarray([rows[name] for name in names], np.int64)
-
-
-def synthetic_auroc(scores: pd.DataFrame, candidates: pd.DataFrame) -> pd.DataFrame:
-    """Table ``synthetic_auroc``: validation normals against anomalies, by run, source and candidate.
-
-    Args:
-        scores, candidates: schemas ``synthetic_scores`` and ``selection_candidates``, of every candidate set.
-    """
-    kinds = dict(zip(candidates["candidate"], candidates["kind"], strict=True))
-    aurocs = _auroc_of_each(scores, ["run", "source", "candidate"])
-    return aurocs.assign(kind=[kinds[name] for name in aurocs["candidate"]])
-
-
-def recipe_auroc(scores: pd.DataFrame) -> pd.DataFrame:
-    """Table ``recipe_auroc`` of schema ``recipe_scores``: the same by scenario, run, source and training set."""
-    return _auroc_of_each(scores, [*RECIPE_KEY, "training_set"])
-
-
-def _auroc_of_each(scores: pd.DataFrame, key: list[str]) -> pd.DataFrame:
-    groups = scores.groupby(key, sort=False)
-    rows = [(*place, auroc(group["score"], group["label"])) for place, group in groups]
-    return pd.DataFrame(rows, columns=[*key, "synthetic_auroc"])
-
-
-def choose(aurocs: pd.DataFrame, candidates: pd.DataFrame, default: str | None) -> pd.DataFrame:
-    """Table ``choices``: an argmax for every run, kind and source, then controls that need no anomalies.
-
-    Controls: ``random`` (all in equal weights, so its worth is the expected one), ``largest_backbone`` (detectors with
-    the most parameters, then the deepest layer, then the highest resolution), ``default`` (a fixed detector; of the
-    prompts the first).
-
-    Args:
-        aurocs, candidates: schemas ``synthetic_auroc`` and ``selection_candidates``, of every candidate set.
-        default: name of the fixed detector; None for no such control.
-
-    Raises:
-        UserError: the default is no candidate.
-    """
-    order = np.argsort(aurocs.groupby(CANDIDATE_KEY, sort=False).ngroup(), kind="stable")
-    parts = [_highest(aurocs.iloc[order], CANDIDATE_KEY)]
-    for run in sorted(set(aurocs["run"])):
-        for kind, members in candidates.groupby("kind", sort=False):
-            for source, names in _controls(str(kind), members, default).items():
-                place = {"run": run, "kind": kind, "source": source, "synthetic_auroc": np.nan}
-                parts.append(pd.DataFrame({**place, "candidate": names, "weight": 1 / len(names)}))
-    return pd.concat(parts, ignore_index=True)
-
-
-def choose_recipes(aurocs: pd.DataFrame) -> pd.DataFrame:
-    """Table ``recipe_choices`` of schema ``recipe_auroc``: the argmax for every scenario, run and source."""
-    return _highest(aurocs, RECIPE_KEY)
-
-
-def _highest(aurocs: pd.DataFrame, key: list[str]) -> pd.DataFrame:
-    """What has the highest AUROC; ties share the choice in equal weights, so that its worth is their mean."""
-    best = aurocs[aurocs["synthetic_auroc"] == aurocs.groupby(key)["synthetic_auroc"].transform("max")]
-    weights = 1 / best.groupby(key)["synthetic_auroc"].transform("size")
-    return best.assign(weight=weights).reset_index(drop=True)
-
-
-def _controls(kind: str, candidates: pd.DataFrame, default: str | None) -> dict[str, list[str]]:
-    names = list(candidates["candidate"])
-    if kind == "prompt":
-        return {RANDOM: names, DEFAULT: names[:1]}
-    sizes = candidates[["parameters", "depth", "resolution"]].apply(tuple, axis=1)
-    found = {RANDOM: names, LARGEST: list(candidates.loc[sizes == max(sizes), "candidate"])}
-    if default is None:
-        return found
-    if default not in names:
-        some = ", ".join(names[:4]) + (f", ... ({len(names)} candidates)" if len(names) > 4 else "")
-        raise UserError(f"config key selection.default: expected a candidate such as {some}, found '{default}'.")
-    return {**found, DEFAULT: [default]}
