@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from variad.report.gains import _figure, draw_gains, gain_marks, ordered_places, ordered_sets
+from variad.report.gains import draw_gains, gain_marks, ordered_places, ordered_sets
 
 from .synthetic_study import summary_frame
 
@@ -46,9 +46,10 @@ def test_the_method_comes_first_in_the_legend() -> None:
     assert ordered_sets(names) == ["generated", "generated_tuned", "duplicated", "augmented_noise"]
 
 
-def test_drawn_markers_and_bars_stand_at_the_marks() -> None:
+def test_drawn_markers_and_bars_stand_at_the_marks(tmp_path: Path) -> None:
     marks = gain_marks(summary_frame())
-    axis = next(axis for axis in _figure(marks).axes if axis.get_title() == "One-shot")
+    figure = draw_gains(tmp_path / "gains.png", tmp_path / "gains.svg", summary_frame())
+    axis = next(axis for axis in figure.axes if axis.get_title() == "One-shot")
     expected = sorted((mark.gain, mark.y, mark.low, mark.high) for mark in marks if mark.scenario == "one_shot")
     points = sorted((line.get_xdata()[0], line.get_ydata()[0]) for line in axis.lines if len(line.get_xdata()) == 1)
     bars = sorted((*line.get_xdata(), line.get_ydata()[0]) for line in axis.lines if len(line.get_xdata()) == 2)
@@ -58,9 +59,9 @@ def test_drawn_markers_and_bars_stand_at_the_marks() -> None:
     assert axis.get_ylim() == (2.5, -0.5)
 
 
-def test_a_panel_closes_up_categories_without_its_metric() -> None:
+def test_a_panel_closes_up_categories_without_its_metric(tmp_path: Path) -> None:
     summary = pd.concat([summary_frame(("elpv",)), summary_frame(("textures",)).assign(metric="pixel_auroc")])
-    figure = _figure(gain_marks(summary))
+    figure = draw_gains(tmp_path / "gains.png", tmp_path / "gains.svg", summary)
     labels = [[label.get_text() for label in axis.get_yticklabels()] for axis in figure.axes[::2]]
     assert labels == [[f"{name}\n{c}" for c in ("mono", "poly", "average")] for name in ("elpv", "textures")]
     lower = [line.get_ydata()[0] for line in figure.axes[2].lines if len(line.get_xdata()) == 1]
@@ -76,7 +77,7 @@ def test_files_are_the_same_for_the_same_table(tmp_path: Path) -> None:
 
 def test_missing_intervals_and_no_gains_are_drawn(tmp_path: Path) -> None:
     summary = summary_frame().assign(gain_low=np.nan, gain_high=np.nan)
-    axis = _figure(gain_marks(summary)).axes[0]
+    axis = draw_gains(tmp_path / "gains.png", tmp_path / "gains.svg", summary).axes[0]
     assert sorted({len(line.get_xdata()) for line in axis.lines}) == [1, 2]
     assert sum(len(line.get_xdata()) == 2 for line in axis.lines) == 1  # the zero line alone
     alone = summary_frame()[lambda frame: frame["training_set"] == "original"]

@@ -21,7 +21,7 @@ from variad.evaluation.cells import CELL_KEY, Cell, check_paired, metric_draws
 Array = NDArray[Any]
 
 BASELINE = "original"
-SCENARIOS = ("one_shot", "few_shot", "full_shot")
+SCENARIOS = {"one_shot": "One-shot", "few_shot": "Few-shot", "full_shot": "Full-shot"}  # and their titles
 ROW_KEY = [*CELL_KEY, "metric"]
 DECIMALS = 4  # fixed, so that equal results are equal files
 # our names of detectors whose name in the published tables is another

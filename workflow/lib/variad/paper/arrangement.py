@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from variad.evaluation.aggregation import SCENARIOS
+
 NAMES = {"mvtec_ad": "MVTec AD", "btad": "BTAD", "mvtec_loco": "MVTec LOCO AD"}
-SCENARIOS = {"one_shot": "One-shot", "few_shot": "Few-shot", "full_shot": "Full-shot"}
 DETECTORS = {
     "patchcore": "Patchcore",
     "cflow": "Cflow",

@@ -3,25 +3,14 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
-from variad.report.figures import (
-    DODGE,
-    SCENARIOS,
-    draw_mark,
-    drawing_style,
-    empty_figure,
-    legend_markers,
-    light_grid,
-    save,
-)
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
-
+from variad.evaluation.aggregation import BASELINE, SCENARIOS
+from variad.report.figures import DODGE, draw_mark, draw_nothing, drawn, legend_markers, light_grid
 
 METRICS = {"image_auroc": "Image AUROC", "pixel_auroc": "Pixel AUROC"}
 FIRST_SETS = ("generated", "generated_tuned", "duplicated")
@@ -50,7 +39,7 @@ def gain_marks(summary: pd.DataFrame) -> list[Mark]:
     Categories are stacked from the top in the table's order, averages last within their data set; a category's
     training sets share its band. ``original`` has no gain and is left out.
     """
-    shown = summary["metric"].isin(METRICS) & summary["gain"].notna() & (summary["training_set"] != "original")
+    shown = summary["metric"].isin(METRICS) & summary["gain"].notna() & (summary["training_set"] != BASELINE)
     rows = summary[shown]
     places, sets = ordered_places(rows), ordered_sets(rows["training_set"])
     return [_mark(row, places, sets) for row in rows.itertuples(index=False)]
@@ -72,10 +61,30 @@ def ordered_places(rows: pd.DataFrame) -> list[str]:
     return [_place(dataset, category) for dataset, category in placed.itertuples(index=False)]
 
 
-def draw_gains(png: str | Path, svg: str | Path, summary: pd.DataFrame) -> None:
+def draw_gains(png: str | Path, svg: str | Path, summary: pd.DataFrame) -> Figure:
     """Draw the figure twice from table ``summary`` alone; the files are the same for the same table."""
-    with drawing_style():
-        save(_figure(gain_marks(summary)), png, svg)
+    marks = gain_marks(summary)
+    if not marks:
+        return draw_nothing((png, svg), "No gains: nothing was compared with the shots alone (original).")
+    panels = _panels(marks)
+    scenarios = [name for name in SCENARIOS if any(mark.scenario == name for mark in marks)]
+    heights = [_panel_height(marks, panel) for panel in panels]
+    size = (3.2 + 3.9 * len(scenarios), sum(heights) + 1.7)
+    shared: dict[str, Any] = {"sharex": "row", "sharey": "row", "height_ratios": heights}
+    with drawn((png, svg), size, "Gain in AUROC over the shots alone (original), 95 % intervals") as figure:
+        axes = figure.subplots(len(panels), len(scenarios), squeeze=False, **shared)
+        for panel, line in zip(panels, axes, strict=True):
+            for scenario, axis in zip(scenarios, line, strict=True):
+                _draw_panel(axis, marks, panel, scenario)
+            line[0].set_ylabel(f"{METRICS[panel[1]]}\n{panel[0]}", fontweight="bold")
+        for scenario, column in zip(scenarios, axes.T, strict=True):
+            column[0].set_title(SCENARIOS[scenario], fontweight="bold")
+            lowest = [axis for axis in column if axis.get_visible()][-1]
+            lowest.set_xlabel("gain (percentage points)")
+        sets = ordered_sets(mark.training_set for mark in marks)
+        columns = min(len(sets), 1 + len(scenarios))
+        figure.legend(handles=legend_markers(sets), loc="outside lower center", ncols=columns, frameon=False)
+    return figure
 
 
 def _place(dataset: str, category: str) -> str:
@@ -88,26 +97,6 @@ def _mark(row: Any, places: list[str], sets: list[str]) -> Mark:
     y = places.index(place) + DODGE * ((sets.index(row.training_set) + 0.5) / len(sets) - 0.5)
     interval = (float(row.gain_low), float(row.gain_high))
     return Mark(row.detector, row.metric, row.scenario, place, row.training_set, float(row.gain), *interval, y)
-
-
-def _figure(marks: list[Mark]) -> "Figure":
-    from matplotlib.figure import Figure
-
-    if not marks:
-        return empty_figure("No gains: nothing was compared with the shots alone (original).")
-    panels = _panels(marks)
-    scenarios = [name for name in SCENARIOS if any(mark.scenario == name for mark in marks)]
-    heights = [_panel_height(marks, panel) for panel in panels]
-    size = (3.2 + 3.9 * len(scenarios), sum(heights) + 1.7)
-    figure = Figure(figsize=size, layout="constrained")
-    shared: dict[str, Any] = {"sharex": "row", "sharey": "row", "height_ratios": heights}
-    axes = figure.subplots(len(panels), len(scenarios), squeeze=False, **shared)
-    for panel, line in zip(panels, axes, strict=True):
-        for scenario, axis in zip(scenarios, line, strict=True):
-            _draw_panel(axis, marks, panel, scenario)
-        line[0].set_ylabel(f"{METRICS[panel[1]]}\n{panel[0]}", fontweight="bold")
-    _finish(figure, axes, scenarios, marks)
-    return figure
 
 
 def _panels(marks: list[Mark]) -> list[tuple[str, str]]:
@@ -123,7 +112,7 @@ def _panel_height(marks: list[Mark], panel: tuple[str, str]) -> float:
     return float(max(1.2, NAME_WIDTH * len(panel[0]), places * max(0.5, ROW_HEIGHT * sets + 0.12)) + 0.6)
 
 
-def _draw_panel(axis: "Axes", marks: list[Mark], panel: tuple[str, str], scenario: str) -> None:
+def _draw_panel(axis: Axes, marks: list[Mark], panel: tuple[str, str], scenario: str) -> None:
     of_panel = [mark for mark in marks if (mark.detector, mark.metric) == panel]
     axis.set_visible(any(mark.scenario == scenario for mark in of_panel))
     bands = sorted({round(mark.y): mark.place for mark in of_panel}.items())
@@ -140,15 +129,3 @@ def _draw_panel(axis: "Axes", marks: list[Mark], panel: tuple[str, str], scenari
     axis.set_yticks(range(len(bands)), [place for _, place in bands])
     axis.set_ylim(len(bands) - 0.5, -0.5)
     light_grid(axis, "x")
-
-
-def _finish(figure: "Figure", axes: Any, scenarios: list[str], marks: list[Mark]) -> None:
-    for scenario, axis in zip(scenarios, axes[0], strict=True):
-        axis.set_title(SCENARIOS[scenario], fontweight="bold")
-    for column in axes.T:
-        lowest = [axis for axis in column if axis.get_visible()][-1]
-        lowest.set_xlabel("gain (percentage points)")
-    sets = ordered_sets(mark.training_set for mark in marks)
-    figure.suptitle("Gain in AUROC over the shots alone (original), 95 % intervals", fontweight="bold")
-    columns = min(len(sets), 1 + len(scenarios))
-    figure.legend(handles=legend_markers(sets), loc="outside lower center", ncols=columns, frameon=False)

@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 
 from variad.core.files import writing
-from variad.report.figures import SCENARIOS
+from variad.evaluation.aggregation import BASELINE, SCENARIOS
 from variad.report.gallery import ASSETS, href, text
 
 FILTERS = ("dataset", "category", "detector", "scenario", "training_set", "metric")
@@ -104,7 +104,7 @@ def _key(row: dict[str, Any], column: str, linked: Collection[tuple[str, ...]]) 
 
 
 def _gain(row: dict[str, Any]) -> str:
-    if pd.isna(row["gain"]) or row["training_set"] == "original":
+    if pd.isna(row["gain"]) or row["training_set"] == BASELINE:
         return '<span class="faint">–</span>'
     bounds = f' <span class="faint">[{row["gain_low"]:+.2f}, {row["gain_high"]:+.2f}]</span>'
     return f"{row['gain']:+.2f}" + ("" if pd.isna(row["gain_low"]) else bounds)
@@ -113,7 +113,7 @@ def _gain(row: dict[str, Any]) -> str:
 def _interval(row: dict[str, Any], axis: _Axis) -> str:
     """A gain and its interval as a small drawing with a zero line; the numbers stand beside it."""
     values = [row["gain_low"], row["gain"], row["gain_high"]]
-    if any(pd.isna(value) for value in values) or row["training_set"] == "original":
+    if any(pd.isna(value) for value in values) or row["training_set"] == BASELINE:
         return ""
     low, gain, high = (min(100.0, max(0.0, axis.at(value))) for value in values)
     sign = "up" if row["gain_low"] > 0 else "down" if row["gain_high"] < 0 else "even"
