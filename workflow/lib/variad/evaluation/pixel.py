@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from variad.core.errors import UserError
 from variad.core.files import writing
 from variad.datasets.masks import Defect
-from variad.evaluation.ranking import Ranking, at_ranks, overlap_curve, rank_parts
+from variad.evaluation.ranking import METRICS, Ranking, at_ranks, overlap_curve, rank_parts
 from variad.evaluation.spro import SaturatedOverlap
 
 Array = NDArray[Any]
@@ -87,12 +87,8 @@ def evaluate_maps(
     if not any(part.size for part in pool.positives) or not any(part.size for part in pool.negatives):
         return {}, None
     pixels, regions = pool.rankings()
-    found = {
-        "pixel_auroc": float(pixels.auroc()),
-        "pixel_ap": float(pixels.average_precision()),
-        "pixel_f1_max": float(pixels.f1_max()),
-        "aupro": overlap_curve(regions).area(FPR_LIMIT),
-    }
+    found = {f"pixel_{name}": float(metric(pixels)) for name, metric in METRICS.items()}
+    found |= {"aupro": overlap_curve(regions).area(FPR_LIMIT)}
     return found | overlap.metrics(dict(zip(pool.image_id, pool.negatives, strict=True))), pool.histograms(bins)
 
 

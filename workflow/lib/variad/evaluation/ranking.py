@@ -7,7 +7,7 @@ that is gathered from all parts and sorted. Pieces fit the processor's cache, so
 at once, and memory stays that of the parts.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -57,30 +57,22 @@ class Ranking:
         return hits, hits + self.above + self.tied
 
 
-def auroc(scores: ArrayLike, labels: ArrayLike) -> float:
-    """Area under the ROC curve, 0 to 1, of scores ``[N]`` with labels ``[N]`` (0 normal, 1 anomalous).
+METRICS = {"auroc": Ranking.auroc, "ap": Ranking.average_precision, "f1_max": Ranking.f1_max}  # by the ends of names
+
+
+def image_metrics(scores: ArrayLike, labels: ArrayLike) -> dict[str, float]:
+    """``image_auroc, image_ap, image_f1_max``, 0 to 1, of scores ``[N]`` with labels ``[N]`` (0 normal, 1 anomalous).
 
     Raises:
-        ValueError: only one class is present, a score is not finite, or the lengths differ. So for all image metrics.
+        ValueError: only one class is present, a score is not finite, or the lengths differ.
     """
+    ranking = _rank(scores, labels)
+    return {f"image_{name}": float(metric(ranking)) for name, metric in METRICS.items()}
+
+
+def auroc(scores: ArrayLike, labels: ArrayLike) -> float:
+    """Area under the ROC curve alone, of the same and with the same errors."""
     return float(_rank(scores, labels).auroc())
-
-
-def average_precision(scores: ArrayLike, labels: ArrayLike) -> float:
-    """Average precision, 0 to 1, of scores ``[N]`` with labels ``[N]``."""
-    return float(_rank(scores, labels).average_precision())
-
-
-def f1_max(scores: ArrayLike, labels: ArrayLike) -> float:
-    """Highest F1 over all thresholds, 0 to 1, of scores ``[N]`` with labels ``[N]``."""
-    return float(_rank(scores, labels).f1_max())
-
-
-IMAGE_METRICS: dict[str, Callable[[ArrayLike, ArrayLike], float]] = {
-    "image_auroc": auroc,
-    "image_ap": average_precision,
-    "image_f1_max": f1_max,
-}
 
 
 def _rank(scores: ArrayLike, labels: ArrayLike) -> Ranking:
