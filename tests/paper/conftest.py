@@ -5,16 +5,14 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from variad.paper.arrangement import TABLES
-from variad.paper.comparison import compare
-from variad.paper.facts import KEY, Facts, Measured, read_facts
+from variad.paper.comparison import KEY, TABLES, Facts, Measured, compare
 
 FOLDER = Path(__file__).parents[2] / "resources" / "published"
 
 
 @pytest.fixture(scope="session")
 def facts() -> Facts:
-    return read_facts(FOLDER)
+    return Facts(FOLDER)
 
 
 @pytest.fixture(scope="session")

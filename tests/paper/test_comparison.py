@@ -3,9 +3,7 @@
 import pytest
 
 from variad.core.tables import read_table, write_table
-from variad.paper.arrangement import TABLES
-from variad.paper.comparison import compare, comparison_table
-from variad.paper.facts import Measured
+from variad.paper.comparison import TABLES, Measured, compare, comparison_table
 
 
 @pytest.fixture

@@ -8,7 +8,6 @@ import pandas as pd
 from PIL import Image
 
 from variad.anomalies.anomaly_file import Strengths, read_anomalies, read_strengths
-from variad.core.files import writing
 from variad.core.images import Images
 from variad.report import drawing
 from variad.report.drawing import RealImages, open_real_images
@@ -34,8 +33,7 @@ def draw_anomalies(
     with open_real_images(images) as real:
         groups = [_group(real, row, picture, graded) for row, picture in zip(shown.itertuples(), pictures, strict=True)]
     sheet = _sheet(title, f"{len(manifest)} anomalies, {len(shown)} shown", groups, strengths)
-    with writing(target) as temporary:
-        sheet.save(temporary)
+    drawing.save(sheet, target)
 
 
 def _group(real: RealImages, row: object, anomaly: Images, graded: bool) -> list[tuple[str, Images]]:

@@ -12,26 +12,8 @@ import numpy.typing as npt
 import pandas as pd
 from PIL import Image
 
-from variad.core.files import writing
 from variad.report import drawing
-from variad.report.drawing import RealImages, open_real_images
-
-
-@dataclass(frozen=True)
-class TileGrid:
-    """Where tiles and text stand on a sheet, pixels: the first column begins at ``left``, the first row at ``head``."""
-
-    tile: int
-    gap: int
-    left: int
-    head: int
-    text_width: int
-
-    def at(self, row: int, column: int) -> tuple[int, int]:
-        """The upper left corner of a tile."""
-        step = self.tile + self.gap
-        return self.left + column * step, self.head + row * step
-
+from variad.report.drawing import RealImages, TileGrid, open_real_images
 
 STEP_BY_STEP = TileGrid(tile=112, gap=12, left=12, head=84, text_width=330)  # text to the right of the tiles
 SIDE_BY_SIDE = TileGrid(tile=132, gap=10, left=250, head=44, text_width=230)  # text to their left
@@ -81,8 +63,7 @@ def draw_contact_sheet(
     rows = read_added_table(added).rows
     with open_real_images(images) as real, h5py.File(added, "r") as file:
         sheet = _shots_sheet(title, real, shots) if rows.empty else _added_sheet(title, real, file, rows)
-    with writing(target) as temporary:
-        sheet.save(temporary)
+    drawing.save(sheet, target)
 
 
 def choose_rows(accepted: npt.NDArray[np.bool_], with_steps: list[int], count: int = ROWS) -> list[int]:
@@ -198,8 +179,7 @@ def draw_side_by_side(
         for column, pixels in enumerate(tiles):
             sheet.paste(drawing.tile(pixels, grid.tile), grid.at(line, column))
         drawing.frame(sheet, grid.at(line, 0), grid.tile, drawing.FAINT)
-    with writing(target) as temporary:
-        sheet.save(temporary)
+    drawing.save(sheet, target)
 
 
 def _tiles(real: RealImages, path: str | Path, run: int) -> list[npt.NDArray[np.uint8]]:

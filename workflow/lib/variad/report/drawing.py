@@ -4,9 +4,9 @@ None of it imports matplotlib, which costs every job of a cell over a second.
 """
 
 import functools
-import importlib.util
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
 from variad.core.errors import UserError
+from variad.core.files import package_folder, writing
 
 Colour = tuple[int, int, int]
 
@@ -35,14 +36,34 @@ STOPS = (
 SCALE_PERCENTILES = (1.0, 99.9)
 
 
+@dataclass(frozen=True)
+class TileGrid:
+    """Where tiles and text stand on a sheet, pixels: the first column begins at ``left``, the first row at ``head``.
+
+    Attributes:
+        under: room under each tile, beside the gap.
+    """
+
+    tile: int
+    gap: int
+    left: int
+    head: int
+    text_width: int
+    under: int = 0
+
+    def at(self, row: int, column: int) -> tuple[int, int]:
+        """The upper left corner of a tile."""
+        step = self.tile + self.gap
+        return self.left + column * step, self.head + row * (step + self.under)
+
+
 @functools.cache
 def font(size: int, bold: bool = False) -> ImageFont.FreeTypeFont:
     """DejaVu Sans from matplotlib's files (Pillow's own font lacks umlauts), found without importing matplotlib."""
-    package = importlib.util.find_spec("matplotlib")
-    if package is None or package.origin is None:
-        raise ModuleNotFoundError("matplotlib, whose fonts the sheets are written with, is not installed")
     name = "DejaVuSans-Bold.ttf" if bold else "DejaVuSans.ttf"
-    return ImageFont.truetype(str(Path(package.origin).parent / "mpl-data" / "fonts" / "ttf" / name), size)
+    return ImageFont.truetype(
+        str(package_folder("matplotlib", "fonts of the sheets") / "mpl-data/fonts/ttf" / name), size
+    )
 
 
 def write(
@@ -102,6 +123,12 @@ def blank_tile(text: str, size: int) -> Image.Image:
     empty = Image.new("RGB", (size, size), EMPTY)
     write(empty, (size // 2, size // 2), text, 14, FAINT, anchor="mm")
     return empty
+
+
+def save(sheet: Image.Image, target: str | Path) -> None:
+    """Save a picture in one go, in the format of its suffix."""
+    with writing(target) as temporary:
+        sheet.save(temporary)
 
 
 def frame(sheet: Image.Image, at: tuple[int, int], size: int, colour: Colour, width: int = 4) -> None:

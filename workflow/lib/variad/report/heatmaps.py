@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from variad.core.errors import UserError
-from variad.core.files import writing
 from variad.report import drawing
 from variad.report.drawing import RealImages, colour_scale, colourise, lookup_table, open_real_images
 
@@ -92,8 +91,7 @@ def draw_heatmaps(
     values = [read_map(map_path(maps, run or 0, category, entry.image_id), TILE) for entry in chosen]
     with open_real_images(images) as real:
         sheet = _draw(title, run, real, chosen, values)
-    with writing(target) as temporary:
-        sheet.save(temporary)
+    drawing.save(sheet, target)
 
 
 def choose_images(scores: pd.DataFrame, count: int = COUNT) -> list[Chosen]:
@@ -206,5 +204,4 @@ def draw_predictions(
             height, width = maps[name].shape
             image = Image.fromarray(real.image(name)).resize((width, height), Image.Resampling.BICUBIC)
             blended = overlay(np.asarray(image), maps[name], low, high)
-            with writing(folder / f"{rank:04d}_{Path(name).name}.png") as temporary:
-                Image.fromarray(blended).save(temporary)
+            drawing.save(Image.fromarray(blended), folder / f"{rank:04d}_{Path(name).name}.png")
