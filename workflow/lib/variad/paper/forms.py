@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from variad.core.files import writing
+from variad.core.files import write_text
 from variad.core.tables import markdown_notes, markdown_page, markdown_table
 
 _SPECIAL = {
@@ -125,9 +125,3 @@ def write_pages(paths: Mapping[str, str | Path], page_of: Callable[[Style], Page
     """Write a page as Markdown to ``paths["md"]`` and as LaTeX to ``paths["tex"]``."""
     write_text(paths["md"], markdown(page_of(MARKDOWN)))
     write_text(paths["tex"], latex(page_of(LATEX), label))
-
-
-def write_text(path: str | Path, text: str) -> None:
-    """Write a text file in one go."""
-    with writing(path) as temporary:
-        temporary.write_text(text, encoding="utf-8", newline="\n")

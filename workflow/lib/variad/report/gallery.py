@@ -10,7 +10,7 @@ import json
 import math
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +25,7 @@ import pandas as pd
 from PIL import Image
 
 from variad.core.errors import UserError
+from variad.core.files import write_text
 from variad.core.tables import read_table
 from variad.report.contact_sheet import read_added_table
 from variad.report.drawing import RealImages, colour_scale, colourise, open_real_images
@@ -52,6 +53,11 @@ def href(*parts: str) -> str:
     """A relative address of path segments, percent-encoded, so that ``#``, ``%`` and spaces stay part of a name."""
     # The leading "./" keeps a first segment with a colon from being read as a scheme.
     return "./" + "/".join(quote(part, safe="") for part in parts)
+
+
+def fill(target: str | Path, template: str, **values: str) -> None:
+    """Write a template of the gallery's assets with its ``$names`` filled in, in one go."""
+    write_text(target, Template((ASSETS / template).read_text("utf-8")).substitute(values))
 
 
 def _finite(value: Any) -> Any:
@@ -154,9 +160,7 @@ def _write_page(folder: Path, page: dict[str, Any]) -> None:
     for name in PAGE_FILES:
         shutil.copyfile(ASSETS / name, folder / name)
     (folder / "data.js").write_text(f"window.VARIAD = {script_json(page)};\n", "utf-8")
-    template = Template((ASSETS / "page.html").read_text("utf-8"))
-    html = template.substitute(dataset=text(page["dataset"]), category=text(page["category"]))
-    (folder / "index.html").write_text(html, "utf-8")
+    fill(folder / "index.html", "page.html", dataset=text(page["dataset"]), category=text(page["category"]))
     (folder / "card.json").write_text(script_json(_card(page)) + "\n", "utf-8")
 
 
@@ -219,20 +223,12 @@ def collect_page(sources: PageSources, real: RealImages) -> dict[str, Any]:
 def collect_set(path: Path) -> dict[str, Any]:
     """The added images of one training set, parents still by image_id."""
     table = read_added_table(path)
-    rows = table.rows
-    return {
-        "scenario": path.parts[-3],
-        "training_set": path.parts[-2],
-        "recipe": table.recipe,
-        "run": [int(run) for run in rows["run"]],
-        "parent": list(rows["parent"]),
-        "prompt": list(rows["prompt"]),
-        # 64-bit seeds do not fit a browser's numbers.
-        "seed": [str(seed) for seed in rows["seed"]],
-        "similarity": _rounded(rows["similarity"]),
-        "distance": _rounded(rows["distance"]),
-        "accepted": [bool(accepted) for accepted in rows["accepted"]],
-    }
+    # 64-bit seeds do not fit a browser's numbers
+    rows = table.rows.astype({"seed": str}).to_dict("list")
+    rows |= {name: _rounded(rows[name]) for name in ("similarity", "distance")}
+    names = ("run", "parent", "prompt", "seed", "similarity", "distance", "accepted")
+    about = {"scenario": path.parts[-3], "training_set": path.parts[-2], "recipe": table.recipe}
+    return {**about, **{name: rows[name] for name in names}}
 
 
 def collect_cell(path: Path) -> dict[str, Any]:
@@ -271,5 +267,5 @@ def _collect_images(names: list[str], manifest: pd.DataFrame, real: RealImages, 
     }
 
 
-def _rounded(values: "pd.Series[float]") -> list[float]:
+def _rounded(values: Iterable[float]) -> list[float]:
     return [float(f"{value:.6g}") for value in values]

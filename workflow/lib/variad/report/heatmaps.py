@@ -1,7 +1,6 @@
 """Heat maps: a sheet per cell with image, ground truth, map and score, and one PNG per unlabelled image."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -57,17 +56,6 @@ def read_map(path: str | Path, size: int) -> NDArray[np.float32]:
         raise UserError(f"{path}: expected an anomaly map as TIFF, found: {error}.") from error
 
 
-@dataclass(frozen=True)
-class Chosen:
-    """A test image on the sheet; ``rank`` 1 is the highest score of the run."""
-
-    image_id: str
-    label: int
-    score: float
-    rank: int
-    reason: str
-
-
 def draw_heatmaps(
     target: str | Path, title: str, images: str | Path, scores: pd.DataFrame, maps: str | Path, category: str
 ) -> None:
@@ -94,14 +82,15 @@ def draw_heatmaps(
     drawing.save(sheet, target)
 
 
-def choose_images(scores: pd.DataFrame, count: int = COUNT) -> list[Chosen]:
+def choose_images(scores: pd.DataFrame, count: int = COUNT) -> list[Any]:
     """Pick test images of one run: likely false alarms, misses, clear hits, and the rest evenly over the ranking.
 
     Args:
         scores: rows of table ``scores`` of a single run. Ties are broken by image_id.
 
     Returns:
-        At most ``count`` images, each once.
+        At most ``count`` images, each once: named tuples of ``image_id``, ``label``, ``score``, ``rank`` (1 is the
+        highest score of the run) and ``reason``.
     """
     ranked = scores.sort_values(["score", "image_id"], ascending=[False, True]).reset_index(drop=True)
     quarter = max(1, count // 4)
@@ -119,11 +108,9 @@ def choose_images(scores: pd.DataFrame, count: int = COUNT) -> list[Chosen]:
     free = min(count - len(reasons), len(rest))
     for at in np.linspace(0, len(rest) - 1, free) if free > 0 else []:
         reasons[rest[round(at)]] = "along the ranking"
-    chosen = []
-    for row, reason in reasons.items():
-        line: Any = ranked.loc[row]
-        chosen.append(Chosen(str(line["image_id"]), int(line["label"]), float(line["score"]), row + 1, reason))
-    return chosen
+    chosen = ranked.loc[list(reasons), ["image_id", "label", "score"]]
+    chosen = chosen.assign(rank=chosen.index + 1, reason=list(reasons.values()))
+    return list(chosen.itertuples(index=False, name="Chosen"))
 
 
 def overlay(image: NDArray[np.uint8], values: NDArray[np.float32], low: float, high: float) -> NDArray[np.uint8]:
@@ -133,7 +120,7 @@ def overlay(image: NDArray[np.uint8], values: NDArray[np.float32], low: float, h
 
 
 def _draw(
-    title: str, run: int | None, real: RealImages, chosen: list[Chosen], maps: list[NDArray[np.float32]]
+    title: str, run: int | None, real: RealImages, chosen: list[Any], maps: list[NDArray[np.float32]]
 ) -> Image.Image:
     low, high = colour_scale(maps)
     rows = -(-len(chosen) // BLOCKS)
@@ -156,7 +143,7 @@ def _draw(
 
 
 def _draw_entry(
-    sheet: Image.Image, at: tuple[int, int], entry: Chosen, image: Image.Image, truth: Image.Image, blended: Image.Image
+    sheet: Image.Image, at: tuple[int, int], entry: Any, image: Image.Image, truth: Image.Image, blended: Image.Image
 ) -> None:
     for column, picture in enumerate((image, truth, blended)):
         sheet.paste(picture, (at[0] + column * (TILE + GAP), at[1]))

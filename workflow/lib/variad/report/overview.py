@@ -3,29 +3,17 @@
 import base64
 import json
 from collections.abc import Collection
-from dataclasses import dataclass
 from pathlib import Path
-from string import Template
 from typing import Any
 
 import pandas as pd
 
-from variad.core.files import writing
 from variad.evaluation.aggregation import BASELINE, SCENARIOS
-from variad.report.gallery import ASSETS, href, text
+from variad.report.gallery import ASSETS, fill, href, text
+
+Axis = tuple[float, float]  # lowest and highest gain that the small drawings of the table rows have room for
 
 FILTERS = ("dataset", "category", "detector", "scenario", "training_set", "metric")
-
-
-@dataclass(frozen=True)
-class _Axis:
-    """Where a gain lies in the small drawing of a table row, in per cent of its width."""
-
-    low: float
-    high: float
-
-    def at(self, value: float) -> float:
-        return round(100 * (value - self.low) / (self.high - self.low), 2)
 
 
 def build_overview(target: str | Path, pages: list[Path], summary: pd.DataFrame, figure: str | Path) -> None:
@@ -37,8 +25,9 @@ def build_overview(target: str | Path, pages: list[Path], summary: pd.DataFrame,
         summary: table ``summary``.
         figure: the figure of gains as SVG.
     """
-    template = Template((ASSETS / "overview.html").read_text("utf-8"))
-    html = template.substitute(
+    fill(
+        target,
+        "overview.html",
         style=(ASSETS / "gallery.css").read_text("utf-8"),
         script=(ASSETS / "overview.js").read_text("utf-8"),
         cards="\n".join(_card(page) for page in pages),
@@ -46,8 +35,6 @@ def build_overview(target: str | Path, pages: list[Path], summary: pd.DataFrame,
         rows="\n".join(summary_rows(summary, {page.parts[-2:] for page in pages})),
         heads="".join(f'<th scope="col">{text(name.replace("_", " "))}</th>' for name in FILTERS),
     )
-    with writing(target) as temporary:
-        temporary.write_text(html, "utf-8")
 
 
 def summary_rows(summary: pd.DataFrame, linked: Collection[tuple[str, ...]] = ()) -> list[str]:
@@ -58,14 +45,19 @@ def summary_rows(summary: pd.DataFrame, linked: Collection[tuple[str, ...]] = ()
     return [_row(row, bool(row["mean"] == top), axis, linked) for row, top in zip(rows, best, strict=True)]
 
 
-def _gain_axis(summary: pd.DataFrame) -> _Axis:
+def _gain_axis(summary: pd.DataFrame) -> Axis:
     # Wild intervals of single categories would flatten all others: the axis ends at their 2nd and 98th percentiles.
     ends = pd.concat([summary["gain_low"], summary["gain_high"], summary["gain"]]).dropna()
     if ends.empty:
-        return _Axis(-1.0, 1.0)
+        return -1.0, 1.0
     low, high = min(0.0, float(ends.quantile(0.02))), max(0.0, float(ends.quantile(0.98)))
     margin = 0.05 * max(high - low, 1.0)
-    return _Axis(low - margin, high + margin)
+    return low - margin, high + margin
+
+
+def _position(value: float, axis: Axis) -> float:
+    """Where a gain lies on an axis, in per cent of its width."""
+    return min(100.0, max(0.0, round(100 * (value - axis[0]) / (axis[1] - axis[0]), 2)))
 
 
 def _card(page: Path) -> str:
@@ -83,7 +75,7 @@ def _card(page: Path) -> str:
     )
 
 
-def _row(row: dict[str, Any], best: bool, axis: _Axis, linked: Collection[tuple[str, ...]]) -> str:
+def _row(row: dict[str, Any], best: bool, axis: Axis, linked: Collection[tuple[str, ...]]) -> str:
     keys = "".join(f"<td>{_key(row, name, linked)}</td>" for name in FILTERS)
     data = " ".join(f'data-{name.replace("_", "-")}="{text(row[name])}"' for name in FILTERS)
     mean = f"{row['mean']:.2f}" + ("" if pd.isna(row["std"]) else f' <span class="faint">± {row["std"]:.2f}</span>')
@@ -110,15 +102,15 @@ def _gain(row: dict[str, Any]) -> str:
     return f"{row['gain']:+.2f}" + ("" if pd.isna(row["gain_low"]) else bounds)
 
 
-def _interval(row: dict[str, Any], axis: _Axis) -> str:
+def _interval(row: dict[str, Any], axis: Axis) -> str:
     """A gain and its interval as a small drawing with a zero line; the numbers stand beside it."""
     values = [row["gain_low"], row["gain"], row["gain_high"]]
     if any(pd.isna(value) for value in values) or row["training_set"] == BASELINE:
         return ""
-    low, gain, high = (min(100.0, max(0.0, axis.at(value))) for value in values)
+    low, gain, high, zero = (_position(value, axis) for value in (*values, 0.0))
     sign = "up" if row["gain_low"] > 0 else "down" if row["gain_high"] < 0 else "even"
     return (
-        f'<span class="interval {sign}" aria-hidden="true"><i class="zero" style="left:{axis.at(0.0)}%"></i>'
+        f'<span class="interval {sign}" aria-hidden="true"><i class="zero" style="left:{zero}%"></i>'
         f'<i class="bar" style="left:{low}%;width:{round(high - low, 2)}%"></i>'
         f'<i class="dot" style="left:{gain}%"></i></span>'
     )

@@ -10,13 +10,12 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from string import Template
 
 from markdown_it import MarkdownIt
 from PIL import Image
 
-from variad.core.files import writing
-from variad.report.gallery import ASSETS, text
+from variad.core.files import write_text
+from variad.report.gallery import ASSETS, fill, text
 
 # Headings, quotations, paragraphs, tables and code, no more: a user's names stay as they are and hold no markup.
 _MARKDOWN = MarkdownIt("zero").enable(["heading", "blockquote", "table", "backticks", "newline"])
@@ -63,15 +62,14 @@ class Part:
 
 def build_branch_page(target: str | Path, title: str, lead: str, parts: Sequence[Part]) -> None:
     """Write a page with everything inside it."""
-    template = Template((ASSETS / "branch.html").read_text("utf-8"))
-    html = template.substitute(
+    fill(
+        target,
+        "branch.html",
         title=text(title),
         lead=text(lead),
         style=(ASSETS / "gallery.css").read_text("utf-8"),
         body="\n".join(_part(part) for part in parts),
     )
-    with writing(target) as temporary:
-        temporary.write_text(html, "utf-8")
 
 
 def write_link(target: str | Path, page: str, title: str, lead: str, picture: str | Path) -> None:
@@ -94,8 +92,7 @@ def write_link(target: str | Path, page: str, title: str, lead: str, picture: st
         '  document.getElementById("branches-hint").hidden = true;\n'
         "})();\n"
     )
-    with writing(target) as temporary:
-        temporary.write_text(script, "utf-8")
+    write_text(target, script)
 
 
 def _part(part: Part) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 import pandas as pd
 
 from variad.core.errors import UserError
-from variad.core.files import writing
+from variad.core.files import write_text
 from variad.core.tables import markdown_page, markdown_table, read_table
 
 TITLES = {"image_auroc": "Image AUROC", "pixel_auroc": "Pixel AUROC"}
@@ -81,8 +81,7 @@ def to_text(frame: pd.DataFrame, caption: str, width: int | None = None) -> str:
 
 def write_markdown(path: str | Path, frame: pd.DataFrame, caption: str) -> None:
     """Write ``summary_page`` to a file."""
-    with writing(path) as temporary:
-        temporary.write_text(summary_page(frame, caption), encoding="utf-8", newline="\n")
+    write_text(path, summary_page(frame, caption))
 
 
 def read_caption(path: Path) -> str:
