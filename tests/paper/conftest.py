@@ -20,7 +20,7 @@ def notes(facts) -> dict[tuple[str, ...], list[str]]:
     """The notes on each number of the tables, by the values of ``KEY``."""
     nothing = Measured(pd.DataFrame(columns=[*KEY, "mean", "std"]))
     numbers = [number for table in TABLES.values() for number in compare(table, nothing, facts)]
-    return {tuple(number.key[name] for name in KEY): list(number.notes) for number in numbers if number.notes}
+    return {tuple(number[name] for name in KEY): list(number["notes"]) for number in numbers if number["notes"]}
 
 
 @pytest.fixture

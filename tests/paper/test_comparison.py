@@ -9,7 +9,7 @@ from variad.paper.comparison import TABLES, Measured, compare, comparison_table
 @pytest.fixture
 def written(summary, facts, tmp_path):
     def table(number, study=summary):
-        frame = comparison_table(TABLES[number], compare(TABLES[number], Measured(study), facts))
+        frame = comparison_table(compare(TABLES[number], Measured(study), facts))
         write_table(tmp_path / "table.csv", frame, "published_comparison")
         return read_table(tmp_path / "table.csv", "published_comparison")
 

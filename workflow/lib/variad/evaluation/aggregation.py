@@ -3,7 +3,7 @@
 Published values stand beside ours only for the paper's two training sets, and averages only over the same categories.
 """
 
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -261,7 +261,7 @@ def published_detector(name: str) -> str:
     return _PUBLISHED_DETECTORS.get(name, name)
 
 
-def published_mean(published: pd.DataFrame, key: Mapping[str, str], categories: Set[str]) -> float:
+def published_mean(published: pd.DataFrame, key: Mapping[str, str], categories: Iterable[str]) -> float:
     """The published value of a row of the summary in percent; NaN when there is none.
 
     Args:

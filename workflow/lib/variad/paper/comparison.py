@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -98,6 +99,7 @@ def _tables() -> Iterator[PaperTable]:
 TABLES = {table.number: table for table in _tables()}
 
 
+Number = Mapping[str, Any]  # of a table, see ``compare``
 Values = dict[tuple[str, ...], tuple[float, float]]  # mean and standard deviation by the values of KEY
 
 
@@ -182,31 +184,6 @@ class Measured:
         return round(after - before, 4) + 0.0
 
 
-@dataclass(frozen=True)
-class Compared:
-    """One number of a table; percent, gains in percentage points, NaN where there is none.
-
-    Attributes:
-        block: number of its block of rows.
-        row: title of its row; column: of its column, both as the document prints them.
-        key: by ``KEY``.
-        ours, published: mean and standard deviation over runs.
-    """
-
-    block: int
-    row: str
-    column: str
-    key: Mapping[str, str]
-    ours: tuple[float, float]
-    published: tuple[float, float]
-    notes: tuple[str, ...]
-
-    @property
-    def difference(self) -> float:
-        """Our mean less the published one, percentage points."""
-        return round(self.ours[0] - self.published[0], 4) + 0.0
-
-
 def write_comparison(
     number: int, measured: Measured, facts: Facts, caption: str, paths: Mapping[str, str | Path]
 ) -> None:
@@ -218,16 +195,25 @@ def write_comparison(
     """
     table = TABLES[number]
     numbers = compare(table, measured, facts)
-    write_table(paths["csv"], comparison_table(table, numbers), "published_comparison")
+    write_table(paths["csv"], comparison_table(numbers), "published_comparison")
     write_pages(paths, lambda style: comparison_page(table, numbers, caption, style), f"published-{number}")
 
 
-def compare(table: PaperTable, measured: Measured, facts: Facts) -> list[Compared]:
-    """The numbers of a table, row by row."""
-    return [
-        Compared(block, row, column, key, measured.value(key), facts.printed(key), facts.notes(key))
-        for block, row, column, key in _places(table)
-    ]
+def compare(table: PaperTable, measured: Measured, facts: Facts) -> list[Number]:
+    """The numbers of a table, row by row: percent, gains in percentage points, NaN where there is none.
+
+    Returns:
+        By the columns of schema ``published_comparison``, rows and columns titled as the document prints them; and
+        ``block``, the number of the block of rows, and ``notes``, of which ``footnote`` is made.
+    """
+    numbers = []
+    for block, row, column, key in _places(table):
+        (ours, ours_std), (published, published_std) = measured.value(key), facts.printed(key)
+        about = {"block": block, "notes": facts.notes(key), "table": table.number, "row": row, "column": column}
+        values = {"ours_mean": ours, "ours_std": ours_std, "published_mean": published, "published_std": published_std}
+        difference = round(ours - published, 4) + 0.0
+        numbers.append(about | key | values | {"difference": difference, "footnote": " ".join(about["notes"])})
+    return numbers
 
 
 def _places(table: PaperTable) -> Iterator[tuple[int, str, str, dict[str, str]]]:
@@ -243,33 +229,18 @@ def _places(table: PaperTable) -> Iterator[tuple[int, str, str, dict[str, str]]]
                 yield len(table.blocks), "Average", heading, {**key, "source": "gain"}
 
 
-def comparison_table(table: PaperTable, numbers: Sequence[Compared]) -> pd.DataFrame:
+def comparison_table(numbers: Sequence[Number]) -> pd.DataFrame:
     """Schema ``published_comparison``, one row a number."""
-    rows = [
-        {
-            "table": table.number,
-            "row": number.row,
-            "column": number.column,
-            **number.key,
-            "ours_mean": number.ours[0],
-            "ours_std": number.ours[1],
-            "published_mean": number.published[0],
-            "published_std": number.published[1],
-            "difference": number.difference,
-            "footnote": " ".join(number.notes),
-        }
-        for number in numbers
-    ]
-    return pd.DataFrame(rows)
+    return pd.DataFrame(numbers).drop(columns=["block", "notes"])
 
 
-def comparison_page(table: PaperTable, numbers: Sequence[Compared], caption: str, style: Style) -> Page:
+def comparison_page(table: PaperTable, numbers: Sequence[Number], caption: str, style: Style) -> Page:
     """The page of one table; ``caption`` says on what scale the study ran."""
-    letters = letters_of(note for number in numbers for note in number.notes)
+    letters = letters_of(note for number in numbers for note in number["notes"])
     rows: list[list[str]] = []
     spaces: dict[int, str] = {}
-    for _, block in groupby(numbers, key=lambda number: number.block):
-        for index, (_, row) in enumerate(groupby(block, key=lambda number: number.key["source"])):
+    for _, block in groupby(numbers, key=lambda number: number["block"]):
+        for index, (_, row) in enumerate(groupby(block, key=lambda number: number["source"])):
             spaces[len(rows)] = r"\addlinespace" if index else r"\midrule" if rows else ""
             rows += _lines(list(row), letters, style)
     title = f"Table {table.number}: {table.title}"
@@ -279,22 +250,22 @@ def comparison_page(table: PaperTable, numbers: Sequence[Compared], caption: str
     return Page(title, caption, LEGEND, heads, rows, 2, [(letter, text) for text, letter in letters.items()], spaces)
 
 
-def _lines(row: Sequence[Compared], letters: Mapping[str, str], style: Style) -> Iterator[list[str]]:
-    columns = [list(cell) for _, cell in groupby(row, key=lambda number: number.column)]
+def _lines(row: Sequence[Number], letters: Mapping[str, str], style: Style) -> Iterator[list[str]]:
+    columns = [list(cell) for _, cell in groupby(row, key=lambda number: number["column"])]
     for value in VALUES:
         title = ""
         cells = [" / ".join(_text(number, value, letters, style) for number in cell) for cell in columns]
         if value == "measured":
-            title = style.bold.format(style.text(row[0].row))
+            title = style.bold.format(style.text(row[0]["row"]))
             cells = [cell if cell == MARKDOWN.empty else style.bold.format(cell) for cell in cells]
         yield [title, value, *cells]
 
 
-def _text(number: Compared, value: str, letters: Mapping[str, str], style: Style) -> str:
+def _text(number: Number, value: str, letters: Mapping[str, str], style: Style) -> str:
     if value == "difference":
-        return style.number(number.difference, signed=True)
-    mean, std = number.ours if value == "measured" else number.published
-    text = style.number(mean, std, signed=number.key["source"] == "gain")
-    if value == "published" and number.notes:
-        text += style.mark.format(",".join(letters[note] for note in number.notes))
+        return style.number(number["difference"], signed=True)
+    whose = "ours" if value == "measured" else "published"
+    text = style.number(number[f"{whose}_mean"], number[f"{whose}_std"], signed=number["source"] == "gain")
+    if value == "published" and number["notes"]:
+        text += style.mark.format(",".join(letters[note] for note in number["notes"]))
     return text

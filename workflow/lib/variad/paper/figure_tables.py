@@ -14,7 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from variad.core.errors import UserError
-from variad.evaluation.aggregation import published_detector
+from variad.evaluation.aggregation import published_mean
 from variad.evaluation.spread import Pooled, distances, nearest
 from variad.generation.added import read_usage
 from variad.paper.ablation_entries import BASELINE
@@ -136,16 +136,14 @@ def _gain_row(
 
 def _published_gain(published: pd.DataFrame, place: Mapping[str, str], entry: Mapping[str, Any]) -> float:
     """Mean over the scenarios of the published values' difference; NaN where one is missing."""
-    rows = published[
-        (published["dataset"] == place["dataset"])
-        & (published["category"] == place["category"])
-        & (published["detector"] == published_detector(place["detector"]))
-        & (published["metric"] == METRIC)
+    values = [
+        [
+            published_mean(published, {**place, "scenario": scenario, "training_set": name, "metric": METRIC}, ())
+            for name in ("generated", BASELINE)
+        ]
+        for scenario in entry["scenarios"]
     ]
-    table = rows.pivot(index="scenario", columns="source", values="mean_percent").reindex(entry["scenarios"])
-    if not {"generated", BASELINE} <= set(table.columns):
-        return np.nan
-    return float((table["generated"] - table[BASELINE]).mean(skipna=False))
+    return float(np.mean([generated - baseline for generated, baseline in values]))
 
 
 def kinds_of(manifest: pd.DataFrame) -> "pd.Series[str]":
@@ -173,6 +171,9 @@ def tsne_points(
     """
     features = np.concatenate([real, generated])
     plane = embed(features, seed)
+    normals = np.flatnonzero(kinds == "train_normal")
+    between = distances(features, features[normals])
+    between[normals, np.arange(len(normals))] = np.nan  # an image is not its own neighbour
     table = pd.DataFrame(
         {
             "kind": [*kinds, *["generated"] * len(generated)],
@@ -180,7 +181,7 @@ def tsne_points(
             "run": pd.array([pd.NA] * len(real) + [run] * len(generated), dtype="Int64"),
             "x": plane[:, 0],
             "y": plane[:, 1],
-            "nearest_normal": _nearest_normal(features, np.flatnonzero(kinds == "train_normal")),
+            "nearest_normal": nearest(between),
         }
     )
     return table.round(DECIMALS)
@@ -201,9 +202,3 @@ def embed(features: Pooled, seed: int) -> NDArray[np.float64]:
     model = TSNE(perplexity=perplexity, init="pca", learning_rate="auto", random_state=seed)
     found: NDArray[np.float64] = model.fit_transform(features.astype(np.float32)).astype(np.float64)
     return found
-
-
-def _nearest_normal(features: Pooled, normals: NDArray[np.int64]) -> Pooled:
-    between = distances(features, features[normals])
-    between[normals, np.arange(len(normals))] = np.nan  # an image is not its own neighbour
-    return nearest(between)

@@ -19,7 +19,7 @@ from variad.core.errors import UserError
 from variad.paper.ablation_entries import BASELINE
 from variad.report import drawing
 from variad.report.drawing import TileGrid, colour_scale, open_real_images
-from variad.report.heatmaps import TILE, first_kept_run, ground_truth_tile, map_path, overlay, read_map
+from variad.report.heatmaps import TILE, first_kept_run, map_path, read_map, tiles_of
 
 # pixels
 GAP = 10
@@ -128,10 +128,7 @@ def _draw_pair(
 ) -> None:
     before, after = pair
     with open_real_images(images[before["dataset"], before["category"]]) as real:
-        image = drawing.tile(real.image(before["image_id"]), TILE)
-        truth = ground_truth_tile(image, real.mask(before["image_id"]), 1)
-    scale = (before["scale_low"], before["scale_high"])
-    tiles = [image, truth, *(Image.fromarray(overlay(np.asarray(image), values, *scale)) for values in maps)]
+        tiles = tiles_of(real, before["image_id"], 1, maps, (before["scale_low"], before["scale_high"]))
     for column, picture in enumerate(tiles):
         sheet.paste(picture, (at[0] + TEXT_WIDTH + column * (TILE + GAP), at[1]))
     lines = [before["defect"], f"score {before['score']:.4g} → {after['score']:.4g}"]

@@ -184,10 +184,9 @@ class RealImages:
 
     def mask(self, image_id: str) -> npt.NDArray[np.uint8] | None:
         """The defect's mask, ``[height, width]`` 0 or 255 at the original size, or nothing."""
-        masks = self._file.get("masks")
-        if masks is None or image_id not in masks:
+        if not self.has_mask(image_id):
             return None
-        pixels: npt.NDArray[np.uint8] = masks[image_id][:]
+        pixels: npt.NDArray[np.uint8] = self._file["masks"][image_id][:]
         return pixels
 
     def has_mask(self, image_id: str) -> bool:

@@ -42,12 +42,10 @@ def ordered_sets(training_sets: Iterable[str]) -> list[str]:
 
 def ordered_places(rows: pd.DataFrame) -> list[str]:
     """Labels of the bands from the top: categories of a data set, then its averages."""
-    pairs = rows[["dataset", "category"]].drop_duplicates()
-    averages = pairs["category"].str.startswith("average")
-    order = pd.DataFrame({"dataset": pairs["dataset"], "average": averages}).assign(at=range(len(pairs)))
-    order["dataset"] = pd.Categorical(order["dataset"], pairs["dataset"].drop_duplicates())
-    placed = pairs.iloc[order.sort_values(["dataset", "average", "at"])["at"]]
-    return [_place(dataset, category) for dataset, category in placed.itertuples(index=False)]
+    pairs = dict.fromkeys(zip(rows["dataset"], rows["category"], strict=True))
+    datasets = list(dict.fromkeys(rows["dataset"]))
+    ordered = sorted(pairs, key=lambda pair: (datasets.index(pair[0]), pair[1].startswith("average")))
+    return [_place(*pair) for pair in ordered]
 
 
 def draw_gains(png: str | Path, svg: str | Path, summary: pd.DataFrame) -> Figure:

@@ -1,6 +1,6 @@
 """Heat maps: a sheet per cell with image, ground truth, map and score, and one PNG per unlabelled image."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -133,38 +133,41 @@ def _draw(
         at = (GAP + number // rows * BLOCK_WIDTH, HEAD + number % rows * (TILE + GAP))
         for column, head in enumerate(("image", "ground truth", "anomaly map")) if number % rows == 0 else ():
             drawing.write(sheet, (at[0] + column * (TILE + GAP), at[1] - 24), head, 14, drawing.FAINT)
-        image = drawing.tile(real.image(entry.image_id), TILE)
-        truth = ground_truth_tile(image, real.mask(entry.image_id), entry.label)
-        blended = Image.fromarray(overlay(np.asarray(image), values, low, high))
-        _draw_entry(sheet, at, entry, image, truth, blended)
+        for column, picture in enumerate(tiles_of(real, entry.image_id, entry.label, [values], (low, high))):
+            sheet.paste(picture, (at[0] + column * (TILE + GAP), at[1]))
+        _describe_entry(sheet, (at[0] + 3 * (TILE + GAP), at[1]), entry)
     if chosen:
         _draw_colour_bar(sheet, low, high)
     return sheet
 
 
-def _draw_entry(
-    sheet: Image.Image, at: tuple[int, int], entry: Any, image: Image.Image, truth: Image.Image, blended: Image.Image
-) -> None:
-    for column, picture in enumerate((image, truth, blended)):
-        sheet.paste(picture, (at[0] + column * (TILE + GAP), at[1]))
-    left = at[0] + 3 * (TILE + GAP)
+def _describe_entry(sheet: Image.Image, at: tuple[int, int], entry: Any) -> None:
+    """Write score, label, rank, reason and name of an image."""
+    left, top = at
     colour = drawing.REJECTED if entry.label else drawing.ACCEPTED
-    drawing.write(sheet, (left, at[1] + 2), f"{entry.score:.4g}", 22, bold=True)
-    drawing.write(sheet, (left, at[1] + 32), "anomalous" if entry.label else "normal", 15, colour, bold=True)
+    drawing.write(sheet, (left, top + 2), f"{entry.score:.4g}", 22, bold=True)
+    drawing.write(sheet, (left, top + 32), "anomalous" if entry.label else "normal", 15, colour, bold=True)
     lines = [f"rank {entry.rank}", entry.reason, *drawing.wrap(entry.image_id, TEXT_WIDTH - 2 * GAP, 13, 1)]
     for number, text in enumerate(lines):
-        drawing.write(sheet, (left, at[1] + 56 + 21 * number), text, 13, drawing.FAINT)
+        drawing.write(sheet, (left, top + 56 + 21 * number), text, 13, drawing.FAINT)
 
 
-def ground_truth_tile(image: Image.Image, mask: NDArray[np.uint8] | None, label: int) -> Image.Image:
-    """The mask, 0 or 255, in white over its darkened image of ``TILE`` pixels; a grey tile where there is none."""
-    if mask is None:
-        return drawing.blank_tile("no mask" if label else "normal", TILE)
-    small = Image.fromarray(mask).convert("L").resize((TILE, TILE), Image.Resampling.BOX)
-    dimmed = image.point(lambda value: value * 0.4)
-    # A defect of a few pixels must not vanish when the mask shrinks.
-    dimmed.paste(drawing.PAPER, (0, 0), small.point(lambda value: 255 if value > 0 else 0))
-    return dimmed
+def tiles_of(
+    real: RealImages, image_id: str, label: int, maps: Sequence[NDArray[np.float32]], scale: tuple[float, float]
+) -> list[Image.Image]:
+    """An image, its ground truth in white over the darkened image, and the image under each map, of ``TILE`` pixels.
+
+    Args:
+        maps: ``[TILE, TILE]``; scale: their lowest and highest colours.
+    """
+    image, mask = drawing.tile(real.image(image_id), TILE), real.mask(image_id)
+    truth = drawing.blank_tile("no mask" if label else "normal", TILE)
+    if mask is not None:
+        small = Image.fromarray(mask).convert("L").resize((TILE, TILE), Image.Resampling.BOX)
+        truth = image.point(lambda value: value * 0.4)
+        # A defect of a few pixels must not vanish when the mask shrinks.
+        truth.paste(drawing.PAPER, (0, 0), small.point(lambda value: 255 if value > 0 else 0))
+    return [image, truth, *(Image.fromarray(overlay(np.asarray(image), values, *scale)) for values in maps)]
 
 
 def _draw_colour_bar(sheet: Image.Image, low: float, high: float) -> None:

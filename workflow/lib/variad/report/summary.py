@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from tabulate import tabulate
 
 from variad.core.errors import UserError
 from variad.core.files import write_text
@@ -112,27 +113,19 @@ def _tables(frame: pd.DataFrame) -> list[tuple[str, str, pd.DataFrame]]:
 
 def _text_blocks(table: pd.DataFrame, width: int) -> list[str]:
     keys = list(table.columns[:4])
-    blocks = [list(keys)]
+    blocks = [keys]
     for column in table.columns[4:]:
-        if (
-            len(blocks[-1]) > len(keys)
-            and sum(_column_widths(table[[*blocks[-1], column]])) + 2 * len(blocks[-1]) > width
-        ):
-            blocks.append(list(keys))
-        blocks[-1].append(column)
-    return [_text_rows(table[columns]) for columns in blocks]
+        wider = [*blocks[-1], column]
+        too_wide = len(_text_lines(table[wider])[1]) > width
+        blocks = [*blocks, [*keys, column]] if too_wide and blocks[-1] != keys else [*blocks[:-1], wider]
+    return ["\n".join(_text_lines(table[columns])) for columns in blocks]
 
 
-def _text_rows(table: pd.DataFrame) -> str:
-    widths = _column_widths(table)
-    lines = [list(table.columns), ["-" * size for size in widths], *table.to_numpy().tolist()]
-    return "\n".join(
-        "  ".join(cell.ljust(size) for cell, size in zip(line, widths, strict=True)).rstrip() for line in lines
-    )
-
-
-def _column_widths(table: pd.DataFrame) -> list[int]:
-    return [max(map(len, [column, *table[column]])) for column in table.columns]
+def _text_lines(table: pd.DataFrame) -> list[str]:
+    """The heads, a rule under them as long as the table is wide, and the rows."""
+    rows = [list(table.columns), *table.to_numpy().tolist()]
+    rule, heads, *lines, _ = tabulate(rows, tablefmt="simple", disable_numparse=True).splitlines()
+    return [heads, rule, *lines]
 
 
 if __name__ == "__main__":
