@@ -27,8 +27,7 @@ from variad.paper.ablation_values import (
     printed_form,
     printed_prompt,
 )
-from variad.paper.comparison import VALUES
-from variad.paper.forms import Page, Style, letters_of, write_pages
+from variad.paper.forms import VALUES, Page, Style, letters_of, write_pages
 
 TITLES = {
     17: "Table 17: encoders, and strategies of augmentation before generating, image AUROC",
@@ -134,7 +133,8 @@ def form_table(
         elif form == "original":
             ours, note = {**measured(pd.Series([OF_ITSELF[metric]]).dropna()), "runs": 0}, BY_DEFINITION
         else:
-            ours, note = _quality(metric, [qualities[one, training_set] for one in entry["categories"]], moved)
+            values = quality_by_run([qualities[one, training_set] for one in entry["categories"]], metric)
+            ours, note = measured(values), ABSENT * values.empty if metric == "lpips" else MOVED * moved
         detector = entry["detector"] if metric == "image_auroc" else ""
         about = {"table": 16, "row": form, "column": metric, "detector": detector, "metric": metric}
         printed = printed_form(published, entry["dataset"], name, form)
@@ -152,11 +152,6 @@ def _auroc(entry: Mapping[str, Any], training_set: str, metrics: pd.DataFrame) -
     over = f"{number} categories" if number > 1 else entry["categories"][0]
     note = f"Ours: {over}, {entry['detector']}, {entry['scenario']}; the document does not say what it averages over."
     return measured(values, None if training_set == BASELINE else baseline), note
-
-
-def _quality(quality: str, tables: Sequence[pd.DataFrame], moved: bool) -> tuple[dict[str, Any], str]:
-    values = quality_by_run(tables, quality)
-    return measured(values), ABSENT * values.empty if quality == "lpips" else MOVED * moved
 
 
 def quality_by_run(tables: Sequence[pd.DataFrame], quality: str) -> "pd.Series[float]":
@@ -246,15 +241,9 @@ def _cells(entry: Mapping[Any, Any], value: str, letters: Mapping[str, str], sty
     """The mean and, of an AUROC, the gain; two decimals, one for AUROC."""
     is_auroc = entry["metric"] == "image_auroc"
     digits = 1 if is_auroc else 2
-    if value == "difference":
-        yield style.number(entry["difference"], digits=digits, signed=True)
-        if is_auroc:
-            yield style.number(entry["ours_gain"] - entry["published_gain"], signed=True)
-        return
-    whose = "ours" if value == "measured" else "published"
-    text = style.number(entry[f"{whose}_mean"], entry[f"{whose}_std"], digits)
-    if value == "published" and entry["footnote"]:
-        text += style.mark.format(letters[entry["footnote"]])
-    yield text
-    if is_auroc:
+    yield style.value(entry, value, letters.get(entry["footnote"], ""), digits)
+    if is_auroc and value == "difference":
+        yield style.number(entry["ours_gain"] - entry["published_gain"], signed=True)
+    elif is_auroc:
+        whose = "ours" if value == "measured" else "published"
         yield style.number(entry[f"{whose}_gain"], entry.get(f"{whose}_gain_std", math.nan), signed=True)

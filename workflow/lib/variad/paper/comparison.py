@@ -14,7 +14,7 @@ import pandas as pd
 
 from variad.core.tables import read_table, write_table
 from variad.evaluation.aggregation import SCENARIOS, published_detector
-from variad.paper.forms import MARKDOWN, Page, Style, letters_of, write_pages
+from variad.paper.forms import MARKDOWN, VALUES, Page, Style, letters_of, write_pages
 
 KEY = ("dataset", "detector", "scenario", "source", "category", "metric")  # of a number, with our names
 GAIN_KEY = ("detector", "scenario", "metric")
@@ -40,7 +40,6 @@ MEMBERS = {
     ("mvtec_loco", "average"): tuple(LOCO),
 }
 ROWS = {"generated": "Ours", "gain": "Gain(+%)"}  # the document's titles of the second and third row of a block
-VALUES = ("measured", "published", "difference")  # the lines under each row of the document
 LEGEND = (
     "Percent; mean (± standard deviation over runs). The rows are the document's: the baseline (the shots alone, our "
     "training set `original`), its method `Ours` (our training set `generated`), and the gain in percentage points. "
@@ -251,21 +250,17 @@ def comparison_page(table: PaperTable, numbers: Sequence[Number], caption: str, 
 
 
 def _lines(row: Sequence[Number], letters: Mapping[str, str], style: Style) -> Iterator[list[str]]:
-    columns = [list(cell) for _, cell in groupby(row, key=lambda number: number["column"])]
+    signed = row[0]["source"] == "gain"
+    columns = [
+        [(number, ",".join(letters[note] for note in number["notes"])) for number in cell]
+        for _, cell in groupby(row, key=lambda number: number["column"])
+    ]
     for value in VALUES:
         title = ""
-        cells = [" / ".join(_text(number, value, letters, style) for number in cell) for cell in columns]
+        cells = [
+            " / ".join(style.value(number, value, marks, signed=signed) for number, marks in cell) for cell in columns
+        ]
         if value == "measured":
             title = style.bold.format(style.text(row[0]["row"]))
             cells = [cell if cell == MARKDOWN.empty else style.bold.format(cell) for cell in cells]
         yield [title, value, *cells]
-
-
-def _text(number: Number, value: str, letters: Mapping[str, str], style: Style) -> str:
-    if value == "difference":
-        return style.number(number["difference"], signed=True)
-    whose = "ours" if value == "measured" else "published"
-    text = style.number(number[f"{whose}_mean"], number[f"{whose}_std"], signed=number["source"] == "gain")
-    if value == "published" and number["notes"]:
-        text += style.mark.format(",".join(letters[note] for note in number["notes"]))
-    return text

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from variad.core.errors import UserError
 from variad.evaluation.aggregation import published_mean
-from variad.evaluation.spread import Pooled, distances, nearest
+from variad.evaluation.spread import Pooled, nearest_other
 from variad.generation.added import read_usage
 from variad.paper.ablation_entries import BASELINE
 from variad.paper.ablation_values import (
@@ -171,9 +171,6 @@ def tsne_points(
     """
     features = np.concatenate([real, generated])
     plane = embed(features, seed)
-    normals = np.flatnonzero(kinds == "train_normal")
-    between = distances(features, features[normals])
-    between[normals, np.arange(len(normals))] = np.nan  # an image is not its own neighbour
     table = pd.DataFrame(
         {
             "kind": [*kinds, *["generated"] * len(generated)],
@@ -181,7 +178,7 @@ def tsne_points(
             "run": pd.array([pd.NA] * len(real) + [run] * len(generated), dtype="Int64"),
             "x": plane[:, 0],
             "y": plane[:, 1],
-            "nearest_normal": nearest(between),
+            "nearest_normal": nearest_other(features, np.flatnonzero(kinds == "train_normal").tolist()),
         }
     )
     return table.round(DECIMALS)

@@ -12,19 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from variad.report.figures import (
-    COLOURS,
-    DODGE,
-    NARROWEST,
-    STYLES,
-    draw_mark,
-    draw_nothing,
-    drawn,
-    grid_of_panels,
-    grid_shape,
-    legend_markers,
-    light_grid,
-)
+from variad.report import figures
 from variad.selection.benchmarks import kendall_tau
 from variad.selection.settings import FROZEN, PLAIN
 
@@ -69,12 +57,12 @@ def draw_scatter(png: str | Path, svg: str | Path, points: pd.DataFrame, title: 
         title: what is chosen, and the benchmark.
     """
     if points.empty:
-        return draw_nothing((png, svg), f"{title}: no candidates.")
+        return figures.draw_nothing((png, svg), f"{title}: no candidates.")
     placed = with_places(points)
     places, sources = (list(dict.fromkeys(placed[name])) for name in ("place", "source"))
     sets = sorted({candidate_set(name) for name in points["candidate"]})
-    size = (max(NARROWEST, PANEL * len(sources) + 1.2), PANEL * len(places) + 1.6)
-    with drawn((png, svg), size, f"{title}\nlarge: mean over runs; small: single runs") as figure:
+    size = (max(figures.NARROWEST, PANEL * len(sources) + 1.2), PANEL * len(places) + 1.6)
+    with figures.drawn((png, svg), size, f"{title}\nlarge: mean over runs; small: single runs") as figure:
         axes = figure.subplots(len(places), len(sources), squeeze=False)
         for line, place in zip(axes, places, strict=True):
             rows = placed[placed["place"] == place]
@@ -85,7 +73,7 @@ def draw_scatter(png: str | Path, svg: str | Path, points: pd.DataFrame, title: 
             line[0].set_ylabel(f"{place}\nreal AUROC")
         for axis in axes[-1]:
             axis.set_xlabel("synthetic AUROC")
-        handles = legend_markers(sets, linewidth=0, size=9)
+        handles = figures.legend_markers(sets, linewidth=0, size=9)
         figure.legend(handles=handles, loc="outside lower center", ncols=min(6, len(sets)), frameon=False)
     return figure
 
@@ -114,7 +102,7 @@ def _draw_scatter_panel(
 ) -> None:
     axis.plot(limits, limits, color="#999999", linewidth=1, linestyle="--", zorder=1)
     for number, name in enumerate(sets):
-        colour, shape = STYLES[number % len(STYLES)]
+        colour, shape = figures.STYLES[number % len(figures.STYLES)]
         rows = points[points["candidate"].map(candidate_set) == name]
         axis.plot(
             rows["synthetic_auroc"], rows["real_auroc"], shape, color=colour, markersize=3, alpha=0.25, linewidth=0,
@@ -143,13 +131,13 @@ def draw_taus(png: str | Path, svg: str | Path, summary: pd.DataFrame, title: st
     single = ~summary["category"].str.startswith("average") & summary["dataset"].isin(large_datasets(summary))
     rows = summary[~single & summary["tau"].notna()]
     if rows.empty:
-        return draw_nothing((png, svg), f"{title}: no ranking.")
+        return figures.draw_nothing((png, svg), f"{title}: no ranking.")
     sources = list(dict.fromkeys(rows["source"]))
     panels = list(rows.groupby(["dataset", "category", "benchmark"], sort=False))
-    lines, columns = grid_shape(len(panels), 4)
-    size = (max(NARROWEST, WIDTH * columns + 2.0), lines * (TAU_BAND * len(sources) + 1.3) + 1.0)
-    with drawn((png, svg), size, title) as figure:
-        axes = grid_of_panels(figure, lines, columns, len(panels), sharex=True, sharey=True)
+    lines, columns = figures.grid_shape(len(panels), 4)
+    size = (max(figures.NARROWEST, WIDTH * columns + 2.0), lines * (TAU_BAND * len(sources) + 1.3) + 1.0)
+    with figures.drawn((png, svg), size, title) as figure:
+        axes = figures.grid_of_panels(figure, lines, columns, len(panels), sharex=True, sharey=True)
         for axis, (key, group) in zip(axes, panels, strict=False):
             _draw_tau_panel(axis, group, sources, f"{key[0]}, {key[1]}\n{str(key[2]).replace('_', ' ')}")
         axes[0].set_yticks(range(len(sources)), sources)
@@ -157,22 +145,22 @@ def draw_taus(png: str | Path, svg: str | Path, summary: pd.DataFrame, title: st
         for axis in axes[len(panels) - columns : len(panels)]:  # with nothing below
             axis.set_xlabel("Kendall's τ")
             axis.tick_params(labelbottom=True)
-        bound = Line2D([], [], color=COLOURS["grey"], linewidth=1.5, linestyle="--", label=BOUND)
-        handles = [*legend_markers([BARS], size=9), bound]
+        bound = Line2D([], [], color=figures.COLOURS["grey"], linewidth=1.5, linestyle="--", label=BOUND)
+        handles = [*figures.legend_markers([BARS], size=9), bound]
         figure.legend(handles=handles, loc="outside lower center", ncols=2, frameon=False)
     return figure
 
 
 def _draw_tau_panel(axis: Axes, rows: pd.DataFrame, sources: list[str], title: str) -> None:
     for row in rows.to_dict("records"):
-        draw_mark(axis, row["tau"], (row["tau_low"], row["tau_high"]), sources.index(str(row["source"])))
+        figures.draw_mark(axis, row["tau"], (row["tau_low"], row["tau_high"]), sources.index(str(row["source"])))
     bound = rows["half_split_tau"].iloc[0]
     if pd.notna(bound):
-        axis.axvline(bound, color=COLOURS["grey"], linewidth=1.5, linestyle="--", zorder=1)
+        axis.axvline(bound, color=figures.COLOURS["grey"], linewidth=1.5, linestyle="--", zorder=1)
     axis.axvline(0, color="#333333", linewidth=1, zorder=1)
     axis.set_xlim(-1, 1)
     axis.set_xticks([-1, -0.5, 0, 0.5, 1], ["−1", "−.5", "0", ".5", "1"])
-    light_grid(axis, "x")
+    figures.light_grid(axis, "x")
     axis.set_title(title, fontsize=12, fontweight="bold")
 
 
@@ -182,8 +170,8 @@ def draw_exposure(png: str | Path, svg: str | Path, table: pd.DataFrame) -> Figu
     places = list(table[["dataset", "category"]].drop_duplicates().itertuples(index=False, name=None))
     networks = list(dict.fromkeys(map(network_label, shown.to_dict("records"))))
     supports = list(dict.fromkeys(table["support"]))
-    size = (max(NARROWEST, 3.4 + 3.3 * len(places)), EXPOSURE_BAND * max(1, len(networks)) + 2.1)
-    with drawn((png, svg), size, "Gain in image AUROC over the frozen network, 95 % intervals") as figure:
+    size = (max(figures.NARROWEST, 3.4 + 3.3 * len(places)), EXPOSURE_BAND * max(1, len(networks)) + 2.1)
+    with figures.drawn((png, svg), size, "Gain in image AUROC over the frozen network, 95 % intervals") as figure:
         axes = figure.subplots(1, max(1, len(places)), squeeze=False, sharey=True)[0]
         for axis, place in zip(axes, places, strict=False):
             rows = table[(table["dataset"] == place[0]) & (table["category"] == place[1])]
@@ -194,7 +182,7 @@ def draw_exposure(png: str | Path, svg: str | Path, table: pd.DataFrame) -> Figu
         axes[0].set_ylim(max(1, len(networks)) - 0.5, -0.5)
         if len(supports) > 1:
             names = ["plain support set" if name == PLAIN else f"support set {name}" for name in supports]
-            handles = legend_markers(names)
+            handles = figures.legend_markers(names)
             figure.legend(handles=handles, loc="outside lower center", ncols=len(supports), frameon=False)
     return figure
 
@@ -207,14 +195,14 @@ def network_label(row: dict[Any, Any]) -> str:
 def _draw_exposure_panel(axis: Axes, rows: pd.DataFrame, networks: list[str], supports: list[str]) -> None:
     for row in rows[rows["objective"] != FROZEN].to_dict("records"):
         line = supports.index(row["support"])
-        y = networks.index(network_label(row)) + DODGE * ((line + 0.5) / len(supports) - 0.5)
+        y = networks.index(network_label(row)) + figures.DODGE * ((line + 0.5) / len(supports) - 0.5)
         if pd.notna(row["gain"]):
-            draw_mark(axis, row["gain"], (row["gain_low"], row["gain_high"]), y, line)
+            figures.draw_mark(axis, row["gain"], (row["gain_low"], row["gain_high"]), y, line)
     for place, name in enumerate(networks):
         if name in CONTROLS.values():
             axis.axhspan(place - 0.5, place + 0.5, color=CONTROL_BAND, zorder=0)
     axis.axvline(0, color="#333333", linewidth=1, zorder=1)
-    light_grid(axis, "x")
+    figures.light_grid(axis, "x")
     frozen = rows[(rows["objective"] == FROZEN) & (rows["support"] == PLAIN)]["mean"]
     known = f"\nfrozen: {frozen.iloc[0]:.1f} %" if len(frozen) else ""
     first = rows.iloc[0]
