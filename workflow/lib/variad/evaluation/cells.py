@@ -14,9 +14,8 @@ from variad.core.errors import UserError
 from variad.core.seeding import numpy_generator
 from variad.core.tables import read_table
 from variad.evaluation.bootstrap import Resample, image_metric_draws, pixel_auroc_draws, resample
-from variad.evaluation.pixel import read_pixel_histograms
+from variad.evaluation.pixel import image_auroc_by_type, read_pixel_histograms
 from variad.evaluation.ranking import image_metrics
-from variad.evaluation.spro import image_auroc_by_type
 
 Array = NDArray[Any]
 

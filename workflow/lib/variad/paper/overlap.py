@@ -8,8 +8,7 @@ import pandas as pd
 
 from variad.core.tables import markdown_page, markdown_table
 from variad.evaluation.cells import CELL_KEY
-from variad.evaluation.pixel import FPR_LIMIT
-from variad.evaluation.spro import FPR_LIMITS
+from variad.evaluation.pixel import FPR_LIMIT, FPR_LIMITS
 from variad.paper.forms import MARKDOWN
 
 COLUMNS = [*CELL_KEY, "measure", "anomalies", "fpr_limit", "mean", "std", "runs", "gain"]
