@@ -169,16 +169,12 @@ def overlap_curve(defects: Ranking) -> OverlapCurve:
     return OverlapCurve(np.concatenate([[0.0], rate, [1.0]]), np.concatenate([[0.0], height, [1.0]]))
 
 
-class Piece(NamedTuple):
-    """All values from ``low`` on and below ``high``, ascending; the first and last piece are open to their side."""
+def pieces(parts: Sequence[Array], size: int = PIECE) -> Iterator[tuple[float, float, Array]]:
+    """The values of ascending, finite ``parts`` in ascending pieces of about ``size`` values.
 
-    low: float
-    high: float
-    values: Array
-
-
-def pieces(parts: Sequence[Array], size: int = PIECE) -> Iterator[Piece]:
-    """The values of ascending, finite ``parts`` in ascending pieces of about ``size`` values."""
+    Yields:
+        Two bounds, the first and last open to their side, and all values from the lower on and below the upper.
+    """
     step = max(1, size // _SAMPLES)
     sample = np.sort(np.concatenate([part[step // 2 :: step] for part in parts]))
     bounds = np.unique(sample[_SAMPLES::_SAMPLES])
@@ -187,7 +183,7 @@ def pieces(parts: Sequence[Array], size: int = PIECE) -> Iterator[Piece]:
     for index in range(len(edges) - 1):
         values = np.concatenate([part[cut[index] : cut[index + 1]] for part, cut in zip(parts, cuts, strict=True)])
         values.sort()
-        yield Piece(edges[index], edges[index + 1], values)
+        yield edges[index], edges[index + 1], values
 
 
 def counts_around(
@@ -197,20 +193,20 @@ def counts_around(
     below = np.zeros(values.size, np.int64)
     through = np.zeros(values.size, np.int64)
     seen = 0
-    for piece in pieces(parts, size):
+    for low, high, piece in pieces(parts, size):
         # bounds of the values' own type, or all values would be converted to another.
-        inside = slice(*np.searchsorted(values, np.array([piece.low, piece.high], values.dtype)))
-        below[inside] = seen + np.searchsorted(piece.values, values[inside], side="left")
-        through[inside] = seen + np.searchsorted(piece.values, values[inside], side="right")
-        seen += piece.values.size
+        inside = slice(*np.searchsorted(values, np.array([low, high], values.dtype)))
+        below[inside] = seen + np.searchsorted(piece, values[inside], side="left")
+        through[inside] = seen + np.searchsorted(piece, values[inside], side="right")
+        seen += piece.size
     return below, through
 
 
 def at_ranks(parts: Sequence[Array], ranks: Array, size: int = PIECE) -> Array:
     """The values at ascending ``ranks [K]`` of all entries of ``parts`` in ascending order, 0 is the smallest."""
     found, seen = [], 0
-    for piece in pieces(parts, size):
-        here = ranks[(ranks >= seen) & (ranks < seen + piece.values.size)]
-        found.append(piece.values[here - seen])
-        seen += piece.values.size
+    for _, _, piece in pieces(parts, size):
+        here = ranks[(ranks >= seen) & (ranks < seen + piece.size)]
+        found.append(piece[here - seen])
+        seen += piece.size
     return np.concatenate(found)

@@ -19,6 +19,7 @@ from variad.core.errors import UserError
 from variad.core.files import package_folder, writing
 
 Colour = tuple[int, int, int]
+Point = tuple[int, int]  # on a sheet, pixels
 
 INK: Colour = (32, 36, 42)
 FAINT: Colour = (104, 112, 122)
@@ -51,7 +52,7 @@ class TileGrid:
     text_width: int
     under: int = 0
 
-    def at(self, row: int, column: int) -> tuple[int, int]:
+    def at(self, row: int, column: int) -> Point:
         """The upper left corner of a tile."""
         step = self.tile + self.gap
         return self.left + column * step, self.head + row * (step + self.under)
@@ -67,13 +68,7 @@ def font(size: int, bold: bool = False) -> ImageFont.FreeTypeFont:
 
 
 def write(
-    sheet: Image.Image,
-    at: tuple[int, int],
-    text: str,
-    size: int,
-    colour: Colour = INK,
-    bold: bool = False,
-    anchor: str = "la",
+    sheet: Image.Image, at: Point, text: str, size: int, colour: Colour = INK, bold: bool = False, anchor: str = "la"
 ) -> None:
     """Write one line of text at ``at`` (pixels), which ``anchor`` (Pillow's) puts at its top left corner."""
     ImageDraw.Draw(sheet).text(at, text, font=font(size, bold), fill=colour, anchor=anchor)
@@ -131,7 +126,7 @@ def save(sheet: Image.Image, target: str | Path) -> None:
         sheet.save(temporary)
 
 
-def frame(sheet: Image.Image, at: tuple[int, int], size: int, colour: Colour, width: int = 4) -> None:
+def frame(sheet: Image.Image, at: Point, size: int, colour: Colour, width: int = 4) -> None:
     """Draw a frame around a tile, outside of its pixels."""
     x, y = at
     box = (x - width, y - width, x + size + width - 1, y + size + width - 1)

@@ -59,7 +59,11 @@ def draw_gains(png: str | Path, svg: str | Path, summary: pd.DataFrame) -> Figur
     groups: dict[Any, pd.DataFrame] = dict(iter(marks.groupby(["detector", "metric"], sort=False)))
     order = [(detector, metric) for detector in dict.fromkeys(marks["detector"]) for metric in METRICS]
     panels = {key: groups[key] for key in order if key in groups}
-    heights = [_panel_height(rows, len(sets), detector) for (detector, _), rows in panels.items()]
+    band = max(0.5, ROW_HEIGHT * len(sets) + 0.12)
+    heights = [
+        max(1.2, NAME_WIDTH * len(detector), rows["place"].nunique() * band) + 0.6
+        for (detector, _), rows in panels.items()
+    ]
     size = (3.2 + 3.9 * len(scenarios), sum(heights) + 1.7)
     shared: dict[str, Any] = {"sharex": "row", "sharey": "row", "height_ratios": heights}
     with drawn((png, svg), size, "Gain in AUROC over the shots alone (original), 95 % intervals") as figure:
@@ -80,11 +84,6 @@ def draw_gains(png: str | Path, svg: str | Path, summary: pd.DataFrame) -> Figur
 def _place(dataset: str, category: str) -> str:
     shown = category.replace("_", " of ", 1) if category.startswith("average") else category
     return f"{dataset}\n{shown}"
-
-
-def _panel_height(rows: pd.DataFrame, sets: int, detector: str) -> float:
-    places = rows["place"].nunique()
-    return float(max(1.2, NAME_WIDTH * len(detector), places * max(0.5, ROW_HEIGHT * sets + 0.12)) + 0.6)
 
 
 def _draw_panel(axis: Axes, rows: pd.DataFrame, scenario: str, sets: list[str]) -> None:

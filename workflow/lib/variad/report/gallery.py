@@ -7,7 +7,6 @@ Names of pictures are numbers, never a user's text; where a user's names stand i
 
 import html
 import json
-import math
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
@@ -40,7 +39,8 @@ PAGE_FILES = ("gallery.css", "elements.js", "cards.js", "viewer.js", "collection
 
 def script_json(value: Any) -> str:
     """JSON that may stand inside a script: no ``<``, ``>``, ``&`` or non-ASCII character is left; NaN becomes null."""
-    text = json.dumps(_finite(value), ensure_ascii=True, allow_nan=False, separators=(",", ":"))
+    finite = json.loads(json.dumps(value), parse_constant=lambda _: None)
+    text = json.dumps(finite, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
@@ -58,16 +58,6 @@ def href(*parts: str) -> str:
 def fill(target: str | Path, template: str, **values: str) -> None:
     """Write a template of the gallery's assets with its ``$names`` filled in, in one go."""
     write_text(target, Template((ASSETS / template).read_text("utf-8")).substitute(values))
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, dict):
-        return {str(key): _finite(entry) for key, entry in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_finite(entry) for entry in value]
-    return value
 
 
 def save_picture(image: npt.NDArray[np.uint8], path: Path) -> None:
@@ -234,37 +224,27 @@ def collect_set(path: Path) -> dict[str, Any]:
 def collect_cell(path: Path) -> dict[str, Any]:
     """The scores of one cell's first run with maps (run 0 without), images still by image_id."""
     scenario, training_set, detector = path.parts[-4:-1]
-    cell = {"scenario": scenario, "training_set": training_set, "detector": detector}
-    labels: list[int | None]
-    run, threshold, has_maps = 0, None, False
+    rows, kept = read_table(path, path.stem), None
+    labels: list[int | None] = [None] * len(rows)
+    threshold = None
     if path.stem == "predictions":
-        rows = read_table(path, "predictions")
         threshold = float(rows["threshold"].iloc[0]) if len(rows) else None
-        labels = [None] * len(rows)
     else:
         kept = first_kept_run(path.parent / "maps")
-        run, has_maps = kept or 0, kept is not None
-        table = read_table(path, "scores")
-        rows = table[table["run"] == run]
+        rows = rows[rows["run"] == (kept or 0)]
         labels = [int(label) for label in rows["label"]]
+    cell = {"scenario": scenario, "training_set": training_set, "detector": detector, "run": kept or 0}
     scored = {"image": list(rows["image_id"]), "label": labels, "score": _rounded(rows["score"])}
-    return {**cell, "run": run, "threshold": threshold, "maps": has_maps, **scored}
+    return {**cell, "threshold": threshold, "maps": kept is not None, **scored}
 
 
 def _collect_images(names: list[str], manifest: pd.DataFrame, real: RealImages, where: Path) -> dict[str, list[Any]]:
     unknown = [name for name in names if name not in manifest.index]
     if unknown:
         raise UserError(f"{where}: expected a row for image {unknown[0]!r}, found none.")
-    rows = manifest.loc[names]
-    return {
-        "id": names,
-        "split": list(rows["split"]),
-        "label": [None if pd.isna(label) else int(label) for label in rows["label"]],
-        "defect": list(rows["defect"]),
-        "width": [int(width) for width in rows["width"]],
-        "height": [int(height) for height in rows["height"]],
-        "mask": [real.has_mask(name) for name in names],
-    }
+    columns = manifest.loc[names, ["split", "label", "defect", "width", "height"]].astype(object)
+    known = columns.where(columns.notna(), None).to_dict("list")
+    return {"id": names, **known, "mask": [real.has_mask(name) for name in names]}
 
 
 def _rounded(values: Iterable[float]) -> list[float]:

@@ -46,18 +46,16 @@ def cell_text(row: Mapping[Any, Any]) -> str:
     Args:
         row: one row of schema ``summary``.
     """
-    numbers = {
-        name: float(str(row[name])) for name in ("mean", "std", "gain", "gain_low", "gain_high", "published_mean")
-    }
-    known = {name for name, value in numbers.items() if not pd.isna(value)}
+    names = ("mean", "std", "gain", "gain_low", "gain_high", "published_mean")
+    known = {name: float(str(row[name])) for name in names if not pd.isna(row[name])}
     notes = []
     if "gain" in known:
-        bounds = " [{gain_low:+.1f}, {gain_high:+.1f}]".format(**numbers) if "gain_low" in known else ""
-        notes.append(f"{numbers['gain']:+.1f}{bounds}")
+        bounds = " [{gain_low:+.1f}, {gain_high:+.1f}]".format(**known) if "gain_low" in known else ""
+        notes.append(f"{known['gain']:+.1f}{bounds}")
     if "published_mean" in known:
-        notes.append(f"published {numbers['published_mean']:.1f}")
-    spread = f" ± {numbers['std']:.1f}" if "std" in known else ""
-    return f"{numbers['mean']:.1f}{spread}" + (f" ({'; '.join(notes)})" if notes else "")
+        notes.append(f"published {known['published_mean']:.1f}")
+    spread = f" ± {known['std']:.1f}" if "std" in known else ""
+    return f"{known['mean']:.1f}{spread}" + (f" ({'; '.join(notes)})" if notes else "")
 
 
 def summary_page(frame: pd.DataFrame, caption: str) -> str:
