@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from variad.core.errors import UserError
 from variad.core.files import writing
 from variad.datasets.masks import Defect
-from variad.evaluation.ranking import METRICS, Ranking, at_ranks, auroc, overlap_curve, rank_parts
+from variad.evaluation.ranking import METRICS, Ranking, at_ranks, auroc, overlap_areas, rank_parts
 
 Array = NDArray[Any]
 
@@ -101,7 +101,7 @@ def evaluate_maps(
         return {}, None
     pixels, regions = pool.rankings()
     found = {f"pixel_{name}": float(metric(pixels)) for name, metric in METRICS.items()}
-    found |= {"aupro": overlap_curve(regions).area(FPR_LIMIT)}
+    found |= {"aupro": overlap_areas(regions, [FPR_LIMIT])[FPR_LIMIT]}
     return found | overlap.metrics(dict(zip(pool.image_id, pool.negatives, strict=True))), pool.histograms(bins)
 
 
@@ -303,5 +303,4 @@ def saturated_areas(
         raise ValueError("expected defects, found none.")
     shares = np.concatenate([np.full(values.size, 1 / values.size) for values in highest])
     (ranking,) = rank_parts(np.concatenate(highest), negatives, [shares])
-    curve = overlap_curve(ranking)
-    return {limit: curve.area(limit) for limit in limits}
+    return overlap_areas(ranking, limits)

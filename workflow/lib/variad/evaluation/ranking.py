@@ -9,7 +9,7 @@ at once, and memory stays that of the parts.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -135,38 +135,34 @@ def rank_histograms(positives: Array, negatives: Array) -> Ranking:
     return Ranking(positives[..., ::-1], through - negatives, negatives, through[..., -1])
 
 
-class OverlapCurve(NamedTuple):
-    """Mean overlap with defects against the false positive rate: corners from (0, 0) to (1, 1), both ascending."""
+def overlap_areas(defects: Ranking, limits: Sequence[float]) -> dict[float, float]:
+    """Area under the mean overlap with defects up to each limit of the false positive rate, divided by it: 0 to 1.
 
-    rate: NDArray[np.float64]
-    overlap: NDArray[np.float64]
+    Args:
+        defects: a ranking whose positives weigh what they add to the overlap; its curve is exact.
 
-    def area(self, limit: float) -> float:
-        """Area up to a false positive rate, divided by that rate: 0 to 1.
-
-        Raises:
-            ValueError: the limit is not above 0 and up to 1.
-        """
-        if not 0 < limit <= 1:
-            raise ValueError(f"expected a limit of the false positive rate above 0 and up to 1, found {limit}.")
-        inside = int(np.searchsorted(self.rate, limit, side="right"))
-        x, y = self.rate[:inside], self.overlap[:inside]
-        if inside < self.rate.size:
-            end = np.interp(limit, self.rate[inside - 1 : inside + 1], self.overlap[inside - 1 : inside + 1])
-            x, y = np.append(x, limit), np.append(y, end)
-        # Rounding may carry a perfect map past one.
-        return min(1.0, float(np.sum(np.diff(x) * (y[1:] + y[:-1]) / 2) / limit))
-
-
-def overlap_curve(defects: Ranking) -> OverlapCurve:
-    """The exact curve of a ranking whose positives weigh what they add to the overlap."""
-    overlap = np.cumsum(defects.positives)
-    overlap /= overlap[-1]
-    before = np.concatenate([[0.0], overlap[:-1]])
+    Raises:
+        ValueError: a limit is not above 0 and up to 1.
+    """
+    steps = np.cumsum(defects.positives)
+    steps /= steps[-1]
+    before = np.concatenate([[0.0], steps[:-1]])
     # Two points a score: before its pixels count, and after. Between scores the curve is level.
     rate = np.stack([defects.above, defects.above + defects.tied], axis=1).ravel() / defects.negatives
-    height = np.stack([before, overlap], axis=1).ravel()
-    return OverlapCurve(np.concatenate([[0.0], rate, [1.0]]), np.concatenate([[0.0], height, [1.0]]))
+    rate = np.concatenate([[0.0], rate, [1.0]])
+    overlap = np.concatenate([[0.0], np.stack([before, steps], axis=1).ravel(), [1.0]])
+    areas = {}
+    for limit in limits:
+        if not 0 < limit <= 1:
+            raise ValueError(f"expected a limit of the false positive rate above 0 and up to 1, found {limit}.")
+        inside = int(np.searchsorted(rate, limit, side="right"))
+        x, y = rate[:inside], overlap[:inside]
+        if inside < rate.size:
+            end = np.interp(limit, rate[inside - 1 : inside + 1], overlap[inside - 1 : inside + 1])
+            x, y = np.append(x, limit), np.append(y, end)
+        # Rounding may carry a perfect map past one.
+        areas[limit] = min(1.0, float(np.sum(np.diff(x) * (y[1:] + y[:-1]) / 2) / limit))
+    return areas
 
 
 def pieces(parts: Sequence[Array], size: int = PIECE) -> Iterator[tuple[float, float, Array]]:

@@ -211,10 +211,11 @@ def value_page(table: pd.DataFrame, title: str, caption: str, style: Style) -> P
     rows = []
     for (row, training_set), part in table.groupby(["row", "training_set"], sort=False):
         entries = part.to_dict("records")
-        row_title = style.text(_row_title(str(row), str(training_set)))
+        row_title = ROW_TITLES.get(str(row), str(row))
+        row_title += "" if training_set in (row, "original") else f" ({training_set})"
         for value in VALUES:
             cells = [cell for entry in entries for cell in _cells(entry, value, letters, style)]
-            rows.append([row_title if value == "measured" else "", value, *cells])
+            rows.append([style.text(row_title) if value == "measured" else "", value, *cells])
     return Page(title, caption, LEGEND, heads, rows, 2, [(letter, text) for text, letter in letters.items()])
 
 
@@ -230,11 +231,6 @@ def prompt_page(table: pd.DataFrame, caption: str, style: Style) -> Page:
         rows.append([style.text(cell) for cell in cells])
     notes = [(letter, text) for text, letter in letters_of(table["footnote"]).items()]
     return Page(PROMPT_TITLE, caption, PROMPT_LEGEND, heads, rows, len(heads), notes)
-
-
-def _row_title(row: str, training_set: str) -> str:
-    title = ROW_TITLES.get(row, row)
-    return title if training_set in (row, "original") else f"{title} ({training_set})"
 
 
 def _cells(entry: Mapping[Any, Any], value: str, letters: Mapping[str, str], style: Style) -> Iterator[str]:

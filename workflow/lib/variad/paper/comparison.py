@@ -205,13 +205,13 @@ def compare(table: PaperTable, measured: Measured, facts: Facts) -> list[Number]
         By the columns of schema ``published_comparison``, rows and columns titled as the document prints them; and
         ``block``, the number of the block of rows, and ``notes``, of which ``footnote`` is made.
     """
-    numbers = []
+    numbers: list[Number] = []
     for block, row, column, key in _places(table):
-        (ours, ours_std), (published, published_std) = measured.value(key), facts.printed(key)
-        about = {"block": block, "notes": facts.notes(key), "table": table.number, "row": row, "column": column}
+        (ours, ours_std), (published, published_std), notes = measured.value(key), facts.printed(key), facts.notes(key)
+        about = {"block": block, "notes": notes, "table": table.number, "row": row, "column": column}
         values = {"ours_mean": ours, "ours_std": ours_std, "published_mean": published, "published_std": published_std}
         difference = round(ours - published, 4) + 0.0
-        numbers.append(about | key | values | {"difference": difference, "footnote": " ".join(about["notes"])})
+        numbers.append({**about, **key, **values, "difference": difference, "footnote": " ".join(notes)})
     return numbers
 
 

@@ -18,7 +18,7 @@ from PIL import Image
 from variad.core.errors import UserError
 from variad.paper.ablation_entries import BASELINE
 from variad.report import drawing
-from variad.report.drawing import TileGrid, colour_scale, open_real_images
+from variad.report.drawing import Point, TileGrid, colour_scale, open_real_images
 from variad.report.heatmaps import TILE, first_kept_run, map_path, read_map, tiles_of
 
 # pixels
@@ -114,20 +114,17 @@ def draw_map_pairs(
             for column, head in enumerate(("image", "ground truth", BASELINE, str(pair[1]["training_set"]))):
                 at = (left + TEXT_WIDTH + column * (TILE + GAP), HEAD - 24)
                 drawing.write(sheet, at, drawing.shorten(head, TILE, 14), 14, drawing.FAINT)
-        _draw_pair(sheet, (left, top), pair, maps[2 * number : 2 * number + 2], images)
+        real = images[pair[0]["dataset"], pair[0]["category"]]
+        _draw_pair(sheet, (left, top), pair, maps[2 * number : 2 * number + 2], real)
     drawing.write(sheet, (GAP, sheet.height - FOOT + 8), COLOURS, 14, drawing.FAINT)
     drawing.save(sheet, target)
 
 
 def _draw_pair(
-    sheet: Image.Image,
-    at: tuple[int, int],
-    pair: Sequence[Mapping[Any, Any]],
-    maps: Sequence[Map],
-    images: Mapping[tuple[str, str], str | Path],
+    sheet: Image.Image, at: Point, pair: Sequence[Mapping[Any, Any]], maps: Sequence[Map], images: str | Path
 ) -> None:
     before, after = pair
-    with open_real_images(images[before["dataset"], before["category"]]) as real:
+    with open_real_images(images) as real:
         tiles = tiles_of(real, before["image_id"], 1, maps, (before["scale_low"], before["scale_high"]))
     for column, picture in enumerate(tiles):
         sheet.paste(picture, (at[0] + TEXT_WIDTH + column * (TILE + GAP), at[1]))

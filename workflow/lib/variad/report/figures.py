@@ -28,7 +28,7 @@ def drawn(
     targets: Iterable[str | Path],
     size: tuple[float, float],
     title: str = "",
-    layout: str | None = "constrained",
+    layout: Any = "constrained",
     **font: Any,
 ) -> Iterator[Figure]:
     """A figure that is saved under each of its names, PNG or SVG by their suffix, once it is drawn.
@@ -63,7 +63,7 @@ def grid_shape(panels: int, most_columns: int) -> tuple[int, int]:
     return max(1, -(-panels // columns)), columns
 
 
-def grid_of_panels(figure: Figure, lines: int, columns: int, shown: int, **shared: bool) -> list[Axes]:
+def grid_of_panels(figure: Figure, lines: int, columns: int, shown: int, **shared: Any) -> list[Axes]:
     """The axes of a grid, line by line; those after the first ``shown`` stay empty."""
     axes = list(figure.subplots(lines, columns, squeeze=False, **shared).flat)
     for axis in axes[shown:]:

@@ -243,7 +243,7 @@ def _collect_images(names: list[str], manifest: pd.DataFrame, real: RealImages, 
     if unknown:
         raise UserError(f"{where}: expected a row for image {unknown[0]!r}, found none.")
     columns = manifest.loc[names, ["split", "label", "defect", "width", "height"]].astype(object)
-    known = columns.where(columns.notna(), None).to_dict("list")
+    known: dict[Any, list[Any]] = columns.where(columns.notna(), None).to_dict("list")
     return {"id": names, **known, "mask": [real.has_mask(name) for name in names]}
 
 

@@ -77,8 +77,24 @@ def draw_heatmaps(
         raise UserError(f"{maps}: expected the maps of a run, found none; name one under config key keep_map_runs.")
     chosen = choose_images(scores[scores["run"] == run])
     values = [read_map(map_path(maps, run or 0, category, entry.image_id), TILE) for entry in chosen]
+    low, high = colour_scale(values)
+    rows = -(-len(chosen) // BLOCKS)
+    width = GAP + min(BLOCKS, len(chosen)) * BLOCK_WIDTH
+    sheet = Image.new("RGB", (max(width, 760), HEAD + rows * (TILE + GAP) + FOOT), drawing.PAPER)
+    drawing.write(sheet, (GAP, 8), drawing.shorten(title, sheet.width - 2 * GAP, 18), 18)
+    about = f"run {run}; one colour scale for all maps of this sheet" if chosen else "no test image was scored"
+    drawing.write(sheet, (GAP, 34), about, 15, drawing.FAINT)
     with open_real_images(images) as real:
-        sheet = _draw(title, run, real, chosen, values)
+        for number, entry in enumerate(chosen):
+            left, top = GAP + number // rows * BLOCK_WIDTH, HEAD + number % rows * (TILE + GAP)
+            for column, head in enumerate(("image", "ground truth", "anomaly map")) if number % rows == 0 else ():
+                drawing.write(sheet, (left + column * (TILE + GAP), top - 24), head, 14, drawing.FAINT)
+            tiles = tiles_of(real, entry.image_id, entry.label, [values[number]], (low, high))
+            for column, picture in enumerate(tiles):
+                sheet.paste(picture, (left + column * (TILE + GAP), top))
+            _describe_entry(sheet, (left + 3 * (TILE + GAP), top), entry)
+    if chosen:
+        _draw_colour_bar(sheet, low, high)
     drawing.save(sheet, target)
 
 
@@ -117,28 +133,6 @@ def overlay(image: NDArray[np.uint8], values: NDArray[np.float32], low: float, h
     """The map's colours over the greyed image, both ``[h, w]``; result ``[h, w, 3]`` uint8."""
     grey = image.astype(np.float32).mean(axis=2, keepdims=True)
     return np.round((1 - OPACITY) * grey + OPACITY * colourise(values, low, high)).astype(np.uint8)
-
-
-def _draw(
-    title: str, run: int | None, real: RealImages, chosen: list[Any], maps: list[NDArray[np.float32]]
-) -> Image.Image:
-    low, high = colour_scale(maps)
-    rows = -(-len(chosen) // BLOCKS)
-    width = GAP + min(BLOCKS, len(chosen)) * BLOCK_WIDTH
-    sheet = Image.new("RGB", (max(width, 760), HEAD + rows * (TILE + GAP) + FOOT), drawing.PAPER)
-    drawing.write(sheet, (GAP, 8), drawing.shorten(title, sheet.width - 2 * GAP, 18), 18)
-    about = f"run {run}; one colour scale for all maps of this sheet" if chosen else "no test image was scored"
-    drawing.write(sheet, (GAP, 34), about, 15, drawing.FAINT)
-    for number, (entry, values) in enumerate(zip(chosen, maps, strict=True)):
-        at = (GAP + number // rows * BLOCK_WIDTH, HEAD + number % rows * (TILE + GAP))
-        for column, head in enumerate(("image", "ground truth", "anomaly map")) if number % rows == 0 else ():
-            drawing.write(sheet, (at[0] + column * (TILE + GAP), at[1] - 24), head, 14, drawing.FAINT)
-        for column, picture in enumerate(tiles_of(real, entry.image_id, entry.label, [values], (low, high))):
-            sheet.paste(picture, (at[0] + column * (TILE + GAP), at[1]))
-        _describe_entry(sheet, (at[0] + 3 * (TILE + GAP), at[1]), entry)
-    if chosen:
-        _draw_colour_bar(sheet, low, high)
-    return sheet
 
 
 def _describe_entry(sheet: Image.Image, at: tuple[int, int], entry: Any) -> None:
