@@ -150,7 +150,7 @@ def _place_row(sheet: Image.Image, line: int, tiles: list[npt.NDArray[np.uint8] 
         sheet.paste(picture, STEP_BY_STEP.at(line, column))
 
 
-def _beside(line: int, columns: int) -> tuple[int, int]:
+def _beside(line: int, columns: int) -> drawing.Point:
     """Where the text of a row begins, to the right of its tiles."""
     left, top = STEP_BY_STEP.at(line, columns)
     return left + STEP_BY_STEP.gap // 2, top

@@ -135,7 +135,7 @@ def overlay(image: NDArray[np.uint8], values: NDArray[np.float32], low: float, h
     return np.round((1 - OPACITY) * grey + OPACITY * colourise(values, low, high)).astype(np.uint8)
 
 
-def _describe_entry(sheet: Image.Image, at: tuple[int, int], entry: Any) -> None:
+def _describe_entry(sheet: Image.Image, at: drawing.Point, entry: Any) -> None:
     """Write score, label, rank, reason and name of an image."""
     left, top = at
     colour = drawing.REJECTED if entry.label else drawing.ACCEPTED

@@ -19,7 +19,6 @@ from variad.selection.settings import FROZEN, PLAIN
 MANY = 6  # categories of a data set, above which it is shown as a whole
 PANEL = 2.7  # inches a side
 MARGIN = 0.02
-CANDIDATE = ["category", "candidate"]
 BARS, BOUND = "τ of a source, interval of about 95 %", "half-split τ of the real AUROC"
 WIDTH, TAU_BAND = 3.0, 0.42  # inches
 CONTROLS = {"rotation": "no exposure: rotation", "relabelled": "no exposure: relabelled"}
@@ -108,7 +107,7 @@ def _draw_scatter_panel(
             rows["synthetic_auroc"], rows["real_auroc"], shape, color=colour, markersize=3, alpha=0.25, linewidth=0,
             zorder=2,
         )  # fmt: skip
-        means = rows.groupby(CANDIDATE, sort=False)[["synthetic_auroc", "real_auroc"]].mean()
+        means = rows.groupby(["category", "candidate"], sort=False)[["synthetic_auroc", "real_auroc"]].mean()
         axis.plot(
             means["synthetic_auroc"], means["real_auroc"], shape, color=colour, markersize=7, markeredgecolor="white",
             linewidth=0, zorder=3,
