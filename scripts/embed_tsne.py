@@ -5,7 +5,7 @@ from variad.core.records import read_image_ids
 from variad.core.seeding import numpy_generator
 from variad.core.tables import read_table, write_table
 from variad.evaluation.spread import pooled_features
-from variad.paper.figure_tables import kinds_of, tsne_points
+from variad.paper.tsne import kinds_of, tsne_points
 from variad.report.contact_sheet import read_added_table
 
 with job(snakemake):

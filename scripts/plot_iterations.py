@@ -3,7 +3,7 @@
 from variad.core.job import job
 from variad.core.tables import read_table, write_table
 from variad.paper.ablation_values import read_metrics
-from variad.paper.figure_tables import iteration_curve
+from variad.paper.curves import iteration_curve
 from variad.paper.figures import draw_iterations, read_steps
 
 with job(snakemake):

@@ -3,7 +3,7 @@
 from variad.core.job import job
 from variad.core.tables import read_table, write_table
 from variad.paper.ablation_values import read_metrics
-from variad.paper.figure_tables import lowest_gains
+from variad.paper.curves import lowest_gains
 from variad.paper.figures import draw_lowest_gains
 
 with job(snakemake):

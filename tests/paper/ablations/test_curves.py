@@ -10,7 +10,7 @@ from tests.paper.ablations.made_metrics import metrics
 from variad.core.tables import read_table, write_table
 from variad.generation.added import AddedImages, no_images, write_added
 from variad.generation.settings import Request
-from variad.paper.figure_tables import count_curves, curve_points, images_a_run, iteration_curve
+from variad.paper.curves import count_curves, curve_points, images_a_run, iteration_curve
 from variad.paper.figures import draw_counts, draw_iterations, read_steps
 
 PLACE = {"dataset": "d", "category": "a", "detector": "x", "scenario": "one_shot"}

@@ -7,7 +7,7 @@ import pytest
 
 from tests.paper.ablations.made_metrics import metrics, published
 from variad.core.tables import read_table, write_table
-from variad.paper.figure_tables import lowest_gains
+from variad.paper.curves import lowest_gains
 from variad.paper.figures import draw_lowest_gains, published_lowest
 
 CATEGORIES = ["bottle", "grid", "pill"]

@@ -7,8 +7,8 @@ from PIL import Image
 
 from variad.core.errors import UserError
 from variad.core.tables import read_table, write_table
-from variad.paper.figure_tables import embed, kinds_of, tsne_points
 from variad.paper.figures import draw_tsne, legend_labels
+from variad.paper.tsne import embed, kinds_of, tsne_points
 
 MANIFEST = pd.DataFrame(
     {

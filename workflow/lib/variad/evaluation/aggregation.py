@@ -22,6 +22,7 @@ Array = NDArray[Any]
 
 BASELINE = "original"
 SCENARIOS = {"one_shot": "One-shot", "few_shot": "Few-shot", "full_shot": "Full-shot"}  # and their titles
+METRICS = {"image_auroc": "Image AUROC", "pixel_auroc": "Pixel AUROC"}  # that a summary is read for, and their titles
 ROW_KEY = [*CELL_KEY, "metric"]
 DECIMALS = 4  # fixed, so that equal results are equal files
 # our names of detectors whose name in the published tables is another

@@ -186,8 +186,7 @@ def counts_around(
     parts: Sequence[Array], values: Array, size: int = PIECE
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """How many entries of ``parts`` are below, and how many at or below, each of ascending ``values [K]``."""
-    below = np.zeros(values.size, np.int64)
-    through = np.zeros(values.size, np.int64)
+    below, through = np.zeros((2, values.size), np.int64)
     seen = 0
     for low, high, piece in pieces(parts, size):
         # bounds of the values' own type, or all values would be converted to another.

@@ -1,6 +1,6 @@
 """The pictures of figures 12, 15, 17 and 18: t-SNE, guided iterations, lowest gains and numbers of added images.
 
-Each is drawn from its table in ``figure_tables``.
+Each is drawn from its table (``curves``, ``tsne``).
 """
 
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from variad.paper.ablation_entries import BASELINE
-from variad.paper.figure_tables import curve_points
+from variad.paper.curves import curve_points
 from variad.report.contact_sheet import read_added_table
 from variad.report.figures import COLOURS, drawn, grid_of_panels, grid_shape, light_grid
 

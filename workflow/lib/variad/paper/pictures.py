@@ -128,10 +128,9 @@ def _draw_pair(
         tiles = tiles_of(real, before["image_id"], 1, maps, (before["scale_low"], before["scale_high"]))
     for column, picture in enumerate(tiles):
         sheet.paste(picture, (at[0] + TEXT_WIDTH + column * (TILE + GAP), at[1]))
-    lines = [before["defect"], f"score {before['score']:.4g} → {after['score']:.4g}"]
     width = TEXT_WIDTH - GAP
     drawing.write(sheet, (at[0], at[1] + 14), drawing.shorten(str(before["category"]), width, 17), 17, bold=True)
-    for number, text in enumerate(lines):
+    for number, text in enumerate((before["defect"], f"score {before['score']:.4g} → {after['score']:.4g}")):
         drawing.write(sheet, (at[0], at[1] + 42 + 23 * number), drawing.shorten(text, width, 14), 14, drawing.FAINT)
 
 

@@ -62,8 +62,7 @@ def _group(real: RealImages, row: object, anomaly: Images, graded: bool) -> list
 def _place_strengths(sheet: Image.Image, strengths: Strengths, first: int) -> None:
     for line, (label, row) in enumerate(zip(strengths.label, strengths.images, strict=True), start=first):
         for column, (strength, pixels) in enumerate(zip(strengths.strength, row, strict=True)):
-            place = (GAP + column * (TILE + GAP), _top(line))
-            _place(sheet, place, f"strength {strength:g}", pixels)
+            _place(sheet, (GAP + column * (TILE + GAP), _top(line)), f"strength {strength:g}", pixels)
         right = GAP + len(strengths.strength) * (TILE + GAP)
         for number, text in enumerate(drawing.wrap(label, max(120, sheet.width - right - GAP), 14, 4)):
             drawing.write(sheet, (right, _top(line) + 20 * number), text, 14, drawing.FAINT)

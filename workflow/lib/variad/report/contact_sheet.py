@@ -86,13 +86,12 @@ def _added_sheet(title: str, real: RealImages, file: h5py.File, rows: pd.DataFra
     if "steps" in file and len(file["steps_index"]):
         row_of = {int(index): row for row, index in enumerate(file["steps_index"][:])}
         iterations = file["steps_iteration"][:].tolist()
-    last = len(iterations) - 1
-    shown = sorted({round(at) for at in np.linspace(0, last, min(len(iterations), STEPS))})
+    shown = sorted({round(at) for at in np.linspace(0, len(iterations) - 1, min(len(iterations), STEPS))})
     accepted = rows["accepted"].to_numpy(dtype=bool)
     chosen = choose_rows(accepted, list(row_of))
     heads = ["parent", *(f"step {iterations[column]}" for column in shown), "result"]
-    yes, no = int(accepted.sum()), int((~accepted).sum())
-    counts = f"{len(rows)} added images, {yes} accepted, {no} rejected; {len(chosen)} shown"
+    yes = int(accepted.sum())
+    counts = f"{len(rows)} added images, {yes} accepted, {len(rows) - yes} rejected; {len(chosen)} shown"
     sheet = _empty_sheet(title, counts, len(chosen), len(heads))
     for column, head in enumerate(heads):
         left, top = STEP_BY_STEP.at(0, column)

@@ -174,15 +174,13 @@ class RealImages:
         """
         if image_id not in self._index:
             raise UserError(f"{self._file.filename}: expected image {image_id!r}, found no such image_id.")
-        pixels: npt.NDArray[np.uint8] = self._file["images"][self._index[image_id]]
-        return pixels
+        return np.asarray(self._file["images"][self._index[image_id]])
 
     def mask(self, image_id: str) -> npt.NDArray[np.uint8] | None:
         """The defect's mask, ``[height, width]`` 0 or 255 at the original size, or nothing."""
         if not self.has_mask(image_id):
             return None
-        pixels: npt.NDArray[np.uint8] = self._file["masks"][image_id][:]
-        return pixels
+        return np.asarray(self._file["masks"][image_id][:])
 
     def has_mask(self, image_id: str) -> bool:
         """Whether there is a mask, without reading it."""

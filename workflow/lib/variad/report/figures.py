@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from variad.core.files import writing
-from variad.evaluation.aggregation import BASELINE, SCENARIOS
+from variad.evaluation.aggregation import BASELINE, METRICS, SCENARIOS
 
 # Okabe and Ito's colours without yellow, which is too faint on white; the markers differ as well.
 _NAMES = "blue orange black green pink sky amber grey"
@@ -27,7 +27,6 @@ DODGE = 0.76  # share of a category's band that its markers use
 NARROWEST = 9.0  # inches, so that a title fits over a single panel
 DPI = 110
 # of the figure of gains
-METRICS = {"image_auroc": "Image AUROC", "pixel_auroc": "Pixel AUROC"}
 FIRST_SETS = ("generated", "generated_tuned", "duplicated")
 ROW_HEIGHT = 0.2  # inches a marker
 NAME_WIDTH = 0.1  # inches a letter of a detector's name, which stands beside its panel from below to above

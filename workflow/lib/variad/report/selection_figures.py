@@ -19,6 +19,7 @@ from variad.selection.settings import FROZEN, PLAIN
 MANY = 6  # categories of a data set, above which it is shown as a whole
 PANEL = 2.7  # inches a side
 MARGIN = 0.02
+AUROCS = ["synthetic_auroc", "real_auroc"]  # along x and y
 BARS, BOUND = "τ of a source, interval of about 95 %", "half-split τ of the real AUROC"
 WIDTH, TAU_BAND = 3.0, 0.42  # inches
 CONTROLS = {"rotation": "no exposure: rotation", "relabelled": "no exposure: relabelled"}
@@ -65,7 +66,7 @@ def draw_scatter(png: str | Path, svg: str | Path, points: pd.DataFrame, title: 
         axes = figure.subplots(len(places), len(sources), squeeze=False)
         for line, place in zip(axes, places, strict=True):
             rows = placed[placed["place"] == place]
-            values = rows[["synthetic_auroc", "real_auroc"]].to_numpy()
+            values = rows[AUROCS].to_numpy()
             limits = max(0.0, float(values.min()) - MARGIN), min(1.0, float(values.max())) + MARGIN
             for axis, source in zip(line, sources, strict=True):
                 _draw_scatter_panel(axis, rows[rows["source"] == source], source, sets, limits)
@@ -103,15 +104,10 @@ def _draw_scatter_panel(
     for number, name in enumerate(sets):
         colour, shape = figures.STYLES[number % len(figures.STYLES)]
         rows = points[points["candidate"].map(candidate_set) == name]
-        axis.plot(
-            rows["synthetic_auroc"], rows["real_auroc"], shape, color=colour, markersize=3, alpha=0.25, linewidth=0,
-            zorder=2,
-        )  # fmt: skip
-        means = rows.groupby(["category", "candidate"], sort=False)[["synthetic_auroc", "real_auroc"]].mean()
-        axis.plot(
-            means["synthetic_auroc"], means["real_auroc"], shape, color=colour, markersize=7, markeredgecolor="white",
-            linewidth=0, zorder=3,
-        )  # fmt: skip
+        means = rows.groupby(["category", "candidate"], sort=False)[AUROCS].mean()
+        style: dict[str, Any] = {"color": colour, "linewidth": 0}
+        axis.plot(*rows[AUROCS].to_numpy().T, shape, markersize=3, alpha=0.25, zorder=2, **style)
+        axis.plot(*means.to_numpy().T, shape, markersize=7, markeredgecolor="white", zorder=3, **style)
     axis.set(xlim=limits, ylim=limits, aspect="equal")
     axis.locator_params(nbins=4)
     axis.grid(color="#E3E3E3", zorder=0)

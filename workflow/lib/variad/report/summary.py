@@ -16,8 +16,8 @@ from tabulate import tabulate
 from variad.core.errors import UserError
 from variad.core.files import write_text
 from variad.core.tables import markdown_page, markdown_table, read_table
+from variad.evaluation.aggregation import METRICS
 
-TITLES = {"image_auroc": "Image AUROC", "pixel_auroc": "Pixel AUROC"}
 LEGEND = (
     "Percent: mean ± standard deviation over runs (gain over `original` in points [95 % bootstrap interval]). "
     "Published values are the first document's, not ours."
@@ -104,9 +104,8 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _tables(frame: pd.DataFrame) -> list[tuple[str, str, pd.DataFrame]]:
-    return [
-        (metric, title, wide_table(frame, metric)) for metric, title in TITLES.items() if metric in set(frame["metric"])
-    ]
+    found = set(frame["metric"])
+    return [(metric, title, wide_table(frame, metric)) for metric, title in METRICS.items() if metric in found]
 
 
 def _text_blocks(table: pd.DataFrame, width: int) -> list[str]:

@@ -1,8 +1,7 @@
-"""The tables of figures 12, 15, 17 and 18.
+"""The tables of figures 15, 17 and 18.
 
-Figure 12: real, generated and defective images in one plane, by t-SNE of their pooled features. Figures 15 and 18:
-AUROC of every run against the number of guided iterations, or of added images. Figure 17: the categories where added
-images help least, for each detector.
+Figures 15 and 18: AUROC of every run against the number of guided iterations, or of added images. Figure 17: the
+categories where added images help least, for each detector.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,11 +10,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-from variad.core.errors import UserError
 from variad.evaluation.aggregation import published_mean
-from variad.evaluation.spread import Pooled, nearest_other
 from variad.generation.added import read_usage
 from variad.paper.ablation_entries import BASELINE
 from variad.paper.ablation_values import (
@@ -27,8 +23,6 @@ from variad.paper.ablation_values import (
     percent_by_run,
 )
 
-PERPLEXITY = 30.0  # of t-SNE, scikit-learn's default
-FEWEST = 5  # images in its plane
 METRIC = "image_auroc"
 COLUMNS = ["dataset", "category", "detector", "scenario", "series", "training_set", "x", "run", "metric", "value"]
 
@@ -133,58 +127,3 @@ def _gain_row(
         "runs": len(over_scenarios),
         "published_gain": round(float(np.mean(printed)), DECIMALS) + 0.0,
     }
-
-
-def kinds_of(manifest: pd.DataFrame) -> "pd.Series[str]":
-    """What each labelled image is, by image_id: ``train_normal``, ``test_normal`` or ``anomalous``.
-
-    Args:
-        manifest: schema ``manifest``; unlabelled images are left out.
-    """
-    labelled = manifest[manifest["split"].isin(["train", "test"])]
-    kinds = np.where(labelled["label"] == 1, "anomalous", labelled["split"] + "_normal")
-    return pd.Series(list(kinds), index=list(labelled["image_id"]), dtype=str)
-
-
-def tsne_points(
-    real: Pooled, kinds: "pd.Series[str]", generated: Pooled, parents: list[str], run: int, seed: int
-) -> pd.DataFrame:
-    """The table of schema ``tsne_points``: generated images last, so that they are drawn over the real ones.
-
-    Args:
-        real: pooled features of the real images, in the order of ``kinds`` (from ``kinds_of``).
-        generated: pooled features of the accepted images of one run, and what they were made from.
-
-    Raises:
-        UserError: fewer images than t-SNE can lay out.
-    """
-    features = np.concatenate([real, generated])
-    plane = embed(features, seed)
-    table = pd.DataFrame(
-        {
-            "kind": [*kinds, *["generated"] * len(generated)],
-            "image": [*kinds.index, *parents],
-            "run": pd.array([pd.NA] * len(real) + [run] * len(generated), dtype="Int64"),
-            "x": plane[:, 0],
-            "y": plane[:, 1],
-            "nearest_normal": nearest_other(features, np.flatnonzero(kinds == "train_normal").tolist()),
-        }
-    )
-    return table.round(DECIMALS)
-
-
-def embed(features: Pooled, seed: int) -> NDArray[np.float64]:
-    """Positions ``[N, 2]`` of rows ``[N, D]``; the perplexity is at most a third of the number of other rows.
-
-    Raises:
-        UserError: there are fewer than five rows.
-    """
-    if len(features) < FEWEST:
-        raise UserError(f"t-SNE: expected at least {FEWEST} images, found {len(features)}.")
-    # two seconds to import, so only for those who use it
-    from sklearn.manifold import TSNE
-
-    perplexity = min(PERPLEXITY, (len(features) - 1) / 3)
-    model = TSNE(perplexity=perplexity, init="pca", learning_rate="auto", random_state=seed)
-    found: NDArray[np.float64] = model.fit_transform(features.astype(np.float32)).astype(np.float64)
-    return found
