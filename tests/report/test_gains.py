@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from variad.report.figures import draw_gains, gain_marks, ordered_places, ordered_sets
+from variad.report.gains import draw_gains, gain_marks, ordered_places, ordered_sets
 
 from .synthetic_study import summary_frame
 

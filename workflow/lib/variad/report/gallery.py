@@ -224,9 +224,8 @@ def collect_set(path: Path) -> dict[str, Any]:
 def collect_cell(path: Path) -> dict[str, Any]:
     """The scores of one cell's first run with maps (run 0 without), images still by image_id."""
     scenario, training_set, detector = path.parts[-4:-1]
-    rows, kept = read_table(path, path.stem), None
+    rows, kept, threshold = read_table(path, path.stem), None, None  # its schema is called as the file
     labels: list[int | None] = [None] * len(rows)
-    threshold = None
     if path.stem == "predictions":
         threshold = float(rows["threshold"].iloc[0]) if len(rows) else None
     else:
