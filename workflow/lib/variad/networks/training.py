@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.optim.adam import adam
@@ -23,7 +24,6 @@ from tqdm import tqdm
 
 from variad.core.errors import UserError
 from variad.core.files import writing
-from variad.core.images import Images
 from variad.core.seeding import numpy_generator
 from variad.datasets import open_images
 from variad.datasets.open_images import drawn
@@ -83,7 +83,7 @@ class TrainingCrops:
         return torch.stack([jitter(crop, self.grey, generator) for crop in crops]) * 2 - 1
 
 
-def channels_first(pictures: Iterable[Images]) -> list[Tensor]:
+def channels_first(pictures: Iterable[NDArray[np.uint8]]) -> list[Tensor]:
     """Pictures uint8 ``[H, W, 3]`` as ``random_crop`` takes them."""
     return [torch.from_numpy(picture.copy()).permute(2, 0, 1) for picture in pictures]
 
