@@ -2,7 +2,8 @@
 
 from variad.core.job import job
 from variad.networks.training import settings_from
-from variad.networks.vqgan_training import SMALL, VqganTraining, train_vqgan, write_quality
+from variad.networks.vqgan_quality import write_quality
+from variad.networks.vqgan_training import SMALL, VqganTraining, train_vqgan
 
 with job(snakemake):
     given, key = snakemake.params.settings or {}, "config key vqgans.*.training"

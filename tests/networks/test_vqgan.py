@@ -27,7 +27,7 @@ from variad.networks.vqgan import (
     load_vqgan,
     nearest_codes,
 )
-from variad.networks.vqgan_training import measure
+from variad.networks.vqgan_quality import measure
 from variad.networks.weights import save_weights
 
 TINY = VQGANConfig(

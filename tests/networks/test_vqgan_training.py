@@ -16,18 +16,15 @@ from variad.core.errors import UserError
 from variad.core.files import sha256
 from variad.networks.training import TrainingCrops, jitter, random_crop, settings_from
 from variad.networks.vqgan import VQGAN, load_vqgan
+from variad.networks.vqgan_quality import elpv_cells, measure, reconstruct, write_quality
 from variad.networks.vqgan_training import (
     SMALL,
     MovingCodebook,
     VqganTrainer,
     VqganTraining,
-    elpv_cells,
-    measure,
-    reconstruct,
     reconstruction_loss,
     structural_similarity,
     train_vqgan,
-    write_quality,
 )
 
 TINY = replace(SMALL, n_embed=16, embed_dim=4, z_channels=4, ch_mult=(1, 1))

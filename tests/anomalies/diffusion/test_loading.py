@@ -152,7 +152,7 @@ def test_the_shipped_weights_are_those_that_were_measured_and_that_the_default_n
 @pytest.mark.slow
 def test_the_shipped_model_brings_cells_back_and_its_bottleneck_matters() -> None:
     from variad.anomalies.ddpm_quality import measure, to_images
-    from variad.networks.vqgan_training import elpv_cells
+    from variad.networks.vqgan_quality import elpv_cells
 
     model = load_diffusion({"kind": "small", "weights": str(SHIPPED), "precision": "bfloat16"})
     assert model.resolution == 64 and SHIPPED.stat().st_size < 12e6

@@ -16,7 +16,7 @@ from variad.core.files import sha256, writing
 from variad.core.images import resize_square
 from variad.datasets import open_images
 from variad.networks.diffusion_models import DiffusionModel, load_diffusion
-from variad.networks.vqgan_training import elpv_cells
+from variad.networks.vqgan_quality import elpv_cells
 
 Picture = NDArray[np.uint8]
 
