@@ -67,8 +67,11 @@ class OneClassEmbedding(nn.Module):
         super().__init__()
         channels, strides = encoder.channels, encoder.strides
         self.fusion = nn.ModuleList(_descent(channels[level:], strides[level:]) for level in range(len(channels)))
-        self.channels, fused, factor = 2 * channels[-1], len(channels) * channels[-1], widths.embedding_width_factor
-        self.embedding = _blocks(widths.block, fused, self.channels, widths.embedding_blocks, factor, down=2)
+        self.channels, kind, factor = 2 * channels[-1], widths.block, widths.embedding_width_factor
+        blocks = [ResidualBlock(kind, len(channels) * channels[-1], self.channels, down=2, width_factor=factor)]
+        for _ in range(widths.embedding_blocks - 1):
+            blocks.append(ResidualBlock(kind, self.channels, self.channels, width_factor=factor))
+        self.embedding = nn.Sequential(*blocks)
 
     def forward(self, features: Sequence[Tensor]) -> Tensor:
         """Embedding ``[B, 2 C, h / 2, w / 2]`` of layers ``[B, C, h, w]``, shallow to deep; C, h, w of the deepest."""
@@ -97,10 +100,15 @@ class FeatureDecoder(nn.Module):
         ups = (2, *reversed(encoder.strides))  # the embedding has half the deepest grid
         layers = zip(reversed(encoder.channels), reversed(encoder.rectified), widths.blocks, ups, strict=True)
         for outputs, rectified, blocks, up in layers:
-            # the last block ends as the encoder's layer does
-            self.levels.append(
-                _blocks(widths.block, inputs, outputs, blocks, widths.width_factor, up=up, rectified=rectified)
-            )
+            ends = [True] * (blocks - 1) + [rectified]  # the last block ends as the encoder's layer does
+            made = [
+                ResidualBlock(
+                    widths.block, outputs if index else inputs, outputs, up=1 if index else up,
+                    width_factor=widths.width_factor, rectified=end,
+                )
+                for index, end in enumerate(ends)
+            ]  # fmt: skip
+            self.levels.append(nn.Sequential(*made))
             inputs = outputs
 
     def forward(self, embedding: Tensor, grids: Sequence[Sequence[int]]) -> list[Tensor]:
@@ -158,19 +166,6 @@ class ResidualBlock(nn.Module):
         """The block's output, one resolution or another."""
         total = self.residual(features).add_(self.shortcut(features))
         return total.relu_() if self.rectified else total
-
-
-def _blocks(
-    kind: BlockKind, inputs: int, outputs: int, count: int, width_factor: float, *, rectified: bool = True, **first: int
-) -> nn.Sequential:
-    """So many residual blocks: ``first`` is ``down`` or ``up`` of the first one, ``rectified`` is of the last one."""
-    return nn.Sequential(
-        ResidualBlock(kind, inputs, outputs, width_factor=width_factor, rectified=count > 1 or rectified, **first),
-        *(
-            ResidualBlock(kind, outputs, outputs, width_factor=width_factor, rectified=place < count or rectified)
-            for place in range(2, count + 1)
-        ),
-    )
 
 
 class ConvBatchNorm(nn.Sequential):

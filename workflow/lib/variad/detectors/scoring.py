@@ -60,19 +60,11 @@ def score_images(detector: Detector, test: TestSet) -> Scored:
     return Scored(np.concatenate([part.scores for part in parts]), np.concatenate([part.maps for part in parts]))
 
 
-def full_size_maps(
-    scored: Scored, test: TestSet, sigma: float, kept: Path | None = None
-) -> Iterator[tuple[str, AnomalyMap]]:
-    """(image_id, anomaly map at the image's own size), one at a time, float32, written to a folder ``kept`` if given.
-
-    ``sigma`` as in ``MapSize``.
-    """
+def full_size_maps(scored: Scored, test: TestSet, sigma: float) -> Iterator[tuple[str, AnomalyMap]]:
+    """(image_id, anomaly map at the image's own size), one at a time, float32; ``sigma`` as in ``MapSize``."""
     rows = zip(test.image_ids, test.rows["height"], test.rows["width"], scored.maps, strict=True)
     for name, height, width, patch_map in rows:
-        found = full_size_map(patch_map, MapSize(int(height), int(width), test.resolution, test.crop, sigma))
-        if kept is not None:
-            write_map(kept / f"{name}.tiff", found)
-        yield name, found
+        yield name, full_size_map(patch_map, MapSize(int(height), int(width), test.resolution, test.crop, sigma))
 
 
 def score_run(
@@ -85,12 +77,20 @@ def score_run(
     scored = score_images(detector, test)
     if not masks and kept is None:
         return scored.scores, {}, None
-    maps = full_size_maps(scored, test, detector.map_sigma, kept)
+    maps = full_size_maps(scored, test, detector.map_sigma)
+    if kept is not None:
+        maps = _keeping(maps, kept)
     if not masks:
         deque(maps, maxlen=0)  # only to keep them
         return scored.scores, {}, None
     labels = dict(zip(test.image_ids, test.rows["label"].astype(int), strict=True))
     return scored.scores, *evaluate_maps(maps, labels, masks, defects=defects)
+
+
+def _keeping(maps: Iterator[tuple[str, AnomalyMap]], folder: Path) -> Iterator[tuple[str, AnomalyMap]]:
+    for name, anomaly_map in maps:
+        write_map(folder / f"{name}.tiff", anomaly_map)
+        yield name, anomaly_map
 
 
 def write_map(path: str | Path, anomaly_map: AnomalyMap) -> None:
