@@ -74,6 +74,25 @@ def test_a_panel_closes_up_categories_without_its_metric(tmp_path: Path) -> None
     assert min(lower) == pytest.approx(-0.25, abs=0.01)
 
 
+def test_metrics_of_one_scenario_share_a_line_and_no_bar_leaves_its_panel(tmp_path: Path) -> None:
+    many = summary_frame()
+    alone = many[many["scenario"] == "one_shot"].assign(detector="cflow")
+    summary = pd.concat([many, alone, alone.assign(metric="pixel_auroc")])
+    summary.loc[summary["scenario"] != "one_shot", ["gain", "gain_low", "gain_high"]] -= (
+        30  # far from the first panel's
+    )
+    figure = draw_gains(tmp_path / "gains.png", tmp_path / "gains.svg", summary)
+    shown = [axis for axis in figure.axes if axis.get_visible()]
+    labels = [axis.get_ylabel() for axis in shown]
+    assert labels[-2:] == ["Image AUROC\ncflow", "Pixel AUROC\ncflow"]
+    assert shown[-1].get_position().y0 == pytest.approx(shown[-2].get_position().y0)
+    assert len({axis.get_xlim() for axis in shown[:-2]}) == 1
+    for axis in shown:
+        bars = [line.get_xdata() for line in axis.lines if len(line.get_xdata()) == 2]
+        low, high = axis.get_xlim()
+        assert len(bars) > 1 and all(low <= min(ends) and max(ends) <= high for ends in bars)
+
+
 def test_files_are_the_same_for_the_same_table(tmp_path: Path) -> None:
     for name in ("one", "two"):
         draw_gains(tmp_path / f"{name}.png", tmp_path / f"{name}.svg", summary_frame())

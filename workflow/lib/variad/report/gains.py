@@ -58,26 +58,49 @@ def draw_gains(png: str | Path, svg: str | Path, summary: pd.DataFrame) -> Figur
     groups: dict[Any, pd.DataFrame] = dict(iter(marks.groupby(["detector", "metric"], sort=False)))
     order = [(detector, metric) for detector in dict.fromkeys(marks["detector"]) for metric in METRICS]
     panels = {key: groups[key] for key in order if key in groups}
+    lines = _lines(
+        {key: [name for name in scenarios if name in set(panels[key]["scenario"])] for key in panels}, scenarios
+    )
     band = max(0.5, ROW_HEIGHT * len(sets) + 0.12)
     heights = [
-        max(1.2, NAME_WIDTH * len(detector), rows["place"].nunique() * band) + 0.6
-        for (detector, _), rows in panels.items()
+        max(max(1.2, NAME_WIDTH * len(key[0]), panels[key]["place"].nunique() * band) for key, _ in line) + 0.7
+        for line in lines
     ]
     size = (3.2 + 3.9 * len(scenarios), sum(heights) + 1.7)
-    shared: dict[str, Any] = {"sharex": "row", "sharey": "row", "height_ratios": heights}
     with drawn((png, svg), size, "Gain in AUROC over the shots alone (original), 95 % intervals") as figure:
-        axes = figure.subplots(len(panels), len(scenarios), squeeze=False, **shared)
-        for ((detector, metric), rows), line in zip(panels.items(), axes, strict=True):
-            for scenario, axis in zip(scenarios, line, strict=True):
-                _draw_panel(axis, rows, scenario, sets)
-            line[0].set_ylabel(f"{METRICS[metric]}\n{detector}", fontweight="bold")
-        for scenario, column in zip(scenarios, axes.T, strict=True):
-            column[0].set_title(SCENARIOS[scenario], fontweight="bold")
-            lowest = [axis for axis in column if axis.get_visible()][-1]
-            lowest.set_xlabel("gain (percentage points)")
+        axes = figure.subplots(len(lines), len(scenarios), squeeze=False, height_ratios=heights)
+        for line, row in zip(lines, axes, strict=True):
+            first: dict[Any, Axes] = {}
+            for axis in row[len(line) :]:
+                axis.set_visible(False)
+            for (key, scenario), axis in zip(line, row, strict=False):
+                if key in first:  # its scenarios side by side, on one scale
+                    axis.sharex(first[key])
+                    axis.sharey(first[key])
+                    axis.tick_params(labelleft=False)
+                else:
+                    axis.set_ylabel(f"{METRICS[key[1]]}\n{key[0]}", fontweight="bold")
+                _draw_panel(axis, panels[key], scenario, sets)
+                axis.set_title(SCENARIOS[scenario], fontweight="bold")
+                axis.set_xlabel("gain (percentage points)")
+                first.setdefault(key, axis)
         columns = min(len(sets), 1 + len(scenarios))
         figure.legend(handles=legend_markers(sets), loc="outside lower center", ncols=columns, frameon=False)
     return figure
+
+
+def _lines(panels: dict[Any, list[str]], scenarios: list[str]) -> list[list[tuple[Any, str]]]:
+    """The panels of each line of the figure: a detector's metric in every scenario, or several that have one alone."""
+    lines: list[list[tuple[Any, str]]] = []
+    room = 0  # in the last line, for panels that stand alone
+    for key, own in panels.items():
+        if len(own) == 1 and room:
+            lines[-1].append((key, own[0]))
+            room -= 1
+        else:
+            lines.append([(key, name) for name in (own if len(own) == 1 else scenarios)])
+            room = len(scenarios) - 1 if len(own) == 1 else 0
+    return lines
 
 
 def _place(dataset: str, category: str) -> str:
