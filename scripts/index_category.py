@@ -1,13 +1,16 @@
-"""Adapter of rule index_category: every image of a category, with its split, label, size and hash."""
+"""Adapter of rule index_category: every image of a split of a category, with its label, size and hash."""
 
 from variad.core.job import job
 from variad.core.tables import write_table
 from variad.datasets.adapters import open_dataset
+from variad.datasets.changes import KnownFiles, stamps_of, write_known_files
 from variad.datasets.manifest import index_category
 
 with job(snakemake) as at:
-    root = snakemake.input.root or snakemake.params.path
-    dataset = open_dataset(snakemake.params.adapter, root, **snakemake.params.settings)
-    manifest = index_category(dataset, snakemake.wildcards.category)
-    write_table(snakemake.output.manifest, manifest, "manifest")
-    at.log.info("%d images below %s", len(manifest), dataset.root)
+    params, names, out = snakemake.params, snakemake.wildcards, snakemake.output
+    dataset = open_dataset(params.adapter, snakemake.input.root or params.path, **params.settings)
+    known, stamps = KnownFiles(out.files), stamps_of(params.watched)
+    manifest = index_category(dataset, names.category, names.split, known.sha256)
+    write_table(out.manifest, manifest, "manifest")
+    write_known_files(out.files, params.version, stamps, {name: known.sha256(name) for name in stamps})
+    at.log.info("%d images of split %s below %s", len(manifest), names.split, dataset.root)

@@ -15,6 +15,7 @@ from variad.downloads.catalogue import ARCHIVES, DATASET_FILES, WEIGHTS_FILES
 from variad.study.configuration import merged, resolve
 
 DOWNLOADS = "resources/downloads"
+SPLITS = ("train", "test", "unlabelled")
 
 # what the user asked for, which the default completes
 GIVEN_CONFIG = copy.deepcopy(config)
@@ -32,6 +33,7 @@ def one_of(names):
 wildcard_constraints:
     dataset=one_of(config["datasets"]),
     category="[^/.][^/]*",  # no name that leads out of its folder, wherever it comes from
+    split=one_of(SPLITS),
     scenario=one_of(config["scenarios"]),
     training_set=one_of(config["training_sets"]),
     detector=one_of(config["detectors"]),
@@ -99,6 +101,16 @@ def files_of(places, *patterns):
     return [file_of(pattern, **place) for place in places for pattern in patterns]
 
 
+def of_split(split, pattern):
+    """An output of a rule for one split, with the other wildcards as they are."""
+    return file_of(pattern, split=split, allow_missing=True)
+
+
+def of_splits(pattern):
+    """An output of a rule for the splits that training and test are made of, with the other wildcards as they are."""
+    return [of_split(split, pattern) for split in ("train", "test")]
+
+
 def unique(files):
     return list(dict.fromkeys(files))
 
@@ -136,6 +148,11 @@ def study_categories():
         if dataset["in_study"]
         for category in dataset["categories"]
     ]
+
+
+def in_splits(places, splits=("train", "test")):
+    """Places in each of the splits that training and test are made of."""
+    return [{**place, "split": split} for place in places for split in splits]
 
 
 def study_training_sets(places=None, scenarios=None):

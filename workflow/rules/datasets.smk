@@ -56,34 +56,37 @@ rule unpack_dataset:
         "../../scripts/unpack_dataset.py"
 
 
-# list every image of one category: split, label, defect, size, hash
+# list every image of one split of a category: label, defect, size, hash; a file that changes, comes or goes reruns this
 rule index_category:
     input:
         root=dataset_root,
         downloaded=dataset_contents,
-        folders=dataset_folders,  # adding an image to a user's own folders, or removing one, reruns this
         adapter=adapter_code,
     output:
-        manifest="results/{dataset}/{category}/manifest.csv",
+        manifest="results/{dataset}/{category}/{split}/manifest.csv",
+        files=update("results/{dataset}/{category}/{split}/files.json"),
     conda:
         "../../envs/base.yaml"
     params:
         adapter=lambda wildcards: dataset_of(wildcards)["adapter"],
         path=dataset_path,
         settings=lambda wildcards: dataset_of(wildcards)["settings"],
+        watched=lambda wildcards: watched_paths(wildcards),
+        version=files_version,
     script:
         "../../scripts/index_category.py"
 
 
-# bring the images to 8-bit RGB at one size, in one file; masks keep their size
+# bring the images of a split to 8-bit RGB at one size, in one file; masks keep their size. What it holds already is taken over
 rule pack_category:
     input:
         manifest=rules.index_category.output.manifest,
+        train=scale_of_split,
         root=dataset_root,
         downloaded=dataset_contents,
         adapter=adapter_code,
     output:
-        images="results/{dataset}/{category}/images.h5",
+        images=update("results/{dataset}/{category}/{split}/images.h5"),
     conda:
         "../../envs/base.yaml"
     params:
@@ -91,14 +94,35 @@ rule pack_category:
         path=dataset_path,
         settings=lambda wildcards: dataset_of(wildcards)["settings"],
         image_size=config["image_size"],
+        refuse_copies=refuses_copies,
     script:
         "../../scripts/pack_category.py"
+
+
+# say of every file of a category whether and as what it is used
+rule take_inventory:
+    input:
+        manifests=expand(rules.index_category.output.manifest, split=SPLITS, allow_missing=True),
+        root=dataset_root,
+        downloaded=dataset_contents,
+        adapter=adapter_code,
+    output:
+        inventory="results/{dataset}/{category}/inventory.csv",
+    conda:
+        "../../envs/base.yaml"
+    params:
+        adapter=lambda wildcards: dataset_of(wildcards)["adapter"],
+        path=dataset_path,
+        settings=lambda wildcards: dataset_of(wildcards)["settings"],
+        names=file_names,
+    script:
+        "../../scripts/take_inventory.py"
 
 
 # draw the shots of every scenario and run, nested
 rule sample_shots:
     input:
-        manifest=rules.index_category.output.manifest,
+        manifest=of_split("train", rules.index_category.output.manifest),
     output:
         shots="results/{dataset}/{category}/shots.csv",
     conda:

@@ -1,6 +1,7 @@
 # where a data set comes from: a package, a folder of the user, or its publisher
-from variad.datasets.adapters import CLASS_ADAPTERS, RENDERED_ADAPTERS, adapter_file
-from variad.datasets.folders import category_folders
+from variad.datasets.adapters import ADAPTERS, CLASS_ADAPTERS, RENDERED_ADAPTERS, adapter_file
+from variad.datasets.changes import KnownFiles, stamps_of, version_of
+from variad.datasets.folders import watched
 from variad.downloads.catalogue import BESIDE, DATASETS
 from variad.downloads.sources import lifted_folder
 
@@ -33,7 +34,7 @@ def dataset_root(wildcards):
     path = dataset["path"]
     if path and Path(path).is_dir():
         return local_copy(dataset)
-    if path and not Path(file_of(rules.pack_category.output.images, **wildcards)).is_file():
+    if path and not Path(file_of(rules.pack_category.output.images, **{"split": "train", **wildcards})).is_file():
         raise WorkflowError(
             f"config key datasets.{wildcards.dataset}.path: expected the data set's folder, found no such folder "
             f"'{path}'."
@@ -65,12 +66,50 @@ def dataset_contents(wildcards):
     return contents_of(dataset["adapter"]) if is_downloaded(dataset) else []
 
 
-def dataset_folders(wildcards):
-    """The folders of a user's category, whose times change when images come or go."""
+def watched_paths(place):
+    """The folders of a user that a split is made of."""
+    dataset = dataset_of(place)
+    if not dataset["path"] or not Path(dataset["path"]).is_dir():
+        return []
+    return list(map(str, watched(dataset["adapter"], Path(local_copy(dataset)), place["category"], place["split"])))
+
+
+@functools.cache
+def stamps_in(*folders):
+    """Sizes and times of the files of a user, looked at once."""
+    return stamps_of(folders)
+
+
+def files_version(wildcards):
+    """Another text when the content of a user's file is another, or a file of the split came or went."""
+    record = file_of(rules.index_category.output.files, **wildcards)
+    return version_of(record, stamps_in(*watched_paths(wildcards)))
+
+
+def file_names(wildcards):
+    """Another text when any file of a user's category came or went."""
+    folders = {path for split in SPLITS for path in watched_paths({**wildcards, "split": split})}
+    homes = {str(Path(path).parent) for path in folders}
+    return version_of("", {name: 0 for name in stamps_in(*sorted(homes))})
+
+
+def note_moved_times():
+    """Take down the times of files whose content is the known one, so that the next look need not read them."""
+    for place in study_categories():
+        for split in SPLITS:
+            here = {**place, "split": split}
+            KnownFiles(file_of(rules.index_category.output.files, **here)).refresh(stamps_in(*watched_paths(here)))
+
+
+def scale_of_split(wildcards):
+    """The training images, whose scale the values of the other splits get."""
+    return [] if wildcards.split == "train" else of_split("train", rules.pack_category.output.images)
+
+
+def refuses_copies(wildcards):
+    """Whether test images that are training images are a mistake: in what a user put together, and as the config says."""
     dataset = dataset_of(wildcards)
-    folders = category_folders(local_copy(dataset), wildcards.category) if dataset["path"] else []
-    # Snakemake takes angle brackets in a path for one of its own variables
-    return [folder for folder in folders if "<" not in str(folder)]
+    return (dataset["copies"] or ("refuse" if dataset["path"] else "warn")) == "refuse"
 
 
 def adapter_code(wildcards):

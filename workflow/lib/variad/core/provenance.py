@@ -2,6 +2,7 @@
 
 import ast
 import functools
+import hashlib
 import json
 import platform
 import subprocess
@@ -64,6 +65,11 @@ def _files_of(name: str) -> list[Path]:
         return []
     packages = [LIBRARY.joinpath(*parts[1:depth], "__init__.py") for depth in range(1, len(parts) + 1)]
     return [path for path in [*packages, LIBRARY.joinpath(*parts[1:]).with_suffix(".py")] if path.is_file()]
+
+
+def digest_of(files: Sequence[str]) -> str:
+    """One SHA-256 of the contents of several files, whatever they are called and in whatever order they come."""
+    return hashlib.sha256("".join(sorted(sha256(path) for path in files)).encode()).hexdigest()
 
 
 def describe(

@@ -1,0 +1,91 @@
+"""Whether a user's files are those that were listed: by size and times, and by hash where these moved.
+
+Snakemake compares times alone: it sees neither an older file in place of a newer one, nor another file behind a link. So
+listing a split has a parameter that changes where the content of a file does, and with nothing else. Read while
+Snakemake parses: thousands of files cost a fraction of a second, and neither torch nor pandas is imported.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from variad.core.files import sha256, writing
+
+Stamp = list[int]  # size in bytes, and the times of the last change of content and of anything, nanoseconds
+
+
+class KnownFiles:
+    """What ``files.json`` of a split says: its version, and the stamp and hash of every file that it was listed from.
+
+    One that is missing or was not written whole knows nothing.
+    """
+
+    def __init__(self, record: str | Path) -> None:
+        self._record = Path(record)
+        try:
+            content = json.loads(self._record.read_text("utf-8"))
+            self.version, self._files = str(content["version"]), dict(content["files"])
+        except (OSError, ValueError, TypeError, KeyError):
+            self.version, self._files = "", {}
+
+    def sha256(self, path: Path) -> str:
+        """Hash of a file; the one that is known where its stamp has not moved."""
+        known: list[Any] | None = self._files.get(str(path))
+        return str(known[3]) if known is not None and known[:3] == stamp(path) else sha256(path)
+
+    def is_still(self, stamps: Mapping[str, Stamp]) -> bool:
+        """Whether these are the files that are known, with the content that they had."""
+        return self._files.keys() == stamps.keys() and all(
+            known[:3] == stamps[name] or (known[0] == stamps[name][0] and sha256(name) == known[3])
+            for name, known in self._files.items()
+        )
+
+    def refresh(self, stamps: Mapping[str, Stamp]) -> None:
+        """Take over stamps that moved while contents stayed, so that the next look need not hash them again."""
+        if self._files and any(known[:3] != stamps.get(name) for name, known in self._files.items()):
+            if self.is_still(stamps):
+                hashes = {name: str(known[3]) for name, known in self._files.items()}
+                write_known_files(self._record, self.version, stamps, hashes)
+
+
+def stamp(path: str | Path) -> Stamp:
+    """Size and times of a file, or of the one that a link leads to."""
+    found = Path(path).stat()
+    return [found.st_size, found.st_mtime_ns, found.st_ctime_ns]
+
+
+def stamps_of(paths: Iterable[str | Path]) -> dict[str, Stamp]:
+    """Stamps of files, and of all files in folders and below, sorted by path.
+
+    Hidden ones are passed over, and what is gone. Links to folders are followed, but not in circles.
+    """
+    return {str(path): stamp(path) for path in sorted({file for path in paths for file in _files(Path(path), ())})}
+
+
+def _files(path: Path, above: tuple[Path, ...]) -> Iterator[Path]:
+    if path.is_dir():
+        real = path.resolve()
+        for inside in path.iterdir() if real not in above else ():
+            if not inside.name.startswith("."):
+                yield from _files(inside, (*above, real))
+    elif path.is_file():
+        yield path
+
+
+def version_of(record: str | Path, stamps: Mapping[str, Stamp]) -> str:
+    """A text that is another one when the content of a file is, or a file came or went; else the recorded one."""
+    known = KnownFiles(record)
+    return known.version if known.is_still(stamps) else hashlib.sha256(json.dumps(stamps).encode()).hexdigest()
+
+
+def write_known_files(record: str | Path, version: str, stamps: Mapping[str, Stamp], hashes: Mapping[str, str]) -> None:
+    """Note what a split was listed from.
+
+    Args:
+        hashes: SHA-256 by path, for every path of ``stamps``.
+    """
+    files = {name: [*values, hashes[name]] for name, values in stamps.items()}
+    with writing(record) as temporary:
+        temporary.write_text(json.dumps({"version": version, "files": files}) + "\n", "utf-8")

@@ -1,0 +1,76 @@
+"""What every file of a category is used for, or why not: a table, and the sentences that a person reads.
+
+Nothing that lies in a user's folders is dropped in silence. Reading the table needs no pandas: the sentences are
+printed by Snakemake's own process at the end of a run.
+"""
+
+import csv
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from variad.core.images import mask_files, read_notes
+from variad.datasets.adapters import Dataset, passed_over_of
+
+NO_MASK = "a defect without a mask: pixel metrics leave it out"
+SHOWN = 8  # files of one remark on the terminal; the table has them all
+Row = dict[str, str]
+
+
+def take_inventory(dataset: Dataset, category: str, images: Iterable[Mapping[str, Any]]) -> list[Row]:
+    """Rows of the schema ``inventory``: images with their masks by split, then the files that nothing uses.
+
+    Args:
+        images: rows of the manifests of every split, training images first.
+
+    Raises:
+        UserError: an image can no longer be read.
+    """
+    images = list(images)
+    has_masks = any(image["mask_path"] for image in images)
+    first: dict[str, str] = {}
+    rows = []
+    for image in images:
+        remarks = read_notes(dataset.root / image["image_path"])
+        known = first.setdefault(image["sha256"], image["image_id"])
+        if known != image["image_id"]:
+            remarks.append(f"the same file as {known}")
+        if image["label"] == 1 and not image["mask_path"] and has_masks:
+            remarks.append(NO_MASK)
+        place = {"split": image["split"], "defect": image["defect"], "image_id": image["image_id"]}
+        rows.append({"path": image["image_path"], "used_as": "image", **place, "remark": "; ".join(remarks)})
+        for mask in mask_files(dataset.root / image["mask_path"]) if image["mask_path"] else []:
+            path = mask.relative_to(dataset.root).as_posix()
+            rows.append({"path": path, "used_as": "mask", **place, "remark": ""})
+    nowhere = {"used_as": "nothing", "split": "", "defect": "", "image_id": ""}
+    rows += [
+        {"path": Path(other.path).as_posix(), **nowhere, "remark": other.reason}
+        for other in passed_over_of(dataset, category)
+    ]
+    return rows
+
+
+def sentences_of(inventory: str | Path) -> Iterator[str]:
+    """What an inventory says, in one line of counts and one for each remark, with the files that it is about."""
+    with open(inventory, encoding="utf-8", newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    images = [row for row in rows if row["used_as"] == "image"]
+    count = Counter((row["split"], row["defect"] == "good") for row in images)
+    masked = len({row["image_id"] for row in rows if row["used_as"] == "mask"})
+    good, defects = count["test", True], count["test", False]
+    unlabelled = count["unlabelled", False]
+    yield (
+        f"{count['train', True]} training images; to test on {good} good and {defects} with defects, {masked} of them "
+        f"with masks; {unlabelled} unlabelled"
+    )
+    if good + defects and not (good and defects):
+        yield f"no image AUROC: all test images are {'good' if good else 'defects'}"
+    about = defaultdict(list)
+    for row in rows:
+        for remark in row["remark"].split("; ") if row["remark"] else []:
+            about[row["used_as"] == "nothing", remark].append(row["path"])
+    for (unused, remark), paths in sorted(about.items(), reverse=True):
+        more = f" and {len(paths) - SHOWN} more" if len(paths) > SHOWN else ""
+        files = "1 file" if len(paths) == 1 else f"{len(paths)} files"
+        yield f"{files} {'not used' if unused else 'used'} ({remark}): {', '.join(paths[:SHOWN])}{more}"
