@@ -1,7 +1,7 @@
 """Whether a user's files are those that were listed: by size and times, and by hash where these moved.
 
-Snakemake compares times alone: it sees neither an older file in place of a newer one, nor another file behind a link. So
-listing a split has a parameter that changes where the content of a file does, and with nothing else. Read while
+Snakemake compares times alone: it sees neither an older file in place of a newer one, nor another file behind a link.
+So listing a split has a parameter that changes where the content of a file does, and with nothing else. Read while
 Snakemake parses: thousands of files cost a fraction of a second, and neither torch nor pandas is imported.
 """
 
@@ -44,10 +44,10 @@ class KnownFiles:
 
     def refresh(self, stamps: Mapping[str, Stamp]) -> None:
         """Take over stamps that moved while contents stayed, so that the next look need not hash them again."""
-        if self._files and any(known[:3] != stamps.get(name) for name, known in self._files.items()):
-            if self.is_still(stamps):
-                hashes = {name: str(known[3]) for name, known in self._files.items()}
-                write_known_files(self._record, self.version, stamps, hashes)
+        moved = any(known[:3] != stamps.get(name) for name, known in self._files.items())
+        if moved and self.is_still(stamps):
+            hashes = {name: str(known[3]) for name, known in self._files.items()}
+            write_known_files(self._record, self.version, stamps, hashes)
 
 
 def stamp(path: str | Path) -> Stamp:

@@ -134,8 +134,8 @@ def pack_category(
         copies = _copies(packed, manifest, train)
         if refuse_copies and copies:
             raise UserError(
-                f"{root}: expected test images of '{category}' that are no training images and have one label each, found "
-                f"that {'; '.join(copies)}; remove the copies, or set datasets.{dataset}.copies to warn."
+                f"{root}: expected test images of '{category}' that are no training images and have one label each, "
+                f"found that {'; '.join(copies)}; remove the copies, or set datasets.{dataset}.copies to warn."
             )
         warnings += copies
         packed.attrs["warnings"] = json.dumps(warnings, ensure_ascii=False)
