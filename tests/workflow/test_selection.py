@@ -107,7 +107,7 @@ def inputs_by_rule(said):
 def test_no_input_on_the_way_to_a_choice_holds_a_real_label(study, tmp_path):
     here = f"results/cub/{CUB}"
     inputs = inputs_by_rule(succeed(tmp_path, "--dry-run", f"{here}/selection/choices.csv", config=study))
-    # the packed training images, the names of the support set, and what is made of them; sample_support alone reads the manifest
+    # packed training images, names of the support set, and what is made of them; sample_support alone reads a manifest
     allowed = {f"{here}/train/images.h5", f"{here}/support.csv"}
     allowed |= {
         f"{here}/anomalies/{source}/{name}"
