@@ -1,11 +1,12 @@
 """Adapter of rule score_held_out: scores of training normals by detectors that saw nothing of them."""
 
+import pandas as pd
+
 from variad.core.job import job
 from variad.core.records import read_shots
 from variad.core.seeding import numpy_generator
 from variad.core.tables import write_table
 from variad.detectors.interface import create_detector
-from variad.detectors.scoring import held_out_table
 from variad.detectors.training import CellFiles, accepted_rows, extractor_of, held_out_scores, training_input
 from variad.generation.added import read_added
 
@@ -23,5 +24,5 @@ with job(snakemake) as at:
         len(shots),
         numpy_generator(snakemake.params.seed, names.dataset, names.category, "threshold"),
     )
-    write_table(snakemake.output.scores, held_out_table(scores), "held_out_scores")
+    write_table(snakemake.output.scores, pd.DataFrame({"score": scores}), "held_out_scores")
     at.log.info("%d held-out normal scores", len(scores))

@@ -1,11 +1,10 @@
 """Thresholds from training normals that the scoring detector did not see."""
 
 import numpy as np
-import pytest
 
-from variad.core.errors import UserError
+from variad.core.tables import read_table, write_table
 from variad.detectors.interface import DetectorInput, Scored
-from variad.detectors.scoring import ranked
+from variad.detectors.scoring import quantile_of, ranked
 from variad.detectors.training import held_out_scores
 
 
@@ -50,9 +49,15 @@ def test_a_single_shot_stays_and_its_images_are_held_out_in_halves():
         assert 0 in seen and not seen & held
 
 
-def test_one_image_gives_no_threshold():
-    with pytest.raises(UserError, match="at least two training images, found one"):
-        run(["a"], 1)
+def test_one_image_leaves_none_to_hold_out_and_no_threshold(tmp_path):
+    scores, log = run(["a"], 1)
+    assert len(scores) == len(log) == 0
+    assert quantile_of(scores, 0.99) is None
+    table = ranked(["b", "a"], np.array([1, 2], np.float32), None)
+    write_table(tmp_path / "predictions.csv", table, "predictions")
+    read = read_table(tmp_path / "predictions.csv", "predictions")
+    assert list(read["image_id"]) == ["a", "b"]
+    assert read["threshold"].isna().all() and read["anomalous"].isna().all()
 
 
 def test_ranking_is_by_score_then_name():

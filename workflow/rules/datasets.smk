@@ -71,7 +71,7 @@ rule index_category:
         adapter=lambda wildcards: dataset_of(wildcards)["adapter"],
         path=dataset_path,
         settings=lambda wildcards: dataset_of(wildcards)["settings"],
-        watched=lambda wildcards: watched_paths(wildcards),
+        watched=lambda wildcards: watched_paths(**wildcards),
         version=files_version,
     script:
         "../../scripts/index_category.py"

@@ -2,6 +2,7 @@
 from variad.datasets.adapters import ADAPTERS, CLASS_ADAPTERS, RENDERED_ADAPTERS, adapter_file
 from variad.datasets.changes import KnownFiles, stamps_of, version_of
 from variad.datasets.folders import watched
+from variad.datasets.inventory import sentences_of
 from variad.downloads.catalogue import BESIDE, DATASETS
 from variad.downloads.sources import lifted_folder
 
@@ -66,12 +67,12 @@ def dataset_contents(wildcards):
     return contents_of(dataset["adapter"]) if is_downloaded(dataset) else []
 
 
-def watched_paths(place):
+def watched_paths(dataset, category, split):
     """The folders of a user that a split is made of."""
-    dataset = dataset_of(place)
-    if not dataset["path"] or not Path(dataset["path"]).is_dir():
+    entry = config["datasets"][dataset]
+    if not entry["path"] or not Path(entry["path"]).is_dir():
         return []
-    return list(map(str, watched(dataset["adapter"], Path(local_copy(dataset)), place["category"], place["split"])))
+    return list(map(str, watched(entry["adapter"], Path(local_copy(entry)), category, split)))
 
 
 @functools.cache
@@ -83,22 +84,31 @@ def stamps_in(*folders):
 def files_version(wildcards):
     """Another text when the content of a user's file is another, or a file of the split came or went."""
     record = file_of(rules.index_category.output.files, **wildcards)
-    return version_of(record, stamps_in(*watched_paths(wildcards)))
+    return version_of(record, stamps_in(*watched_paths(**wildcards)))
 
 
 def file_names(wildcards):
     """Another text when any file of a user's category came or went."""
-    folders = {path for split in SPLITS for path in watched_paths({**wildcards, "split": split})}
-    homes = {str(Path(path).parent) for path in folders}
-    return version_of("", {name: 0 for name in stamps_in(*sorted(homes))})
+    folders = [path for split in SPLITS for path in watched_paths(**wildcards, split=split)]
+    homes = sorted({str(Path(path).parent) for path in folders})
+    return version_of("", dict.fromkeys(stamps_in(*homes)))
 
 
 def note_moved_times():
     """Take down the times of files whose content is the known one, so that the next look need not read them."""
+    for place in in_splits(study_categories(), SPLITS):
+        record = file_of(rules.index_category.output.files, **place)
+        KnownFiles(record).refresh(stamps_in(*watched_paths(**place)))
+
+
+def say_what_was_used():
+    """What the run's own images were used for, and which were not, on the terminal: nothing is dropped in silence."""
     for place in study_categories():
-        for split in SPLITS:
-            here = {**place, "split": split}
-            KnownFiles(file_of(rules.index_category.output.files, **here)).refresh(stamps_in(*watched_paths(here)))
+        inventory = Path(file_of(rules.take_inventory.output.inventory, **place))
+        packed = [Path(path) for path in files_of(in_splits([place], SPLITS), rules.pack_category.output.images)]
+        lines = list(sentences_of(inventory, [path for path in packed if path.is_file()])) if inventory.is_file() else []
+        for number, line in enumerate(lines):
+            print(f"{place['dataset']}/{place['category']}: {line}" if not number else f"  {line}", file=sys.stderr)
 
 
 def scale_of_split(wildcards):

@@ -5,10 +5,13 @@ printed by Snakemake's own process at the end of a run.
 """
 
 import csv
+import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
+
+import h5py
 
 from variad.core.images import mask_files, read_notes
 from variad.datasets.adapters import Dataset, passed_over_of
@@ -51,8 +54,12 @@ def take_inventory(dataset: Dataset, category: str, images: Iterable[Mapping[str
     return rows
 
 
-def sentences_of(inventory: str | Path) -> Iterator[str]:
-    """What an inventory says, in one line of counts and one for each remark, with the files that it is about."""
+def sentences_of(inventory: str | Path, packed: Iterable[str | Path] = ()) -> Iterator[str]:
+    """What an inventory says, in one line of counts and one for each remark, with the files that it is about.
+
+    Args:
+        packed: every ``images.h5`` that there is, for the warnings that packing left in it.
+    """
     with open(inventory, encoding="utf-8", newline="") as stream:
         rows = list(csv.DictReader(stream))
     images = [row for row in rows if row["used_as"] == "image"]
@@ -60,10 +67,8 @@ def sentences_of(inventory: str | Path) -> Iterator[str]:
     masked = len({row["image_id"] for row in rows if row["used_as"] == "mask"})
     good, defects = count["test", True], count["test", False]
     unlabelled = count["unlabelled", False]
-    yield (
-        f"{count['train', True]} training images; to test on {good} good and {defects} with defects, {masked} of them "
-        f"with masks; {unlabelled} unlabelled"
-    )
+    tested = f"to test on {good} good and {defects} with defects, {masked} of these with masks"
+    yield f"{count['train', True]} training images; {tested}; {unlabelled} unlabelled"
     if good + defects and not (good and defects):
         yield f"no image AUROC: all test images are {'good' if good else 'defects'}"
     about = defaultdict(list)
@@ -74,3 +79,7 @@ def sentences_of(inventory: str | Path) -> Iterator[str]:
         more = f" and {len(paths) - SHOWN} more" if len(paths) > SHOWN else ""
         files = "1 file" if len(paths) == 1 else f"{len(paths)} files"
         yield f"{files} {'not used' if unused else 'used'} ({remark}): {', '.join(paths[:SHOWN])}{more}"
+    for path in packed:
+        with h5py.File(path) as file:
+            for warning in json.loads(file.attrs["warnings"]):
+                yield f"{Path(path).parent.name}: {warning}"
