@@ -25,6 +25,7 @@ from variad.datasets.masks import Saturation, read_defect, write_defects
 
 PERCENTILES = (0.1, 99.9)  # of 16-bit training normals: what becomes 0 and 255; and of every packed image
 FULL_RANGE = (0.0, 65535.0)
+LONGEST_NAME = 250  # bytes: with `.tiff` what file systems take
 RANGE_OFF = 64  # grey levels by which the darkest or brightest values of a split may differ from training, median
 # level 1 makes 300 solar cells 3.4 times smaller for 0.4 s; reading them back takes no longer than without
 COMPRESSION = {"compression": "gzip", "compression_opts": 1}
@@ -53,6 +54,12 @@ def index_category(
         )
     if not any(entry.split == "train" for entry in entries):
         raise UserError(f"{dataset.root}: expected training images of category '{category}', found none.")
+    for part in (part for name in names for part in name.split("/")):
+        if len(part.encode()) > LONGEST_NAME:
+            raise UserError(
+                f"{dataset.root}: expected names of at most {LONGEST_NAME} bytes without their ending, so that maps can be "
+                f"called after them, found {part!r} of {len(part.encode())}."
+            )
     rows = [_row(dataset.root, category, entry, hash_of) for entry in entries if split in (None, entry.split)]
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
