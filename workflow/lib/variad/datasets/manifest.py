@@ -57,8 +57,8 @@ def index_category(
     for part in (part for name in names for part in name.split("/")):
         if len(part.encode()) > LONGEST_NAME:
             raise UserError(
-                f"{dataset.root}: expected names of at most {LONGEST_NAME} bytes without their ending, so that maps can be "
-                f"called after them, found {part!r} of {len(part.encode())}."
+                f"{dataset.root}: expected names of at most {LONGEST_NAME} bytes without their ending, so that a "
+                f"map can be called so, found {part!r} of {len(part.encode())}."
             )
     rows = [_row(dataset.root, category, entry, hash_of) for entry in entries if split in (None, entry.split)]
     return pd.DataFrame(rows, columns=list(COLUMNS))
