@@ -30,10 +30,9 @@ def main() -> None:
 
     from variad.core.tables import read_table, write_table
     from variad.study.configuration import load_yaml, resolve
-    from variad.study.costs import Costs
     from variad.study.jobs import finished_jobs, read_took
     from variad.study.sizes import Study, sizes_of
-    from variad.study.work import work_of
+    from variad.study.work import Costs, work_of
 
     arguments = _parsed()
     default = HERE.parent / "config" / "config.yaml"

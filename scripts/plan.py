@@ -3,10 +3,10 @@
 from variad.core.files import writing
 from variad.core.job import job
 from variad.core.tables import write_table
-from variad.study.costs import read_costs
 from variad.study.jobs import dry_run, finished_jobs, pending_jobs, took_of
 from variad.study.plan import StudyPlan, plan_page, plan_table
 from variad.study.sizes import Study, sizes_of
+from variad.study.work import read_costs
 
 with job(snakemake) as at:
     asked, out = snakemake.params, snakemake.output

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from variad.core.errors import UserError
-from variad.downloads.archives import Limits, extract
-from variad.downloads.transfer import Expected
+from variad.downloads.archives import extract
+from variad.downloads.catalogue import Expected
 
 
 def names(folder: Path) -> list[str]:
@@ -39,10 +39,10 @@ def expected_of(content: bytes) -> Expected:
     return Expected(sha256=sha256(content), md5=hashlib.md5(content).hexdigest(), size=len(content))
 
 
-def refused(archive: Path, place: Path, limits: Limits | None = None, keep_archive: bool = True) -> str:
+def refused(archive: Path, place: Path) -> str:
     """The sentence by which ``archive``, alone in ``place``, is refused, after seeing that nothing was written."""
     with pytest.raises(UserError) as refusal:
-        extract(archive, place / "data", limits, keep_archive)
+        extract(archive, place / "data")
     sentence = str(refusal.value)
     assert sentence.endswith(".") and "\n" not in sentence
     assert sentence.startswith(f"{archive}: ")

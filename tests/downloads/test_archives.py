@@ -30,9 +30,9 @@ def test_every_format_gives_the_tree(tmp_path: Path, suffix: str) -> None:
 @pytest.mark.parametrize("suffix", [".tar.xz", ".zip"])
 def test_format_is_seen_in_the_bytes_not_in_the_name(tmp_path: Path, suffix: str) -> None:
     archive = make_tree(tmp_path / f"data{suffix}").rename(tmp_path / "download")
-    extract(archive, tmp_path / "data", keep_archive=False)
+    extract(archive, tmp_path / "data")
     assert files_below(tmp_path / "data") == TREE
-    assert names(tmp_path) == ["data"]
+    assert names(tmp_path) == ["data", "download"]
 
 
 @pytest.mark.parametrize("suffix", [".tar.gz", ".zip"])

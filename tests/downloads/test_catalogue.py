@@ -18,11 +18,12 @@ from variad.downloads.catalogue import (
     DATASETS,
     WEIGHTS,
     WEIGHTS_FILES,
+    Expected,
     Source,
     find_source,
+    read_catalogue,
 )
 from variad.downloads.sources import fetch_source, licence_notice
-from variad.downloads.transfer import Expected
 
 
 def test_names_and_files_are_different() -> None:
@@ -67,6 +68,21 @@ def test_every_download_is_unpacked_or_put_beside_one_or_is_weights() -> None:
 @pytest.mark.parametrize("name", CATALOGUE)
 def test_documentation_lists_it(name: str) -> None:
     assert f"`{name}`" in Path("docs/operations.md").read_text("utf-8")
+
+
+@pytest.mark.parametrize(
+    ("entry", "found"),
+    [
+        ("{url: 'http://a/b.zip'}", r".*'title' and 'home'"),
+        ("{title: A, home: h}", "'url'"),
+        ("{title: A, home: h, url: 'http://a/b.zip', sha256: abc}", "sha256: expected 64 hexadecimal digits"),
+        ("{title: A, home: h, url: 'http://a/b.zip', hash: abc}", ".*unexpected keyword argument 'hash'"),
+    ],
+)
+def test_entries_are_checked_when_they_are_read(tmp_path: Path, entry: str, found: str) -> None:
+    (tmp_path / "downloads.yaml").write_text(f"datasets: {{things: {entry}}}")
+    with pytest.raises(UserError, match=f"downloads.yaml: expected what a download is under 'things', found: {found}"):
+        read_catalogue(tmp_path / "downloads.yaml")
 
 
 def test_unknown_name() -> None:

@@ -27,7 +27,7 @@ from tests.downloads.archives import (
 )
 from tests.downloads.checks import names, refused
 from variad.core.errors import UserError
-from variad.downloads.archives import Limits, extract
+from variad.downloads.archives import extract
 
 NAMES = {
     "../evil": "expected a path inside the archive, found '..'",
@@ -210,21 +210,32 @@ def test_bomb_in_zip_is_refused_before_a_byte(place: Path, monkeypatch: pytest.M
     assert "to hold at most 67,108,864 bytes of files, found at least 80,000,000" in refused(archive, place)
 
 
-def test_ratio_counts_from_its_floor_and_size_always(place: Path) -> None:
+def limit(monkeypatch: pytest.MonkeyPatch, **limits: float) -> None:
+    """Let archives unpack to less, or more, than they may."""
+    for name, value in limits.items():
+        monkeypatch.setattr(f"variad.downloads.archives.{name}", value)
+
+
+def test_ratio_counts_from_its_floor_and_size_always(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     content = os.urandom(1000) + bytes(99_000)
     archive = make_zip(place / "a.zip", ("a.bin", content))
     size = archive.stat().st_size
-    assert "to hold at most 99,999 " in refused(archive, place, Limits(size=99_999))
-    sentence = refused(archive, place, Limits(ratio=50.0, ratio_from=1))
+    with monkeypatch.context() as patch:
+        limit(patch, MOST_BYTES=99_999)
+        assert "to hold at most 99,999 " in refused(archive, place)
+    limit(monkeypatch, MOST_TIMES=50.0, ANYWAY=1)
+    sentence = refused(archive, place)
     assert f"of {size:,} bytes to hold at most {50 * size:,} bytes of files, found at least 100,000" in sentence
-    extract(archive, place / "data", Limits(ratio=50.0, ratio_from=100_000, size=100_000))
+    limit(monkeypatch, MOST_TIMES=50.0, ANYWAY=100_000, MOST_BYTES=100_000)
+    extract(archive, place / "data")
     assert (place / "data" / "a.bin").read_bytes() == content
 
 
 @pytest.mark.parametrize("suffix", [".tar", ".zip"])
-def test_number_of_members(place: Path, suffix: str) -> None:
+def test_number_of_members(place: Path, suffix: str, monkeypatch: pytest.MonkeyPatch) -> None:
     archive = make_tree(place / f"a{suffix}")
-    assert refused(archive, place, Limits(members=4)) == "expected at most 4 members, found more"
+    limit(monkeypatch, MOST_MEMBERS=4)
+    assert refused(archive, place) == "expected at most 4 members, found more"
 
 
 @pytest.mark.parametrize("size", [200 * 2**20, -512])
@@ -303,7 +314,7 @@ def test_disk_that_fills_up(place: Path, suffix: str, monkeypatch: pytest.Monkey
         UserError,
         match=r"\.data\.unpacking: expected room and permission to write it, found: No space left on device\.$",
     ):
-        extract(archive, place / "data", keep_archive=False)
+        extract(archive, place / "data")
     assert names(place) == [archive.name]
 
 
@@ -315,7 +326,7 @@ def test_disk_that_fills_up(place: Path, suffix: str, monkeypatch: pytest.Monkey
 def test_cut_off(place: Path, suffix: str, part: float) -> None:
     archive = make_tree(place / f"a{suffix}")
     archive.write_bytes(archive.read_bytes()[: int(part * archive.stat().st_size)])
-    assert refused(archive, place, keep_archive=False).startswith("expected a whole")
+    assert refused(archive, place).startswith("expected a whole")
 
 
 def test_cut_off_between_two_members(place: Path) -> None:

@@ -10,7 +10,8 @@ import pytest
 from tests.downloads.checks import expected_of, names, note_of, part_of, sha256
 from tests.downloads.server import Fault, FileServer
 from variad.core.errors import UserError
-from variad.downloads.transfer import Expected, fetch
+from variad.downloads.catalogue import Expected
+from variad.downloads.transfer import fetch
 
 pytestmark = pytest.mark.usefixtures("waits")
 
@@ -36,9 +37,12 @@ def test_resets_lose_nothing_that_arrived(server: FileServer, content: bytes, tm
     assert fetch(url, tmp_path / "a.bin").path.read_bytes() == content
 
 
-def test_silence_after_some_bytes_loses_none_of_them(server: FileServer, content: bytes, tmp_path: Path) -> None:
+def test_silence_after_some_bytes_loses_none_of_them(
+    server: FileServer, content: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("variad.downloads.transfer.READ_TIMEOUT", 0.3)
     url = server.publish("/a.bin", content, Fault(drop=100_001, stall=60))
-    assert fetch(url, tmp_path / "a.bin", read_timeout=0.3).path.read_bytes() == content
+    assert fetch(url, tmp_path / "a.bin").path.read_bytes() == content
     assert server.sent == len(content)
 
 
@@ -62,11 +66,14 @@ def test_every_byte_is_written_by_a_file_that_takes_few_at_once(
     assert fetch(server.publish("/a.bin", content), tmp_path / "a.bin").path.read_bytes() == content
 
 
-def test_next_process_goes_on(server: FileServer, content: bytes, tmp_path: Path) -> None:
+def test_next_process_goes_on(
+    server: FileServer, content: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("variad.downloads.transfer.RETRIES", 1)
     target, faults = tmp_path / "a.bin", [Fault(drop=123_457)]
     url = server.publish("/a.bin", content, *faults, Fault(status=500))
     with pytest.raises(UserError, match=r"in 2 attempts in a row: HTTP status 500"):
-        fetch(url, target, expected_of(content), retries=1)
+        fetch(url, target, expected_of(content))
     assert part_of(target).read_bytes() == content[:123_457]
     assert not target.exists()
     assert fetch(url, target, expected_of(content)).path.read_bytes() == content
@@ -109,12 +116,13 @@ def test_part_longer_than_the_file_starts_again(server: FileServer, content: byt
 
 @pytest.mark.parametrize("hashed", [True, False])
 def test_file_that_changed_meanwhile_is_fetched_anew(
-    server: FileServer, content: bytes, tmp_path: Path, hashed: bool
+    server: FileServer, content: bytes, tmp_path: Path, hashed: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("variad.downloads.transfer.RETRIES", 1)
     target = tmp_path / "a.bin"
     url = server.publish("/a.bin", b"old" * 50_000, Fault(drop=1_000), Fault(status=503))
     with pytest.raises(UserError, match="503"):
-        fetch(url, target, retries=1)
+        fetch(url, target)
     server.publish("/a.bin", content, etag='"second"')
     fetched = fetch(url, target, expected_of(content) if hashed else None)
     assert fetched.path.read_bytes() == content

@@ -88,7 +88,8 @@ def test_progress_renews_the_patience(
     monkeypatch.setattr("variad.downloads.transfer.PROGRESS", 10_000)
     content = bytes(range(256)) * 1_000
     url = server.publish("/a.bin", content, *[Fault(drop=20_000 * n) for n in range(1, 11)])
-    assert fetch(url, tmp_path / "a.bin", retries=1).path.read_bytes() == content
+    monkeypatch.setattr("variad.downloads.transfer.RETRIES", 1)
+    assert fetch(url, tmp_path / "a.bin").path.read_bytes() == content
     assert len(waits) == 10
     assert max(waits) <= 1
 
@@ -97,25 +98,30 @@ def test_bytes_fetched_again_are_no_progress(
     server: FileServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("variad.downloads.transfer.PROGRESS", 10_000)
+    monkeypatch.setattr("variad.downloads.transfer.RETRIES", 2)
     content = bytes(range(256)) * 1_000
     url = server.publish("/a.bin", content, *[Fault(drop=20_000)] * 50, ranges=False)
     with pytest.raises(UserError, match=r"in 3 attempts in a row: .*20000 bytes read"):
-        fetch(url, tmp_path / "a.bin", retries=2)
+        fetch(url, tmp_path / "a.bin")
     assert len(server.answers) == 3
 
 
-def test_silent_server_runs_into_the_timeout(server: FileServer, content: bytes, tmp_path: Path) -> None:
+def test_silent_server_runs_into_the_timeout(
+    server: FileServer, content: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("variad.downloads.transfer.READ_TIMEOUT", 0.1)
     url = server.publish("/a.bin", content, Fault(pause=60))
     started = time.monotonic()
-    assert fetch(url, tmp_path / "a.bin", read_timeout=0.1).path.read_bytes() == content
+    assert fetch(url, tmp_path / "a.bin").path.read_bytes() == content
     assert time.monotonic() - started < 5
 
 
-def test_server_that_is_not_there(tmp_path: Path, waits: list[float]) -> None:
+def test_server_that_is_not_there(tmp_path: Path, waits: list[float], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("variad.downloads.transfer.RETRIES", 2)
     with socket.create_server(("127.0.0.1", 0)) as taken:
         url = f"http://127.0.0.1:{taken.getsockname()[1]}/a.bin"
     with pytest.raises(UserError, match=rf"^{url}: expected a file, found in 3 attempts .*Connection refused\.$"):
-        fetch(url, tmp_path / "a.bin", retries=2)
+        fetch(url, tmp_path / "a.bin")
     assert len(waits) == 2
 
 

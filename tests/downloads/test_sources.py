@@ -13,17 +13,15 @@ from tests.downloads.checks import expected_of, names, sha256
 from tests.downloads.server import Fault, FileServer
 from variad.core.errors import UserError
 from variad.core.files import record_path, verify_recorded
-from variad.downloads.catalogue import Source
+from variad.downloads.catalogue import Expected, Source, lifted_folder
 from variad.downloads.sources import (
-    fetch_recorded,
     fetch_source,
     fetch_weights,
-    lifted_folder,
     mirrored,
     unpack_source,
     write_fetched,
 )
-from variad.downloads.transfer import Expected
+from variad.downloads.transfer import Fetched
 
 pytestmark = pytest.mark.usefixtures("waits")
 
@@ -73,8 +71,9 @@ def test_top_folder_that_is_not_there(publish: Publish, archives: Path, contents
 def test_name_in_the_top_folder_and_beside_it(publish: Publish, archives: Path, contents: Path) -> None:
     source = publish("top/readme", "readme", top_folder="top")
     with pytest.raises(UserError, match=r"things: expected one 'readme' in the archive, found it in 'top' too\.$"):
-        unpack_source(source, archives, contents)
+        unpack_source(source, archives, contents, keep_archive=False)
     assert not contents.parent.exists()
+    assert names(archives) == ["things.tgz"]  # only a success removes it
 
 
 def test_top_folder_of_a_copy(publish: Publish, tmp_path: Path) -> None:
@@ -168,8 +167,13 @@ def test_member_that_is_not_there_once(
 ) -> None:
     source = publish(*files, members=("small.pth",))
     with pytest.raises(UserError, match=rf"things.tgz: expected one file 'small.pth' in it, found {found}\.$"):
-        fetch_weights(source, tmp_path / "weights/small.pth", archives)
-    assert names(tmp_path / "weights") == []
+        fetch_weights(source, tmp_path / "weights/small.pth", archives, keep_archive=False)
+    assert names(tmp_path / "weights") == [] and names(archives) == ["things.tgz"]
+
+
+def fetch_recorded(url: str, target: Path) -> Fetched:
+    """Fetch a file whose publisher gives no hash."""
+    return fetch_source(Source("Weights", url, target.name, "http://home"), target.parent)
 
 
 def test_first_download_records_and_a_changed_one_is_refused(

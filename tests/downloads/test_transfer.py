@@ -12,8 +12,8 @@ import requests
 from tests.downloads.checks import expected_of, names, nothing_left, part_of, sha256
 from tests.downloads.server import Fault, FileServer
 from variad.core.errors import UserError
+from variad.downloads.catalogue import Expected
 from variad.downloads.transfer import (
-    Expected,
     WrongFile,
     content_range,
     fetch,
@@ -229,9 +229,10 @@ def failed(status: int, after: str | None = None) -> requests.HTTPError:
     return requests.HTTPError(response=response)
 
 
-def test_waits_double_up_to_the_longest() -> None:
+def test_waits_double_up_to_the_longest(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("variad.downloads.transfer.RETRIES", 99)
     for failures, ceiling in enumerate([1, 2, 4, 8, 16, 32, 64, 120, 120], start=1):
-        waits = [seconds_to_wait("http://there", ConnectionError("it"), failures, 99) for _ in range(200)]
+        waits = [seconds_to_wait("http://there", ConnectionError("it"), failures) for _ in range(200)]
         assert ceiling / 2 <= min(waits) < 0.6 * ceiling
         assert 0.9 * ceiling < max(waits) <= ceiling
 
@@ -254,14 +255,14 @@ def test_retry_after_in_seconds_or_as_a_date(
 ) -> None:
     now = datetime(2015, 10, 21, 7, 28, 0, tzinfo=UTC).timestamp()
     monkeypatch.setattr("urllib3.util.retry.time.time", lambda: now)
-    waited = seconds_to_wait("http://there", failed(503, value), 1, 9)
+    waited = seconds_to_wait("http://there", failed(503, value), 1)
     assert waited == seconds if seconds is not None else 0.5 <= waited <= 1.0
 
 
 def test_which_statuses_pass() -> None:
     def passes(status: int) -> bool:
         try:
-            return seconds_to_wait("http://there", failed(status), 1, 9) > 0
+            return seconds_to_wait("http://there", failed(status), 1) > 0
         except UserError as refusal:
             assert str(refusal) == f"http://there: expected a file, found HTTP status {status} (Reason)."
             return False
@@ -269,7 +270,8 @@ def test_which_statuses_pass() -> None:
     assert [status for status in range(200, 600) if passes(status)] == [408, 425, 429, *range(500, 600)]
 
 
-def test_last_attempt_is_not_waited_after() -> None:
-    assert seconds_to_wait("http://there", ConnectionError("it"), 2, 2) > 0
+def test_last_attempt_is_not_waited_after(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("variad.downloads.transfer.RETRIES", 2)
+    assert seconds_to_wait("http://there", ConnectionError("it"), 2) > 0
     with pytest.raises(UserError, match=r"^http://there: expected a file, found in 3 attempts in a row: it\.$"):
-        seconds_to_wait("http://there", ConnectionError("it"), 3, 2)
+        seconds_to_wait("http://there", ConnectionError("it"), 3)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from variad.core.errors import UserError
 from variad.study.configuration import load_yaml, resolve
-from variad.study.names import LONGEST, SECTIONS, check_names
+from variad.study.references import LONGEST, SECTIONS, check_names
 
 DEFAULT = load_yaml("config/config.yaml")
 # where a name of each key stands in paths, by the wildcard of the rules

@@ -13,6 +13,7 @@ import yaml
 from tests.configs import load
 from variad.core.errors import UserError
 from variad.datasets import folders, packaged, textures
+from variad.datasets.adapters import ADAPTERS
 from variad.datasets.packaged import CELLS
 from variad.datasets.textures import CATEGORIES
 from variad.detectors.efficientad import SMALLEST_SIDE
@@ -281,8 +282,7 @@ WHOLE = [
     ),
     (
         {"datasets": photos(adapter="foldr")},
-        "datasets.mine.adapter: expected one of elpv, textures, folder, mvtec_ad, btad, mvtec_loco, visa, cub, "
-        "flowers_102, tiny_imagenet, class_folders, package_classes, or file.py:Class, found 'foldr'",
+        f"datasets.mine.adapter: expected one of {', '.join(ADAPTERS)}, or file.py:Class, found 'foldr'",
     ),
     (
         {"datasets": photos(adapter="nowhere.py:Mine")},

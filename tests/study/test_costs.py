@@ -4,11 +4,10 @@ import pytest
 from tests.study.test_work import CONFIG
 from variad.core.errors import UserError
 from variad.core.tables import write_table
-from variad.study.costs import Costs, Estimate, estimate, read_costs
 from variad.study.jobs import PlannedJob, Took, read_took, took_of
 from variad.study.plan import StudyPlan, plan_page, plan_table
 from variad.study.sizes import Size, Study
-from variad.study.work import Work
+from variad.study.work import Costs, Estimate, Work, estimate, read_costs
 
 COSTS = Costs(
     "a machine",

@@ -19,7 +19,9 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any, NamedTuple, cast
+from typing import IO, Any, cast
+
+from tqdm import tqdm
 
 from variad.core.errors import UserError
 from variad.downloads.transfer import BAR, BLOCK, check_space, only_one
@@ -29,63 +31,46 @@ DECOMPRESS: dict[bytes, Any] = {b"\x1f\x8b": gzip.open, b"\xfd7zXZ\0": lzma.open
 DAMAGE = (tarfile.TarError, zipfile.BadZipFile, lzma.LZMAError, zlib.error, EOFError, NotImplementedError, ValueError)
 LARGEST_HEADER = 2**20  # bytes before a member's content: tarfile reads long names and maps into memory at once
 LONGEST_NAME, LONGEST_PART = 4096, 255  # the latter in bytes, of the common file systems
+# what an archive may unpack to; images hardly compress, so that the data sets stay far below
+MOST_BYTES = 64 * 2**30  # of all files together
+MOST_TIMES = 200.0  # the archive's own bytes
+ANYWAY = 64 * 2**20  # bytes that any archive may unpack to, however small it is
+MOST_MEMBERS = 500_000  # files, folders and links
 Members = Iterator[tuple[tarfile.TarInfo, IO[bytes] | None]]
-
-
-class Limits(NamedTuple):
-    """What an archive may unpack to; images hardly compress, so that the data sets stay far below."""
-
-    size: int = 64 * 2**30  # bytes of all files together
-    ratio: float = 200.0  # times the archive's own bytes
-    ratio_from: int = 64 * 2**20  # bytes that any archive may unpack to, however small it is
-    members: int = 500_000  # files, folders and links
-
-    def check(self, members: int, size: int, packed: int) -> None:
-        """Refuse an archive of ``packed`` bytes that becomes more."""
-        largest = min(self.size, max(self.ratio_from, int(self.ratio * packed)))
-        if members > self.members:
-            raise _Refusal(f"expected at most {self.members:,} members, found more")
-        if size > largest:
-            most = f"an archive of {packed:,} bytes to hold at most {largest:,} bytes of files"
-            raise _Refusal(f"expected {most}, found at least {size:,}")
 
 
 class _Refusal(Exception):
     """Why an archive, or a member of it, is not unpacked."""
 
 
-def extract(archive: str | Path, target: str | Path, limits: Limits | None = None, keep_archive: bool = True) -> None:
-    """Unpack a zip, or a tar as it is or compressed by gzip, xz or bzip2, into the new folder ``target``.
+def extract(archive: Path, folder: Path) -> None:
+    """Unpack a zip, or a tar as it is or compressed by gzip, xz or bzip2, into the new ``folder``.
 
     The archive is read once. Files and folders get the permissions that new ones get here, whatever the archive says,
-    and the present time. Links stay where they lead to a file of the archive. ``limits`` say how much it may become.
+    and the present time. Links stay where they lead to a file of the archive.
 
     Raises:
         UserError: names the archive and the member that is refused: a path or link that leads out, a special, sparse
             or encrypted file, a name twice, a name that is not plain text, more than the limits allow; or a damaged
             archive, a full disk, a target that exists. Nothing of it stays then.
     """
-    source, folder = Path(archive), Path(target)
-    if not source.is_file():
-        raise UserError(f"{source}: expected an archive, found no such file.")
+    if not archive.is_file():
+        raise UserError(f"{archive}: expected an archive, found no such file.")
     if not hasattr(tarfile, "data_filter"):
-        raise UserError(f"{source}: expected Python 3.11.4 or newer to unpack it, found {sys.version.split()[0]}.")
+        raise UserError(f"{archive}: expected Python 3.11.4 or newer to unpack it, found {sys.version.split()[0]}.")
     # always of the same name, so that the next process clears what a killed one left
     temporary = folder.with_name(f".{folder.name}.unpacking")
-    with open(source, "rb") as stream, only_one(temporary):
+    with open(archive, "rb") as stream, only_one(temporary):
         if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
-            raise UserError(f"{folder}: expected no such folder before unpacking {source.name}, found one.")
+            raise UserError(f"{folder}: expected no such folder before unpacking {archive.name}, found one.")
         try:
             shutil.rmtree(temporary, ignore_errors=True)
             temporary.mkdir()
-            with _faults_named(source):
-                _unpack(source, stream, temporary, limits or Limits())
+            with _faults_named(archive):
+                _unpack(archive, stream, temporary)
             temporary.replace(folder)
-        except BaseException:
+        finally:
             shutil.rmtree(temporary, ignore_errors=True)
-            raise
-    if not keep_archive:
-        source.unlink()
 
 
 @contextmanager
@@ -102,9 +87,7 @@ def _faults_named(archive: Path) -> Iterator[None]:
         raise UserError(f"{archive}: expected a whole zip or tar (plain, gz, xz, bz2), found: {reason}.") from error
 
 
-def _unpack(archive: Path, stream: IO[bytes], folder: Path, limits: Limits) -> None:
-    from tqdm import tqdm
-
+def _unpack(archive: Path, stream: IO[bytes], folder: Path) -> None:
     packed, head = archive.stat().st_size, stream.read(6)
     stream.seek(0)
     with tqdm.wrapattr(stream, "read", total=packed, desc=archive.name, **BAR) as wrapped:
@@ -112,13 +95,23 @@ def _unpack(archive: Path, stream: IO[bytes], folder: Path, limits: Limits) -> N
         if head.startswith((b"PK\x03\x04", b"PK\x05\x06")):
             with zipfile.ZipFile(counted) as zipped:
                 sizes = [info.file_size for info in zipped.infolist()]
-                limits.check(len(sizes), sum(sizes), packed)  # before anything is written
+                _check_size(len(sizes), sum(sizes), packed)  # before anything is written
                 check_space(folder, sum(sizes), f"the files of {archive.name}")
-                _write(_zip_members(zipped), folder, limits, packed)
+                _write(_zip_members(zipped), folder, packed)
         else:
             # Opened here in place of by tarfile, whose streams stop after the first of several compressed parts.
             opened = next((opener(counted) for magic, opener in DECOMPRESS.items() if head.startswith(magic)), counted)
-            _write(_tar_members(_Forward(opened)), folder, limits, packed)
+            _write(_tar_members(_Forward(opened)), folder, packed)
+
+
+def _check_size(members: int, size: int, packed: int) -> None:
+    """Refuse an archive of ``packed`` bytes that becomes more than it may."""
+    largest = min(MOST_BYTES, max(ANYWAY, int(MOST_TIMES * packed)))
+    if members > MOST_MEMBERS:
+        raise _Refusal(f"expected at most {MOST_MEMBERS:,} members, found more")
+    if size > largest:
+        most = f"an archive of {packed:,} bytes to hold at most {largest:,} bytes of files"
+        raise _Refusal(f"expected {most}, found at least {size:,}")
 
 
 class _Forward:
@@ -182,31 +175,29 @@ def _zip_members(opened: zipfile.ZipFile) -> Members:
         yield member, content
 
 
-def _write(members: Members, folder: Path, limits: Limits, packed: int) -> None:
-    links: list[tuple[tarfile.TarInfo, Path]] = []
+def _write(members: Members, folder: Path, packed: int) -> None:
+    links: list[tuple[tarfile.TarInfo, Path, Path]] = []
     size = 0
     for count, (member, content) in enumerate(members, start=1):
         size += member.size if member.isreg() and not member.issparse() else 0
-        limits.check(count, size, packed)
+        _check_size(count, size, packed)
         with _named(member):
             path = _place(member, folder)
             (path if member.isdir() else path.parent).mkdir(parents=True, exist_ok=True)
             if member.issym() or member.islnk():
-                links.append((member, path))
+                start = path.parent if member.issym() else folder  # a hard link counts from the archive's root
+                links.append((member, path, Path(os.path.normpath(start / member.linkname))))
             elif member.isreg() and content is not None:
                 with open(path, "xb") as stream:  # x: no member takes the place of another
                     shutil.copyfileobj(content, stream, BLOCK)
                     written = stream.tell()
                 if written != member.size:
                     raise _Refusal(f"expected {member.size:,} bytes, found {written:,}")
-    targets = []  # all of them are checked before the first link is made, so that none can lead on through another
-    for member, path in links:
-        start = path.parent if member.issym() else folder  # a hard link counts from the archive's root
-        targets.append(target := Path(os.path.normpath(start / member.linkname)))
+    for member, _, target in links:  # all before the first is made, so that none can lead on through another
         with _named(member):
             if not target.is_file() or not target.is_relative_to(folder):
                 raise _Refusal(f"expected a link to a file of the archive, found a link to {member.linkname!a:.120}")
-    for (member, path), target in zip(links, targets, strict=True):
+    for member, path, target in links:
         with _named(member):
             path.symlink_to(os.path.relpath(target, path.parent)) if member.issym() else path.hardlink_to(target)
 

@@ -1,34 +1,58 @@
-"""What is published: addresses, hashes and licences. Checked: addresses, hashes, and sizes where exact."""
+"""What is published, as ``resources/downloads.yaml`` says. Snakemake reads this as it parses: no heavy imports here."""
 
 import os
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from variad.core.errors import UserError
-from variad.downloads.transfer import Expected
+import yaml
 
-NON_COMMERCIAL = "CC BY-NC-SA 4.0: no commercial use"
-IMAGENET = "terms of ImageNet: non-commercial research and education"
-_MYDRIVE = "https://www.mydrive.ch/shares"
-_FLOWERS = "https://www.robots.ox.ac.uk/~vgg/data/flowers/102/"
-_ANOMALIB = "https://github.com/openvinotoolkit/anomalib"
+from variad.core.errors import UserError
+
+FILE = Path(__file__).resolve().parents[4] / "resources" / "downloads.yaml"
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What is known of a file beforehand: hashes, hexadecimal, and exact bytes; None where nothing is.
+
+    Raises:
+        UserError: a hash of another form, or a negative size.
+    """
+
+    sha256: str | None = None
+    md5: str | None = None  # older publishers give no other
+    size: int | None = None
+
+    def __post_init__(self) -> None:
+        for name, digits in (("sha256", 64), ("md5", 32)):
+            value = getattr(self, name)
+            if value is not None and not re.fullmatch(rf"[0-9a-fA-F]{{{digits}}}", value):
+                raise UserError(f"{name}: expected {digits} hexadecimal digits, found '{value}'.")
+        if self.size is not None and self.size < 0:
+            raise UserError(f"size: expected a number of bytes, found {self.size}.")
+
+    @property
+    def hashed(self) -> bool:
+        """Whether a hash tells this file from every other."""
+        return self.sha256 is not None or self.md5 is not None
 
 
 @dataclass(frozen=True)
 class Source:
-    """A file that its publisher serves."""
+    """A file that its publisher serves; what each key says is written in ``resources/downloads.yaml``."""
 
     title: str
     url: str
-    file_name: str  # the name it gets here
-    home: str  # the page that describes it
-    expected: Expected = field(default_factory=Expected)  # without a hash, the first download's is recorded
-    about: int | None = None  # bytes, roughly, where the exact size is not published; None where nothing is known
-    licence: str | None = None  # in words; None where we know of none, so that the reader has to look at ``home``
-    top_folder: str | None = None  # that the archive may hold everything in; what is in it is unpacked without it
-    members: tuple[str, ...] = ()  # names of the files that are wanted of an archive of weights
+    file_name: str
+    home: str
+    expected: Expected = field(default_factory=Expected)
+    about: int | None = None
+    licence: str | None = None
+    top_folder: str | None = None
+    members: tuple[str, ...] = ()
 
     @property
     def bytes_about(self) -> int | None:
@@ -36,107 +60,27 @@ class Source:
         return self.expected.size if self.expected.size is not None else self.about
 
 
-def _source(title: str, url: str, home: str, sha256: str | None = None, **fields: Any) -> Source:
-    """A file whose name here is the last part of its address."""
-    expected = Expected(sha256, fields.pop("md5", None), fields.pop("size", None))
-    return Source(title, url, urlsplit(url).path.rpartition("/")[2], home, expected, **fields)
+def read_catalogue(path: Path = FILE) -> dict[str, dict[str, Source]]:
+    """The entries of both parts of the file, ``datasets`` and ``weights``, by name.
+
+    Raises:
+        UserError: an entry lacks a key, has an unknown one, or a hash or size of another form.
+    """
+    parts = yaml.load(path.read_text("utf-8"), getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    return {part: {name: _source(path, name, entry) for name, entry in parts[part].items()} for part in parts}
 
 
-def _vqgan(codes: str, share: str, about: int) -> dict[str, Source]:
-    """The weights of a VQGAN trained on ImageNet with downsampling by 16, and their configuration."""
-    name = f"vqgan_imagenet_f16_{codes.replace(',', '')}"
-    title, home = f"VQGAN, ImageNet, f16, {codes} codes", "https://github.com/CompVis/taming-transformers"
-    address = f"https://heibox.uni-heidelberg.de/d/{share}/files/?p=%2F"
-    weights = Source(title, f"{address}ckpts%2Flast.ckpt&dl=1", f"{name}.ckpt", home, about=about)
-    config = Source(f"{title}, configuration", f"{address}configs%2Fmodel.yaml&dl=1", f"{name}.yaml", home)
-    return {name: weights, f"{name}_config": config}
+def _source(path: Path, name: str, entry: dict[str, Any]) -> Source:
+    try:
+        expected = Expected(*(entry.pop(key, None) for key in ("sha256", "md5", "size")))
+        entry.setdefault("file_name", urlsplit(entry["url"]).path.rpartition("/")[2])
+        return Source(**entry | {"expected": expected, "members": tuple(entry.get("members", ()))})
+    except (KeyError, TypeError, UserError) as error:
+        raise UserError(f"{path}: expected what a download is under '{name}', found: {error}.") from error
 
 
-DATASETS = {
-    "mvtec_ad": _source(
-        "MVTec AD",
-        f"{_MYDRIVE}/38536/3830184030e49fe74747669442f0f282/download/420938113-1629952094/mvtec_anomaly_detection.tar.xz",
-        "https://www.mvtec.com/company/research/datasets/mvtec-ad",
-        sha256="cf4313b13603bec67abb49ca959488f7eedce2a9f7795ec54446c649ac98cd3d",
-        about=5_260_000_000,
-        licence=NON_COMMERCIAL,
-        top_folder="mvtec_anomaly_detection",
-    ),
-    "btad": _source(
-        "BTAD (beanTech)",
-        "https://avires.dimi.uniud.it/papers/btad/btad.zip",
-        "https://avires.dimi.uniud.it/papers/btad/",
-        sha256="461c9387e515bfed41ecaae07c50cf6b10def647b36c9e31d239ab2736b10d2a",
-        licence=NON_COMMERCIAL,
-        top_folder="BTech_Dataset_transformed",
-    ),
-    "mvtec_loco": _source(
-        "MVTec LOCO AD",
-        f"{_MYDRIVE}/48237/1b9106ccdfbb09a0c414bd49fe44a14a/download/430647091-1646842701/mvtec_loco_anomaly_detection.tar.xz",
-        "https://www.mvtec.com/company/research/datasets/mvtec-loco",
-        sha256="9e7c84dba550fd2e59d8e9e231c929c45ba737b6b6a6d3814100f54d63aae687",
-        licence=NON_COMMERCIAL,
-        top_folder="mvtec_loco_anomaly_detection",
-    ),
-    "cub": _source(
-        "CUB-200-2011",
-        "https://data.caltech.edu/records/65de6-vp158/files/CUB_200_2011.tgz",
-        "https://data.caltech.edu/records/65de6-vp158",
-        sha256="0c685df5597a8b24909f6a7c9db6d11e008733779a671760afef78feb49bf081",
-        md5="97eceeb196236b17998738112f37df78",
-        size=1_150_585_339,
-        top_folder="CUB_200_2011",
-    ),
-    "flowers_102": _source(
-        "Flowers-102, images",
-        f"{_FLOWERS}102flowers.tgz",
-        _FLOWERS,
-        md5="52808999861908f626f3c1f4e79d11fa",
-        size=344_862_509,
-    ),
-    "flowers_102_labels": _source(
-        "Flowers-102, labels", f"{_FLOWERS}imagelabels.mat", _FLOWERS, md5="e0620be6f572b9609742df49c70aed4d"
-    ),
-    "flowers_102_split": _source(
-        "Flowers-102, split", f"{_FLOWERS}setid.mat", _FLOWERS, md5="a5357ecc9cb78c4bef273ce3793fc85c"
-    ),
-    "tiny_imagenet": _source(
-        "Tiny-ImageNet",
-        "http://cs231n.stanford.edu/tiny-imagenet-200.zip",
-        "http://cs231n.stanford.edu/",
-        md5="90528d7ca1a48142e341f4ef8d21d0de",
-        size=248_100_043,
-        licence=IMAGENET,
-        top_folder="tiny-imagenet-200",
-    ),
-    "imagenette": _source(
-        "Imagenette",
-        "https://s3.amazonaws.com/fast-ai-imageclas/imagenette2.tgz",
-        "https://github.com/fastai/imagenette",
-        sha256="6cbfac238434d89fe99e651496f0812ebc7a10fa62bd42d6874042bf01de4efd",
-        licence=IMAGENET,
-        top_folder="imagenette2",
-    ),
-}
-
-WEIGHTS = {
-    **_vqgan("16,384", "a7530b09fed84f80a887", about=980_000_000),
-    **_vqgan("1,024", "8088892a516d4e3baf92", about=958_000_000),
-    "efficientad_teacher": _source(
-        "EfficientAD's teacher",
-        f"{_ANOMALIB}/releases/download/efficientad_pretrained_weights/efficientad_pretrained_weights.zip",
-        _ANOMALIB,
-        sha256="c09aeaa2b33f244b3261a5efdaeae8f8284a949470a4c5a526c61275fe62684a",
-        members=("pretrained_teacher_small.pth", "pretrained_teacher_medium.pth"),
-    ),
-    "adm_imagenet_256": _source(
-        "ADM, ImageNet 256, unconditional",
-        "https://openaipublic.blob.core.windows.net/diffusion/jul-2021/256x256_diffusion_uncond.pt",
-        "https://github.com/openai/guided-diffusion",
-        about=2_200_000_000,
-    ),
-}
-
+_PARTS = read_catalogue()
+DATASETS, WEIGHTS = _PARTS["datasets"], _PARTS["weights"]
 CATALOGUE = DATASETS | WEIGHTS
 
 # file name of a download of a data set, and of a file of weights, to the name of its entry
@@ -157,6 +101,12 @@ def find_source(name: str) -> Source:
     if name not in CATALOGUE:
         raise UserError(f"download: expected one of {', '.join(CATALOGUE)}, found '{name}'.")
     return CATALOGUE[name]
+
+
+def lifted_folder(root: Path, source: Source) -> Path:
+    """Where the files of a copy that somebody else unpacked begin: its top folder, or the root if there is none."""
+    inner = root / source.top_folder if source.top_folder else root
+    return inner if inner.is_dir() else root
 
 
 # Where the backbone of LPIPS may lie on this machine; nothing here downloads, and nothing imports torch.

@@ -6,15 +6,14 @@ import json
 import logging
 import shutil
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from variad.core.errors import UserError
 from variad.core.files import change_of, recorded_hash, sha256, write_record, writing
 from variad.downloads.archives import extract
-from variad.downloads.catalogue import Source
-from variad.downloads.transfer import Expected, Fetched, WrongFile, fetch
+from variad.downloads.catalogue import Expected, Source
+from variad.downloads.transfer import Fetched, WrongFile, fetch
 
 NOTE = ".archive.json"
 
@@ -41,27 +40,22 @@ def licence_notice(source: Source) -> str:
 def fetch_source(source: Source, folder: str | Path) -> Fetched:
     """Download a published file into ``folder``, after saying what its licence is.
 
-    Raises:
-        UserError: as ``fetch`` and ``fetch_recorded``.
-    """
-    _log.info("%s", licence_notice(source))
-    target = Path(folder) / source.file_name
-    return fetch(source.url, target, source.expected) if source.expected.hashed else fetch_recorded(source.url, target)
-
-
-def fetch_recorded(url: str, target: str | Path) -> Fetched:
-    """Download a file whose publisher gives no hash, against the hash of its first download, which is recorded.
+    One whose publisher gives no hash is held against that of its first download, which is recorded.
 
     Raises:
         UserError: as ``fetch``; or the file is not the one that was recorded.
     """
+    _log.info("%s", licence_notice(source))
+    target = Path(folder) / source.file_name
+    if source.expected.hashed:
+        return fetch(source.url, target, source.expected)
     recorded = recorded_hash(target)
     try:
-        fetched = fetch(url, target, Expected(sha256=recorded))
+        fetched = fetch(source.url, target, Expected(sha256=recorded))
     except WrongFile as error:
         raise WrongFile(f"{str(error).removesuffix('.')}; {change_of(target)}.") from None
     if recorded is None:
-        record = write_record(target, url, fetched.sha256, fetched.size)
+        record = write_record(target, source.url, fetched.sha256, fetched.size)
         _log.info("%s: its publisher gives no hash; sha256 %s recorded in %s", target, fetched.sha256, record)
     return fetched
 
@@ -115,24 +109,18 @@ def unpack_source(
     Raises:
         UserError: as ``fetch_source`` and ``extract``; nothing of the archive is in the folder then.
     """
-    folder = contents.parent
-    if not _is_unpacked(folder, source):
+    folder, note = contents.parent, contents.parent / NOTE
+    if not note.is_file() or note.read_text("utf-8", "replace") != f"{_note(folder, source)}\n":
         archive, *others = (fetch_source(each, archives).path for each in (source, *beside))
         shutil.rmtree(folder, ignore_errors=True)
         extract(archive, folder)
         _lift(folder, source.top_folder)
         for path in others:
             shutil.copyfile(path, folder / path.name)
-        _write(folder / NOTE, json.dumps(_note(folder, source), indent=2))
+        _write(note, _note(folder, source))
     _write(contents, *_names(folder))
     for each in () if keep_archive else (source, *beside):
         (archives / each.file_name).unlink(missing_ok=True)
-
-
-def lifted_folder(root: Path, source: Source) -> Path:
-    """Where the files of a copy that somebody else unpacked begin: its top folder, or the root if there is none."""
-    inner = root / source.top_folder if source.top_folder else root
-    return inner if inner.is_dir() else root
 
 
 def _lift(folder: Path, top: str | None) -> None:
@@ -147,15 +135,10 @@ def _lift(folder: Path, top: str | None) -> None:
     inner.rmdir()
 
 
-def _is_unpacked(folder: Path, source: Source) -> bool:
-    with suppress(OSError, ValueError):  # no note, or one that was not written whole
-        return bool(json.loads((folder / NOTE).read_text("utf-8")) == _note(folder, source))
-    return False
-
-
-def _note(folder: Path, source: Source) -> dict[str, Any]:
+def _note(folder: Path, source: Source) -> str:
     names = hashlib.sha256("\n".join(_names(folder)).encode()).hexdigest()
-    return {"archive": source.file_name, "expected": dataclasses.asdict(source.expected), "names": names}
+    expected = dataclasses.asdict(source.expected)
+    return json.dumps({"archive": source.file_name, "expected": expected, "names": names}, indent=2)
 
 
 def _names(folder: Path) -> list[str]:

@@ -10,52 +10,29 @@ import shutil
 import ssl
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic, sleep
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
+
+import requests
+import urllib3
+from filelock import FileLock, Timeout
+from tqdm import tqdm
 
 from variad.core.errors import UserError
 from variad.core.files import sha256
-
-if TYPE_CHECKING:
-    import requests
-
+from variad.downloads.catalogue import Expected
 
 BLOCK = 2**20
 BAR: dict[str, Any] = {"unit": "B", "unit_scale": True, "unit_divisor": 1024, "disable": None}  # on a terminal
 LOG_INTERVAL = 60.0  # seconds
-CONNECT_TIMEOUT, FIRST_WAIT, LONGEST_WAIT = 20.0, 1.0, 120.0  # seconds; a server that asks for longer is given up
+CONNECT_TIMEOUT, READ_TIMEOUT = 20.0, 60.0  # seconds; the latter without a byte
+RETRIES = 6  # attempts in a row that may fail without bringing new bytes, after the first
+FIRST_WAIT, LONGEST_WAIT = 1.0, 120.0  # seconds; a server that asks for longer is given up
 PROGRESS = 2**20  # an attempt that brought so many new bytes was a success: a large file may be interrupted often
 PASSING = {408, 425, 429, *range(500, 600)}  # timeout, too early, too many requests, and the server's own faults
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Expected:
-    """What is known of a file beforehand: hashes, hexadecimal, and exact bytes; None where nothing is.
-
-    Raises:
-        UserError: a hash of another form, or a negative size.
-    """
-
-    sha256: str | None = None
-    md5: str | None = None  # older publishers give no other
-    size: int | None = None
-
-    def __post_init__(self) -> None:
-        for name, digits in (("sha256", 64), ("md5", 32)):
-            value = getattr(self, name)
-            if value is not None and not re.fullmatch(rf"[0-9a-fA-F]{{{digits}}}", value):
-                raise UserError(f"{name}: expected {digits} hexadecimal digits, found '{value}'.")
-        if self.size is not None and self.size < 0:
-            raise UserError(f"size: expected a number of bytes, found {self.size}.")
-
-    @property
-    def hashed(self) -> bool:
-        """Whether a hash tells this file from every other."""
-        return self.sha256 is not None or self.md5 is not None
 
 
 class WrongFile(UserError):
@@ -70,18 +47,12 @@ class Fetched(NamedTuple):
     size: int
 
 
-def fetch(
-    url: str, target: str | Path, expected: Expected | None = None, retries: int = 6, read_timeout: float = 60.0
-) -> Fetched:
+def fetch(url: str, target: str | Path, expected: Expected | None = None) -> Fetched:
     """Download ``url`` to ``target``, going on where an earlier attempt of this or another process ended.
 
     Until it is complete and verified, the file is ``<target>.part``. A file that is already at ``target`` is verified
-    and kept. Servers that know no ranges, or whose file has changed since, are asked for all of it again.
-
-    Args:
-        url: an ``http`` or ``https`` address; redirects are followed.
-        retries: attempts in a row that may fail without bringing new bytes, after the first.
-        read_timeout: seconds without a byte.
+    and kept. Servers that know no ranges, or whose file has changed since, are asked for all of it again. The address
+    is an ``http`` or ``https`` one; redirects are followed.
 
     Raises:
         UserError: the file is refused (status 4xx), the server fails too often or is not trusted, the disk is full,
@@ -93,7 +64,7 @@ def fetch(
     if not path.exists():
         with only_one(path.with_name(f"{path.name}.part")) as part:
             if not path.exists():  # another process may have finished it meanwhile
-                return _Transfer(url, path, part, expected).run(retries, read_timeout)
+                return _Transfer(url, path, part, expected).run()
     return Fetched(path, verify_file(path, expected), path.stat().st_size)
 
 
@@ -126,8 +97,6 @@ def only_one(path: Path) -> Iterator[Path]:
     Raises:
         UserError: another process has it, or the system refuses to write there: a full or protected disk.
     """
-    from filelock import FileLock, Timeout
-
     lock = path.with_name(f"{path.name}.lock")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -160,10 +129,9 @@ class _Transfer:
         try:
             note = json.loads(self.note.read_text("utf-8"))
             self.validator, self.total = note["validator"], note["total"] if expected.size is None else expected.size
-            usable = note["url"] == url and (self.total is None or self.size <= self.total)
+            if note["url"] != url or (self.total is not None and self.size > self.total):
+                self._restart()
         except (OSError, ValueError, TypeError, KeyError):  # one that was not written whole says nothing
-            usable = False
-        if not usable:
             self._restart()
 
     @property
@@ -174,19 +142,15 @@ class _Transfer:
         self.part.write_bytes(b"")
         self.validator, self.total = None, self.expected.size
 
-    def run(self, retries: int, read_timeout: float) -> Fetched:
+    def run(self) -> Fetched:
         """Ask as often as it takes, and give the file its name once it is verified."""
-        import requests
-        import urllib3
-        from tqdm import tqdm
-
         failures, furthest = 0, self.size
         check_space(self.target.parent, (self.total or 0) - furthest, self.target.name)
         _log.info("%s: downloading %s, %s bytes are there", self.target.name, self.url, f"{furthest:,}")
         with tqdm(initial=furthest, total=self.total, desc=self.target.name, **BAR) as bar:
             while self.total is None or self.size < self.total:
                 try:
-                    with self._ask(read_timeout) as response:
+                    with self._ask() as response:
                         if self._begins(response):
                             self._receive(response, bar)
                     break
@@ -194,7 +158,7 @@ class _Transfer:
                     # A server without ranges starts again each time: only bytes that came for the first time count.
                     failures = 1 if self.size - furthest >= PROGRESS else failures + 1
                     furthest = max(furthest, self.size)
-                    sleep(seconds_to_wait(self.url, fault, failures, retries))
+                    sleep(seconds_to_wait(self.url, fault, failures))
         try:
             digest = verify_file(self.part, self.expected, f"{self.target.name} from {self.url}")
         except WrongFile:
@@ -204,18 +168,16 @@ class _Transfer:
             self.note.unlink(missing_ok=True)
         return Fetched(self.part.replace(self.target), digest, self.target.stat().st_size)
 
-    def _ask(self, read_timeout: float) -> "requests.Response":
-        import requests
-
+    def _ask(self) -> requests.Response:
         if self.validator is None and not self.expected.hashed:
             self._restart()  # nothing would show that the rest is of another version
         # No compression on the way: the hashes are of the file as it is published, and ranges count its bytes.
         headers = {"Accept-Encoding": "identity"}
         if self.size:
             headers |= {"Range": f"bytes={self.size}-"} | ({"If-Range": self.validator} if self.validator else {})
-        return requests.get(self.url, headers=headers, stream=True, timeout=(CONNECT_TIMEOUT, read_timeout))
+        return requests.get(self.url, headers=headers, stream=True, timeout=(CONNECT_TIMEOUT, READ_TIMEOUT))
 
-    def _begins(self, response: "requests.Response") -> bool:
+    def _begins(self, response: requests.Response) -> bool:
         """Refuse what is not the file, and make the part end where the body begins; False where there is no more."""
         encrypted = [step.url.startswith("https:") for step in [*response.history, response]]
         if encrypted != sorted(encrypted):
@@ -244,7 +206,7 @@ class _Transfer:
         self.note.write_text(json.dumps({"url": self.url, "validator": self.validator, "total": self.total}), "utf-8")
         return True
 
-    def _receive(self, response: "requests.Response", bar: Any) -> None:
+    def _receive(self, response: requests.Response, bar: Any) -> None:
         check_space(self.target.parent, (self.total or 0) - self.size, self.target.name)
         bar.total, said = self.total, monotonic()
         with open(self.part, "ab") as stream:
@@ -263,7 +225,7 @@ class _Transfer:
             raise ConnectionError(f"an end after {self.size:,} of {self.total:,} bytes")
 
 
-def seconds_to_wait(url: str, fault: Exception, failures: int, retries: int) -> float:
+def seconds_to_wait(url: str, fault: Exception, failures: int) -> float:
     """Seconds after the n-th failure in a row: the server's own wish, else exponential with jitter.
 
     The jitter keeps jobs that failed together from coming back together; no result depends on it, so it has no seed.
@@ -271,9 +233,6 @@ def seconds_to_wait(url: str, fault: Exception, failures: int, retries: int) -> 
     Raises:
         UserError: a fault that will not pass, the attempts are used up, or the server asks for too long a time.
     """
-    import requests
-    import urllib3
-
     cause: BaseException = fault  # the innermost: the outer ones only repeat it with the names of pools and objects
     while inner := cause.__cause__ or cause.__context__:
         cause = inner
@@ -291,7 +250,7 @@ def seconds_to_wait(url: str, fault: Exception, failures: int, retries: int) -> 
             seconds = urllib3.Retry().parse_retry_after(fault.response.headers.get("Retry-After", ""))
     if seconds > LONGEST_WAIT:
         raise UserError(f"{url}: expected a file, found {found}, to be retried in {seconds:.0f} s.")
-    if failures > retries:
+    if failures > RETRIES:
         raise UserError(f"{url}: expected a file, found in {failures} attempts in a row: {found}.")
     _log.info("%s: %s; trying again in %.1f s", url, found, seconds)
     return seconds

@@ -1,7 +1,7 @@
 """The config of a study: completed from the default, checked against its schema and for what its parts need of others.
 
-What a single value may be is in ``workflow/schemas/config.schema.yaml``; ``names`` checks what keys are called,
-``references`` and the rooms' own checks whether the parts fit each other.
+What a single value may be is in ``workflow/schemas/config.schema.yaml``; ``references`` checks what keys are called,
+and with the rooms' own checks whether the parts fit each other.
 """
 
 import copy
@@ -17,8 +17,7 @@ from jsonschema.validators import extend
 from variad.core.errors import UserError
 from variad.paper.ablation_entries import check_ablations
 from variad.selection.settings import check_exposure, check_recipes, check_selection
-from variad.study.names import check_names
-from variad.study.references import check_predict, check_references, check_study
+from variad.study.references import check_names, check_predict, check_references, check_study
 
 SELECTION_SECTIONS = {"anomaly_sources", "candidates", "selection"}
 # sections that change nothing of what a study finds, so that the default's caption holds with others in their place
@@ -99,21 +98,18 @@ def merged(default: Config, override: Config | None) -> Config:
     return {**default, **(override or {})}
 
 
-def _fill_defaults(node: Any, schema: Config, root: Config) -> None:
+def _fill_defaults(node: Any, schema: Any, root: Config) -> None:
     """Set the schema's ``default`` where a mapping lacks a key, from the outside in."""
-    schema = _dereference(schema, root)
-    if not isinstance(node, dict):
+    if not isinstance(node, dict) or not isinstance(schema, dict):
         return
-    for key, child in schema.get("properties", {}).items():
+    schema = _dereference(schema, root)
+    known = schema.get("properties", {})
+    for key, child in known.items():
         child = _dereference(child, root)
         if key not in node and "default" in child:
             node[key] = copy.deepcopy(child["default"])
-        if key in node:
-            _fill_defaults(node[key], child, root)
-    further = schema.get("additionalProperties")
-    if isinstance(further, dict):
-        for key in set(node) - set(schema.get("properties", {})):
-            _fill_defaults(node[key], further, root)
+    for key, value in node.items():
+        _fill_defaults(value, known.get(key, schema.get("additionalProperties")), root)
 
 
 def _dereference(schema: Config, root: Config) -> Config:

@@ -140,16 +140,10 @@ def read_took(path: str | Path) -> Took:
     try:
         with open(path, encoding="utf-8", newline="") as file:
             row = list(csv.DictReader(file, delimiter="\t"))[-1]
-        return Took(float(row["s"]), _gigabytes(row["max_rss"]))
+        peak_gb = None if row["max_rss"] in ("NA", "-") else float(row["max_rss"]) * 2**20 / 1e9
+        return Took(float(row["s"]), peak_gb)
     except (IndexError, KeyError, TypeError, ValueError) as error:
         raise UserError(f"{path}: expected a benchmark file of Snakemake, found: {error!r}.") from error
-
-
-def _gigabytes(megabytes: str) -> float | None:
-    try:
-        return float(megabytes) * 2**20 / 1e9
-    except ValueError:  # NA, or a dash
-        return None
 
 
 def took_of(finished: Mapping[PlannedJob, Path], pending: Iterable[PlannedJob]) -> dict[PlannedJob, Took]:

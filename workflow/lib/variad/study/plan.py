@@ -14,14 +14,12 @@ import pandas as pd
 from variad.core.tables import markdown_page, markdown_table
 from variad.downloads.catalogue import CATALOGUE, DATASET_FILES, WEIGHTS_FILES
 from variad.generation.settings import is_guided
-from variad.study.costs import Costs, Estimate, estimate
 from variad.study.jobs import PlannedJob, Took
 from variad.study.sizes import Names, Study, UnknownSize, layer_shapes
-from variad.study.work import by_rule
+from variad.study.work import GIGA, Costs, Estimate, by_rule, estimate
 
 SCORE_ROW = 50  # bytes of a prompt in a table of scores, about
 FLOAT = 4  # bytes
-GIGA = 1e9
 MINUTE, HOUR = 60.0, 3600.0
 COLUMNS = {
     "jobs_left": "jobs left",

@@ -1,5 +1,10 @@
-"""Whether the parts of a config fit each other: the names that they use, and what one of them needs of another."""
+"""What the parts of a config are called, and whether they fit each other: what one of them uses or needs of another.
 
+Keys that become a part of a path are plain folder names that nothing else has.
+"""
+
+import unicodedata
+from collections.abc import Collection, Iterator, Mapping
 from itertools import chain
 from typing import Any
 
@@ -8,10 +13,129 @@ from variad.datasets.adapters import RENDERED_ADAPTERS, check_adapter
 from variad.detectors.interface import check_extractor, check_method
 from variad.downloads.catalogue import ARCHIVES, CATALOGUE
 from variad.paper.ablation_entries import BASELINE, entries, one_of, places
+from variad.selection.settings import NO_SOURCE, RESERVED
 
-Config = dict[str, Any]
+Config = Mapping[str, Any]
 
 FROM_A_PACKAGE = ("elpv",)
+SECTIONS = (
+    *("datasets", "encoders", "vqgans", "teachers", "diffusion_models", "training_sets", "extractors", "detectors"),
+    *("anomaly_sources", "candidates"),
+)
+# signs that Windows has another use for, that Snakemake takes for wildcards, or a look-up in the config for a pattern
+SIGNS = '/\\:*?"<>|[]{}'
+LONGEST = 100  # bytes
+LONGEST_TOGETHER = 220  # bytes of the names that a log's name is made of; a file system takes 255 in all
+
+# what the workflow's own files and rows of tables are called, beside those that keys give their names to
+TAKEN: dict[str, Collection[str]] = {
+    "datasets": (
+        *("tables", "paper", "figures", "gallery", "models", "logs", "benchmarks"),
+        *("archives", "weights", "wordnet"),
+    ),
+    "categories": ("average",),
+    "vqgans": ("conse.safetensors", "diffusion", "teachers"),
+    "training_sets": ("prompts",),
+    "detectors": ("features", "export", "added.h5", "contact_sheet.png", "image_quality.csv"),
+    "anomaly_sources": ("inversions", NO_SOURCE, *RESERVED),
+    "maps": (
+        *("figure_12", "figure_15", "figure_16", "figure_17", "figure_18", "loco", "aupro"),
+        *(f"table_{number:02}" for number in range(4, 19)),
+    ),
+}
+ENDINGS_OF_TABLES = (".csv", ".md", ".json", ".html", ".js")  # of files beside the data sets' folders
+
+
+def _wrong(key: str, expected: str, found: Any) -> UserError:
+    return UserError(f"config key {key}: expected {expected}, found {found}.")
+
+
+def check_names(config: Config) -> None:
+    """Check every key that becomes a part of a path; values of another type than the schema's are passed over.
+
+    Raises:
+        UserError: a key is no text, no plain folder name or too long, the workflow's own files or rows of its tables
+            are called so, or it differs from another in upper and lower case alone.
+    """
+    for key, names in _named(config):
+        for name in names:
+            _check_name(key, name)
+        alike: dict[str, str] = {}
+        for name in names:
+            if (other := alike.setdefault(_folded(name), name)) != name:
+                raise _wrong(key, "names that differ in more than upper and lower case", f"{other!r} and {name!r}")
+    for name, dataset in _entries(config, "datasets").items():
+        if name in ARCHIVES and isinstance(dataset, Mapping) and dataset.get("adapter") in RENDERED_ADAPTERS:
+            found = f"{name!r} for a data set of adapter {dataset['adapter']}"
+            raise _wrong("datasets", "a name that no downloaded archive has", found)
+    _check_lengths(config)
+
+
+def _named(config: Config) -> Iterator[tuple[str, list[Any]]]:
+    """Keys of the config, and the names that stand below them."""
+    for section in SECTIONS:
+        yield section, list(_entries(config, section))
+    for name, dataset in _entries(config, "datasets").items():
+        yield f"datasets.{name}.categories", list(_entries(dataset, "categories"))
+    yield "ablations.maps", list(_entries(_entries(config, "ablations"), "maps"))
+
+
+def _entries(mapping: Any, key: str) -> Mapping[Any, Any]:
+    """An entry that is a mapping; an empty one where it is something else, which the schema then refuses."""
+    found = mapping.get(key) if isinstance(mapping, Mapping) else None
+    return found if isinstance(found, Mapping) else {}
+
+
+def _check_name(key: str, name: Any) -> None:
+    if not isinstance(name, str):
+        found = f"{name!r}, a value of type {type(name).__name__}; write it in quotes"
+        raise _wrong(key, "names that are text", found)
+    shown = repr(name if len(name) <= LONGEST else f"{name[:20]}...")
+    if fault := _fault(name):
+        raise _wrong(key, "the name of a folder", f"{shown}, which {fault}")
+    kind, folded = key.rpartition(".")[2], _folded(name)
+    average = kind == "categories" and folded.startswith("average_")
+    if folded in TAKEN.get(kind, ()) or average or (kind == "datasets" and folded.endswith(ENDINGS_OF_TABLES)):
+        raise _wrong(key, "another name than those of the workflow's own files and rows", shown)
+
+
+def _fault(name: str) -> str:
+    """What is wrong with a name, to be read after ``which``; empty if nothing is."""
+    if not name.strip():
+        return "is empty"
+    if len(name.encode("utf-8", "replace")) > LONGEST:
+        return f"is longer than {LONGEST} bytes"
+    if odd := [letter for letter in name if unicodedata.category(letter) in ("Cc", "Cs", "Zl", "Zp")]:
+        return f"has the control character {odd[0]!r}"
+    if signs := [letter for letter in name if letter in SIGNS]:
+        return f"has the sign {signs[0]}"
+    if name[0] in ".-" or name != name.lstrip():
+        return "begins with a dot, a hyphen or a space"
+    if name[-1] == "." or name != name.rstrip():
+        return "ends with a dot or a space"
+    return ""
+
+
+def _folded(name: str) -> str:
+    """What a file system that knows no upper and lower case takes a name for."""
+    return unicodedata.normalize("NFC", name.casefold())
+
+
+def _check_lengths(config: Config) -> None:
+    """The names of logs hold those of data set and category, and of what is made there."""
+    detector = max(_longest(config, "detectors"), _longest(config, "extractors"))
+    alone = max(_longest(config, section) for section in SECTIONS[1:])
+    made = max(_longest(config, "training_sets") + detector, alone)
+    for name, dataset in _entries(config, "datasets").items():
+        found = len(name.encode()) + _longest(dataset, "categories") + made
+        if found > LONGEST_TOGETHER:
+            most = f"of at most {LONGEST_TOGETHER} bytes together"
+            expected = f"names of data set, category, training set and detector {most}"
+            raise _wrong(f"datasets.{name}", expected, f"{found} for the longest of them")
+
+
+def _longest(mapping: Any, key: str) -> int:
+    return max((len(name.encode()) for name in _entries(mapping, key)), default=0)
 
 
 def check_references(config: Config) -> None:
@@ -31,14 +155,11 @@ def check_references(config: Config) -> None:
     for name, extractor in config["extractors"].items():
         side = extractor["resolution"] or config["image_size"]
         if extractor["crop"] is not None and extractor["crop"] > side:
-            raise UserError(
-                f"config key extractors.{name}.crop: expected at most the {side} pixels of its images, "
-                f"found {extractor['crop']}."
-            )
+            raise _wrong(f"extractors.{name}.crop", f"at most the {side} pixels of its images", extractor["crop"])
     _defined(config, "prompts.encoder", config["prompts"]["encoder"], "encoders")
     for name, model in config["diffusion_models"].items():
         if not model["weights"] and not (model["kind"] == "diffusers" and model["model"]):
-            raise UserError(f"config key diffusion_models.{name}.weights: expected a file or folder, found none.")
+            raise _wrong(f"diffusion_models.{name}.weights", "a file or folder", "none")
     for name, dataset in config["datasets"].items():
         _check_dataset(config, name, dataset)
     for name in config["downloads"]["sources"]:
@@ -74,16 +195,14 @@ def _check_dataset(config: Config, name: str, dataset: Config) -> None:
         raise UserError(f"config key datasets.{name}.adapter: {str(error).partition(': ')[2]}") from error
     _defined(config, f"datasets.{name}.prompts.encoder", dataset["prompts"].get("encoder"), "encoders")
     if adapter in FROM_A_PACKAGE and dataset["path"]:
-        raise UserError(
-            f"config key datasets.{name}.path: expected none, as images of adapter {adapter} come from a package, "
-            f"found {dataset['path']!r}."
-        )
+        none = f"none, as images of adapter {adapter} come from a package"
+        raise _wrong(f"datasets.{name}.path", none, repr(dataset["path"]))
     if not dataset["path"] and adapter not in (*FROM_A_PACKAGE, *RENDERED_ADAPTERS, *ARCHIVES):
-        raise UserError(f"config key datasets.{name}.path: expected the data set's folder, found none.")
+        raise _wrong(f"datasets.{name}.path", "the data set's folder", "none")
     prompts = {**config["prompts"], **dataset["prompts"]}
     if prompts["word_source"] == "wordlist" and not prompts["wordlist"]:
         key = f"datasets.{name}.prompts" if "word_source" in dataset["prompts"] else "prompts"
-        raise UserError(f"config key {key}.wordlist: expected a file with one word a line, found none.")
+        raise _wrong(f"{key}.wordlist", "a file with one word a line", "none")
 
 
 def check_study(config: Config) -> None:
@@ -99,18 +218,13 @@ def check_study(config: Config) -> None:
     for name in chain.from_iterable(study["contrasts"]):
         one_of("study.contrasts", name, study["training_sets"])
     if BASELINE not in study["training_sets"]:
-        raise UserError(f"config key study.training_sets: expected '{BASELINE}' among them, found it missing.")
+        raise _wrong("study.training_sets", f"'{BASELINE}' among them", "it missing")
     if (found := config["training_sets"][BASELINE]["method"]) != "none":
-        raise UserError(
-            f"config key training_sets.{BASELINE}.method: expected none, as gains are over the shots alone, "
-            f"found {found!r}."
-        )
+        raise _wrong(f"training_sets.{BASELINE}.method", "none, as gains are over the shots alone", repr(found))
     for name in study["training_sets"]:
         if config["training_sets"][name]["method"] == "real" and "full_shot" not in config["scenarios"]:
-            raise UserError(
-                f"config key scenarios: expected full_shot, whose shots training set {name!r} of method real draws "
-                f"from, found {', '.join(config['scenarios'])}."
-            )
+            expected = f"full_shot, whose shots training set {name!r} of method real draws from"
+            raise _wrong("scenarios", expected, ", ".join(config["scenarios"]))
     _check_only(config)
     _check_kept_maps(config)
 
@@ -128,7 +242,7 @@ def _check_only(config: Config) -> None:
     for dataset, entry in config["datasets"].items():
         parts = [study["only"].get(name, {}) for name in study["detectors"]]
         if entry["in_study"] and not any(dataset in part.get("datasets", [dataset]) for part in parts):
-            raise UserError(f"config key study.only: expected a detector that sees data set {dataset}, found none.")
+            raise _wrong("study.only", f"a detector that sees data set {dataset}", "none")
 
 
 def _check_kept_maps(config: Config) -> None:
@@ -140,10 +254,8 @@ def _check_kept_maps(config: Config) -> None:
             runs = config["scenarios"][scenario]["runs"]
             runs = min(runs, part.get("runs", runs))
             if not any(run < runs for run in study["keep_map_runs"]):
-                raise UserError(
-                    f"config key study.keep_map_runs: expected a run below {runs}, as many as {detector} has in "
-                    f"{scenario}, found {study['keep_map_runs']}."
-                )
+                expected = f"a run below {runs}, as many as {detector} has in {scenario}"
+                raise _wrong("study.keep_map_runs", expected, study["keep_map_runs"])
 
 
 def check_predict(config: Config) -> None:
@@ -158,5 +270,4 @@ def check_predict(config: Config) -> None:
 
 def _defined(config: Config, key: str, name: str | None, section: str) -> None:
     if name is not None and name not in config[section]:
-        known = ", ".join(config[section]) or "none"
-        raise UserError(f"config key {key}: expected one of {section} ({known}), found {name!r}.")
+        raise _wrong(key, f"one of {section} ({', '.join(config[section]) or 'none'})", repr(name))

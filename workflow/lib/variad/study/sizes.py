@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from variad.core.tables import read_table
+from variad.datasets.packaged import Elpv
+from variad.datasets.textures import KINDS, Textures
 
 PUBLISHED = Path(__file__).resolve().parents[4] / "resources" / "published" / "dataset_sizes.csv"
 SINGLE_WORDS = 83_118  # of WordNet 3.0: the most that `wordnet_all` has
@@ -73,9 +75,9 @@ class Study:
     def shots(self, names: Names) -> int:
         """Shots of one run."""
         shots = self.config["scenarios"][names["scenario"]]["shots"]
-        size = self.sizes[names["dataset"], names["category"]]
         if shots == "all":
             return self.size(names).train
+        size = self.sizes[names["dataset"], names["category"]]
         return min(int(shots), size.train) if size else int(shots)
 
     def added(self, names: Names) -> int:
@@ -103,11 +105,14 @@ class Study:
 
 def sizes_of(config: Mapping[str, Any], results: str | Path = "results") -> Sizes:
     """Sizes by (data set, category): from the manifest, else as published or as the settings have it, else None."""
-    published = read_table(PUBLISHED, "dataset_sizes").set_index(["adapter", "category"])
+    published = {
+        (row["adapter"], row["category"]): Size(row["train"], row["test"], row["megapixels"])
+        for row in read_table(PUBLISHED, "dataset_sizes").to_dict("records")
+    }
     return {
         (name, category): _from_manifest(Path(results) / name / category / "manifest.csv")
         or _from_settings(dataset["adapter"], dataset["settings"])
-        or _from_table(published, dataset["adapter"], category)
+        or published.get((dataset["adapter"], category))
         for name, dataset in config["datasets"].items()
         for category in dataset["categories"]
     }
@@ -125,25 +130,14 @@ def _from_manifest(path: Path) -> Size | None:
 def _from_settings(adapter: str, settings: Mapping[str, Any]) -> Size | None:
     """Sizes that the config decides: of ``elpv`` where it limits every part, and of the rendered ``textures``."""
     if adapter == "textures":
-        from variad.datasets.textures import KINDS, Textures
-
         made = Textures(Path(), **settings)
         test = made.test_good + made.defects_per_kind * len(KINDS)
         return Size(made.train_good, test, made.tile_size**2 / 1e6)
     if adapter == "elpv":
-        from variad.datasets.packaged import Elpv
-
         cells = Elpv(**settings)
         if cells.train_good is not None and cells.test_good is not None and cells.test_defect is not None:
             return Size(cells.train_good, cells.test_good + cells.test_defect, 0.09)
     return None
-
-
-def _from_table(published: Any, adapter: str, category: str) -> Size | None:
-    if (adapter, category) not in published.index:
-        return None
-    row = published.loc[(adapter, category)]
-    return Size(int(row["train"]), int(row["test"]), float(row["megapixels"]))
 
 
 def layer_shapes(extractor: Mapping[str, Any], layers: Sequence[str] | None = None) -> list[tuple[int, int]] | None:

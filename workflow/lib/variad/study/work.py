@@ -1,16 +1,22 @@
-"""How much work a job is, in the units that its cost is measured in: images, texts, steps, products."""
+"""How much work a job is, in units such as images, texts, steps or products, and what it costs on a named machine.
+
+What a unit costs is in ``benchmarks/rule_costs.csv``; ``benchmarks/rule_costs.py`` fits it to a finished run.
+"""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, TypeVar
 
+from variad.core.tables import read_table
 from variad.detectors.interface import METHODS, default_settings
 from variad.generation.settings import is_guided
 from variad.study.jobs import WILDCARDS, PlannedJob, wildcards_of
 from variad.study.sizes import Names, Study, UnknownSize, layer_shapes
 
 GIGA = 1e9
+START = "job"  # the unit of what every job costs before any work
 # settings of detectors that change the cost of a step
 STEP_SETTINGS = {
     "cflow": ("coupling_blocks", "fiber_batch_size", "precision"),
@@ -153,3 +159,74 @@ _WORK: dict[str, Callable[[Study, Names], Work]] = {
     "train_detector": _train,
     "score_test_set": _score,
 }
+
+
+@dataclass(frozen=True)
+class Costs:
+    """Seconds of a unit by (rule, variant, unit), on one thread of ``machine``."""
+
+    machine: str
+    seconds: dict[tuple[str, str, str], float]
+
+    def of(self, rule: str, work: Work) -> float | None:
+        """Seconds of a job; None when one of its units was never measured. Units that a job has none of are free.
+
+        Where a variant has units alone, a job of it costs before any work what the most costly of the rule's others do.
+        """
+        of_rule = {key[1:]: cost for key, cost in self.seconds.items() if key[0] == rule}
+        costs = {unit: cost for (variant, unit), cost in of_rule.items() if variant == work.variant}
+        if not costs or any(count and unit not in costs for unit, count in work.units.items()):
+            return None
+        total = costs.get(START, max((cost for (_, unit), cost in of_rule.items() if unit == START), default=0.0))
+        for unit, count in work.units.items():
+            total += costs.get(unit, 0.0) * count
+        return total
+
+
+def read_costs(path: str | Path) -> Costs:
+    """Read ``benchmarks/rule_costs.csv``: the machine of its first row.
+
+    Raises:
+        UserError: the file is missing or does not follow the schema.
+    """
+    table = read_table(path, "rule_costs")
+    machine = str(table["machine"].iloc[0]) if len(table) else "no machine"
+    rows = table[table["machine"] == machine].to_dict("records")
+    return Costs(machine, {(row["rule"], row["variant"], row["unit"]): row["seconds"] for row in rows})
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Seconds of the jobs whose cost is known, by job, and the jobs whose cost is not, with the reason."""
+
+    seconds: dict[PlannedJob, float] = field(default_factory=dict)
+    unknown: dict[PlannedJob, str] = field(default_factory=dict)
+
+    @property
+    def total(self) -> float:
+        """Core seconds of the jobs that are known."""
+        return sum(self.seconds.values())
+
+    @property
+    def longest(self) -> float:
+        """Seconds of the longest job."""
+        return max(self.seconds.values(), default=0.0)
+
+    def wall(self, cores: int) -> float:
+        """Seconds on the clock with so many cores, at least: jobs have one thread each, and some wait for others."""
+        return max(self.total / cores, self.longest)
+
+
+def estimate(jobs: Iterable[PlannedJob], study: Study, costs: Costs) -> Estimate:
+    """The cost of every job, or why it is not known."""
+    found = Estimate()
+    for job in jobs:
+        work = work_of(job, study)
+        cost = costs.of(job.rule, work) if work is not None else None
+        if work is None:
+            found.unknown[job] = "the number of images is known once the data are there"
+        elif cost is None:
+            found.unknown[job] = f"never measured: {work.variant or 'the rule'}"
+        else:
+            found.seconds[job] = cost
+    return found
