@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, get_args
 
 from variad.core.errors import UserError
 from variad.core.images import SUFFIXES
@@ -21,6 +21,7 @@ from variad.core.own_code import check_own_class, load_own_class, own_file
 from variad.datasets.masks import Saturation
 
 Split = Literal["train", "test", "unlabelled"]
+SPLITS = get_args(Split)
 
 ADAPTERS = {
     "elpv": "variad.datasets.packaged:Elpv",
