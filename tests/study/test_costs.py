@@ -59,7 +59,7 @@ def test_plan_says_what_it_does_not_know():
     plan = StudyPlan(study(), COSTS, pending, {PlannedJob("plot_gains", ""): Took(36.0, 1.5)})
     page = plan_page(plan)
     assert "- 1 jobs of conjure: never measured: the rule\n- 1 jobs of index_category: the number of images" in page
-    assert "- CPU: 52 s of one core of a machine without 2 jobs that are not known\n- on the clock with 3 such" in page
+    assert "- CPU: 22 s of one core of a machine without 2 jobs that are not known\n- on the clock with 3 such" in page
     assert "They took 36 s in all; for 1 of them the estimate is 3 s and they took 36 s (ratio 12.00)." in page
     table = plan_table(plan).set_index("rule")
     assert table.loc["index_category", ["jobs_left", "unknown_jobs"]].tolist() == [2, 1]
