@@ -52,7 +52,7 @@ def generation(study: Study) -> Iterator[Row]:
     """Guided iterations, and images without any."""
     from variad.generation.engine import generate
     from variad.generation.guidance import Guide
-    from variad.generation.settings import GenerationSettings
+    from variad.generation.settings import GenerationSettings, Request
 
     vqgan, side, seen = vqgan_f16(), study.config["image_size"], set()
     parents = np.random.default_rng(0).integers(0, 256, (1, side, side, 3), dtype=np.uint8)
@@ -70,7 +70,7 @@ def generation(study: Study) -> Iterator[Row]:
             continue
         seen.add(variant)
         kinds = [GenerationSettings.of({**recipe, "iterations": count}) for count in steps]
-        took = [measured(lambda: generate(parents, [0], kind, vqgan, by)) for kind in kinds]  # noqa: B023
+        took = [measured(lambda: generate(parents, [Request(0, "", 0)], kind, vqgan, by)) for kind in kinds]  # noqa: B023
         unit = "image_iterations" if by else "images"
         yield "build_training_set", variant, unit, took[1] - took[0] if by else took[1]
 

@@ -27,7 +27,7 @@ with job(snakemake) as at:
 
         added = augment(parents, wanted, recipe["strategy"])
     else:
-        from variad.generation.recipes import PromptFiles, build_generated
+        from variad.generation.engine import PromptFiles, build_generated
 
         prompts = PromptFiles(given.get("prompt"), given.get("texts"), given.get("encoder"))
         added = build_generated(

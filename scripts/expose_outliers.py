@@ -7,8 +7,7 @@ from variad.core.records import read_images
 from variad.core.tables import read_table, write_table
 from variad.datasets.sampling import read_support
 from variad.selection.exposure import ExposurePlan, RunImages, added_of_run, score_rows, score_run, support_views
-from variad.selection.exposure_network import load_network
-from variad.selection.exposure_training import FineTuningSchedule
+from variad.selection.exposure_network import FineTuningSchedule, load_network
 from variad.selection.settings import WITH_VIEWS
 from variad.selection.synthetic import SourceFiles
 

@@ -4,7 +4,7 @@ from variad.core.job import job
 from variad.core.records import read_images
 from variad.datasets.sampling import read_support
 from variad.generation.added import Chunks, write_added
-from variad.generation.recipes import PromptFiles, build_generated
+from variad.generation.engine import PromptFiles, build_generated
 from variad.selection.exposure import support_requests
 
 with job(snakemake) as at:

@@ -2,7 +2,8 @@
 
 from variad.core.job import job
 from variad.core.tables import read_table, write_table
-from variad.selection.records import judge_category, judged_table, read_tables, real_defects, write_draws
+from variad.selection.judgement import judge_category
+from variad.selection.records import judged_table, read_tables, real_defects, write_draws
 
 with job(snakemake):
     given, names, out = snakemake.input, snakemake.wildcards, snakemake.output

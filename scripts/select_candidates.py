@@ -2,8 +2,7 @@
 
 from variad.core.job import job
 from variad.core.tables import write_table
-from variad.selection.benchmarks import choose, synthetic_auroc
-from variad.selection.records import read_tables
+from variad.selection.records import choose, read_tables, synthetic_auroc
 
 with job(snakemake) as at:
     candidates = read_tables(snakemake.input.candidates, "selection_candidates")

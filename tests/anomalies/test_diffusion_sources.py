@@ -8,7 +8,15 @@ import torch
 
 from variad.anomalies.anomaly_file import read_manifest, write_anomalies
 from variad.anomalies.ddim import StyleMix, generate, record_h, timesteps
-from variad.anomalies.diffusion_sources import make_with_diffusion
+from variad.anomalies.diffusion_sources import (
+    Edit,
+    Editor,
+    Mixer,
+    MixSettings,
+    choose_pairs,
+    make_with_diffusion,
+    plan_edits,
+)
 from variad.anomalies.direction import (
     Direction,
     at_all_times,
@@ -26,8 +34,6 @@ from variad.anomalies.inversions import (
     resize_all,
     write_inversions,
 )
-from variad.anomalies.style_mix import Mixer, MixSettings, choose_pairs
-from variad.anomalies.text_edit import Edit, Editor, plan_edits
 from variad.core.errors import UserError
 from variad.core.records import read_images
 from variad.core.seeding import seed_sequence, torch_generator

@@ -9,7 +9,6 @@ import torch
 from variad.anomalies.ddim import generate, predicted_image, timesteps
 from variad.anomalies.direction import (
     DirectionSettings,
-    Texts,
     bottleneck_size,
     directional_loss,
     edited_prediction,
@@ -87,15 +86,15 @@ def _double(tensor):
 
 
 def test_learning_follows_the_loss(model, encoder, points):
-    texts = Texts(encoder.encode_text(["rust"])[0])
+    text = encoder.encode_text(["rust"])[0]
     settings = DirectionSettings(iterations=40, learning_rate=0.1, keep=0.0)
-    learned = learn_direction(model, encoder, points, texts, settings, torch.Generator().manual_seed(0))
+    learned = learn_direction(model, encoder, points, text, settings, torch.Generator().manual_seed(0))
     assert sum(learned.losses[-2:]) < sum(learned.losses[:2]) - 0.3
     _, shape = bottleneck_size(model, points[0])
     assert learned.delta_h.shape == (1, *shape) and learned.times == [800, 500]
 
     held = learn_direction(
-        model, encoder, points, texts, replace(settings, keep=100.0), torch.Generator().manual_seed(0)
+        model, encoder, points, text, replace(settings, keep=100.0), torch.Generator().manual_seed(0)
     )
     moved = [
         float((edited_prediction(model, points[0], found.delta_h[0]) - points[0].predicted).abs().mean())
@@ -105,10 +104,10 @@ def test_learning_follows_the_loss(model, encoder, points):
 
 
 def test_one_direction_for_each_time_step(model, encoder, points):
-    texts = Texts(encoder.encode_text(["rust"])[0])
+    text = encoder.encode_text(["rust"])[0]
     settings = [DirectionSettings(iterations=count, per_step=True) for count in (1, 2)]
     first = torch.Generator().manual_seed
-    one, two = (learn_direction(model, encoder, points, texts, each, first(0)) for each in settings)
+    one, two = (learn_direction(model, encoder, points, text, each, first(0)) for each in settings)
     # the first iteration is at the first time step, the second one at the second
     assert torch.equal(one.delta_h[0], two.delta_h[0])
     assert one.delta_h.shape == two.delta_h.shape and not torch.equal(one.delta_h[1], two.delta_h[1])

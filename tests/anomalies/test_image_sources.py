@@ -7,8 +7,18 @@ import pytest
 from PIL import Image
 
 from variad.anomalies.anomaly_file import read_anomalies, read_manifest, write_anomalies
-from variad.anomalies.cut_paste import cut_paste, draw_sides, jitter_patch, scar
-from variad.anomalies.image_sources import METHODS, blur, donors, make_from_images, read_donor, unrelated
+from variad.anomalies.image_sources import (
+    METHODS,
+    blur,
+    cut_paste,
+    donors,
+    draw_sides,
+    jitter_patch,
+    make_from_images,
+    read_donor,
+    scar,
+    unrelated,
+)
 from variad.core.errors import UserError
 from variad.core.records import read_images
 from variad.core.seeding import numpy_generator

@@ -6,7 +6,7 @@ import torch
 from torch.nn import functional
 
 from variad.generation.guidance import Guide
-from variad.generation.settings import GenerationSettings
+from variad.generation.settings import GenerationSettings, Request
 from variad.networks.vqgan import VQGAN, VQGANConfig, fold_upsampling
 
 
@@ -23,6 +23,10 @@ class TinyEncoder:
     def encode_image(self, images):
         small = functional.adaptive_avg_pool2d(images, 8).flatten(1) - 0.5
         return functional.normalize(small @ self.weight, dim=1)
+
+
+def requests_of(*seeds):
+    return [Request(0, "shot", seed) for seed in seeds]
 
 
 @pytest.fixture

@@ -13,7 +13,9 @@ from variad.generation import guidance as latent
 from variad.generation.added import Chunks, digest_of
 from variad.generation.engine import batch_size, bytes_per_image, free_bytes, generate, shrinking
 
-SEEDS = [11, 12, 13, 14, 15]
+from .conftest import requests_of
+
+WANTED = requests_of(11, 12, 13, 14, 15)
 
 
 def test_batch_size_is_the_cap_or_what_memory_allows():
@@ -63,9 +65,9 @@ def tensors_alive():
 
 def test_images_leave_no_tensors_behind(parents, vqgan, by, settings):
     guided = settings(guidance=1.0, iterations=1)
-    generate(parents[:1], SEEDS[:1], guided, vqgan, by, memory=10**12)
+    generate(parents[:1], WANTED[:1], guided, vqgan, by, memory=10**12)
     before = tensors_alive()
-    generate(parents[:1], SEEDS[:1], guided, vqgan, by, memory=10**12)
+    generate(parents[:1], WANTED[:1], guided, vqgan, by, memory=10**12)
     assert tensors_alive() == before
 
 
@@ -106,7 +108,7 @@ def test_other_errors_are_not_mistaken_for_memory():
 
 
 def test_a_batch_that_does_not_fit_is_made_in_smaller_ones(parents, vqgan, settings, monkeypatch):
-    whole = generate(parents, SEEDS, settings(noise_scale=0.5), vqgan)
+    whole = generate(parents, WANTED, settings(noise_scale=0.5), vqgan)
     run, sizes = engine._Batch.run, []
 
     def sparing(self, by, watched):
@@ -116,14 +118,14 @@ def test_a_batch_that_does_not_fit_is_made_in_smaller_ones(parents, vqgan, setti
         return run(self, by, watched)
 
     monkeypatch.setattr(engine._Batch, "run", sparing)
-    pieces = generate(parents, SEEDS, settings(noise_scale=0.5), vqgan)
+    pieces = generate(parents, WANTED, settings(noise_scale=0.5), vqgan)
     assert sizes == [2, 2, 1]
     np.testing.assert_allclose(pieces.images.astype(int), whole.images, atol=1)
 
 
 def test_a_killed_job_loses_one_batch(parents, vqgan, by, settings, tmp_path, monkeypatch):
     guided = settings(guidance=1.0, iterations=3, batch_size=2)
-    whole = generate(parents, SEEDS, guided, vqgan, by)
+    whole = generate(parents, WANTED, guided, vqgan, by)
     chunks = Chunks(tmp_path / "added.h5", "abc")
     run, made = engine._Batch.run, []
 
@@ -135,9 +137,9 @@ def test_a_killed_job_loses_one_batch(parents, vqgan, by, settings, tmp_path, mo
 
     monkeypatch.setattr(engine._Batch, "run", counted)
     with pytest.raises(KeyboardInterrupt):
-        generate(parents, SEEDS, guided, vqgan, by, chunks=chunks)
+        generate(parents, WANTED, guided, vqgan, by, chunks=chunks)
     made.clear()
-    resumed = generate(parents, SEEDS, guided, vqgan, by, chunks=Chunks(tmp_path / "added.h5", "abc"))
+    resumed = generate(parents, WANTED, guided, vqgan, by, chunks=Chunks(tmp_path / "added.h5", "abc"))
     assert made == [1]
     np.testing.assert_array_equal(resumed.images, whole.images)
     np.testing.assert_array_equal(resumed.steps, whole.steps)
@@ -166,5 +168,5 @@ def test_the_spread_of_an_image_is_computed_once(parents, vqgan, settings, monke
     calls = []
     monkeypatch.setitem(latent.FORMS, "codebook", lambda model, views: calls.append(len(views)) or torch.ones(4, 1, 1))
     repeated = parents[[0, 0, 1, 0, 1]]
-    generate(repeated, SEEDS, settings(), vqgan)
+    generate(repeated, WANTED, settings(), vqgan)
     assert calls == [4, 4]

@@ -20,7 +20,7 @@ import numpy as np
 from variad.networks.encoders import load_encoder
 from variad.generation.engine import generate
 from variad.generation.guidance import Guide
-from variad.generation.settings import GenerationSettings
+from variad.generation.settings import GenerationSettings, Request
 from variad.networks.vqgan import load_vqgan
 
 folder, iterations, side = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
@@ -33,7 +33,8 @@ settings = GenerationSettings(
 )
 parents = np.random.default_rng(0).integers(0, 256, (1, side, side, 3), dtype=np.uint8)
 begin = time.monotonic()
-made = generate(parents, [1], settings, vqgan, Guide(encoder, encoder.encode_text(["a photograph of a brick"])))
+guide = Guide(encoder, encoder.encode_text(["a photograph of a brick"]))
+made = generate(parents, [Request(0, "", 1)], settings, vqgan, guide)
 result = {
     "seconds": time.monotonic() - begin,
     "shape": list(made.images.shape),

@@ -6,9 +6,8 @@ import pytest
 
 from tests.markdown_rows import rows
 from variad.core.tables import read_table, write_table
-from variad.selection.judgement import JudgedSource
+from variad.selection.judgement import JudgedSource, choice_weights
 from variad.selection.records import (
-    choice_weights,
     judged_table,
     read_draws,
     selection_page,

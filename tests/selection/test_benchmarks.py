@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from variad.selection.benchmarks import benchmark_auroc, closest_class, half_counts, resample_counts
+from variad.selection.judgement import benchmark_auroc, closest_class, half_counts, resample_counts
 
 # against 'far' every pair is right; against 'near' 3 of 6
 SCORES = np.array([1.0, 2.0, 3.0, 9.0, 8.0, 7.0, 2.5, 1.5])

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from variad.core.errors import UserError
 from variad.core.tables import read_table, write_table
-from variad.selection.benchmarks import choose, synthetic_auroc
+from variad.selection.records import choose, synthetic_auroc
 
 CANDIDATES = pd.DataFrame(
     [

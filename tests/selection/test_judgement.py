@@ -4,8 +4,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from variad.selection.benchmarks import kendall_tau
-from variad.selection.judgement import RealTest, SyntheticScores, judge, real_test, synthetic_test, tau_interval, worth
+from variad.selection.judgement import (
+    RealTest,
+    SyntheticScores,
+    judge,
+    kendall_tau,
+    real_test,
+    synthetic_test,
+    tau_interval,
+    worth,
+)
 
 KEY = (0, "d", "c")
 

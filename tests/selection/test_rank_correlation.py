@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy.stats import kendalltau
 
-from variad.selection.benchmarks import kendall_tau
+from variad.selection.judgement import kendall_tau
 
 
 def test_by_hand():

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
+from variad.anomalies.diffusion_sources import MixSettings
 from variad.anomalies.direction import DirectionSettings
 from variad.anomalies.image_sources import make_from_images
-from variad.anomalies.style_mix import MixSettings
 from variad.core.errors import UserError
 from variad.datasets.adapters import ADAPTERS
 from variad.detectors.efficientad import EfficientADSettings

@@ -6,8 +6,14 @@ import torch
 
 from variad.anomalies.anomaly_file import Anomaly, NamedImages, write_anomalies
 from variad.selection.exposure import ExposurePlan, RunImages, Variant, read_anomaly_set, score_rows, score_run
-from variad.selection.exposure_network import SplitNetwork, embed
-from variad.selection.exposure_training import Examples, FineTuningSchedule, fine_tune, support_distance
+from variad.selection.exposure_network import (
+    Examples,
+    FineTuningSchedule,
+    SplitNetwork,
+    embed,
+    fine_tune,
+    support_distance,
+)
 from variad.selection.synthetic import SourceFiles
 
 SIDE = 16

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from variad.core.errors import UserError
-from variad.selection.exposure_training import OBJECTIVES, anomaly_targets, random_halves, support_distance
+from variad.selection.exposure_network import OBJECTIVES, anomaly_targets, random_halves, support_distance
 
 
 def test_regression_aims_at_the_strength_and_classification_at_one() -> None:

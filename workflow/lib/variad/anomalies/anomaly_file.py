@@ -75,8 +75,9 @@ def write_anomalies(
         source: name of the source in the config.
         normals: the normal images that the anomalies are to be compared with; None: the originals.
     """
+    made = [(run, number, anomaly) for run in sorted(runs) for number, anomaly in enumerate(runs[run])]
     with writing(images) as temporary, h5py.File(temporary, "w") as file:
-        stack = np.stack([anomaly.image for run in sorted(runs) for anomaly in runs[run]])
+        stack = np.stack([anomaly.image for *_, anomaly in made])
         file.create_dataset("images", data=stack, chunks=(1, *stack.shape[1:]))
         if normals is not None:
             file.create_dataset("normals", data=normals.images, chunks=(1, *normals.images.shape[1:]))
@@ -90,18 +91,16 @@ def write_anomalies(
             "anomaly_id": f"{source}/{run}/{number:03}",
             "run": run,
             "source": source,
+            "position": position,
             "path": "",
             "parent_a": anomaly.parent_a,
             "parent_b": anomaly.parent_b,
             "strength": anomaly.strength,
             "parameters": json.dumps(anomaly.parameters, sort_keys=True),
         }
-        for run in sorted(runs)
-        for number, anomaly in enumerate(runs[run])
+        for position, (run, number, anomaly) in enumerate(made)
     ]
-    frame = pd.DataFrame(rows)
-    frame.insert(3, "position", range(len(rows)))
-    write_table(manifest, frame, SCHEMA)
+    write_table(manifest, pd.DataFrame(rows), SCHEMA)
 
 
 def read_manifest(path: str | Path) -> pd.DataFrame:

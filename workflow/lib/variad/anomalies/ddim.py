@@ -94,16 +94,13 @@ def invert(
         x = images[rows].to(model.device, torch.float32)
         seen: list[Tensor] = []
         for t, before in reversed(_falling(model, steps)):
-            start = ddim_step(model, x, _extrapolated(seen), before, t) if extrapolate and seen else x
+            start = x
+            if extrapolate and seen:
+                start = ddim_step(model, x, 2 * seen[-1] - seen[-2] if len(seen) > 1 else seen[-1], before, t)
             seen = [*seen[-1:], model.epsilon(start, t)]
             x = ddim_step(model, x, seen[-1], before, t)
         parts.append(x.cpu())
     return torch.cat(parts) if parts else torch.empty(images.shape)
-
-
-def _extrapolated(seen: list[Tensor]) -> Tensor:
-    """The next of equally spaced values along a line through the last two, or the only one."""
-    return 2 * seen[-1] - seen[-2] if len(seen) > 1 else seen[-1]
 
 
 @torch.no_grad()

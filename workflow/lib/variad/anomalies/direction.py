@@ -47,14 +47,6 @@ class DirectionSettings:
 
 
 @dataclass(frozen=True)
-class Texts:
-    """Embeddings ``[D]``: of the text to move towards, and of one that describes the images, if the loss needs it."""
-
-    target: Tensor
-    source: Tensor | None = None
-
-
-@dataclass(frozen=True)
 class Direction:
     """What was learned.
 
@@ -96,7 +88,7 @@ def learn_directions(
         texts = texts_of_run(source["texts"], run, source["texts_per_run"])
         embedded = encoder.encode_text(texts)
         learned[run] = {
-            text: learn_direction(model, encoder, points, Texts(target, described), settings, generator_of(run, text))
+            text: learn_direction(model, encoder, points, target, settings, generator_of(run, text), described)
             for text, target in zip(texts, embedded, strict=True)
         }
     return learned
@@ -150,14 +142,16 @@ def learn_direction(
     model: DiffusionModel,
     encoder: ImageTextEncoder,
     points: Sequence[Waypoint],
-    texts: Texts,
+    text: Tensor,
     settings: DirectionSettings,
     generator: torch.Generator,
+    source_text: Tensor | None = None,
 ) -> Direction:
     """Learn one direction from the images of ``points``; the last iterate is kept.
 
     Args:
         points: of ``waypoints``.
+        text, source_text: see ``directional_loss``.
         generator: draws the first direction, which is small.
     """
     count = len(points) if settings.per_step else 1
@@ -172,7 +166,7 @@ def learn_direction(
         place = iteration % len(points)
         moved = edited_prediction(model, points[place], units[place if settings.per_step else 0] * size)
         target = encoder.encode_image(_as_picture(moved))
-        directional = directional_loss(target, sources[place], texts.target, texts.source).mean()
+        directional = directional_loss(target, sources[place], text, source_text).mean()
         change = (moved - points[place].predicted.to(moved)).abs().mean()
         optimiser.zero_grad()
         (directional + settings.keep * change).backward()  # type: ignore[no-untyped-call]

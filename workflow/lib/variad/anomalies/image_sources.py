@@ -1,28 +1,36 @@
 """Anomalies that need no diffusion model: made from one seed image each, or pictures of something else.
 
-Source of the latter: the second document, appendix A.1, with Tiny-ImageNet. The photographs that come with scikit-image
-stand in for it by default: those of ``variad.datasets.open_images``, among which no evaluated category is."""
+Sources: Li et al., CutPaste: Self-Supervised Learning for Anomaly Detection and Localization (CVPR 2021), sections 2.2
+and 4.1 and appendix; of unrelated pictures the second document, appendix A.1, with Tiny-ImageNet. The photographs that
+come with scikit-image stand in for it by default: those of ``variad.datasets.open_images``, among which no evaluated
+category is."""
 
 import functools
-import importlib.util
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageEnhance
 
 from variad.anomalies.anomaly_file import Anomaly
-from variad.anomalies.cut_paste import cut_paste, scar
 from variad.core.errors import UserError
+from variad.core.files import package_folder
 from variad.core.images import SUFFIXES, Images, read_image, resize_square, to_rgb8
 from variad.core.records import image_side, read_images
 from variad.datasets.open_images import PHOTOGRAPHS
 from variad.datasets.sampling import Support
 
+AREA = (0.02, 0.15)  # of a rectangle of ``cut_paste``, share of the image
+ASPECTS = ((0.3, 1.0), (1.0, 3.3))  # ranges of its width over its height, either as likely
+REFERENCE_SIDE = 256  # pixels of the image that a scar's sides are given for
+WIDTH, LENGTH = (2.0, 16.0), (10.0, 25.0)  # of a scar, pixels
+ANGLE = 45.0  # degrees by which a scar is turned at most, either way
+JITTER = 0.1  # largest intensity of the change of colour
 METHODS = ("cut_paste", "scar", "blurred", "unrelated")
 BUNDLED = "photographs"
 TILES_ACROSS, SMALLEST_TILE = 3, 96  # squares of a bundled photograph: across its shorter side, and pixels at least
-Alter = Callable[[Images, str, np.random.Generator], Anomaly]
 
 
 def make_from_images(
@@ -54,30 +62,82 @@ def make_from_images(
     def blurred(image: Images, image_id: str, _: np.random.Generator) -> Anomaly:
         return Anomaly(blur(image, resolution), image_id, parameters={"resolution": resolution})
 
-    alters: dict[str, Alter] = {"cut_paste": cut_paste, "scar": scar, "blurred": blurred}
+    alters: dict[str, Callable[..., Anomaly]] = {"cut_paste": cut_paste, "scar": scar, "blurred": blurred}
     needed = count if method == "blurred" else 1  # blurring the same image again gives the same image
     made = {}
     for run, sets in support.items():
         if len(sets.seeds) < needed:
             found = len(sets.seeds)
             raise UserError(f"support of run {run}: expected at least {needed} seeds for {method}, found {found}.")
-        seeds = list(zip(sets.seeds, read_images(images, sets.seeds), strict=True))
-        made[run] = alter_seeds(alters[method], seeds, count, generator_of(run))
+        seeds, generator = read_images(images, sets.seeds), generator_of(run)
+        # no seed is used more than once more often than another
+        turns = np.concatenate([generator.permutation(len(seeds)) for _ in range(-(-count // len(seeds)))])
+        made[run] = [alters[method](seeds[place], sets.seeds[place], generator) for place in turns[:count]]
     return made
 
 
-def alter_seeds(
-    alter: Alter, seeds: Sequence[tuple[str, Images]], count: int, generator: np.random.Generator
-) -> list[Anomaly]:
-    """``count`` anomalies; no seed is used more than once more often than another.
+def cut_paste(image: Images, image_id: str, generator: np.random.Generator) -> Anomaly:
+    """Move one rectangle of ``image`` (uint8 ``[S, S, 3]``); nothing outside of its new place changes."""
+    height, width = draw_sides(image.shape[0], generator)
+    cut, paste = (_corner(image.shape[0], height, width, generator) for _ in range(2))
+    changed = image.copy()
+    patch = image[cut[0] : cut[0] + height, cut[1] : cut[1] + width]
+    changed[paste[0] : paste[0] + height, paste[1] : paste[1] + width] = jitter_patch(patch, generator)
+    return Anomaly(changed, image_id, parameters={"cut": cut, "paste": paste, "height": height, "width": width})
+
+
+def draw_sides(side: int, generator: np.random.Generator) -> tuple[int, int]:
+    """Height and width in pixels of a rectangle in an image of ``side`` pixels."""
+    area = generator.uniform(*AREA) * side**2
+    aspect = generator.uniform(*ASPECTS[int(generator.integers(2))])
+    height, width = np.sqrt(area / aspect), np.sqrt(area * aspect)
+    return max(1, round(float(height))), max(1, round(float(width)))
+
+
+def scar(image: Images, image_id: str, generator: np.random.Generator) -> Anomaly:
+    """Paste one thin strip of ``image`` (uint8 ``[S, S, 3]``, S at least 32), turned, into it."""
+    side = image.shape[0]
+    scale = side / REFERENCE_SIDE
+    width, length = (max(1, round(float(generator.uniform(*span)) * scale)) for span in (WIDTH, LENGTH))
+    angle = float(generator.uniform(-ANGLE, ANGLE))
+    top, left = _corner(side, length, width, generator)
+    strip = jitter_patch(image[top : top + length, left : left + width], generator)
+    turned, mask = _turn(strip, angle)
+    height, breadth = mask.shape
+    down, right = _corner(side, height, breadth, generator)
+    changed = image.copy()
+    changed[down : down + height, right : right + breadth][mask] = turned[mask]
+    drawn = {"cut": [top, left], "paste": [down, right], "width": width, "length": length, "angle": round(angle, 2)}
+    return Anomaly(changed, image_id, parameters={**drawn, "area": int(mask.sum())})
+
+
+def _turn(strip: Images, angle: float) -> tuple[Images, NDArray[np.bool_]]:
+    """The strip turned by ``angle`` degrees with its bounding box, and where in that box it lies."""
+    inside = Image.new("L", (strip.shape[1], strip.shape[0]), 255)
+    # both by the nearest pixel: interpolation would mix the border with black
+    mask, turned = (
+        picture.rotate(angle, Image.Resampling.NEAREST, expand=True) for picture in (inside, Image.fromarray(strip))
+    )
+    return np.asarray(turned), np.asarray(mask) > 0
+
+
+def _corner(side: int, height: int, width: int, generator: np.random.Generator) -> tuple[int, int]:
+    return int(generator.integers(side - height + 1)), int(generator.integers(side - width + 1))
+
+
+def jitter_patch(patch: Images, generator: np.random.Generator) -> Images:
+    """Change brightness, contrast and saturation by up to a tenth, and hue by up to a tenth of the circle.
 
     Args:
-        alter: image uint8 ``[S, S, 3]``, its image_id and a generator to an anomaly.
-        seeds: image_id and image of each.
+        patch: uint8 RGB ``[h, w, 3]``; a grey one stays grey.
     """
-    turns = [generator.permutation(len(seeds)) for _ in range(-(-count // len(seeds)))]
-    chosen = np.concatenate(turns)[:count]
-    return [alter(seeds[place][1], seeds[place][0], generator) for place in chosen]
+    picture = Image.fromarray(patch)
+    for enhance in (ImageEnhance.Brightness, ImageEnhance.Contrast, ImageEnhance.Color):
+        picture = enhance(picture).enhance(float(generator.uniform(1 - JITTER, 1 + JITTER)))
+    turn = round(generator.uniform(-JITTER, JITTER) * 256)
+    hue, saturation, value = picture.convert("HSV").split()
+    hue = Image.fromarray((np.asarray(hue).astype(np.int64) + turn).astype(np.uint8))  # wraps round: 256 parts
+    return np.asarray(Image.merge("HSV", (hue, saturation, value)).convert("RGB"))
 
 
 def blur(image: Images, resolution: int) -> Images:
@@ -158,7 +218,5 @@ def _tiles(name: str) -> list[Donor]:
 
 @functools.cache
 def _photograph(name: str) -> Images:
-    spec = importlib.util.find_spec("skimage")  # found without importing it
-    if spec is None or not spec.submodule_search_locations:
-        raise UserError("unrelated photographs: expected the package scikit-image to be installed, found none.")
-    return np.array(to_rgb8(read_image(Path(spec.submodule_search_locations[0]) / "data" / name)))
+    folder = package_folder("skimage", "unrelated photographs", "scikit-image") / "data"
+    return np.array(to_rgb8(read_image(folder / name)))

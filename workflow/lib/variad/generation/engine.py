@@ -1,27 +1,33 @@
-"""The generator (first document, figure 2): shots in, varied images out, as many in one batch as memory allows."""
+"""Recipes of method ``generate``, from the config's words to images, as many in one batch as memory allows.
+
+The generator is the first document's, figure 2: shots in, varied images out.
+"""
 
 import functools
+import json
 import logging
 import resource
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from tqdm import tqdm
 
 from variad.core.errors import UserError
 from variad.core.images import Images
-from variad.generation.added import Arrays, Chunks
+from variad.core.provenance import library_files
+from variad.generation.added import AddedImages, Arrays, Chunks, digest_of
 from variad.generation.guidance import Guide, Spreads, decode, draw_windows, guide, look, perturb_latent
-from variad.generation.settings import GenerationSettings
+from variad.generation.prompts import read_texts
+from variad.generation.settings import GenerationSettings, Request
 from variad.generation.strategies import accepted, distance_to_view, strategy
+from variad.networks.encoders import load_encoder
 from variad.networks.features import are_grey, to_tensor, to_uint8
-from variad.networks.vqgan import VQGAN
+from variad.networks.vqgan import VQGAN, load_vqgan
 
 log = logging.getLogger("variad")
 Result = TypeVar("Result")
@@ -35,34 +41,72 @@ _STATM = Path("/proc/self/statm")  # Linux
 _OUT_OF_MEMORY = ("can't allocate memory", "not enough memory")  # what torch's CPU allocator says, by system
 
 
-@dataclass(frozen=True)
-class Generated:
-    """M generated images and what is known of them; see ``AddedImages`` for the fields' meaning."""
+class PromptFiles(NamedTuple):
+    """Prompts (``.json``), text embeddings (``.h5``) and encoder file; all None for a recipe without text."""
 
-    images: Images
-    similarity: NDArray[np.float32]
-    distance: NDArray[np.float32]
-    accepted: NDArray[np.bool_]
-    trace: dict[str, NDArray[np.float32]]
-    steps: Images | None
-    steps_iteration: NDArray[np.int64]
+    prompts: str | None
+    texts: str | None
+    encoder: str | None
+
+
+def build_generated(
+    parents: Images,
+    wanted: Sequence[Request],
+    recipe: dict[str, Any],
+    vqgan: dict[str, Any],
+    encoder: dict[str, Any] | None,
+    files: PromptFiles,
+    output: str | Path,
+    device: str,
+    memory: int | None = None,
+) -> AddedImages:
+    """Generate one image a request; the arguments from ``recipe`` to ``encoder`` are entries of the config.
+
+    Args:
+        parents: uint8 RGB ``[M, S, S, 3]``, the shot of each request.
+        output: file that the images are for; finished batches lie beside it (``Chunks``) until the caller clears them.
+        memory: bytes granted to the job.
+
+    Raises:
+        UserError: the chosen prompt of a run was never embedded.
+    """
+    settings = GenerationSettings.of(recipe)
+    model = load_vqgan(vqgan["weights"], config_path=vqgan["config"], sha256=vqgan["sha256"])
+    prompts, by = [""] * len(wanted), None
+    if settings.guided:
+        if files.prompts is None or files.texts is None:
+            raise UserError("training set: expected prompts and text embeddings for guidance, found none.")
+        with open(files.prompts, encoding="utf-8") as stream:
+            best = {entry["run"]: entry["best"]["prompt"] for entry in json.load(stream)["runs"]}
+        prompts = [best[request.run] for request in wanted]
+        loaded = load_encoder(**(encoder or {}), classes=files.encoder, device=device)
+        by = Guide(loaded, torch.from_numpy(read_texts(files.texts, prompts)))
+    # everything that decides an image's bytes, code included; how large its batch is does not
+    seeds = [request.seed for request in wanted]
+    words = (replace(settings, batch_size=None), vqgan, encoder, seeds, device, torch.__version__)
+    weights = (tensor.cpu().numpy().tobytes() for tensor in model.state_dict().values())
+    code = (path.read_bytes() for path in (Path(__file__), *library_files(__file__)))
+    texts = by.texts.numpy().tobytes() if by else b""
+    chunks = Chunks(output, digest_of([repr(words).encode(), parents.tobytes(), texts, *weights, *code]))
+    added = generate(parents, wanted, settings, model, by, device, memory, chunks)
+    return replace(added, prompt=prompts)
 
 
 def generate(
     parents: Images,
-    seeds: Sequence[int],
+    wanted: Sequence[Request],
     settings: GenerationSettings,
     vqgan: VQGAN,
     by: Guide | None = None,
     device: str = "cpu",
     memory: int | None = None,
     chunks: Chunks | None = None,
-) -> Generated:
-    """Make one image of every parent given.
+) -> AddedImages:
+    """Make one image of every parent given, for a request each; prompts are the caller's to add.
 
     Args:
         parents: uint8 RGB ``[M, S, S, 3]``; repeat a shot to get several images of it.
-        seeds: one an image; an image depends on its parent, seed and settings, not on its batch.
+        wanted: an image depends on its parent, seed and settings, not on its batch.
         by: encoder and texts of the M images, for guided settings.
         memory: bytes granted to the job, on a CPU; no limit if not given. A GPU is asked what it has left.
         chunks: where finished batches are kept, and taken from if they are there.
@@ -72,6 +116,7 @@ def generate(
     """
     generator = _Generator(vqgan.to(device).to(memory_format=torch.channels_last), settings, device)
     by = Guide(by.encoder, by.texts.to(device)) if by and settings.guided else None
+    seeds = [request.seed for request in wanted]
     parts = list(chunks.kept()) if chunks else []
     done = sum(len(part["images"]) for part in parts)
     size = generator.batch_size(parents, by, memory) if done < len(parents) else 0
@@ -83,18 +128,21 @@ def generate(
             parts.append(part)
             done += len(part["images"])
             bar.update(len(part["images"]))
-    return _join(parts)
+    return _join(parts, wanted)
 
 
-def _join(parts: Sequence[Arrays]) -> Generated:
+def _join(parts: Sequence[Arrays], wanted: Sequence[Request]) -> AddedImages:
     def joined(name: str) -> Any:
         found = [part[name] for part in parts if name in part]
         return np.concatenate(found) if found else None
 
-    trace = {name: values for name in ("loss", "similarity") if (values := joined(f"trace_{name}")) is not None}
-    iteration: Any = parts[0].get("steps_iteration", np.empty(0, np.int64))
-    known = {name: joined(name) for name in ("images", "similarity", "distance", "accepted", "steps")}
-    return Generated(**known, trace=trace, steps_iteration=iteration)
+    added = AddedImages.of(joined("images"), wanted, joined("distance"))
+    added.similarity, added.accepted, added.steps = joined("similarity"), joined("accepted"), joined("steps")
+    added.trace = {name: values for name in ("loss", "similarity") if (values := joined(f"trace_{name}")) is not None}
+    if added.steps is not None:
+        added.steps_index = np.arange(len(added.steps))
+        added.steps_iteration = np.asarray(parts[0]["steps_iteration"], np.int64)
+    return added
 
 
 class _Generator:

@@ -20,7 +20,7 @@ from variad.report.figures import (
     light_grid,
     save,
 )
-from variad.selection.benchmarks import kendall_tau
+from variad.selection.judgement import kendall_tau
 from variad.selection.settings import FROZEN, PLAIN
 
 if TYPE_CHECKING:

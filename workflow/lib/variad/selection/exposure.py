@@ -23,15 +23,18 @@ from variad.core.seeding import numpy_generator, torch_generator
 from variad.datasets.sampling import Support
 from variad.generation.added import read_added
 from variad.generation.settings import Request, requests
-from variad.selection.exposure_network import SplitNetwork, embed, random_views, rotated
-from variad.selection.exposure_training import (
+from variad.selection.exposure_network import (
     NEIGHBOURS,
     WITH_ANOMALIES,
     Examples,
     FineTuningSchedule,
+    SplitNetwork,
     anomaly_targets,
+    embed,
     fine_tune,
     random_halves,
+    random_views,
+    rotated,
     support_distance,
 )
 from variad.selection.settings import FROZEN, NO_SOURCE, PLAIN
@@ -174,8 +177,7 @@ class _FineTuning:
         views = random_views(self.images.support, self.plan.views, self._draw("exposure_views"))
         normal = self._activations(views)
         for control in self.plan.controls:
-            variant = Variant(NO_SOURCE, control)
-            yield variant, self._tuned(variant, self._control_examples(control, views, normal))
+            yield self._tuned(Variant(NO_SOURCE, control), self._control_examples(control, views, normal))
         for source, objectives in self.plan.objectives.items():
             anomalies = read_anomaly_set(sources[source], self.run, self.images.names)
             draw = self._draw("exposure_views", source)
@@ -187,12 +189,8 @@ class _FineTuning:
                 rendered = random_views(anomalies.normals, count, draw)[: len(normal)]
                 normals = torch.cat([normal, self._activations(rendered)])
             for objective in objectives:
-                variant = Variant(source, objective)
-                targets = anomaly_targets(objective, source, anomalies.strengths)
-                yield (
-                    variant,
-                    self._tuned(variant, Examples((normals, synthetic), (torch.zeros(len(normals)), targets))),
-                )
+                targets = torch.zeros(len(normals)), anomaly_targets(objective, source, anomalies.strengths)
+                yield self._tuned(Variant(source, objective), Examples((normals, synthetic), targets))
 
     def _control_examples(self, control: str, views: Images, normal: Tensor) -> Examples:
         """``rotation``: by how many quarters a view is turned; ``relabelled``: half of the images are anomalies."""
@@ -204,7 +202,7 @@ class _FineTuning:
         targets = (torch.zeros(int((~chosen).sum())), torch.ones(int(chosen.sum())))
         return Examples((normal[~chosen], normal[chosen]), targets)
 
-    def _tuned(self, variant: Variant, examples: Examples) -> nn.Module:
+    def _tuned(self, variant: Variant, examples: Examples) -> tuple[Variant, nn.Module]:
         plan, objective = self.plan, variant.objective
         # the same head and batches for every source, so that only what is in the images differs
         purpose = "exposed" if objective in WITH_ANOMALIES else objective
@@ -212,7 +210,7 @@ class _FineTuning:
         tail, width = self.network.tail, self.network.width
         tail, losses = fine_tune(tail, width, objective, examples, plan.schedule, draw, self.device)
         _log.info("run %d, %s, %s: loss %.3f to %.3f", self.run, *variant, losses[0], losses[-1])
-        return tail
+        return variant, tail
 
     def _activations(self, images: Images) -> Tensor:
         return self.network.activations(images, self.device)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from variad.core.errors import UserError
 from variad.core.seeding import numpy_generator
-from variad.core.tables import markdown_page, markdown_table
+from variad.core.tables import markdown_page, markdown_table, table_schema
 from variad.evaluation.aggregation import DECIMALS
 from variad.evaluation.bootstrap import DRAWS, Resample, interval, resample
 from variad.evaluation.ranking import auroc, rank_resampled
@@ -20,9 +20,7 @@ from variad.selection.settings import FROZEN, NO_SOURCE, PLAIN
 Array = NDArray[Any]
 Key = tuple[str, str, str]  # source, objective, support set
 DIFFERENCES = ("gain", "over_control", "over_support")
-COLUMNS = ["dataset", "category", "source", "objective", "support", "mean", "std", "runs"] + [
-    f"{name}{end}" for name in DIFFERENCES for end in ("", "_low", "_high")
-]
+PLACE = ("dataset", "category", "source", "objective", "support")
 LEGEND = (
     "Percent: mean ± standard deviation over runs of the image AUROC on the real test; differences in points [95 % "
     "bootstrap interval over runs and test images]. The score is the total Euclidean distance to the three closest "
@@ -96,7 +94,7 @@ def exposure_table(categories: Mapping[tuple[str, str], Mapping[Key, JudgedNetwo
             judged[dataset, "average"] = _average(members)
     order = sorted(judged, key=lambda place: [name for name, _ in judged].index(place[0]))
     rows = [_row(place, key, judged[place], control) for place in order for key in judged[place]]
-    return pd.DataFrame(rows, columns=COLUMNS)
+    return pd.DataFrame(rows, columns=list(table_schema("exposure")["properties"]))
 
 
 def _average(members: Sequence[Mapping[Key, JudgedNetwork]]) -> dict[Key, JudgedNetwork]:
@@ -115,18 +113,14 @@ def _row(place: tuple[str, str], key: Key, judged: Mapping[Key, JudgedNetwork], 
     one = judged[key]
     against = [(NO_SOURCE, FROZEN, support), (NO_SOURCE, control, support), (source, objective, PLAIN)]
     numbers = {"mean": one.values.mean(), "std": one.values.std(ddof=1) if len(one.values) > 1 else np.nan}
-    for name, other in zip(DIFFERENCES, against, strict=True):
-        numbers |= _difference(name, one, None if other == key else judged.get(other))
+    for name, compared in zip(DIFFERENCES, against, strict=True):
+        other = None if compared == key else judged.get(compared)
+        low, high = interval(one.draws - other.draws) if other else (np.nan, np.nan)
+        difference = one.values.mean() - other.values.mean() if other else np.nan
+        numbers |= {name: difference, f"{name}_low": low, f"{name}_high": high}
     percent = {name: round(100 * float(value), DECIMALS) + 0.0 for name, value in numbers.items()}
-    names = dict(zip(COLUMNS[:5], (*place, *key), strict=True))
+    names = dict(zip(PLACE, (*place, *key), strict=True))
     return {**names, **percent, "runs": len(one.values)}
-
-
-def _difference(name: str, one: JudgedNetwork, other: JudgedNetwork | None) -> dict[str, float]:
-    if other is None:
-        return {name: np.nan, f"{name}_low": np.nan, f"{name}_high": np.nan}
-    low, high = interval(one.draws - other.draws)
-    return {name: float(one.values.mean() - other.values.mean()), f"{name}_low": low, f"{name}_high": high}
 
 
 def exposure_page(table: pd.DataFrame, caption: str, network: str, control: str) -> str:

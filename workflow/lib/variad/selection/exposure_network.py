@@ -1,9 +1,11 @@
-"""A pretrained network in two parts, the first frozen, the last fine-tuned, and the light augmentation that it sees.
+"""A pretrained network in two parts, the first frozen, the last fine-tuned for a few dozen steps.
 
-Views are the same for normal and synthetic images.
+What it sees (light views, the same for normal and synthetic images), what it learns to tell apart, the anomaly score.
 """
 
-from collections.abc import Sequence
+import copy
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn import functional
 
 from variad.core.errors import UserError
 from variad.core.images import Images
@@ -21,6 +24,8 @@ from variad.networks.private_apis import has_token_positions, tokens_of
 
 SHIFT = 0.04  # of the side, at most
 BATCH = 32
+WITH_ANOMALIES = ("classification", "regression")
+NEIGHBOURS = 3
 
 
 def random_views(images: Images, count: int, generator: np.random.Generator) -> Images:
@@ -51,22 +56,22 @@ def _view(image: Images, mirror: bool, shift: NDArray[np.int64], reach: int) -> 
     return padded[top : top + side, left : left + side]
 
 
-class Pixels(nn.Module):
-    """uint8 ``[B, S, S, 3]`` to what a network takes: resized, in [0, 1], normalised, ``[B, 3, R, R]``."""
+def normalised(images: Tensor, resolution: int | None, mean: Sequence[float], std: Sequence[float]) -> Tensor:
+    """uint8 ``[B, S, S, 3]`` as a network takes them: resized, in [0, 1], then normalised, ``[B, 3, R, R]``."""
+    pixels = prepare(images.permute(0, 3, 1, 2).float() / 255, resolution, None)
+    return (pixels - pixels.new_tensor(mean).view(1, -1, 1, 1)) / pixels.new_tensor(std).view(1, -1, 1, 1)
 
-    mean: Tensor
-    std: Tensor
 
-    def __init__(self, resolution: int | None, mean: Sequence[float], std: Sequence[float]) -> None:
+class Apply(nn.Module):
+    """A function, without weights to train, as a part of a network."""
+
+    def __init__(self, function: Callable[..., Tensor], *arguments: Any) -> None:
         super().__init__()
-        self.resolution = resolution
-        self.register_buffer("mean", torch.tensor(mean).view(1, -1, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(std).view(1, -1, 1, 1), persistent=False)
+        self.function, self.arguments = function, arguments
 
-    def forward(self, images: Tensor) -> Tensor:
+    def forward(self, x: Tensor) -> Tensor:
         """See the class."""
-        scaled = images.permute(0, 3, 1, 2).float() / 255
-        return (prepare(scaled, self.resolution, None) - self.mean) / self.std
+        return self.function(x, *self.arguments)
 
 
 class SplitNetwork(nn.Module):
@@ -88,16 +93,13 @@ class SplitNetwork(nn.Module):
         pixels = torch.from_numpy(images)
         if self.trunk is None or not len(images):
             return pixels
-        with torch.inference_mode():
-            parts = [self.trunk(pixels[at : at + BATCH].to(device)) for at in range(0, len(pixels), BATCH)]
-        return torch.cat(parts).clone()
+        return embed(self.trunk, pixels, device).clone()
 
 
-def embed(tail: nn.Module, activations: Tensor, device: str = "cpu") -> Tensor:
-    """Embeddings ``[N, D]`` of activations, in batches."""
+def embed(part: nn.Module, inputs: Tensor, device: str = "cpu") -> Tensor:
+    """What a part of the network makes of its inputs ``[N, ...]``, in batches; embeddings ``[N, D]`` of the tail."""
     with torch.inference_mode():
-        parts = [tail(activations[at : at + BATCH].to(device)) for at in range(0, len(activations), BATCH)]
-    return torch.cat(parts)
+        return torch.cat([part(batch.to(device)) for batch in inputs.split(BATCH)])
 
 
 def load_network(
@@ -120,48 +122,21 @@ def load_network(
     return _timm(backbone, weights, trained_blocks, resolution)
 
 
-class Lite0Tail(nn.Module):
-    """The last stages, the head's convolution, and the mean over positions: ``[B, 1280]``."""
-
-    def __init__(self, stages: nn.Sequential, head: nn.Module) -> None:
-        super().__init__()
-        self.stages, self.head = stages, head
-
-    def forward(self, x: Tensor) -> Tensor:
-        """See the class."""
-        last: Tensor = self.head(self.stages(x))
-        return last.mean(dim=(2, 3))
-
-
 def _lite0(trained: int | None, resolution: int | None) -> SplitNetwork:
     network = lite0.load_packaged()
-    pixels, stages = Pixels(resolution, [lite0.MEAN] * 3, [lite0.STD] * 3), list(network.stages)
+    start = [Apply(normalised, resolution, [lite0.MEAN] * 3, [lite0.STD] * 3), network.stem]
+    stages, end = list(network.stages), [network.head, nn.AdaptiveAvgPool2d(1), nn.Flatten()]
     if trained is None:
-        everything = Lite0Tail(nn.Sequential(pixels, network.stem, *stages), network.head)
-        return SplitNetwork(None, everything, lite0.HEAD_CHANNELS)
+        return SplitNetwork(None, nn.Sequential(*start, *stages, *end), lite0.HEAD_CHANNELS)
     split = _split(LITE0, trained, len(stages))
-    trunk = nn.Sequential(pixels, network.stem, *stages[:split])
-    return SplitNetwork(trunk, Lite0Tail(nn.Sequential(*stages[split:]), network.head), lite0.HEAD_CHANNELS)
-
-
-class TransformerTail(nn.Module):
-    """The last blocks of a vision transformer, its norm and pooling: ``[B, D]``."""
-
-    def __init__(self, model: Any, blocks: nn.Module) -> None:
-        super().__init__()
-        self.blocks, self.norm = blocks, model.norm
-        self.pool, self.fc_norm = model.pool, model.fc_norm
-
-    def forward(self, tokens: Tensor) -> Tensor:
-        """Tokens ``[B, T, D]`` behind the frozen blocks to embeddings."""
-        embedding: Tensor = self.fc_norm(self.pool(self.norm(self.blocks(tokens))))
-        return embedding
+    trunk, tail = nn.Sequential(*start, *stages[:split]), nn.Sequential(*stages[split:], *end)
+    return SplitNetwork(trunk, tail, lite0.HEAD_CHANNELS)
 
 
 class TransformerTrunk(nn.Module):
     """Patches, positions and the first blocks of a vision transformer."""
 
-    def __init__(self, pixels: Pixels, model: Any, blocks: nn.Module) -> None:
+    def __init__(self, pixels: nn.Module, model: Any, blocks: nn.Module) -> None:
         super().__init__()
         self.pixels, self.model, self.blocks = pixels, model, blocks
 
@@ -169,19 +144,6 @@ class TransformerTrunk(nn.Module):
         """uint8 images ``[B, S, S, 3]`` to tokens ``[B, T, D]``."""
         blocked: Tensor = self.blocks(tokens_of(self.model, self.pixels(images)))
         return blocked
-
-
-class WholeModel(nn.Module):
-    """A timm model up to the last layer before the prediction, from stored images."""
-
-    def __init__(self, pixels: Pixels, model: Any) -> None:
-        super().__init__()
-        self.pixels, self.model = pixels, model
-
-    def forward(self, images: Tensor) -> Tensor:
-        """uint8 images ``[B, S, S, 3]`` to embeddings ``[B, D]``."""
-        embedding: Tensor = self.model.forward_head(self.model.forward_features(self.pixels(images)), pre_logits=True)
-        return embedding
 
 
 def _timm(name: str, weights: str | Path | None, trained: int | None, resolution: int | None) -> SplitNetwork:
@@ -197,14 +159,16 @@ def _timm(name: str, weights: str | Path | None, trained: int | None, resolution
         raise UserError(f"{path}: expected the weights of {name}, found another file's: {reason}") from error
     configuration, width = model.pretrained_cfg, int(model.head_hidden_size)
     side = resolution or int(configuration["input_size"][-1])
-    pixels = Pixels(side, configuration["mean"], configuration["std"])
+    pixels = Apply(normalised, side, configuration["mean"], configuration["std"])
     if trained is None:
-        return SplitNetwork(None, WholeModel(pixels, model), width)
+        model.reset_classifier(0)  # what it returns is then what went into its prediction
+        return SplitNetwork(None, nn.Sequential(pixels, model), width)
     if not has_token_positions(model):
         raise UserError(f"config key exposure.trained_blocks: expected null for {name}, found {trained}.")
     blocks = model.blocks
     split = _split(name, trained, len(blocks))
-    return SplitNetwork(TransformerTrunk(pixels, model, blocks[:split]), TransformerTail(model, blocks[split:]), width)
+    tail = nn.Sequential(blocks[split:], model.norm, Apply(model.pool), model.fc_norm)
+    return SplitNetwork(TransformerTrunk(pixels, model, blocks[:split]), tail, width)
 
 
 def _split(name: str, trained: int, blocks: int) -> int:
@@ -212,3 +176,139 @@ def _split(name: str, trained: int, blocks: int) -> int:
     if trained > blocks:
         raise UserError(f"config key exposure.trained_blocks: expected at most {blocks} for {name}, found {trained}.")
     return blocks - trained
+
+
+@dataclass(frozen=True)
+class Objective:
+    """A head of ``outputs`` numbers and the loss of its predictions ``[B, outputs]`` for targets ``[B]``."""
+
+    outputs: int
+    loss: Callable[[Tensor, Tensor], Tensor]
+
+
+def _binary(predictions: Tensor, targets: Tensor) -> Tensor:
+    return functional.binary_cross_entropy_with_logits(predictions[:, 0], targets)
+
+
+OBJECTIVES: dict[str, Objective] = {
+    "classification": Objective(1, _binary),
+    "regression": Objective(1, lambda predictions, targets: functional.mse_loss(predictions[:, 0], targets)),
+    "rotation": Objective(4, lambda predictions, targets: functional.cross_entropy(predictions, targets.long())),
+    "relabelled": Objective(1, _binary),
+}
+
+
+def anomaly_targets(objective: str, source: str, strengths: NDArray[np.float64]) -> Tensor:
+    """Targets of synthetic anomalies, ``[N]``: 1 for classification, the edit strength for regression (normals: 0).
+
+    Raises:
+        UserError: regression for a source whose anomalies do not differ in strength.
+
+    Source: second document, section A.3.
+    """
+    if objective == "classification":
+        return torch.ones(len(strengths))
+    if len(np.unique(strengths[np.isfinite(strengths)])) < 2:
+        raise UserError(
+            f"config key exposure.sources.{source}: expected regression only for a source with several strengths, "
+            "found anomalies of one strength."
+        )
+    return torch.tensor(strengths, dtype=torch.float32)
+
+
+def random_halves(count: int, generator: np.random.Generator) -> NDArray[np.bool_]:
+    """A random half of the support set, which ``relabelled`` takes for anomalies: bool ``[count]``."""
+    chosen = np.zeros(count, bool)
+    chosen[generator.permutation(count)[: count // 2]] = True
+    return chosen
+
+
+@dataclass(frozen=True)
+class FineTuningSchedule:
+    """How long and how fast; every objective and control has the same."""
+
+    steps: int
+    batch_size: int
+    learning_rate: float
+
+
+@dataclass(frozen=True)
+class Examples:
+    """What a network learns from: groups of activations, each with targets; a batch takes as many of each group.
+
+    Attributes:
+        activations: of each group, ``[N, ...]``.
+        targets: of each group, ``[N]``.
+    """
+
+    activations: tuple[Tensor, ...]
+    targets: tuple[Tensor, ...]
+
+
+def fine_tune(
+    tail: nn.Module,
+    width: int,
+    objective: str,
+    examples: Examples,
+    schedule: FineTuningSchedule,
+    generator: torch.Generator,
+    device: str = "cpu",
+) -> tuple[nn.Module, list[float]]:
+    """A fine-tuned copy of ``tail`` without its head, and the loss of every step.
+
+    AdamW [assumed] on tail and head; a network's running statistics stay as they are.
+
+    Args:
+        width: of the tail's embedding, which a linear head predicts from.
+        objective: a name of ``OBJECTIVES``.
+        generator: draws head and batches, on the CPU.
+    """
+    wanted = OBJECTIVES[objective]
+    tuned = copy.deepcopy(tail).eval().requires_grad_(True).to(device)
+    head = nn.Linear(width, wanted.outputs)
+    with torch.no_grad():  # starts near zero, so that the first steps do not undo the pretrained embedding
+        head.weight.copy_(torch.randn(head.weight.shape, generator=generator) * 0.01 / width**0.5)
+        head.bias.zero_()
+    head = head.to(device)
+    optimiser = torch.optim.AdamW([*tuned.parameters(), *head.parameters()], lr=schedule.learning_rate)
+    losses = []
+    for inputs, targets in _batches(examples, schedule, generator):
+        loss = wanted.loss(head(tuned(inputs.to(device))), targets.to(device))
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        optimiser.step()
+        losses.append(float(loss.detach()))
+    return tuned.requires_grad_(False), losses
+
+
+def _batches(
+    examples: Examples, schedule: FineTuningSchedule, generator: torch.Generator
+) -> Iterator[tuple[Tensor, Tensor]]:
+    share = max(1, schedule.batch_size // len(examples.activations))
+    for _ in range(schedule.steps):
+        rows = [torch.randint(len(group), (share,), generator=generator) for group in examples.activations]
+        inputs = [group[row] for group, row in zip(examples.activations, rows, strict=True)]
+        targets = [group[row] for group, row in zip(examples.targets, rows, strict=True)]
+        yield torch.cat(inputs), torch.cat(targets).float()
+
+
+def support_distance(embeddings: Tensor, support: Tensor, neighbours: int = NEIGHBOURS) -> Tensor:
+    """Total Euclidean distance to the closest support embeddings.
+
+    Args:
+        embeddings: of the images to score, ``[N, D]``.
+        support: of the support images, ``[M, D]``.
+
+    Returns:
+        ``[N]``; higher is more anomalous.
+
+    Raises:
+        UserError: the support set has fewer images than ``neighbours``.
+
+    Source: second document, section A.3.
+    """
+    if len(support) < neighbours:
+        raise UserError(f"exposure: expected a support set of at least {neighbours} images, found {len(support)}.")
+    # not by matrix products: they would cost digits where images are close to the support
+    distances = torch.cdist(embeddings, support, compute_mode="donot_use_mm_for_euclid_dist")
+    return distances.topk(neighbours, dim=1, largest=False).values.sum(dim=1)

@@ -1,7 +1,6 @@
 """The workflow's own detectors as candidates: each is trained on the bank of a trial."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,35 +13,22 @@ from variad.networks.backbones import Backbone, load_backbone
 from variad.networks.features import prepare, to_tensor
 from variad.selection.trials import Rows, Scores, Trial
 
+Entry = tuple[Mapping[str, Any], Extractor]
 BATCH = 8
-
-
-@dataclass(frozen=True)
-class DetectorEntry:
-    """A detector of the config: its method and settings, and the extractor whose features it sees."""
-
-    method: str
-    settings: dict[str, Any]
-    extractor: Extractor
 
 
 class FittedDetectors:
     """Candidates named as the config's detectors.
 
     Args:
-        entries: detectors by name.
+        entries: of the config's ``detectors`` by name, each with the extractor whose features it sees.
         seed: root seed of training, below ``key``, the detector's name and the run.
     """
 
-    def __init__(
-        self, entries: Mapping[str, DetectorEntry], seed: int = 0, key: tuple[str, ...] = (), device: str = "cpu"
-    ) -> None:
+    def __init__(self, entries: Mapping[str, Entry], seed: int, key: tuple[str, ...], device: str) -> None:
         self.entries, self.seed, self.key, self.device = entries, seed, key, device
         self._backbones = {
-            entry.extractor: load_backbone(
-                entry.extractor.backbone, entry.extractor.layers, entry.extractor.weights
-            ).to(device)
-            for entry in entries.values()
+            seen: load_backbone(seen.backbone, seen.layers, seen.weights).to(device) for _, seen in entries.values()
         }
 
     def describe(self) -> list[dict[str, str | int]]:
@@ -50,11 +36,11 @@ class FittedDetectors:
         return [
             {
                 "candidate": name,
-                "parameters": sum(value.numel() for value in self._backbones[entry.extractor].parameters()),
-                "depth": len(entry.extractor.layers) - 1,
-                "resolution": entry.extractor.resolution,
+                "parameters": sum(value.numel() for value in self._backbones[seen].parameters()),
+                "depth": len(seen.layers) - 1,
+                "resolution": seen.resolution,
             }
-            for name, entry in self.entries.items()
+            for name, (_, seen) in self.entries.items()
         ]
 
     def score(self, pool: Images, trials: Sequence[Trial]) -> list[Scores]:
@@ -62,21 +48,20 @@ class FittedDetectors:
         return [{name: self._score(name, pool, trial) for name in self.entries} for trial in trials]
 
     def _score(self, name: str, pool: Images, trial: Trial) -> "np.ndarray[Any, np.dtype[np.float64]]":
-        entry = self.entries[name]
-        detector = create_detector(entry.method, entry.settings, entry.extractor, self.device)
+        entry, seen = self.entries[name]
+        detector = create_detector(entry["method"], dict(entry["settings"]), seen, self.device)
         # not by the bank: a detector draws the same numbers for the original and for the regenerated one
         generator = numpy_generator(self.seed, *self.key, "selection", name, trial.run)
-        detector.fit(self._input(entry, detector, pool, trial.bank), generator)
+        detector.fit(self._input(seen, detector, pool, trial.bank), generator)
         parts = [
-            detector.score(self._input(entry, detector, pool, trial.queries[start : start + BATCH])).scores
+            detector.score(self._input(seen, detector, pool, trial.queries[start : start + BATCH])).scores
             for start in range(0, len(trial.queries), BATCH)
         ]
         return np.concatenate(parts).astype(np.float64)
 
-    def _input(self, entry: DetectorEntry, detector: Detector, pool: Images, rows: Rows) -> DetectorInput:
-        seen, backbone = entry.extractor, self._backbones[entry.extractor]
+    def _input(self, seen: Extractor, detector: Detector, pool: Images, rows: Rows) -> DetectorInput:
         batches = (pool[rows[start : start + BATCH]] for start in range(0, len(rows), BATCH))
-        parts = [extract(backbone, batch, seen, self.device) for batch in batches]
+        parts = [extract(self._backbones[seen], batch, seen, self.device) for batch in batches]
         features = {layer: np.concatenate([part[layer] for part in parts]) for layer in seen.layers}
         return DetectorInput(features, pool[rows] if detector.uses_images else None)
 
@@ -103,6 +88,5 @@ def open_candidates(
     for name in entry["detectors"]:
         chosen, seen = detectors[name], detectors[name]["extractor"]
         layers, resolution = tuple(chosen["layers"] or seen["layers"]), seen["resolution"] or image_size
-        extractor = Extractor(seen["backbone"], layers, seen["weights"], resolution, seen["crop"])
-        entries[name] = DetectorEntry(chosen["method"], dict(chosen["settings"]), extractor)
+        entries[name] = chosen, Extractor(seen["backbone"], layers, seen["weights"], resolution, seen["crop"])
     return FittedDetectors(entries, seed, key, device)

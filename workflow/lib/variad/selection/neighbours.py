@@ -5,8 +5,7 @@ document's detectors (section A.3 scores by the three closest support embeddings
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -18,15 +17,14 @@ from variad.core.images import Images
 from variad.core.seeding import numpy_generator
 from variad.networks.backbones import Backbone, load_backbone
 from variad.networks.features import prepare, to_tensor
-from variad.selection.trials import Rows, Scores, Trial, members_of
+from variad.selection.trials import Rows, Scores, Trial
 
 # images at once: more do not fit a processor's cache, and take up to twice the time an image
 BATCH, BATCH_ON_GPU = 8, 64
 SCORES = re.compile(r"pooled_([1-9]\d*)|patch_maximum|patch_mean")
 
 
-@dataclass(frozen=True)
-class LayerFeatures:
+class LayerFeatures(NamedTuple):
     """One layer of B images.
 
     Attributes:
@@ -88,20 +86,22 @@ class Neighbours:
         for side in self.resolutions:
             banks = self._banks(pool, trials, side)
             for rows, layers in self._described(pool, queries, side):
-                for number, (here, there) in members_of(rows, trials).items():
+                for trial, bank, result in zip(trials, banks, results, strict=True):
+                    _, here, there = np.intersect1d(rows, trial.queries, assume_unique=True, return_indices=True)
+                    if not len(here):
+                        continue
                     for layer, batch in layers.items():
-                        found = self._distances(batch, banks[number][layer], torch.from_numpy(here))
-                        for score, values in found.items():
-                            results[number][f"{layer}/{side}/{score}"][there] = values.cpu().numpy()
+                        for score, values in self._distances(batch, bank[layer], torch.from_numpy(here)).items():
+                            result[f"{layer}/{side}/{score}"][there] = values.cpu().numpy()
         return results
 
     def _banks(self, pool: Images, trials: Sequence[Trial], side: int) -> list[dict[str, LayerFeatures]]:
         wanted = np.unique(np.concatenate([trial.bank for trial in trials]))
         parts = [layers for _, layers in self._described(pool, wanted, side)]
-        whole = {}
-        for layer in self.backbone.layers:
-            pooled, patches = zip(*((part[layer].pooled, part[layer].patches) for part in parts), strict=True)
-            whole[layer] = LayerFeatures(torch.cat(pooled), torch.cat(patches))
+        whole = {
+            layer: LayerFeatures(*map(torch.cat, zip(*(part[layer] for part in parts), strict=True)))
+            for layer in self.backbone.layers
+        }
         return [self._bank(whole, np.searchsorted(wanted, trial.bank), trial.run) for trial in trials]
 
     def _bank(self, whole: Mapping[str, LayerFeatures], at: Rows, run: int) -> dict[str, LayerFeatures]:

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from variad.anomalies.anomaly_file import NamedImages, read_anomalies, read_manifest, read_normals
+from variad.anomalies.anomaly_file import read_anomalies, read_manifest, read_normals
 from variad.core.errors import UserError
 from variad.core.images import Images
 from variad.core.records import read_images
@@ -68,23 +68,24 @@ def synthetic_tests(
             f"{images}: expected validation images that are no shots of run {run}, found none of "
             f"{len(support.validation)}; name fewer scenarios in the config key recipes.scenarios."
         )
-    originals = NamedImages(known, read_images(images, known))
-    return [_test(pool, source, run, shots, originals, limit) for source in sources]
-
-
-def _test(
-    pool: ImagePool, source: SourceFiles, run: int, shots: Collection[str], originals: NamedImages, limit: int | None
-) -> RecipeTest:
-    manifest = read_manifest(source.manifest)
-    foreign = ~(manifest["parent_a"].isin(shots) | manifest["parent_b"].isin(shots))
-    anomalies = manifest[(manifest["run"] == run) & foreign]
-    if anomalies.empty:
-        raise UserError(f"{source.manifest}: expected anomalies of run {run} that are not made of shots, found none.")
-    anomalies = anomalies.iloc[spread_evenly(len(anomalies), limit)]
-    normals = pool.add(_as_rendered(source, originals))
-    rows = np.concatenate([normals, pool.add(read_anomalies(source.images, anomalies))])
-    names = (*originals.image_ids, *anomalies["anomaly_id"])
-    return RecipeTest(source.name, rows, names, (0,) * len(normals) + (1,) * len(anomalies))
+    originals, tests = read_images(images, known), []
+    for source in sources:
+        manifest = read_manifest(source.manifest)
+        foreign = ~(manifest["parent_a"].isin(shots) | manifest["parent_b"].isin(shots))
+        anomalies = manifest[(manifest["run"] == run) & foreign]
+        if anomalies.empty:
+            raise UserError(
+                f"{source.manifest}: expected anomalies of run {run} that are not made of shots, found none."
+            )
+        anomalies = anomalies.iloc[spread_evenly(len(anomalies), limit)]
+        normals, rendered = originals, read_normals(source.images)
+        if rendered is not None:  # as the source's generator renders them, so that its traces are on both sides
+            row = {name: at for at, name in enumerate(rendered.image_ids)}
+            normals = rendered.images[known_rows(row, known, source.images)]
+        rows = np.concatenate([pool.add(normals), pool.add(read_anomalies(source.images, anomalies))])
+        labels = (0,) * len(known) + (1,) * len(anomalies)
+        tests.append(RecipeTest(source.name, rows, (*known, *anomalies["anomaly_id"]), labels))
+    return tests
 
 
 def spread_evenly(count: int, limit: int | None) -> list[int]:
@@ -92,15 +93,6 @@ def spread_evenly(count: int, limit: int | None) -> list[int]:
     if limit is None or limit >= count:
         return list(range(count))
     return [round(place) for place in np.linspace(0, count - 1, limit).tolist()]
-
-
-def _as_rendered(source: SourceFiles, originals: NamedImages) -> Images:
-    """Normal images as the source's generator renders them, where it does, so that its traces are on both sides."""
-    rendered = read_normals(source.images)
-    if rendered is None:
-        return originals.images
-    row = {name: at for at, name in enumerate(rendered.image_ids)}
-    return rendered.images[known_rows(row, originals.image_ids, source.images)]
 
 
 class RecipeCell(NamedTuple):

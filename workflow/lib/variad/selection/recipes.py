@@ -1,4 +1,4 @@
-"""The recipe that every source chooses, by the highest synthetic AUROC, and what that is worth on real data."""
+"""What the recipe that every source chooses is worth on real data."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,10 +13,10 @@ from variad.core.tables import markdown_page, markdown_table
 from variad.evaluation.aggregation import DECIMALS
 from variad.evaluation.bootstrap import DRAWS, Resample, interval, resample
 from variad.evaluation.ranking import auroc, rank_resampled
-from variad.selection.benchmarks import DEFAULT, RANDOM, kendall_tau
+from variad.selection.judgement import kendall_tau, worth
 from variad.selection.records import with_interval
+from variad.selection.settings import DEFAULT, RANDOM
 
-CHOICE_KEY = ["scenario", "run", "source"]
 Array = NDArray[Any]
 RECIPE_KEY = ["dataset", "category", "detector", "scenario", "source"]
 MEANS = ["selected", "default", "oracle", "average", "regret", "gain"]
@@ -31,31 +31,6 @@ LEGEND = (
     "anomalies."
 )
 HEADS = ("source", "chosen (runs)", "selected", "default", "oracle", "average", "regret", "gain", "best", "τ")
-
-
-def synthetic_auroc(scores: pd.DataFrame) -> pd.DataFrame:
-    """Table ``recipe_auroc``: validation normals against anomalies, for every scenario, run, source and training set.
-
-    Args:
-        scores: schema ``recipe_scores``.
-    """
-    rows = [
-        (*key, auroc(group["score"], group["label"]))
-        for key, group in scores.groupby([*CHOICE_KEY, "training_set"], sort=False)
-    ]
-    return pd.DataFrame(rows, columns=[*CHOICE_KEY, "training_set", "synthetic_auroc"])
-
-
-def choose_recipes(aurocs: pd.DataFrame) -> pd.DataFrame:
-    """Table ``recipe_choices``: the argmax for every scenario, run and source.
-
-    Training sets that tie share the choice in equal weights, so that what it is worth is their mean.
-
-    Args:
-        aurocs: schema ``recipe_auroc``.
-    """
-    best = aurocs[aurocs["synthetic_auroc"] == aurocs.groupby(CHOICE_KEY)["synthetic_auroc"].transform("max")]
-    return best.assign(weight=1 / best.groupby(CHOICE_KEY)["training_set"].transform("size")).reset_index(drop=True)
 
 
 @dataclass(frozen=True)
@@ -150,20 +125,12 @@ def _wide(table: pd.DataFrame, value: str, runs: Sequence[int], names: Sequence[
 
 
 def _row(source: str, weights: Array, fixed: Array, real: RealResults, tau: float) -> RecipeRow:
-    oracle, selected = real.values.max(axis=1), (real.values * weights).sum(axis=1)
+    numbers = worth(real.values, weights)
+    runs, recipes = int(numbers.pop("runs")), int(numbers.pop("candidates"))
     default = (real.values * fixed).sum(axis=1)
-    numbers = {
-        "selected": selected.mean(),
-        "default": default.mean(),
-        "oracle": oracle.mean(),
-        "average": real.values.mean(),
-        "regret": (oracle - selected).mean(),
-        "gain": (selected - default).mean(),
-        "best_picked": (weights * (real.values == oracle[:, None])).sum(axis=1).mean(),
-        "tau": tau,
-    }
+    gain = (real.values * weights).sum(axis=1) - default
+    numbers |= {"default": default.mean(), "gain": gain.mean(), "tau": tau}
     gain_draws = real.drawn.mean_over_runs(((weights - fixed)[..., None] * real.draws).sum(axis=1))
-    runs, recipes = weights.shape
     return RecipeRow(source, runs, recipes, _names(weights, real.training_sets), numbers, gain_draws)
 
 

@@ -1,4 +1,7 @@
-"""What selection leaves: a category's tables judged, averages over data sets and groups, and the page to read."""
+"""What selection leaves: what each source chooses, a category's tables judged, averages, and the page to read.
+
+A choice is the argmax of synthetic AUROC: nothing in it has seen a real anomaly.
+"""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -9,19 +12,16 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from variad.core.errors import UserError
 from variad.core.files import writing
 from variad.core.tables import markdown_page, markdown_table, read_table
-from variad.selection.benchmarks import CONTROLS
-from variad.selection.judgement import (
-    JudgedSource,
-    find_closest,
-    judge,
-    real_test,
-    synthetic_test,
-    tau_interval,
-)
+from variad.evaluation.ranking import auroc
+from variad.selection.judgement import JudgedSource, tau_interval
+from variad.selection.settings import DEFAULT, LARGEST, RANDOM
 
 Array = NDArray[Any]
+CANDIDATE_CHOICE = ["run", "kind", "source"]
+RECIPE_CHOICE = ["scenario", "run", "source"]
 KEY = ["dataset", "category", "benchmark", "source"]
 MEANS = ["selected", "oracle", "average", "default", "regret", "best_picked", "tau", "half_split_tau"]
 PERCENT = ["selected", "oracle", "average", "default", "regret"]
@@ -48,56 +48,84 @@ def read_tables(paths: Sequence[str | Path], schema: str) -> pd.DataFrame:
     return pd.concat([read_table(path, schema) for path in paths], ignore_index=True)
 
 
+def synthetic_auroc(scores: pd.DataFrame, candidates: pd.DataFrame) -> pd.DataFrame:
+    """Table ``synthetic_auroc``: validation normals against anomalies, by run, source and candidate.
+
+    Args:
+        scores, candidates: schemas ``synthetic_scores`` and ``selection_candidates``, of every candidate set.
+    """
+    kinds = dict(zip(candidates["candidate"], candidates["kind"], strict=True))
+    aurocs = _auroc_of_each(scores, ["run", "source", "candidate"])
+    return aurocs.assign(kind=[kinds[name] for name in aurocs["candidate"]])
+
+
+def recipe_auroc(scores: pd.DataFrame) -> pd.DataFrame:
+    """Table ``recipe_auroc`` of schema ``recipe_scores``: the same by scenario, run, source and training set."""
+    return _auroc_of_each(scores, [*RECIPE_CHOICE, "training_set"])
+
+
+def _auroc_of_each(scores: pd.DataFrame, key: list[str]) -> pd.DataFrame:
+    groups = scores.groupby(key, sort=False)
+    rows = [(*place, auroc(group["score"], group["label"])) for place, group in groups]
+    return pd.DataFrame(rows, columns=[*key, "synthetic_auroc"])
+
+
+def choose(aurocs: pd.DataFrame, candidates: pd.DataFrame, default: str | None) -> pd.DataFrame:
+    """Table ``choices``: an argmax for every run, kind and source, then controls that need no anomalies.
+
+    Controls: ``random`` (all in equal weights, so its worth is the expected one), ``largest_backbone`` (detectors with
+    the most parameters, then the deepest layer, then the highest resolution), ``default`` (a fixed detector; of the
+    prompts the first).
+
+    Args:
+        aurocs, candidates: schemas ``synthetic_auroc`` and ``selection_candidates``, of every candidate set.
+        default: name of the fixed detector; None for no such control.
+
+    Raises:
+        UserError: the default is no candidate.
+    """
+    # in the order in which the groups come first
+    order = np.argsort(aurocs.groupby(CANDIDATE_CHOICE, sort=False).ngroup(), kind="stable")
+    parts = [_highest(aurocs.iloc[order], CANDIDATE_CHOICE)]
+    for run in sorted(set(aurocs["run"])):
+        for kind, members in candidates.groupby("kind", sort=False):
+            for source, names in _controls(str(kind), members, default).items():
+                place = {"run": run, "kind": kind, "source": source, "synthetic_auroc": np.nan}
+                parts.append(pd.DataFrame({**place, "candidate": names, "weight": 1 / len(names)}))
+    return pd.concat(parts, ignore_index=True)
+
+
+def choose_recipes(aurocs: pd.DataFrame) -> pd.DataFrame:
+    """Table ``recipe_choices`` of schema ``recipe_auroc``: the argmax for every scenario, run and source."""
+    return _highest(aurocs, RECIPE_CHOICE)
+
+
+def _highest(aurocs: pd.DataFrame, key: list[str]) -> pd.DataFrame:
+    """What has the highest AUROC; ties share the choice in equal weights, so that its worth is their mean."""
+    best = aurocs[aurocs["synthetic_auroc"] == aurocs.groupby(key)["synthetic_auroc"].transform("max")]
+    weights = 1 / best.groupby(key)["synthetic_auroc"].transform("size")
+    return best.assign(weight=weights).reset_index(drop=True)
+
+
+def _controls(kind: str, candidates: pd.DataFrame, default: str | None) -> dict[str, list[str]]:
+    names = list(candidates["candidate"])
+    if kind == "prompt":
+        return {RANDOM: names, DEFAULT: names[:1]}
+    sizes = candidates[["parameters", "depth", "resolution"]].apply(tuple, axis=1)
+    found = {RANDOM: names, LARGEST: list(candidates.loc[sizes == max(sizes), "candidate"])}
+    if default is None:
+        return found
+    if default not in names:
+        some = ", ".join(names[:4]) + (f", ... ({len(names)} candidates)" if len(names) > 4 else "")
+        raise UserError(f"config key selection.default: expected a candidate such as {some}, found '{default}'.")
+    return {**found, DEFAULT: [default]}
+
+
 def real_defects(manifest: str | Path) -> dict[str, str]:
     """What every test image of a manifest shows, by image_id; ``good`` is normal."""
     table = read_table(manifest, "manifest")
     tested = table[table["split"] == "test"]
     return dict(zip(tested["image_id"], tested["defect"], strict=True))
-
-
-def judge_category(
-    benchmarks: Sequence[str],
-    candidates: pd.DataFrame,
-    choices: pd.DataFrame,
-    synthetic: pd.DataFrame,
-    real: pd.DataFrame,
-    defects: Mapping[str, str],
-    key: tuple[str | int, ...],
-) -> tuple[list[JudgedSource], pd.DataFrame]:
-    """Judge every benchmark, kind and source of a category, and give the points of figures 4 and 5.
-
-    Args:
-        candidates, choices, synthetic, real: schemas ``selection_candidates``, ``choices``, ``synthetic_scores``,
-            ``real_scores``, of every candidate set.
-        defects: of ``real_defects``.
-        key: root seed, data set, category.
-    """
-    closest = find_closest(real, defects) if "one_vs_closest" in benchmarks else ""
-    found, points = [], []
-    for kind, members in candidates.groupby("kind", sort=False):
-        names = list(members["candidate"])
-        test = real_test(real[real["candidate"].isin(names)], defects, names, closest)
-        scored = synthetic[synthetic["candidate"].isin(names)]
-        sources = {str(name): synthetic_test(rows, names) for name, rows in scored.groupby("source", sort=False)}
-        weights = choice_weights(choices[choices["kind"] == kind], names)
-        for benchmark in benchmarks:
-            judged, values = judge(benchmark, str(kind), test, sources, weights, key)
-            found += judged
-            place = {"benchmark": benchmark, "run": np.repeat(np.arange(len(values)), len(names)), "kind": kind}
-            for source, one in sources.items():
-                aurocs = {"synthetic_auroc": one.auroc().ravel(), "real_auroc": values.ravel()}
-                columns = {**place, "source": source, "candidate": names * len(values), **aurocs}
-                points.append(pd.DataFrame(columns))
-    return found, pd.concat(points, ignore_index=True)
-
-
-def choice_weights(choices: pd.DataFrame, candidates: Sequence[str]) -> dict[str, Array]:
-    """What each source chose, ``[R, K]``: sources as they come, then the controls."""
-    table = choices.pivot_table(index=["source", "run"], columns="candidate", values="weight", fill_value=0.0)
-    table = table.reindex(columns=list(candidates), fill_value=0.0)
-    order = list(dict.fromkeys(choices["source"]))
-    order = [name for name in order if name not in CONTROLS] + [name for name in CONTROLS if name in order]
-    return {name: table.loc[name].sort_index().to_numpy() for name in order}
 
 
 def judged_table(judged: Sequence[JudgedSource], dataset: str, category: str) -> pd.DataFrame:
@@ -110,8 +138,7 @@ def write_draws(path: str | Path, judged: Sequence[JudgedSource]) -> None:
     length = max((len(one.tau_draws) for one in judged), default=0)
     draws = np.full((len(judged), length), np.nan, np.float32)
     for row, one in enumerate(judged):
-        if len(one.tau_draws):
-            draws[row] = one.tau_draws
+        draws[row, : len(one.tau_draws)] = one.tau_draws
     with writing(path) as temporary, h5py.File(temporary, "w") as file:
         file.create_dataset("tau", data=draws, compression="gzip")
 
@@ -139,9 +166,14 @@ def selection_summary(
     for dataset in dict.fromkeys(table["dataset"]):
         rows = table[table["dataset"] == dataset]
         parts.append(rows)
-        categories = list(dict.fromkeys(rows["category"]))
-        for name, members in _sets(categories, (groups or {}).get(dataset, {})).items():
-            parts.append(_average(rows[rows["category"].isin(members)], drawn, name))
+        categories, group_of = list(dict.fromkeys(rows["category"])), (groups or {}).get(dataset, {})
+        averaged = {"average": categories}
+        for category in categories:
+            if category in group_of:
+                averaged.setdefault(f"average_{group_of[category]}", []).append(category)
+        for name, members in averaged.items():
+            if len(members) > 1:
+                parts.append(_average(rows[rows["category"].isin(members)], drawn, name))
     whole = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=COLUMNS)
     return _rounded(whole[COLUMNS])
 
@@ -165,15 +197,6 @@ def write_markdown(path: str | Path, text: str) -> None:
     """Write a text file."""
     with writing(path) as temporary:
         temporary.write_text(text, encoding="utf-8", newline="\n")
-
-
-def _sets(categories: Sequence[str], group_of: Mapping[str, str]) -> dict[str, list[str]]:
-    sets = {"average": list(categories)} if len(categories) > 1 else {}
-    for name in dict.fromkeys(group_of[category] for category in categories if category in group_of):
-        members = [category for category in categories if group_of.get(category) == name]
-        if len(members) > 1:
-            sets[f"average_{name}"] = members
-    return sets
 
 
 def _average(rows: pd.DataFrame, draws: Array, name: str) -> pd.DataFrame:

@@ -29,8 +29,9 @@ METHODS = {
 CLASS_BENCHMARKS = ("one_vs_rest", "one_vs_one", "one_vs_closest")
 DEFECT_BENCHMARKS = ("defects",)
 FILE = Path(__file__).with_name("templates.yaml")
-# names of rows that no anomaly source may have
-RESERVED = ("random", "largest_backbone", "default", "reconstruction")
+RANDOM, LARGEST, DEFAULT = CONTROLS = ("random", "largest_backbone", "default")
+RECONSTRUCTION = "reconstruction"
+RESERVED = (*CONTROLS, RECONSTRUCTION)  # names of rows that no anomaly source may have
 # names in the tables of outlier exposure that are no source, objective or training set of the config
 NO_SOURCE = "none"
 FROZEN = "frozen"
@@ -172,8 +173,7 @@ def _check_default(config: Config, key: str, default: str) -> None:
     if entry["method"] == "detectors":
         known = list(entry["detectors"])
     else:
-        parts = product(entry["layers"], entry["resolutions"], entry["scores"])
-        known = [f"{layer}/{side}/{score}" for layer, side, score in parts]
+        known = ["/".join(map(str, one)) for one in product(entry["layers"], entry["resolutions"], entry["scores"])]
     if candidate not in known:
         some = ", ".join(f"{name}/{one}" for one in known[:4]) + ", ..." * (len(known) > 4)
         raise UserError(f"config key {key}: expected one of {some}, found '{default}'.")
@@ -226,16 +226,12 @@ def check_exposure(config: Config) -> None:
 def _check_exposed(config: Config, key: str, sources: Mapping[str, Sequence[str]]) -> None:
     _known(key, sources, config["anomaly_sources"])
     for source, objectives in sources.items():
-        if "regression" in objectives and not has_strengths(config["anomaly_sources"][source]):
+        made = config["anomaly_sources"][source]
+        if "regression" in objectives and not (made["method"] == "text_edit" and len(made["strengths"]) > 1):
             raise UserError(
                 f"config key {key}.{source}: expected regression only for a source with several strengths (text_edit), "
                 "found one without."
             )
-
-
-def has_strengths(source: Config) -> bool:
-    """Whether the anomalies of a source come in several strengths."""
-    return bool(source["method"] == "text_edit" and len(source["strengths"]) > 1)
 
 
 def _without_overrides(section: Config) -> Config:

@@ -11,9 +11,8 @@ from variad.anomalies.anomaly_file import read_anomalies, read_manifest, read_no
 from variad.core.errors import UserError
 from variad.core.records import read_images
 from variad.datasets.sampling import Support, all_image_ids, read_support
+from variad.selection.settings import RECONSTRUCTION
 from variad.selection.trials import Candidates, ImagePool, Rows, Trial, score_trials
-
-RECONSTRUCTION = "reconstruction"
 
 
 @dataclass(frozen=True)
@@ -54,15 +53,21 @@ def synthetic_sets(
     originals = dict(zip(names, pool.add(read_images(images, names)).tolist(), strict=True))
     sets, regenerated = [], None
     for source in sources:
-        normals = read_normals(source.images)
-        own = originals
+        manifest, normals, own = read_manifest(source.manifest), read_normals(source.images), originals
         if normals is not None:
             own = dict(zip(normals.image_ids, pool.add(normals.images).tolist(), strict=True))
-        regenerated = own if regenerated is None and normals is not None else regenerated
+            regenerated = own if regenerated is None else regenerated
         for run, members in runs.items():
-            sets.append(_of_source(pool, source, run, members, own))
+            anomalies = manifest[manifest["run"] == run]
+            if anomalies.empty:
+                raise UserError(f"{source.manifest}: expected anomalies of run {run}, found none.")
+            rows = pool.add(read_anomalies(source.images, anomalies))
+            sets.append(_against(source.name, run, members, own, rows, anomalies["anomaly_id"], source.images))
     if regenerated is not None:
-        sets += [_reconstruction(run, members, originals, regenerated) for run, members in runs.items()]
+        for run, members in runs.items():
+            again = known_rows(regenerated, members.validation, "images.h5")
+            named = [f"{RECONSTRUCTION}/{name}" for name in members.validation]
+            sets.append(_against(RECONSTRUCTION, run, members, originals, again, named, "images.h5"))
     return pool, sets
 
 
@@ -77,25 +82,6 @@ def score_sets(candidates: Candidates, pool: ImagePool, sets: Sequence[Synthetic
                 pd.DataFrame({"run": one.trial.run, "candidate": f"{prefix}/{name}", **tested, "score": values})
             )
     return pd.concat(parts, ignore_index=True)
-
-
-def _of_source(
-    pool: ImagePool, source: SourceFiles, run: int, members: Support, normals: Mapping[str, int]
-) -> SyntheticSet:
-    manifest = read_manifest(source.manifest)
-    anomalies = manifest[manifest["run"] == run]
-    if anomalies.empty:
-        raise UserError(f"{source.manifest}: expected anomalies of run {run}, found none.")
-    rows = pool.add(read_anomalies(source.images, anomalies))
-    return _against(source.name, run, members, normals, rows, anomalies["anomaly_id"], source.images)
-
-
-def _reconstruction(
-    run: int, members: Support, originals: Mapping[str, int], regenerated: Mapping[str, int]
-) -> SyntheticSet:
-    again = known_rows(regenerated, members.validation, "images.h5")
-    names = [f"{RECONSTRUCTION}/{name}" for name in members.validation]
-    return _against(RECONSTRUCTION, run, members, originals, again, names, "images.h5")
 
 
 def _against(

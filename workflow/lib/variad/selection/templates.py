@@ -13,7 +13,7 @@ from variad.core.images import Images
 from variad.networks.encoders import ImageTextEncoder, load_encoder
 from variad.networks.features import to_tensor
 from variad.selection.settings import Pair, find_templates
-from variad.selection.trials import Scores, Trial, members_of
+from variad.selection.trials import Scores, Trial
 
 BATCH = 8
 SCALE = 100.0  # CLIP's logit scale [assumed]
@@ -46,20 +46,15 @@ class Templates:
     def score(self, pool: Images, trials: Sequence[Trial]) -> list[Scores]:
         """See ``Candidates.score``."""
         texts = [text.replace("{}", self.class_name) for pair in self.pairs for text in pair]
-        embedded = self.encoder.encode_text(texts).double()
-        results: list[Scores] = [
-            {name: np.full(len(trial.queries), np.nan) for name in self._names()} for trial in trials
-        ]
-        queries = np.unique(np.concatenate([trial.queries for trial in trials]))
+        embedded = self.encoder.encode_text(texts).double().split(2)
+        queries, parts = np.unique(np.concatenate([trial.queries for trial in trials])), []
         for start in range(0, len(queries), BATCH):
-            rows = queries[start : start + BATCH]
             with torch.inference_mode():
-                images = self.encoder.encode_image(to_tensor(pool[rows]).to(self.device)).double()
-            for index, name in enumerate(self._names()):
-                logits = anomaly_logit(images, *embedded[2 * index : 2 * index + 2]).cpu().numpy()
-                for number, (here, there) in members_of(rows, trials).items():
-                    results[number][name][there] = logits[here]
-        return results
+                images = self.encoder.encode_image(to_tensor(pool[queries[start : start + BATCH]]).to(self.device))
+            parts.append(torch.stack([anomaly_logit(images.double(), *pair) for pair in embedded]).cpu())
+        logits = torch.cat(parts, dim=1).numpy()
+        places = [np.searchsorted(queries, trial.queries) for trial in trials]
+        return [dict(zip(self._names(), logits[:, place], strict=True)) for place in places]
 
     def _names(self) -> list[str]:
         return [f"template_{number:02}" for number in range(1, len(self.pairs) + 1)]

@@ -96,16 +96,6 @@ def score_trials(candidates: Candidates, pool: Images, trials: Sequence[Trial]) 
     return results
 
 
-def members_of(rows: Rows, trials: Sequence[Trial]) -> Mapping[int, tuple[Rows, Rows]]:
-    """Which of some pool rows each trial asks for: by trial number, places in ``rows`` and places in its queries."""
-    found = {}
-    for number, trial in enumerate(trials):
-        _, here, there = np.intersect1d(rows, trial.queries, assume_unique=True, return_indices=True)
-        if len(here):
-            found[number] = (here, there)
-    return found
-
-
 def open_candidates(entry: Mapping[str, Any], **around: Any) -> Candidates:
     """Make the candidates of a config entry.
 
