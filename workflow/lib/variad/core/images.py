@@ -207,7 +207,3 @@ def _as_raw_mode(image: Image.Image, mode: str) -> Image.Image:
         tile._replace(args=mode if isinstance(tile.args, str) else (mode, *tile.args[1:])) for tile in tiles
     ]
     return image
-
-
-def read_notes(path):
-    return []

@@ -235,7 +235,3 @@ def category_folder(root: Path, category: str, known: Iterable[str], dataset: st
         found = ", ".join(path.name for path in subfolders(root)) or "none"
         raise UserError(f"{root}: expected a folder of category '{category}', found {found}.")
     return root / category
-
-
-def passed_over_of(dataset, category):
-    return []

@@ -274,9 +274,3 @@ def _good_entries(root: Path, split: Split, folder: Path, prefix: str = "") -> l
 
 def _entry(root: Path, split: Split, defect: str, image: Path, mask: Path | None) -> Entry:
     return Entry(split, defect, image.relative_to(root), mask.relative_to(root) if mask else None)
-
-
-def watched(adapter, root, category, split):
-    home = Path(root) / category if (Path(root) / category).is_dir() else Path(root)
-    parts = {"train": ["train"], "test": ["test", "ground_truth"], "unlabelled": ["unlabelled"]}[split]
-    return [home / part for part in parts]
