@@ -67,6 +67,7 @@ _EITHER = frozenset(
         *("positive", "positives", "reference", "regular", "review", "sample", "samples", "set", "standard", "tbd"),
         *("temp", "test", "tmp", "todo", "train", "true", "type", "unclear", "unknown", "unlabeled", "unlabelled"),
         *("unsorted", "unsure", "untitled", "val", "valid", "validation", "various", "yes"),
+        *("f", "g", "n", "o", "p", "t"),
     }
 )
 _NO = frozenset({"no", "not", "without", "free", "nicht", "ohne"})
@@ -110,7 +111,7 @@ def meaning(folder: str) -> Meaning:
         return "good"
     if word in BAD:
         return "defect"
-    says_nothing = all(part.isdecimal() or part in _EITHER for part in words) or (word.isascii() and len(word) < 2)
+    says_nothing = all(part.isdecimal() or part in _EITHER for part in words)
     return "either" if says_nothing or not _NO.isdisjoint(words) or _has_good(folder) else "defect"
 
 

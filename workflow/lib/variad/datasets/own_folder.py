@@ -107,7 +107,7 @@ class Folder:
         good, defects = set(map(nfc, self.good)), set(map(nfc, self.defects))
         if both := good & defects:
             raise UserError(f"{self.root}, settings: expected {min(both)!r} in good or in defects, found it in both.")
-        if called_good := [name for name in sorted(defects) if name.rpartition("/")[2] == "good"]:
+        if called_good := [name for name in sorted(defects) if set(name.split("/")) == {"good"}]:
             raise UserError(f"{self.root}, settings.defects: expected no folder named good, found {called_good[0]!r}.")
         return {**dict.fromkeys(good, True), **dict.fromkeys(defects, False)}
 
@@ -255,7 +255,7 @@ class _Survey:
         found = ""
         for name, path in zip(dirs, below, strict=True):
             if path in self.said:
-                found = "good" if self.said[path] else name
+                found = "good" if self.said[path] else [part for part in path.split("/") if part != "good"][-1]
             elif contradicts(name, found == "good") if found else meaning(name) == "either":
                 self._unclear[f"{path!r} in {part}"] = None
             found = found or ("good" if meaning(name) == "good" else name)
@@ -316,14 +316,20 @@ class _Survey:
         found = "none" if good else "no such folder"
         inside = [one for one in self.passed if any((self.root / one.path).is_relative_to(path) for path in good)]
         if inside:
-            found += f" but {inside[0]}" + (f", and {len(inside) - 1} more files" if len(inside) > 1 else "")
+            found += f" but {inside[0]}" + (f", and {len(inside) - 1} more" if len(inside) > 1 else "")
         elif not tops:
             folders = ", ".join(path.name for path in subfolders(self.home))
             found += f"; {self.home.name} holds {f'the folders {folders}' if folders else 'no folder'}"
         elif not good:
             loose = any(one.reason == LOOSE.format("train") for one in self.passed)
             folders = ", ".join(path.name for path in named)
-            inside_train = f"the folders {folders}" if folders else "images themselves" if loose else "nothing to use"
+            inside_train = (
+                f"the folders {folders} (settings.good names those of good images)"
+                if folders
+                else "images themselves"
+                if loose
+                else "nothing to use"
+            )
             found += f"; train holds {inside_train}"
         return f"{where}: expected normal images ({', '.join(SUFFIXES)}), found {found}."
 
