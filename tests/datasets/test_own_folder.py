@@ -88,9 +88,10 @@ def test_a_name_that_could_be_either_is_asked_about(names, unclear, tmp_path):
     lid(tmp_path, "train/good/1.png", *names)
     with pytest.raises(UserError) as caught:
         Folder(tmp_path).entries("lid")
+    first = unclear.split("'")[1]
     assert str(caught.value) == (
         f"{tmp_path}/lid: expected folders whose names say whether their images are good, found {unclear}, which could "
-        "be either; name them in the data set's settings, each under good or under defects."
+        f'be either; say it in the data set\'s settings, as good: ["{first}"] or as defects: ["{first}"].'
     )
     asked = tuple(part.split("'")[1] for part in unclear.split(", "))
     assert {one.label for one in Folder(tmp_path, good=asked).entries("lid") if "cut" not in one.image_id} == {0}

@@ -1,5 +1,6 @@
 """A user's own folder of photographs: which files are images, which are masks of which, and which were passed over."""
 
+import json
 import os
 from collections.abc import Iterator, Set
 from dataclasses import dataclass, field, replace
@@ -187,7 +188,7 @@ class _Survey:
         self.masks: list[_Mask] = []
         self.passed: list[PassedOver] = []
         self._seen: set[str] = set()  # folders below train and test, as settings name them
-        self._unclear: dict[str, None] = {}
+        self._unclear: dict[str, str] = {}  # below which of the two
 
     def look(self, whole: bool) -> None:
         """Take the images and masks; ``whole`` lists the files of folders that are not used as well."""
@@ -257,16 +258,17 @@ class _Survey:
             if path in self.said:
                 found = "good" if self.said[path] else [part for part in path.split("/") if part != "good"][-1]
             elif contradicts(name, found == "good") if found else meaning(name) == "either":
-                self._unclear[f"{path!r} in {part}"] = None
+                self._unclear.setdefault(path, part)
             found = found or ("good" if meaning(name) == "good" else name)
         return found
 
     def _check_settings(self) -> None:
         if self._unclear:
+            found = ", ".join(f"{path!r} in {part}" for path, part in self._unclear.items())
+            answer = f"[{json.dumps(next(iter(self._unclear)), ensure_ascii=False)}]"
             raise UserError(
-                f"{self.home}: expected folders whose names say whether their images are good, found "
-                f"{', '.join(self._unclear)}, which could be either; name them in the data set's settings, each under "
-                "good or under defects."
+                f"{self.home}: expected folders whose names say whether their images are good, found {found}, which "
+                f"could be either; say it in the data set's settings, as good: {answer} or as defects: {answer}."
             )
         others = [part for path in subfolders(self.root) for part in subfolders(path)]
         for name in self.said:
