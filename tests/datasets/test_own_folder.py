@@ -195,6 +195,10 @@ def test_a_folder_without_access(tmp_path):
     (tmp_path / "lid/train/good/more").chmod(0)
     with pytest.raises(UserError, match="more: expected a folder that can be read, found: Permission denied"):
         Folder(tmp_path).entries("lid")
+    (tmp_path / "lid").chmod(0)
+    with pytest.raises(UserError, match="lid: expected a folder that can be read, found: Permission denied"):
+        Folder(tmp_path).entries("lid")
+    assert watched("folder", tmp_path, "lid", "train") == []
 
 
 @pytest.mark.parametrize("category", ["001", "no", "ü", "average lid"])
@@ -217,6 +221,13 @@ def test_a_linked_category_has_the_name_of_the_link_and_its_own(tmp_path):
     ]
     with pytest.raises(UserError, match=r"lid: expected a folder of category 'nut', found lid, bottle_2024\.$"):
         Folder(root).entries("nut")
+
+
+def test_a_root_that_is_one_category_says_what_it_passed_over(tmp_path):
+    lid(tmp_path, "train/good/1.png", "test/cut/1.png", "1.png", "val/1.png")
+    dataset = Folder(tmp_path / "lid")
+    assert [one.path.as_posix() for one in dataset.passed_over("lid")] == ["1.png", "val/1.png"]
+    assert [one.path.as_posix() for one in dataset.notes("lid")] == ["test/cut/1.png"]
 
 
 def test_a_data_set_below_a_hidden_folder(tmp_path):

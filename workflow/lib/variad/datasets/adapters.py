@@ -212,9 +212,13 @@ def watched(adapter: str, root: str | Path | None, category: str, split: Split) 
     For a watch of changes while Snakemake parses: nothing is opened, and nothing heavy is imported. What the layout
     does not tell apart is watched for every split alike; a class task needs the images of all classes.
     """
-    if root is None or not Path(root).is_dir():
+    try:
+        return _watched(adapter, Path(root), category, split) if root is not None and Path(root).is_dir() else []
+    except OSError:  # whoever reads the folder says that it cannot be read
         return []
-    root = Path(root)
+
+
+def _watched(adapter: str, root: Path, category: str, split: Split) -> list[Path]:
     if adapter in LAID_OUT_AS_FOLDER:
         home = category_home(root, category)
         parts = parts_of(home) if home else {}

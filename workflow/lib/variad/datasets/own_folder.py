@@ -86,19 +86,22 @@ class Folder:
         return [Note(one.image_path, UNMASKED) for one in entries if one.label == 1 and one.mask_path is None]
 
     def _survey(self, category: str, whole: bool = False) -> "_Survey":
+        try:
+            survey = _Survey(self.root, self._home(category), self._said())
+            survey.look(whole)
+        except OSError as error:
+            where, found = error.filename or self.root, error.strerror or error
+            raise UserError(f"{where}: expected a folder that can be read, found: {found}.") from error
+        return survey
+
+    def _home(self, category: str) -> Path:
         if not self.root.is_dir():
             raise UserError(f"{self.root}: expected the folder of a data set, found no such folder.")
-        said = self._said()
-        home = category_home(self.root, category)
-        if home is None:
-            alone = bool(parts_of(self.root)["train"])
-            found = own_names(self.root) if alone else [path.name for path in subfolders(self.root)]
-            raise UserError(
-                f"{self.root}: expected a folder of category '{category}', found {', '.join(found) or 'none'}."
-            )
-        survey = _Survey(self.root, home, said)
-        survey.look(whole)
-        return survey
+        if home := category_home(self.root, category):
+            return home
+        alone = bool(parts_of(self.root)["train"])
+        found = own_names(self.root) if alone else [path.name for path in subfolders(self.root)]
+        raise UserError(f"{self.root}: expected a folder of category '{category}', found {', '.join(found) or 'none'}.")
 
     def _said(self) -> dict[str, bool]:
         """Whether a folder's images are good, by the settings."""
@@ -133,9 +136,9 @@ def _walk(folder: Path, above: Above, why: str = "", skip: Set[str] = frozenset(
         with os.scandir(folder) as found:
             entries = sorted(found, key=lambda entry: (nfc(entry.name), entry.name))
         above = {*above, _identity(folder)}
-    except OSError as error:
+    except OSError:
         if not why:
-            raise UserError(f"{folder}: expected a folder that can be read, found: {error.strerror}.") from error
+            raise
         yield _Files(folder.parent, [(folder.name, f"{why}, and cannot be read")])
         return
     here, below = _Files(folder), []
