@@ -152,7 +152,7 @@ def test_a_name_that_could_be_either_is_asked_about(names, unclear, tmp_path):
             {},
             r"train/good: expected normal .*, found no such folder; train holds images themselves\.$",
         ),
-        (["train/1.txt"], {}, r"train/good: .*, found no such folder; train holds nothing to use\.$"),
+        (["train/1.txt"], {}, r"train/good: .*, found no such folder; train holds nothing\.$"),
         (["good/1.png", "val/1.png"], {}, r"train/good: .*, found no such folder; lid holds the folders good, val\.$"),
         (["1.png"], {}, r"train/good: .*, found no such folder; lid holds no folder\.$"),
         (

@@ -326,16 +326,13 @@ class _Survey:
             folders = ", ".join(path.name for path in subfolders(self.home))
             found += f"; {self.home.name} holds {f'the folders {folders}' if folders else 'no folder'}"
         elif not good:
-            loose = any(one.reason == LOOSE.format("train") for one in self.passed)
-            folders = ", ".join(path.name for path in named)
-            inside_train = (
-                f"the folders {folders} (settings.good names those of good images)"
-                if folders
-                else "images themselves"
-                if loose
-                else "nothing to use"
+            holds = (
+                "images themselves" if any(one.reason == LOOSE.format("train") for one in self.passed) else "nothing"
             )
-            found += f"; train holds {inside_train}"
+            if named:
+                folders = ", ".join(path.name for path in named)
+                holds = f"the folders {folders} (settings.good names those of good images)"
+            found += f"; train holds {holds}"
         return f"{where}: expected normal images ({', '.join(SUFFIXES)}), found {found}."
 
 
