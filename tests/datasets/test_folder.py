@@ -10,8 +10,9 @@ from PIL import Image
 from variad.core.errors import UserError
 from variad.core.tables import read_table, write_table
 from variad.datasets.adapters import open_dataset
-from variad.datasets.folders import Folder, category_folders
+from variad.datasets.folders import category_folders
 from variad.datasets.manifest import index_category
+from variad.datasets.own_folder import Folder
 
 
 def save(path, size=(8, 6), value=0, mode="L"):
@@ -147,7 +148,7 @@ def test_names_that_no_table_can_hold(tmp_path, name):
 def test_unknown_adapter_setting_and_missing_path(tmp_path):
     with pytest.raises(UserError, match=r"data set adapter: expected one of elpv, textures, folder, .*, found 'mvtec'"):
         open_dataset("mvtec")
-    with pytest.raises(UserError, match="settings of adapter 'folder': expected none, found 'depth'"):
+    with pytest.raises(UserError, match="settings of adapter 'folder': expected good, defects, found 'depth'"):
         open_dataset("folder", tmp_path, depth=1)
     with pytest.raises(UserError, match=r"settings of adapter 'elpv': expected split, .*, found 'n_train'"):
         open_dataset("elpv", n_train=1)

@@ -7,8 +7,8 @@ from PIL import Image
 
 from variad.core.errors import UserError
 from variad.core.images import resize_square
-from variad.datasets.folders import Folder
 from variad.datasets.manifest import index_category, pack_category, percentiles
+from variad.datasets.own_folder import Folder
 
 GENERATOR = np.random.default_rng(0)
 

@@ -1,7 +1,6 @@
 # where a data set comes from: a package, a folder of the user, or its publisher
-from variad.datasets.adapters import CLASS_ADAPTERS, RENDERED_ADAPTERS, adapter_file
+from variad.datasets.adapters import CLASS_ADAPTERS, RENDERED_ADAPTERS, adapter_file, watched
 from variad.datasets.changes import KnownFiles, stamps_of, version_of
-from variad.datasets.folders import watched
 from variad.datasets.inventory import sentences_of
 from variad.downloads.catalogue import BESIDE, DATASETS, lifted_folder
 
