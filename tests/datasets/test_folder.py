@@ -10,7 +10,6 @@ from PIL import Image
 from variad.core.errors import UserError
 from variad.core.tables import read_table, write_table
 from variad.datasets.adapters import open_dataset
-from variad.datasets.folders import category_folders
 from variad.datasets.manifest import index_category
 from variad.datasets.own_folder import Folder
 
@@ -89,12 +88,6 @@ def test_a_root_with_train_good_is_one_category_named_as_the_folder(tmp_path):
     assert [entry.image_path.as_posix() for entry in entries] == ["train/good/1.png", "test/bad/1.png"]
     with pytest.raises(UserError, match="expected a folder of category 'other', found part"):
         Folder(tmp_path / "part").entries("other")
-
-
-def test_folders_of_a_category_are_those_that_hold_files(odd):
-    names = [path.relative_to(odd / "kleine Schraube").as_posix() for path in category_folders(odd, "kleine Schraube")]
-    assert names == ["train/good", "unlabelled", "test/Riß", "test/good", "ground_truth/Riß"]
-    assert category_folders(odd / "nowhere", "x") == []
 
 
 def test_missing_root_and_unknown_category(odd, tmp_path):

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from tests.datasets.odd_folders import ODD_FOLDERS, ORPHAN, OddFolder, build, write
 from variad.core.errors import UserError
-from variad.datasets.adapters import Entry, Note, PassedOver, notes_of, open_dataset, passed_over_of, watched
+from variad.datasets.adapters import Entry, PassedOver, open_dataset, passed_over_of, watched
 from variad.datasets.manifest import index_category
 from variad.datasets.own_folder import Folder
 
@@ -57,11 +57,6 @@ def test_every_file_of_a_folder_written_by_hand(case: OddFolder, tmp_path):
     assert files_below(tmp_path / "lid") - followed == (set(found) | masks | set(passed)) - set(case.followed) | (
         set(case.followed) & set(case.links)
     )
-    assert [(note.path.relative_to("lid").as_posix(), note.doubt) for note in notes_of(dataset, "lid")] == [
-        (path, "defect image without mask")
-        for path, (_, defect, mask) in case.images.items()
-        if defect not in ("", "good") and not mask
-    ]
 
 
 def test_a_manifest_has_the_names_of_nested_folders(tmp_path):
@@ -227,7 +222,6 @@ def test_a_root_that_is_one_category_says_what_it_passed_over(tmp_path):
     lid(tmp_path, "train/good/1.png", "test/cut/1.png", "1.png", "val/1.png")
     dataset = Folder(tmp_path / "lid")
     assert [one.path.as_posix() for one in dataset.passed_over("lid")] == ["1.png", "val/1.png"]
-    assert [one.path.as_posix() for one in dataset.notes("lid")] == ["test/cut/1.png"]
 
 
 def test_a_data_set_below_a_hidden_folder(tmp_path):
@@ -243,9 +237,8 @@ def test_other_adapters_say_nothing_of_what_they_pass_over():
         def entries(self, category: str) -> list[Entry]:
             return []
 
-    assert passed_over_of(Other(), "lid") == notes_of(Other(), "lid") == []
+    assert passed_over_of(Other(), "lid") == []
     assert str(PassedOver(Path("lid/a\nb"), "hidden")) == r"lid/a\nb: hidden"
-    assert str(Note(Path("lid/1.png"), "a doubt")) == "lid/1.png: a doubt"
 
 
 def test_what_a_split_is_read_from(tmp_path):
