@@ -150,6 +150,7 @@ REFUSED = [
     ("RGB of float32", tiff(COLOUR.astype(np.float32), "rgb"), r"of a common layout .*, found 3 x float32 \(RGB\)"),
     ("9 channels", tiff(np.dstack([COLOUR] * 3), **PIXELS), r"of a common layout .*, found 9 x uint8 \(MINISBLACK\)"),
     ("raw of a camera", tiff(DEEP, "cfa"), r"of a common layout .*, found 1 x uint16 \(CFA\)"),
+    ("signed, white is zero", tiff(GREY.astype(np.int8), "miniswhite"), r"of a common layout .*, found 1 x int8 \("),
     ("16-bit CIELAB", tiff(DEEP_COLOUR, "cielab"), r"of a common layout .*, found 3 x uint16 \(CIELAB\)"),
     ("16-bit CMYK", tiff(np.dstack([DEEP_COLOUR, DEEP]), "separated"), "expected 16-bit grey, RGB or RGBA, found"),
     ("16-bit half covered", tiff(np.dstack([DEEP_COLOUR, DEEP]), "rgb", extrasamples=[1]), "expected 16-bit grey, RGB"),

@@ -24,7 +24,7 @@ from variad.core.errors import UserError
 
 FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP")
 MAX_PIXELS = 178_956_970  # where Pillow calls an image a decompression bomb
-_FAULTS = (OSError, EOFError, SyntaxError, ValueError, TypeError, LookupError, OverflowError, struct.error, zlib.error)
+_FAULTS = (OSError, EOFError, RuntimeError, SyntaxError, ValueError, TypeError, LookupError, OverflowError)
 
 Pixels = npt.NDArray[Any]
 
@@ -51,7 +51,7 @@ def opened(path: str | Path) -> Iterator[Image.Image]:
     except UnidentifiedImageError as error:
         found = "an empty file" if Path(path).stat().st_size == 0 else "a damaged file or another format"
         raise UserError(f"{path}: expected an image ({', '.join(FORMATS)}), found {found}.") from error
-    except _FAULTS as error:
+    except (*_FAULTS, struct.error, zlib.error) as error:
         reason = getattr(error, "strerror", None) or error
         raise UserError(f"{path}: expected a readable image, found: {str(reason).rstrip('.')}.") from error
 
@@ -65,9 +65,8 @@ def pixels_of(path: str | Path, image: Image.Image, alpha: bool = False) -> Pixe
     Raises:
         UserError: 16-bit colour of another layout than RGB.
     """
-    tags = _tags(image)
-    if image.mode == "La":
-        image = image.convert("LA")
+    tags, turned = _tags(image), orientation(image)
+    image = image.convert("LA") if image.mode == "La" else image
     if image.mode in ("I", "F"):
         pixels = np.asarray(image)
     elif image.mode.startswith("I;16"):
@@ -82,7 +81,7 @@ def pixels_of(path: str | Path, image: Image.Image, alpha: bool = False) -> Pixe
         pixels = np.asarray(image.convert("RGBA"))
     else:
         pixels = np.asarray(image.convert("L" if image.mode in ("1", "L", "LA") else "RGB"))
-    return upright(pixels, orientation(image))
+    return upright(pixels, turned)
 
 
 def is_deep(image: Image.Image) -> bool:
@@ -210,7 +209,8 @@ def _by_tifffile(path: str | Path, axes: tuple[str, ...]) -> Pixels:
             page = file.pages.first
             if page.imagewidth * page.imagelength > MAX_PIXELS:
                 raise Image.DecompressionBombError
-            if page.axes not in axes or page.photometric not in (0, 1, 2) or 1 in page.extrasamples:
+            known = (0, 1, 2) if page.sampleformat == 1 else (1, 2)  # what is white of signed values or fractions?
+            if page.axes not in axes or page.photometric not in known or 1 in page.extrasamples:
                 kind = getattr(page.photometric, "name", page.photometric)
                 raise UserError(
                     f"{path}: expected a TIFF of a common layout (grey, RGB, CMYK or palette colours, 8 or 16 bits), "
@@ -218,7 +218,7 @@ def _by_tifffile(path: str | Path, axes: tuple[str, ...]) -> Pixels:
                 )
             values = page.asarray()
             values = np.moveaxis(values, 0, 2) if page.axes == "SYX" else values
-            if page.photometric == 0 and values.dtype.kind == "u":
+            if page.photometric == 0:
                 values = np.iinfo(values.dtype).max - values
             return upright(values, page.tags.valueof(_ORIENTATION, 1))
     except (tifffile.TiffFileError, TypeError, LookupError) as error:

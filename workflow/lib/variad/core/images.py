@@ -88,12 +88,15 @@ def read_mask(path: str | Path, inverted: bool | None = False) -> npt.NDArray[np
     where all that can be seen is black, opacity itself. If the levels between 0 and the highest
 
     - lie on slopes (at least half of them have a lower and a higher neighbour, none is surrounded by its like, and the
-      level rises by half of the highest within 5 pixels), they are soft edges: marked is from half of the highest on;
+      level rises by half of the highest within 5 pixels) or are all close to black and white, they are soft edges or
+      errors of a JPEG that it was before: marked is from half of the highest on;
     - are labels of classes or instances (at most 2 % of them have values that lie on slopes for the most part, or all
-      are whole numbers below 16), all that is above 0 is marked, however thin or small;
+      are whole numbers below 16), all that is above 0 is marked, however thin or small, unless VOC's void colour or 255
+      among labels up to 32 say that some pixels are neither: such masks are refused;
     - are neither, as in heat maps, the mask is refused.
 
-    Lossy files (JPEG, WebP) are marked from half of the highest level on, and refused if they hold labels.
+    Lossy files (JPEG, WebP) are marked from half of the highest level on, and refused if they hold labels. A palette's
+    colours count if just one of them is black, else its numbers.
 
     Args:
         path: an image, or a folder of images of one size, which are joined.
@@ -177,7 +180,7 @@ def _levels(path: Path, image: Image.Image) -> tuple[npt.NDArray[Any], bool]:
         pixels = numbers
     else:
         pixels = pixels_of(path, image, alpha=True)
-        if sample_type(image) == "int8":
+        if sample_type(image) == "int8" and pixels.dtype == np.uint8:
             pixels = pixels.view(np.int8)
     channels = pixels[..., None] if pixels.ndim == 2 else pixels
     if not channels.min() >= 0 or not np.isfinite(channels.max()):  # NaN is not
