@@ -21,6 +21,7 @@ with job(snakemake) as at:
         train=given.train or None,
         made_with=digest_of(given.code),
         refuse_copies=params.refuse_copies,
+        masks_inverted=getattr(dataset, "masks_inverted", False),
     )
     at.log.info("%d images at %d px", len(manifest), params.image_size)
     for warning in warnings:

@@ -272,7 +272,7 @@ WHOLE = [
     ),
     (
         {"datasets": photos(settings={"seed": 1})},
-        "datasets.mine.settings: expected only the keys defects, good, found 'seed'",
+        "datasets.mine.settings: expected only the keys defects, good, masks_inverted, found 'seed'",
     ),
     (
         {"datasets": photos(adapter="btad", categories={"01": {"class_name": "part"}}, settings={"seed": 1})},

@@ -102,6 +102,7 @@ def pack_category(
     train: str | Path | None = None,
     made_with: str = "",
     refuse_copies: bool = False,
+    masks_inverted: bool | None = False,
 ) -> list[str]:
     """Write ``images.h5`` (see ``docs/data_contracts.md``) for the rows of a manifest, in their order.
 
@@ -114,6 +115,7 @@ def pack_category(
         made_with: stands for the code that packs; with another one nothing is taken over.
         refuse_copies: whether a test image that is the same picture as a training image, or as one with another label,
             is an error; else a sentence.
+        masks_inverted: as ``inverted`` of ``read_mask``.
 
     Returns:
         Sentences about images that do not fit the training images' values, also in the attribute ``warnings``.
@@ -126,7 +128,7 @@ def pack_category(
     files = [root / name for name in manifest["image_path"]]
     deep = [is_16_bit(file) for file in files]
     scale = _scale_of(train) if train else _scale(manifest, files, deep)
-    made = json.dumps([made_with, image_size, scale])
+    made = json.dumps([made_with, image_size, scale, masks_inverted])
     with writing(path) as temporary, RowsBefore(path, made) as before, h5py.File(temporary, "w") as packed:
         packed.attrs.update({"image_size": image_size, "dataset": dataset, "category": category, "made_with": made})
         if scale is not None:
@@ -134,7 +136,7 @@ def pack_category(
         for name, values in (("image_id", manifest["image_id"]), ("sha256", manifest["sha256"])):
             packed.create_dataset(name, data=list(values), dtype=h5py.string_dtype())
         _pack_images(packed, files, list(manifest["sha256"]), image_size, scale or FULL_RANGE, before)
-        _pack_masks(packed, manifest, root, before)
+        _pack_masks(packed, manifest, root, before, masks_inverted)
         if saturations is not None:
             _pack_defects(packed, manifest, root, saturations)
         warnings = _misfits(packed, train, scale, deep) if train else []
@@ -196,7 +198,9 @@ def _pack_images(
         packed["range"][row] = np.percentile(image, PERCENTILES).round()
 
 
-def _pack_masks(packed: h5py.File, manifest: pd.DataFrame, root: Path, before: RowsBefore) -> None:
+def _pack_masks(
+    packed: h5py.File, manifest: pd.DataFrame, root: Path, before: RowsBefore, inverted: bool | None
+) -> None:
     masks = packed.create_group("masks")
     columns = ("image_id", "mask_path", "height", "width", "mask_sha256")
     for image_id, name, height, width, digest in zip(*(manifest[column] for column in columns), strict=True):
@@ -206,7 +210,7 @@ def _pack_masks(packed: h5py.File, manifest: pd.DataFrame, root: Path, before: R
         if known is not None and known.attrs["sha256"] == digest and known.shape == (height, width):
             before.file.copy(known, masks, image_id)
             continue
-        mask = read_mask(root / name)
+        mask = read_mask(root / name, inverted)
         _check_mask_size(root / name, mask.shape, (height, width))
         masks.create_dataset(image_id, data=mask, **COMPRESSION).attrs["sha256"] = digest
 

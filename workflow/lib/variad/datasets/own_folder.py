@@ -50,11 +50,13 @@ class Folder:
     Attributes:
         good, defects: folders that hold good images or show a defect, whatever their names could mean; as seen from
             ``train`` and ``test``, so ``ok-night`` or ``front/0``.
+        masks_inverted: as ``inverted`` of ``core.images.read_mask``.
     """
 
     root: Path
     good: tuple[str, ...] = ()
     defects: tuple[str, ...] = ()
+    masks_inverted: bool | None = None
 
     def entries(self, category: str) -> list[Entry]:
         """Training normals, then test, then unlabelled images, by folder and name.
