@@ -17,6 +17,7 @@ from variad.core.images import mask_files, read_notes
 from variad.datasets.adapters import Dataset, passed_over_of
 
 NO_MASK = "a defect without a mask: pixel metrics leave it out"
+COPY = "the same file as "
 SHOWN = 8  # files of one remark on the terminal; the table has them all
 Row = dict[str, str]
 
@@ -38,7 +39,7 @@ def take_inventory(dataset: Dataset, category: str, images: Iterable[Mapping[str
         remarks = read_notes(dataset.root / image["image_path"])
         known = first.setdefault(image["sha256"], image["image_id"])
         if known != image["image_id"]:
-            remarks.append(f"the same file as {known}")
+            remarks.append(f"{COPY}{known}")
         if image["label"] == 1 and not image["mask_path"] and has_masks:
             remarks.append(NO_MASK)
         place = {"split": image["split"], "defect": image["defect"], "image_id": image["image_id"]}
@@ -74,7 +75,9 @@ def sentences_of(inventory: str | Path, packed: Iterable[str | Path] = ()) -> It
     about = defaultdict(list)
     for row in rows:
         for remark in row["remark"].split("; ") if row["remark"] else []:
-            about[row["used_as"] == "nothing", remark].append(row["path"])
+            remark, copied, other = remark.partition(COPY)
+            path = f"{row['path']} = {other}" if copied else row["path"]
+            about[row["used_as"] == "nothing", remark or "the same file as another"].append(path)
     for (unused, remark), paths in sorted(about.items(), reverse=True):
         more = f" and {len(paths) - SHOWN} more" if len(paths) > SHOWN else ""
         files = "1 file" if len(paths) == 1 else f"{len(paths)} files"
