@@ -1,7 +1,7 @@
 """Adapter of rule build_exposure_page: table and figure of outlier exposure in, its page out."""
 
 from variad.core.job import job
-from variad.report.selection_page import Part, build_branch_page, write_link
+from variad.report.pages import Part, build_branch_page, write_link
 
 TITLE = "Outlier exposure"
 LEAD = "A pretrained network fine-tuned on normal against synthetic images, and distances to the support set."

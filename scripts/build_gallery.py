@@ -4,7 +4,7 @@ from pathlib import Path
 
 from variad.core.job import job
 from variad.core.tables import read_table
-from variad.report.overview import build_overview
+from variad.report.pages import build_overview
 
 with job(snakemake):
     build_overview(

@@ -4,8 +4,7 @@ from pathlib import Path
 
 from variad.core.files import filling
 from variad.core.job import job
-from variad.report.gallery import build_page
-from variad.report.page_data import PageSources
+from variad.report.gallery import PageSources, build_page
 
 with job(snakemake), filling(snakemake.output.page) as folder:
     given = snakemake.input

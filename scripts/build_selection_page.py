@@ -1,7 +1,7 @@
 """Adapter of rule build_selection_page: tables, figures and contact sheets of selection in, its page out."""
 
 from variad.core.job import job
-from variad.report.selection_page import Part, build_branch_page, write_link
+from variad.report.pages import Part, build_branch_page, write_link
 
 TITLE = "Selection with synthetic anomalies"
 LEAD = "Detectors, prompts and recipes chosen without a labelled defect, and what the choices are worth on real data."

@@ -5,8 +5,7 @@ from pathlib import Path
 
 from variad.core.job import job
 from variad.core.tables import read_table, write_table
-from variad.paper.ablation_pages import write_prompt_pages
-from variad.paper.ablation_tables import prompt_table
+from variad.paper.ablation_tables import prompt_table, write_prompt_pages
 
 with job(snakemake):
     entry, out = snakemake.params.entry, snakemake.output

@@ -4,14 +4,12 @@ from pathlib import Path
 
 from variad.core.job import job
 from variad.core.tables import read_table
-from variad.paper.arrangement import TABLES
-from variad.paper.comparison import write_comparison
-from variad.paper.facts import Measured, read_facts
+from variad.paper.comparison import TABLES, Facts, Measured, write_comparison
 
 with job(snakemake):
     given, out = snakemake.input, snakemake.output
     measured = Measured(read_table(given.summary, "summary"))
-    facts = read_facts(Path(given.published[0]).parent)
+    facts = Facts(Path(given.published[0]).parent)
     for number, *paths in zip(TABLES, out.csv, out.md, out.tex, strict=True):
         forms = dict(zip(("csv", "md", "tex"), paths, strict=True))
         write_comparison(number, measured, facts, snakemake.params.caption, forms)

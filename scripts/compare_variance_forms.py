@@ -2,8 +2,7 @@
 
 from variad.core.job import job
 from variad.core.tables import read_table, write_table
-from variad.paper.ablation_pages import write_value_pages
-from variad.paper.ablation_tables import form_table, qualities_of
+from variad.paper.ablation_tables import form_table, qualities_of, write_value_pages
 from variad.paper.ablation_values import read_metrics
 
 with job(snakemake):

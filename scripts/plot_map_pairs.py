@@ -6,7 +6,7 @@ import pandas as pd
 
 from variad.core.job import job
 from variad.core.tables import read_table, write_table
-from variad.paper.map_pairs import ScoredCell, draw_map_pairs, map_pair, map_title
+from variad.paper.pictures import ScoredCell, draw_map_pairs, map_pair, map_title
 
 with job(snakemake) as at:
     given, names = snakemake.input, snakemake.params.cells

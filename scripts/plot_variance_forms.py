@@ -3,7 +3,7 @@
 from variad.core.job import job
 from variad.core.tables import read_table, write_table
 from variad.paper.ablation_tables import by_category_and_form, qualities_of
-from variad.paper.form_panels import draw_form_panels, form_panels
+from variad.paper.pictures import draw_form_panels, form_panels
 
 with job(snakemake):
     given, entry = snakemake.input, snakemake.params.entry

@@ -1,8 +1,8 @@
 """Adapter of rule tabulate_overlap: the summary in; AUROC by type of anomaly, AU-sPRO and AUPRO out."""
 
+from variad.core.files import write_text
 from variad.core.job import job
 from variad.core.tables import read_table, write_table
-from variad.paper.forms import write_text
 from variad.paper.overlap import by_type, by_type_page, per_region, per_region_page
 
 with job(snakemake):

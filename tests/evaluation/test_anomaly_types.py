@@ -6,7 +6,7 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from variad.evaluation.cells import evaluate_cell
-from variad.evaluation.spro import anomaly_type, image_auroc_by_type
+from variad.evaluation.pixel import anomaly_type, image_auroc_by_type
 
 KINDS = {"good": 30, "logical_anomalies": 20, "structural_anomalies": 25}
 

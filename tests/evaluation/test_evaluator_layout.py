@@ -23,7 +23,7 @@ from variad.datasets.manifest import index_category, pack_category
 from variad.datasets.masks import read_defects
 from variad.detectors.interface import DetectorInput, Scored
 from variad.detectors.scoring import TestSet, score_run
-from variad.evaluation.spro import FPR_LIMITS
+from variad.evaluation.pixel import FPR_LIMITS
 
 SIZE = Size(train=1, good=3, defective=3, height=24, width=40)
 

@@ -4,7 +4,15 @@ import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score, precision_recall_curve, roc_auc_score
 
-from variad.evaluation.ranking import auroc, average_precision, f1_max
+from variad.evaluation.ranking import auroc, image_metrics
+
+
+def average_precision(scores, labels):
+    return image_metrics(scores, labels)["image_ap"]
+
+
+def f1_max(scores, labels):
+    return image_metrics(scores, labels)["image_f1_max"]
 
 
 def best_f1(labels, scores):
@@ -15,7 +23,7 @@ def best_f1(labels, scores):
 def test_hand_case():
     # Positives .9 and .4; negatives .5 and .1. Of four pairs three are right.
     scores, labels = [0.9, 0.5, 0.4, 0.1], [1, 0, 1, 0]
-    assert auroc(scores, labels) == 0.75
+    assert auroc(scores, labels) == image_metrics(scores, labels)["image_auroc"] == 0.75
     assert average_precision(scores, labels) == pytest.approx(0.5 * 1 + 0.5 * 2 / 3)
     assert f1_max(scores, labels) == pytest.approx(0.8)  # threshold .4: precision 2/3, recall 1
 

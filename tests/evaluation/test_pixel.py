@@ -9,7 +9,7 @@ from sklearn.metrics import average_precision_score, precision_recall_curve, roc
 
 from variad.core.errors import UserError
 from variad.evaluation.pixel import FPR_LIMIT, PixelPool, evaluate_maps, pixel_auroc
-from variad.evaluation.ranking import overlap_curve, rank_histograms
+from variad.evaluation.ranking import overlap_areas, rank_histograms
 
 
 def regions_by_flooding(mask):
@@ -70,7 +70,7 @@ def aupro(maps, masks, limit=FPR_LIMIT):
     pool = PixelPool()
     for name, (anomaly_map, mask) in enumerate(zip(maps, masks, strict=True)):
         pool.add(str(name), anomaly_map, mask)
-    return overlap_curve(pool.rankings()[1]).area(limit)
+    return overlap_areas(pool.rankings()[1], [limit])[limit]
 
 
 @pytest.mark.parametrize("levels", [4, 10_000])

@@ -18,16 +18,16 @@ CASES = [(levels, size) for levels in (1, 3, 50, 100_000) for size in (64, 500, 
 def test_pieces_are_everything_in_order(levels, size):
     parts = parts_of(np.random.default_rng(levels), levels)
     found = list(pieces(parts, size))
-    np.testing.assert_array_equal(np.concatenate([piece.values for piece in found]), np.sort(np.concatenate(parts)))
-    for piece in found:
-        assert np.all(piece.values >= piece.low)
-        assert np.all(piece.values < piece.high)
+    np.testing.assert_array_equal(np.concatenate([piece for _, _, piece in found]), np.sort(np.concatenate(parts)))
+    for low, high, piece in found:
+        assert np.all(piece >= low)
+        assert np.all(piece < high)
 
 
 def test_pieces_are_about_as_large_as_asked_for():
     rng = np.random.default_rng(0)
     parts = [np.sort(rng.normal(k, 1, 5000)).astype(np.float32) for k in range(20)]
-    sizes = [piece.values.size for piece in pieces(parts, 1024)]
+    sizes = [piece.size for _, _, piece in pieces(parts, 1024)]
     assert 70 < len(sizes) < 130
     assert max(sizes) < 2048
 

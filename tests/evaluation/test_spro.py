@@ -9,8 +9,7 @@ from tests.evaluation.test_pixel import aupro
 from tests.memory import measured
 from variad.core.errors import UserError
 from variad.datasets.masks import defect_of
-from variad.evaluation.pixel import evaluate_maps
-from variad.evaluation.spro import FPR_LIMITS, highest_values, saturated_areas
+from variad.evaluation.pixel import FPR_LIMITS, evaluate_maps, highest_values, saturated_areas
 
 
 def au_spro(maps, defects, limits=FPR_LIMITS):

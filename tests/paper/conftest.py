@@ -5,16 +5,14 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from variad.paper.arrangement import TABLES
-from variad.paper.comparison import compare
-from variad.paper.facts import KEY, Facts, Measured, read_facts
+from variad.paper.comparison import KEY, TABLES, Facts, Measured, compare
 
 FOLDER = Path(__file__).parents[2] / "resources" / "published"
 
 
 @pytest.fixture(scope="session")
 def facts() -> Facts:
-    return read_facts(FOLDER)
+    return Facts(FOLDER)
 
 
 @pytest.fixture(scope="session")
@@ -22,7 +20,7 @@ def notes(facts) -> dict[tuple[str, ...], list[str]]:
     """The notes on each number of the tables, by the values of ``KEY``."""
     nothing = Measured(pd.DataFrame(columns=[*KEY, "mean", "std"]))
     numbers = [number for table in TABLES.values() for number in compare(table, nothing, facts)]
-    return {tuple(number.key[name] for name in KEY): list(number.notes) for number in numbers if number.notes}
+    return {tuple(number[name] for name in KEY): list(number["notes"]) for number in numbers if number["notes"]}
 
 
 @pytest.fixture

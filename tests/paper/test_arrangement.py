@@ -1,6 +1,6 @@
 """The document's own arrangement."""
 
-from variad.paper.arrangement import TABLES
+from variad.paper.comparison import TABLES
 
 
 def test_tables_are_5_to_15_in_the_documents_order():

@@ -3,15 +3,13 @@
 import pytest
 
 from variad.core.tables import read_table, write_table
-from variad.paper.arrangement import TABLES
-from variad.paper.comparison import compare, comparison_table
-from variad.paper.facts import Measured
+from variad.paper.comparison import TABLES, Measured, compare, comparison_table
 
 
 @pytest.fixture
 def written(summary, facts, tmp_path):
     def table(number, study=summary):
-        frame = comparison_table(TABLES[number], compare(TABLES[number], Measured(study), facts))
+        frame = comparison_table(compare(TABLES[number], Measured(study), facts))
         write_table(tmp_path / "table.csv", frame, "published_comparison")
         return read_table(tmp_path / "table.csv", "published_comparison")
 

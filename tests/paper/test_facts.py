@@ -5,8 +5,7 @@ import math
 import pytest
 
 from variad.core.errors import UserError
-from variad.paper.arrangement import TABLES
-from variad.paper.facts import KEY, read_facts
+from variad.paper.comparison import KEY, TABLES, Facts
 
 
 def key(*values):
@@ -56,4 +55,4 @@ def test_every_published_value_has_one_place_in_the_tables(facts):
 
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(UserError, match=r"auroc\.csv"):
-        read_facts(tmp_path)
+        Facts(tmp_path)

@@ -5,8 +5,7 @@ import math
 import pandas as pd
 import pytest
 
-from variad.paper.arrangement import MEMBERS
-from variad.paper.facts import KEY, Measured
+from variad.paper.comparison import KEY, MEMBERS, Measured
 
 
 def summary(means, std=0.5):

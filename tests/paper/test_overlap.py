@@ -5,7 +5,7 @@ import pytest
 
 from tests.markdown_rows import rows
 from variad.core.tables import read_table, write_table
-from variad.evaluation.spro import FPR_LIMITS
+from variad.evaluation.pixel import FPR_LIMITS
 from variad.paper.overlap import by_type, by_type_page, per_region, per_region_page
 
 TYPED = {

@@ -5,9 +5,7 @@ import re
 import pytest
 
 from tests.markdown_rows import rows
-from variad.paper.arrangement import TABLES
-from variad.paper.comparison import compare, comparison_page
-from variad.paper.facts import Measured
+from variad.paper.comparison import TABLES, Measured, compare, comparison_page
 from variad.paper.forms import LATEX, MARKDOWN, escape, latex, markdown
 
 

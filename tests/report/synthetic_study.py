@@ -10,7 +10,7 @@ import pandas as pd
 import tifffile
 
 from variad.core.tables import write_table
-from variad.report.page_data import PageSources
+from variad.report.gallery import PageSources
 
 NASTY = (
     "train/good/<script>alert(1)",

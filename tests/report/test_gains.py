@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from variad.report.gains import _figure, draw_gains, gain_marks, ordered_places, ordered_sets
+from variad.report.gains import draw_gains, gain_marks, ordered_places, ordered_sets
 
 from .synthetic_study import summary_frame
 
@@ -14,7 +14,10 @@ from .synthetic_study import summary_frame
 def test_marks_are_the_tables_gains_of_auroc() -> None:
     summary = summary_frame()
     wanted = summary[(summary["metric"] == "image_auroc") & (summary["training_set"] != "original")]
-    found = {(m.scenario, m.place, m.training_set): (m.gain, m.low, m.high) for m in gain_marks(summary)}
+    found = {
+        (m.scenario, m.place, m.training_set): (m.gain, m.gain_low, m.gain_high)
+        for m in gain_marks(summary).itertuples()
+    }
     expected = {
         (row.scenario, f"elpv\n{row.category}", row.training_set): (row.gain, row.gain_low, row.gain_high)
         for row in wanted.itertuples()
@@ -24,7 +27,9 @@ def test_marks_are_the_tables_gains_of_auroc() -> None:
 
 
 def test_positions_follow_categories_then_training_sets() -> None:
-    heights = {(m.place, m.training_set): m.y for m in gain_marks(summary_frame()) if m.scenario == "one_shot"}
+    heights = {
+        (m.place, m.training_set): m.y for m in gain_marks(summary_frame()).itertuples() if m.scenario == "one_shot"
+    }
     assert [pair for pair, _ in sorted(heights.items(), key=lambda item: item[1])] == [
         (f"elpv\n{category}", training_set)
         for category in ("mono", "poly", "average")
@@ -46,10 +51,12 @@ def test_the_method_comes_first_in_the_legend() -> None:
     assert ordered_sets(names) == ["generated", "generated_tuned", "duplicated", "augmented_noise"]
 
 
-def test_drawn_markers_and_bars_stand_at_the_marks() -> None:
+def test_drawn_markers_and_bars_stand_at_the_marks(tmp_path: Path) -> None:
     marks = gain_marks(summary_frame())
-    axis = next(axis for axis in _figure(marks).axes if axis.get_title() == "One-shot")
-    expected = sorted((mark.gain, mark.y, mark.low, mark.high) for mark in marks if mark.scenario == "one_shot")
+    figure = draw_gains(tmp_path / "gains.png", tmp_path / "gains.svg", summary_frame())
+    axis = next(axis for axis in figure.axes if axis.get_title() == "One-shot")
+    one_shot = marks[marks["scenario"] == "one_shot"]
+    expected = sorted(one_shot[["gain", "y", "gain_low", "gain_high"]].itertuples(index=False, name=None))
     points = sorted((line.get_xdata()[0], line.get_ydata()[0]) for line in axis.lines if len(line.get_xdata()) == 1)
     bars = sorted((*line.get_xdata(), line.get_ydata()[0]) for line in axis.lines if len(line.get_xdata()) == 2)
     assert points == [(gain, y) for gain, y, _, _ in expected]
@@ -58,9 +65,9 @@ def test_drawn_markers_and_bars_stand_at_the_marks() -> None:
     assert axis.get_ylim() == (2.5, -0.5)
 
 
-def test_a_panel_closes_up_categories_without_its_metric() -> None:
+def test_a_panel_closes_up_categories_without_its_metric(tmp_path: Path) -> None:
     summary = pd.concat([summary_frame(("elpv",)), summary_frame(("textures",)).assign(metric="pixel_auroc")])
-    figure = _figure(gain_marks(summary))
+    figure = draw_gains(tmp_path / "gains.png", tmp_path / "gains.svg", summary)
     labels = [[label.get_text() for label in axis.get_yticklabels()] for axis in figure.axes[::2]]
     assert labels == [[f"{name}\n{c}" for c in ("mono", "poly", "average")] for name in ("elpv", "textures")]
     lower = [line.get_ydata()[0] for line in figure.axes[2].lines if len(line.get_xdata()) == 1]
@@ -76,9 +83,9 @@ def test_files_are_the_same_for_the_same_table(tmp_path: Path) -> None:
 
 def test_missing_intervals_and_no_gains_are_drawn(tmp_path: Path) -> None:
     summary = summary_frame().assign(gain_low=np.nan, gain_high=np.nan)
-    axis = _figure(gain_marks(summary)).axes[0]
+    axis = draw_gains(tmp_path / "gains.png", tmp_path / "gains.svg", summary).axes[0]
     assert sorted({len(line.get_xdata()) for line in axis.lines}) == [1, 2]
     assert sum(len(line.get_xdata()) == 2 for line in axis.lines) == 1  # the zero line alone
     alone = summary_frame()[lambda frame: frame["training_set"] == "original"]
     draw_gains(tmp_path / "gains.png", tmp_path / "gains.svg", alone)
-    assert gain_marks(alone) == []
+    assert gain_marks(alone).empty

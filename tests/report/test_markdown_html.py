@@ -6,7 +6,7 @@ import re
 import pytest
 
 from variad.core.tables import markdown_page, markdown_table
-from variad.report.selection_page import to_html
+from variad.report.pages import to_html
 
 from .test_embedding import NAMES
 

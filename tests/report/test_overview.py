@@ -8,7 +8,7 @@ from urllib.parse import unquote
 import pandas as pd
 
 from variad.report.gallery import build_page
-from variad.report.overview import build_overview, summary_rows
+from variad.report.pages import build_overview, summary_rows
 
 from .synthetic_study import Study, build_category, summary_frame
 

@@ -10,16 +10,18 @@ from variad.report.selection_figures import (
     draw_exposure,
     draw_scatter,
     draw_taus,
-    exposure_figure,
     panel_tau,
-    scatter_figure,
-    tau_figure,
     with_places,
 )
 
 # synthetic and real AUROC of three candidates in two runs: tau 1 and 1/3
 SYNTHETIC = [[0.6, 0.7, 0.8], [0.6, 0.7, 0.8]]
 REAL = [[0.5, 0.6, 0.9], [0.6, 0.5, 0.9]]
+
+
+@pytest.fixture
+def twice(tmp_path: Path) -> tuple[Path, Path]:
+    return tmp_path / "figure.png", tmp_path / "figure.svg"
 
 
 def points(category: str = "mono", source: str = "scar") -> pd.DataFrame:
@@ -37,9 +39,9 @@ def test_tau_is_the_mean_over_runs() -> None:
     assert np.isnan(panel_tau(points().assign(synthetic_auroc=1.0)))
 
 
-def test_a_panel_shows_runs_means_and_the_identity_line() -> None:
+def test_a_panel_shows_runs_means_and_the_identity_line(twice: tuple[Path, Path]) -> None:
     both = pd.concat([points(), points(source="blurred").assign(synthetic_auroc=1.0), points("poly")])
-    figure = scatter_figure(both, "Detectors")
+    figure = draw_scatter(*twice, both, "Detectors")
     shown = [axis for axis in figure.axes if axis.get_title()]
     assert [axis.get_title() for axis in shown][:2] == ["scar\nτ = +0.67", "blurred\nno ranking"]
     axis = shown[0]
@@ -66,8 +68,8 @@ def summary() -> pd.DataFrame:
     return pd.DataFrame(rows, columns=names).assign(half_split_tau=0.8)
 
 
-def test_taus_intervals_and_the_bound_are_drawn() -> None:
-    axis = tau_figure(summary(), "Detectors").axes[0]
+def test_taus_intervals_and_the_bound_are_drawn(twice: tuple[Path, Path]) -> None:
+    axis = draw_taus(*twice, summary(), "Detectors").axes[0]
     drawn = [(list(line.get_xdata()), list(line.get_ydata())) for line in axis.lines]
     assert ([0.2, 0.7], [0, 0]) in drawn and ([0.5], [0]) in drawn and ([0.1], [1]) in drawn
     assert [0.8, 0.8] in [xs for xs, _ in drawn]
@@ -76,9 +78,9 @@ def test_taus_intervals_and_the_bound_are_drawn() -> None:
     assert legend == ["τ of a source, interval of about 95 %", "half-split τ of the real AUROC"]
 
 
-def test_panels_with_nothing_below_have_an_axis_of_their_own() -> None:
+def test_panels_with_nothing_below_have_an_axis_of_their_own(twice: tuple[Path, Path]) -> None:
     five = pd.concat([summary().assign(category=name) for name in ("mono", "poly", "brick", "grass", "wood")])
-    figure = tau_figure(five, "Detectors")
+    figure = draw_taus(*twice, five, "Detectors")
     shown = [axis for axis in figure.axes if axis.get_visible()]
     assert [bool(axis.get_xlabel()) for axis in shown] == [False, True, True, True, True]
     labels = [axis.xaxis.get_tick_params()["labelbottom"] for axis in shown]
@@ -96,8 +98,8 @@ def exposure() -> pd.DataFrame:
     return pd.DataFrame(rows, columns=names).assign(dataset="elpv", category="mono")
 
 
-def test_gains_of_exposure_are_drawn() -> None:
-    axis = exposure_figure(exposure()).axes[0]
+def test_gains_of_exposure_are_drawn(twice: tuple[Path, Path]) -> None:
+    axis = draw_exposure(*twice, exposure()).axes[0]
     marks = sorted(float(line.get_xdata()[0]) for line in axis.lines if len(line.get_xdata()) == 1)
     assert marks == [-1.0, 3.0, 4.0] and axis.get_title() == "elpv, mono\nfrozen: 80.0 %"
     labels = [label.get_text() for label in axis.get_yticklabels()]
@@ -115,7 +117,7 @@ def test_files_are_the_same_for_the_same_table(tmp_path: Path) -> None:
             assert one.read_bytes() == two.read_bytes()
 
 
-def test_nothing_to_draw_says_so(tmp_path: Path) -> None:
+def test_nothing_to_draw_says_so(twice: tuple[Path, Path]) -> None:
     empty = points().iloc[:0]
-    assert "no candidates" in scatter_figure(empty, "Prompts").texts[0].get_text()
-    assert "no ranking" in tau_figure(summary().assign(tau=np.nan), "Prompts").texts[0].get_text()
+    assert "no candidates" in draw_scatter(*twice, empty, "Prompts").texts[0].get_text()
+    assert "no ranking" in draw_taus(*twice, summary().assign(tau=np.nan), "Prompts").texts[0].get_text()

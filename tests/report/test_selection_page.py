@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from variad.report.gallery import ASSETS
-from variad.report.selection_page import Part, build_branch_page, write_link
+from variad.report.pages import Part, build_branch_page, write_link
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from tests.evaluation.test_pixel import slow_aupro
 from tests.evaluation.test_spro import slow_au_spro
 from tests.layouts import Size, mvtec_ad, mvtec_loco
 from variad.core.tables import read_table
-from variad.evaluation.spro import FPR_LIMITS
+from variad.evaluation.pixel import FPR_LIMITS
 
 from .running import TINY, planned, succeed
 

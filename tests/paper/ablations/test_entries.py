@@ -29,7 +29,6 @@ def configured(**changes):
 def test_a_cell_knows_its_folder():
     cell = CellName("d", "a", "one_shot", "generated", "patchcore")
     assert cell.folder == "results/d/a/one_shot/generated/patchcore"
-    assert cell.training_set_folder == "results/d/a/one_shot/generated"
 
 
 def test_places_of_every_kind_of_entry():

@@ -11,10 +11,17 @@ from PIL import Image
 
 from variad.core.errors import UserError
 from variad.core.tables import read_table, write_table
-from variad.paper import form_panels
-from variad.paper import map_pairs as map_pairs_figure
-from variad.paper.form_panels import draw_form_panels
-from variad.paper.map_pairs import ScoredCell, draw_map_pairs, map_pair, map_title, median_anomaly
+from variad.paper import pictures
+from variad.paper.pictures import (
+    FORMS,
+    ScoredCell,
+    draw_form_panels,
+    draw_map_pairs,
+    form_panels,
+    map_pair,
+    map_title,
+    median_anomaly,
+)
 from variad.report.heatmaps import TILE
 
 KEY = {"dataset": "d", "category": "a", "detector": "x", "scenario": "one_shot"}
@@ -86,8 +93,8 @@ def test_rows_of_image_truth_and_two_maps(pair, tmp_path):
     panels, maps = map_pair(*pair)
     draw_map_pairs(tmp_path / "f.png", "title", panels, maps, {("d", "a"): images(tmp_path / "i.h5", NAMES)})
     sheet = np.asarray(Image.open(tmp_path / "f.png")).astype(int)
-    left, top = map_pairs_figure.GAP + map_pairs_figure.TEXT_WIDTH, map_pairs_figure.HEAD
-    step = TILE + map_pairs_figure.GAP
+    left, top = pictures.GAP + pictures.TEXT_WIDTH, pictures.HEAD
+    step = TILE + pictures.GAP
     image, truth, before, after = (sheet[top : top + TILE, left + step * n : left + step * n + TILE] for n in range(4))
     assert (image == (200, 40, 40)).all()
     assert (truth[: TILE // 2 - 2] == 255).all() and (truth[TILE // 2 + 2 :] < 100).all()
@@ -100,8 +107,8 @@ def test_many_rows_are_set_in_two_blocks_and_none_is_said(pair, tmp_path):
     of = {("d", "a"): images(tmp_path / "i.h5", NAMES)}
     draw_map_pairs(tmp_path / "f.png", "t", pd.concat([panels] * 7, ignore_index=True), maps * 7, of)
     with Image.open(tmp_path / "f.png") as sheet:
-        assert sheet.width == map_pairs_figure.GAP + 2 * map_pairs_figure.BLOCK_WIDTH
-        assert sheet.height == map_pairs_figure.HEAD + 4 * (TILE + map_pairs_figure.GAP) + map_pairs_figure.FOOT
+        assert sheet.width == pictures.GAP + 2 * pictures.BLOCK_WIDTH
+        assert sheet.height == pictures.HEAD + 4 * (TILE + pictures.GAP) + pictures.FOOT
     draw_map_pairs(tmp_path / "none.png", "t", panels.iloc[:0], [], {})
     assert (tmp_path / "none.png").stat().st_size > 1000
 
@@ -131,7 +138,7 @@ def test_panels_of_forms(tmp_path):
         [quality(1, 0, "test/good/0", 0.9), quality(0, 1, NAMES[0], 0.5), quality(0, 2, NAMES[0], 0.6)]
     )
     tables = {("a", "m"): first, ("a", "s"): first.assign(ssim=0.25)}
-    write_table(tmp_path / "t.csv", form_panels.form_panels(entry, tables), "form_panels")
+    write_table(tmp_path / "t.csv", form_panels(entry, tables), "form_panels")
     panels = read_table(tmp_path / "t.csv", "form_panels")
     assert panels[["form", "index", "run", "ssim"]].values.tolist() == [["mu", 1, 0, 0.5], ["mu_sigma", 1, 0, 0.25]]
 
@@ -142,7 +149,7 @@ def test_panels_of_forms(tmp_path):
         added["a", name] = tmp_path / f"{name}.h5"
     draw_form_panels(tmp_path / "f.png", "title", panels, {"a": images(tmp_path / "i.h5", NAMES)}, added)
     sheet = np.asarray(Image.open(tmp_path / "f.png"))
-    middle = form_panels.HEAD + form_panels.TILE // 2
-    step = form_panels.TILE + form_panels.GAP
-    columns = [tuple(sheet[middle, form_panels.LABEL_WIDTH + step * n + form_panels.TILE // 2]) for n in range(3)]
+    middle = FORMS.head + FORMS.tile // 2
+    step = FORMS.tile + FORMS.gap
+    columns = [tuple(sheet[middle, FORMS.left + step * n + FORMS.tile // 2]) for n in range(3)]
     assert columns == [(200, 40, 40), (0, 200, 0), (0, 0, 200)]

@@ -8,15 +8,18 @@ import pytest
 
 from tests.paper.ablations.made_metrics import metrics, published
 from variad.core.tables import read_table, write_table
-from variad.paper.ablation_pages import prompt_page, value_page, write_prompt_pages, write_value_pages
 from variad.paper.ablation_tables import (
     ABSENT,
     MOVED,
     TWO_FORMS,
     component_table,
     form_table,
+    prompt_page,
     prompt_table,
     quality_by_run,
+    value_page,
+    write_prompt_pages,
+    write_value_pages,
 )
 from variad.paper.forms import LATEX, MARKDOWN, latex, markdown
 

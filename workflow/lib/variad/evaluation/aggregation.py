@@ -3,7 +3,7 @@
 Published values stand beside ours only for the paper's two training sets, and averages only over the same categories.
 """
 
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,8 @@ from variad.evaluation.cells import CELL_KEY, Cell, check_paired, metric_draws
 Array = NDArray[Any]
 
 BASELINE = "original"
-SCENARIOS = ("one_shot", "few_shot", "full_shot")
+SCENARIOS = {"one_shot": "One-shot", "few_shot": "Few-shot", "full_shot": "Full-shot"}  # and their titles
+METRICS = {"image_auroc": "Image AUROC", "pixel_auroc": "Pixel AUROC"}  # that a summary is read for, and their titles
 ROW_KEY = [*CELL_KEY, "metric"]
 DECIMALS = 4  # fixed, so that equal results are equal files
 # our names of detectors whose name in the published tables is another
@@ -261,7 +262,7 @@ def published_detector(name: str) -> str:
     return _PUBLISHED_DETECTORS.get(name, name)
 
 
-def published_mean(published: pd.DataFrame, key: Mapping[str, str], categories: Set[str]) -> float:
+def published_mean(published: pd.DataFrame, key: Mapping[str, str], categories: Iterable[str]) -> float:
     """The published value of a row of the summary in percent; NaN when there is none.
 
     Args:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from variad.evaluation.ranking import rank_histograms, rank_resampled
+from variad.evaluation.ranking import METRICS, rank_histograms, rank_resampled
 
 Array = NDArray[Any]
 
@@ -53,12 +53,10 @@ def resample(labels: Array, runs: int, generator: np.random.Generator, draws: in
 def image_metric_draws(scores: Array, labels: Array, drawn: Resample) -> dict[str, NDArray[np.float64]]:
     """Image metrics, mean over runs, of scores ``[R, I]`` in each draw, ``[D]``, by the name of the metric."""
     rankings = [rank_resampled(run, labels, drawn.images) for run in scores]
-    values = {
-        "image_auroc": [ranking.auroc() for ranking in rankings],
-        "image_ap": [ranking.average_precision() for ranking in rankings],
-        "image_f1_max": [ranking.f1_max() for ranking in rankings],
+    return {
+        f"image_{name}": drawn.mean_over_runs(np.stack([metric(ranking) for ranking in rankings]))
+        for name, metric in METRICS.items()
     }
-    return {metric: drawn.mean_over_runs(np.stack(runs)) for metric, runs in values.items()}
 
 
 def pixel_auroc_draws(histograms: list[tuple[Array, Array]], drawn: Resample) -> NDArray[np.float64]:

@@ -14,9 +14,8 @@ from variad.core.errors import UserError
 from variad.core.seeding import numpy_generator
 from variad.core.tables import read_table
 from variad.evaluation.bootstrap import Resample, image_metric_draws, pixel_auroc_draws, resample
-from variad.evaluation.pixel import read_pixel_histograms
-from variad.evaluation.ranking import IMAGE_METRICS
-from variad.evaluation.spro import image_auroc_by_type
+from variad.evaluation.pixel import image_auroc_by_type, read_pixel_histograms
+from variad.evaluation.ranking import image_metrics
 
 Array = NDArray[Any]
 
@@ -50,8 +49,8 @@ def evaluate_cell(scores: pd.DataFrame, pixel_metrics: pd.DataFrame, cell: dict[
     rows = []
     for run, group in scores.groupby("run"):
         if group["label"].nunique() == 2:
-            found = {metric: function(group["score"], group["label"]) for metric, function in IMAGE_METRICS.items()}
-            rows += [(run, metric, value) for metric, value in (found | image_auroc_by_type(group)).items()]
+            found = image_metrics(group["score"], group["label"]) | image_auroc_by_type(group)
+            rows += [(run, metric, value) for metric, value in found.items()]
     table = pd.concat([pd.DataFrame(rows, columns=["run", "metric", "value"]), pixel_metrics], ignore_index=True)
     return table.assign(**cell)
 

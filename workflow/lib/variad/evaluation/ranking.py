@@ -7,9 +7,9 @@ that is gathered from all parts and sorted. Pieces fit the processor's cache, so
 at once, and memory stays that of the parts.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -57,30 +57,22 @@ class Ranking:
         return hits, hits + self.above + self.tied
 
 
-def auroc(scores: ArrayLike, labels: ArrayLike) -> float:
-    """Area under the ROC curve, 0 to 1, of scores ``[N]`` with labels ``[N]`` (0 normal, 1 anomalous).
+METRICS = {"auroc": Ranking.auroc, "ap": Ranking.average_precision, "f1_max": Ranking.f1_max}  # by the ends of names
+
+
+def image_metrics(scores: ArrayLike, labels: ArrayLike) -> dict[str, float]:
+    """``image_auroc, image_ap, image_f1_max``, 0 to 1, of scores ``[N]`` with labels ``[N]`` (0 normal, 1 anomalous).
 
     Raises:
-        ValueError: only one class is present, a score is not finite, or the lengths differ. So for all image metrics.
+        ValueError: only one class is present, a score is not finite, or the lengths differ.
     """
+    ranking = _rank(scores, labels)
+    return {f"image_{name}": float(metric(ranking)) for name, metric in METRICS.items()}
+
+
+def auroc(scores: ArrayLike, labels: ArrayLike) -> float:
+    """Area under the ROC curve alone, of the same and with the same errors."""
     return float(_rank(scores, labels).auroc())
-
-
-def average_precision(scores: ArrayLike, labels: ArrayLike) -> float:
-    """Average precision, 0 to 1, of scores ``[N]`` with labels ``[N]``."""
-    return float(_rank(scores, labels).average_precision())
-
-
-def f1_max(scores: ArrayLike, labels: ArrayLike) -> float:
-    """Highest F1 over all thresholds, 0 to 1, of scores ``[N]`` with labels ``[N]``."""
-    return float(_rank(scores, labels).f1_max())
-
-
-IMAGE_METRICS: dict[str, Callable[[ArrayLike, ArrayLike], float]] = {
-    "image_auroc": auroc,
-    "image_ap": average_precision,
-    "image_f1_max": f1_max,
-}
 
 
 def _rank(scores: ArrayLike, labels: ArrayLike) -> Ranking:
@@ -143,50 +135,42 @@ def rank_histograms(positives: Array, negatives: Array) -> Ranking:
     return Ranking(positives[..., ::-1], through - negatives, negatives, through[..., -1])
 
 
-class OverlapCurve(NamedTuple):
-    """Mean overlap with defects against the false positive rate: corners from (0, 0) to (1, 1), both ascending."""
+def overlap_areas(defects: Ranking, limits: Sequence[float]) -> dict[float, float]:
+    """Area under the mean overlap with defects up to each limit of the false positive rate, divided by it: 0 to 1.
 
-    rate: NDArray[np.float64]
-    overlap: NDArray[np.float64]
+    Args:
+        defects: a ranking whose positives weigh what they add to the overlap; its curve is exact.
 
-    def area(self, limit: float) -> float:
-        """Area up to a false positive rate, divided by that rate: 0 to 1.
-
-        Raises:
-            ValueError: the limit is not above 0 and up to 1.
-        """
-        if not 0 < limit <= 1:
-            raise ValueError(f"expected a limit of the false positive rate above 0 and up to 1, found {limit}.")
-        inside = int(np.searchsorted(self.rate, limit, side="right"))
-        x, y = self.rate[:inside], self.overlap[:inside]
-        if inside < self.rate.size:
-            end = np.interp(limit, self.rate[inside - 1 : inside + 1], self.overlap[inside - 1 : inside + 1])
-            x, y = np.append(x, limit), np.append(y, end)
-        # Rounding may carry a perfect map past one.
-        return min(1.0, float(np.sum(np.diff(x) * (y[1:] + y[:-1]) / 2) / limit))
-
-
-def overlap_curve(defects: Ranking) -> OverlapCurve:
-    """The exact curve of a ranking whose positives weigh what they add to the overlap."""
-    overlap = np.cumsum(defects.positives)
-    overlap /= overlap[-1]
-    before = np.concatenate([[0.0], overlap[:-1]])
+    Raises:
+        ValueError: a limit is not above 0 and up to 1.
+    """
+    steps = np.cumsum(defects.positives)
+    steps /= steps[-1]
+    before = np.concatenate([[0.0], steps[:-1]])
     # Two points a score: before its pixels count, and after. Between scores the curve is level.
     rate = np.stack([defects.above, defects.above + defects.tied], axis=1).ravel() / defects.negatives
-    height = np.stack([before, overlap], axis=1).ravel()
-    return OverlapCurve(np.concatenate([[0.0], rate, [1.0]]), np.concatenate([[0.0], height, [1.0]]))
+    rate = np.concatenate([[0.0], rate, [1.0]])
+    overlap = np.concatenate([[0.0], np.stack([before, steps], axis=1).ravel(), [1.0]])
+    areas = {}
+    for limit in limits:
+        if not 0 < limit <= 1:
+            raise ValueError(f"expected a limit of the false positive rate above 0 and up to 1, found {limit}.")
+        inside = int(np.searchsorted(rate, limit, side="right"))
+        x, y = rate[:inside], overlap[:inside]
+        if inside < rate.size:
+            end = np.interp(limit, rate[inside - 1 : inside + 1], overlap[inside - 1 : inside + 1])
+            x, y = np.append(x, limit), np.append(y, end)
+        # Rounding may carry a perfect map past one.
+        areas[limit] = min(1.0, float(np.sum(np.diff(x) * (y[1:] + y[:-1]) / 2) / limit))
+    return areas
 
 
-class Piece(NamedTuple):
-    """All values from ``low`` on and below ``high``, ascending; the first and last piece are open to their side."""
+def pieces(parts: Sequence[Array], size: int = PIECE) -> Iterator[tuple[float, float, Array]]:
+    """The values of ascending, finite ``parts`` in ascending pieces of about ``size`` values.
 
-    low: float
-    high: float
-    values: Array
-
-
-def pieces(parts: Sequence[Array], size: int = PIECE) -> Iterator[Piece]:
-    """The values of ascending, finite ``parts`` in ascending pieces of about ``size`` values."""
+    Yields:
+        Two bounds, the first and last open to their side, and all values from the lower on and below the upper.
+    """
     step = max(1, size // _SAMPLES)
     sample = np.sort(np.concatenate([part[step // 2 :: step] for part in parts]))
     bounds = np.unique(sample[_SAMPLES::_SAMPLES])
@@ -195,30 +179,29 @@ def pieces(parts: Sequence[Array], size: int = PIECE) -> Iterator[Piece]:
     for index in range(len(edges) - 1):
         values = np.concatenate([part[cut[index] : cut[index + 1]] for part, cut in zip(parts, cuts, strict=True)])
         values.sort()
-        yield Piece(edges[index], edges[index + 1], values)
+        yield edges[index], edges[index + 1], values
 
 
 def counts_around(
     parts: Sequence[Array], values: Array, size: int = PIECE
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """How many entries of ``parts`` are below, and how many at or below, each of ascending ``values [K]``."""
-    below = np.zeros(values.size, np.int64)
-    through = np.zeros(values.size, np.int64)
+    below, through = np.zeros((2, values.size), np.int64)
     seen = 0
-    for piece in pieces(parts, size):
+    for low, high, piece in pieces(parts, size):
         # bounds of the values' own type, or all values would be converted to another.
-        inside = slice(*np.searchsorted(values, np.array([piece.low, piece.high], values.dtype)))
-        below[inside] = seen + np.searchsorted(piece.values, values[inside], side="left")
-        through[inside] = seen + np.searchsorted(piece.values, values[inside], side="right")
-        seen += piece.values.size
+        inside = slice(*np.searchsorted(values, np.array([low, high], values.dtype)))
+        below[inside] = seen + np.searchsorted(piece, values[inside], side="left")
+        through[inside] = seen + np.searchsorted(piece, values[inside], side="right")
+        seen += piece.size
     return below, through
 
 
 def at_ranks(parts: Sequence[Array], ranks: Array, size: int = PIECE) -> Array:
     """The values at ascending ``ranks [K]`` of all entries of ``parts`` in ascending order, 0 is the smallest."""
     found, seen = [], 0
-    for piece in pieces(parts, size):
-        here = ranks[(ranks >= seen) & (ranks < seen + piece.values.size)]
-        found.append(piece.values[here - seen])
-        seen += piece.values.size
+    for _, _, piece in pieces(parts, size):
+        here = ranks[(ranks >= seen) & (ranks < seen + piece.size)]
+        found.append(piece[here - seen])
+        seen += piece.size
     return np.concatenate(found)

@@ -51,6 +51,13 @@ def nearest(between: Pooled) -> Pooled:
     return np.where(np.isinf(smallest), np.nan, smallest)
 
 
+def nearest_other(features: Pooled, rows: Sequence[int]) -> Pooled:
+    """Distance of each row to the nearest of some ``rows`` other than itself, ``[N]``; NaN where there is none."""
+    between = distances(features, features[list(rows)])
+    between[list(rows), range(len(rows))] = np.nan
+    return nearest(between)
+
+
 def distance_to_others(features: Pooled, counted: NDArray[np.bool_]) -> Pooled:
     """Mean distance of each row to the counted rows other than itself, ``[N]``; NaN where there are none.
 
@@ -70,9 +77,7 @@ def mean_pairwise_distance(features: Pooled) -> float:
 
 def novelty_of_unseen(features: Pooled, shots: Sequence[int]) -> float:
     """Mean over rows of the distance to the nearest of the rows ``shots`` other than itself; NaN if there is none."""
-    between = distances(features, features[list(shots)])
-    between[list(shots), range(len(shots))] = np.nan
-    found = nearest(between)
+    found = nearest_other(features, shots)
     return float(np.nanmean(found)) if not np.isnan(found).all() else float("nan")
 
 

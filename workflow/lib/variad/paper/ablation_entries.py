@@ -30,12 +30,7 @@ class CellName:
     @property
     def folder(self) -> str:
         """Where the cell's files lie, from the working directory."""
-        return f"{self.training_set_folder}/{self.detector}"
-
-    @property
-    def training_set_folder(self) -> str:
-        """Where the files of its training set lie."""
-        return f"results/{self.dataset}/{self.category}/{self.scenario}/{self.training_set}"
+        return "/".join(("results", self.dataset, self.category, self.scenario, self.training_set, self.detector))
 
 
 def entries(ablations: Mapping[str, Entry]) -> Iterator[tuple[str, Entry]]:

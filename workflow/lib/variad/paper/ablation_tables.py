@@ -1,12 +1,14 @@
-"""The document's ablations beside ours, as tables.
+"""The document's ablations beside ours, as tables, and as pages in the manner of tables 5 to 15.
 
 Tables 17 and 18: image AUROC of one category with one detector, a row a component of the method. Table 16: image
 quality and AUROC of the forms of the latent, mu, mu + sigma and mu + sigma * epsilon. Table 4: the prompts that match
 the shots best and worst.
 """
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import product
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -25,6 +27,7 @@ from variad.paper.ablation_values import (
     printed_form,
     printed_prompt,
 )
+from variad.paper.forms import VALUES, Page, Style, letters_of, write_pages
 
 TITLES = {
     17: "Table 17: encoders, and strategies of augmentation before generating, image AUROC",
@@ -46,6 +49,32 @@ OF_ITSELF = {"ssim": 1.0, "psnr": np.nan, "vif": 1.0, "lpips": 0.0}  # an image 
 BY_DEFINITION = "By definition: an image against itself."
 MOVED = "Views were flipped or turned before encoding, which lowers SSIM, PSNR and VIF whatever the form."
 ABSENT = "LPIPS absent: AlexNet's weights are not on this machine."
+# the document's titles of rows and columns that are not called as ours
+METRIC_TITLES = {"image_auroc": "AUROC (%)", "psnr": "PSNR (dB)"}
+ROW_TITLES = {
+    "baseline": "Baseline",
+    "clip_vit_b_16": "ViT-B/16",
+    "clip_rn50x64": "ResNet50x64",
+    "strategies_1": "Strategies-1",
+    "strategies_2": "Strategies-2",
+    "autoaugment": "AutoAugmentation",
+    "randaugment": "RandAugmentation",
+    "generated": "Ours",
+    "original": "Original",
+    "mu_sigma": "mu + sigma",
+    "mu_sigma_epsilon": "mu + sigma * epsilon",
+}
+LEGEND = (
+    "Mean (± standard deviation over runs); AUROC in percent, gains over the shots alone (our training set `original`, "
+    "paired by run) in percentage points. Under each row: *measured* is what this study found, *published* what the "
+    "document prints, *difference* the first less the second. “–”: not measured, or not printed. Lower is better for "
+    "LPIPS, higher for the others."
+)
+PROMPT_TITLE = "Table 4: prompts that match the shots best and worst"
+PROMPT_LEGEND = (
+    "The candidates with the highest and the lowest cosine with the shots of the first run; the CSV has every run. "
+    "Published: what the document prints, from another encoder's choice among other words where the study has these."
+)
 
 
 def component_table(
@@ -104,7 +133,8 @@ def form_table(
         elif form == "original":
             ours, note = {**measured(pd.Series([OF_ITSELF[metric]]).dropna()), "runs": 0}, BY_DEFINITION
         else:
-            ours, note = _quality(metric, [qualities[one, training_set] for one in entry["categories"]], moved)
+            values = quality_by_run([qualities[one, training_set] for one in entry["categories"]], metric)
+            ours, note = measured(values), ABSENT * values.empty if metric == "lpips" else MOVED * moved
         detector = entry["detector"] if metric == "image_auroc" else ""
         about = {"table": 16, "row": form, "column": metric, "detector": detector, "metric": metric}
         printed = printed_form(published, entry["dataset"], name, form)
@@ -122,11 +152,6 @@ def _auroc(entry: Mapping[str, Any], training_set: str, metrics: pd.DataFrame) -
     over = f"{number} categories" if number > 1 else entry["categories"][0]
     note = f"Ours: {over}, {entry['detector']}, {entry['scenario']}; the document does not say what it averages over."
     return measured(values, None if training_set == BASELINE else baseline), note
-
-
-def _quality(quality: str, tables: Sequence[pd.DataFrame], moved: bool) -> tuple[dict[str, Any], str]:
-    values = quality_by_run(tables, quality)
-    return measured(values), ABSENT * values.empty if quality == "lpips" else MOVED * moved
 
 
 def quality_by_run(tables: Sequence[pd.DataFrame], quality: str) -> "pd.Series[float]":
@@ -163,3 +188,58 @@ def prompt_table(
             place = {"dataset": dataset, "category": category, **about, "scenario": scenario, "run": run["run"]}
             rows.append({**place, "choice": which, **found, "published_prompt": printed, "footnote": note})
     return pd.DataFrame(rows)
+
+
+def write_value_pages(paths: Mapping[str, str | Path], table: pd.DataFrame, title: str, caption: str) -> None:
+    """Both pages, ``md`` and ``tex``, of a table of schema ``ablation_table``; ``title`` begins with its number."""
+    label = title.partition(":")[0].lower().replace(" ", "-")
+    write_pages(paths, lambda style: value_page(table, title, caption, style), label)
+
+
+def write_prompt_pages(paths: Mapping[str, str | Path], table: pd.DataFrame, caption: str) -> None:
+    """Both pages, ``md`` and ``tex``, of a table of schema ``ablation_prompts``."""
+    write_pages(paths, lambda style: prompt_page(table, caption, style), "table-4")
+
+
+def value_page(table: pd.DataFrame, title: str, caption: str, style: Style) -> Page:
+    """A page of schema ``ablation_table``: each row of the document as three lines, AUROC with a column of gains."""
+    letters = letters_of(table["footnote"])
+    heads = ["", ""]
+    for column, metric in table[["column", "metric"]].drop_duplicates().itertuples(index=False, name=None):
+        heads.append(style.text(METRIC_TITLES.get(metric, metric.upper()) if column == metric else column))
+        heads += ["Gain"] if metric == "image_auroc" else []
+    rows = []
+    for (row, training_set), part in table.groupby(["row", "training_set"], sort=False):
+        entries = part.to_dict("records")
+        row_title = ROW_TITLES.get(str(row), str(row))
+        row_title += "" if training_set in (row, "original") else f" ({training_set})"
+        for value in VALUES:
+            cells = [cell for entry in entries for cell in _cells(entry, value, letters, style)]
+            rows.append([style.text(row_title) if value == "measured" else "", value, *cells])
+    return Page(title, caption, LEGEND, heads, rows, 2, [(letter, text) for text, letter in letters.items()])
+
+
+def prompt_page(table: pd.DataFrame, caption: str, style: Style) -> Page:
+    """A page of schema ``ablation_prompts``: the first run of each category, as the document shows one prompt."""
+    heads = ["Category", "", "Prompt", "Cosine", "Published prompt"]
+    first = table[table["run"] == table.groupby("category")["run"].transform("min")]
+    rows = []
+    for row in first.to_dict("records"):
+        category = str(row["category"]) if row["choice"] == "best" else ""
+        printed = str(row["published_prompt"]) or "–"
+        cells = (category, str(row["choice"]), str(row["prompt"]), f"{row['similarity']:.3f}", printed)
+        rows.append([style.text(cell) for cell in cells])
+    notes = [(letter, text) for text, letter in letters_of(table["footnote"]).items()]
+    return Page(PROMPT_TITLE, caption, PROMPT_LEGEND, heads, rows, len(heads), notes)
+
+
+def _cells(entry: Mapping[Any, Any], value: str, letters: Mapping[str, str], style: Style) -> Iterator[str]:
+    """The mean and, of an AUROC, the gain; two decimals, one for AUROC."""
+    is_auroc = entry["metric"] == "image_auroc"
+    digits = 1 if is_auroc else 2
+    yield style.value(entry, value, letters.get(entry["footnote"], ""), digits)
+    if is_auroc and value == "difference":
+        yield style.number(entry["ours_gain"] - entry["published_gain"], signed=True)
+    elif is_auroc:
+        whose = "ours" if value == "measured" else "published"
+        yield style.number(entry[f"{whose}_gain"], entry.get(f"{whose}_gain_std", math.nan), signed=True)

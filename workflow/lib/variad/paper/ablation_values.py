@@ -12,9 +12,9 @@ import numpy as np
 import pandas as pd
 
 from variad.core.tables import read_table
+from variad.evaluation.cells import CELL_KEY
 from variad.paper.ablation_entries import BASELINE
 
-CELL = ["dataset", "category", "detector", "scenario", "training_set"]
 DECIMALS = 4  # fixed, so that equal results are equal files
 DATASET = "mvtec_ad"
 BASELINE_ROW = {16: "original", 17: "baseline", 18: "baseline"}
@@ -40,10 +40,10 @@ def percent_by_run(metrics: pd.DataFrame, cell: Mapping[str, str], metric: str =
     """A metric of one cell in percent, indexed by run; empty where the cell has none.
 
     Args:
-        cell: the values of ``CELL``.
+        cell: the values of ``CELL_KEY``.
     """
     chosen = metrics["metric"] == metric
-    for name in CELL:
+    for name in CELL_KEY:
         chosen &= metrics[name] == cell[name]
     rows = metrics[chosen].set_index("run").sort_index()
     return 100 * rows["value"].astype(float)

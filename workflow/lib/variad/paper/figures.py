@@ -1,28 +1,24 @@
 """The pictures of figures 12, 15, 17 and 18: t-SNE, guided iterations, lowest gains and numbers of added images.
 
-Each is drawn from its table (``curves``, ``tsne``) with matplotlib, which is imported where it draws.
+Each is drawn from its table (``curves``, ``tsne``).
 """
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import h5py
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from variad.paper.ablation_entries import BASELINE
 from variad.paper.curves import curve_points
 from variad.report.contact_sheet import read_added_table
-from variad.report.figures import COLOURS, drawing_style, light_grid, save
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
-
+from variad.report.figures import COLOURS, drawn, grid_of_panels, grid_shape, light_grid
 
 Targets = Sequence[str | Path]  # names of one picture, PNG or SVG by their suffix
 
@@ -36,7 +32,7 @@ STYLES = (
 # as in the document: normal images blue, generated ones red, defective ones green; here told apart by shape as well
 TSNE_STYLES = {
     "train_normal": ("real normal, training", COLOURS["blue"], "o"),
-    "test_normal": ("real normal, test", "#56B4E9", "s"),
+    "test_normal": ("real normal, test", COLOURS["sky"], "s"),
     "anomalous": ("defective, test", COLOURS["green"], "X"),
     "generated": ("generated", COLOURS["orange"], "^"),
 }
@@ -66,7 +62,7 @@ def read_steps(path: str | Path) -> IterationSteps | None:
 
 def draw_iterations(targets: Targets, curve: pd.DataFrame, steps: IterationSteps | None, title: str) -> None:
     """Draw figure 15: one image while it is guided, and AUROC with its spread over runs below."""
-    with _figure(targets, (9, 7.6 if steps else 5), title) as figure:
+    with drawn(targets, (9, 7.6 if steps else 5), title, fontsize=14) as figure:
         below: Any = figure
         if steps:
             above, below = figure.subfigures(2, 1, squeeze=False, height_ratios=[1, 1.9])[:, 0]
@@ -84,9 +80,9 @@ def draw_iterations(targets: Targets, curve: pd.DataFrame, steps: IterationSteps
 def draw_counts(targets: Targets, curves: pd.DataFrame, title: str) -> None:
     """Draw figure 18: a panel a category, AUROC against the number of added images, with its spread over runs."""
     panels = list(curves.groupby(["dataset", "category", "detector"], sort=False))
-    lines, columns = _shape(len(panels), 3)
-    with _figure(targets, (max(7.5, 5 * columns), 4.4 * lines + 1.1), title) as figure:
-        axes = _panels(figure, lines, columns, len(panels))
+    lines, columns = grid_shape(len(panels), 3)
+    with drawn(targets, (max(7.5, 5 * columns), 4.4 * lines + 1.1), title, fontsize=14) as figure:
+        axes = grid_of_panels(figure, lines, columns, len(panels))
         for axis, (place, rows) in zip(axes, panels, strict=False):
             _draw_counts_panel(axis, rows, " / ".join(str(part) for part in place))
         for axis in axes[::columns]:
@@ -97,9 +93,9 @@ def draw_counts(targets: Targets, curves: pd.DataFrame, title: str) -> None:
 def draw_lowest_gains(targets: Targets, gains: pd.DataFrame, count: int, title: str) -> None:
     """Draw figure 17: the ``count`` lowest gains of every detector in table ``lowest_gains``, beside the published."""
     detectors = list(dict.fromkeys(gains["detector"]))
-    lines, columns = _shape(len(detectors), 2)
-    with _figure(targets, (max(8.5, 6.2 * columns), (1.5 + 0.52 * count) * lines + 1), title) as figure:
-        axes = _panels(figure, lines, columns, len(detectors))
+    lines, columns = grid_shape(len(detectors), 2)
+    with drawn(targets, (max(8.5, 6.2 * columns), (1.5 + 0.52 * count) * lines + 1), title, fontsize=14) as figure:
+        axes = grid_of_panels(figure, lines, columns, len(detectors))
         for axis, detector in zip(axes, detectors, strict=False):
             _draw_gains_panel(axis, gains[gains["detector"] == detector], detector, count)
         _legend(figure, axes[0], 2)
@@ -107,7 +103,7 @@ def draw_lowest_gains(targets: Targets, gains: pd.DataFrame, count: int, title: 
 
 def draw_tsne(targets: Targets, points: pd.DataFrame, title: str) -> None:
     """Draw figure 12 from table ``tsne_points``."""
-    with _figure(targets, (8.5, 7.6)) as figure:
+    with drawn(targets, (8.5, 7.6)) as figure:
         axis = figure.subplots()
         for kind, label in legend_labels(points).items():
             _, colour, marker = TSNE_STYLES[kind]
@@ -121,41 +117,14 @@ def draw_tsne(targets: Targets, points: pd.DataFrame, title: str) -> None:
         _legend(figure, axis, 2, about, 11)
 
 
-@contextmanager
-def _figure(targets: Targets, size: tuple[float, float], title: str = "") -> Iterator["Figure"]:
-    """A figure of ``size``, inches, that is saved under each of its names once it is drawn."""
-    from matplotlib.figure import Figure
-
-    with drawing_style():
-        figure = Figure(figsize=size, layout="constrained")
-        yield figure
-        if title:
-            figure.suptitle(title, fontsize=14, fontweight="bold")
-        save(figure, *targets)
-
-
-def _shape(panels: int, most_columns: int) -> tuple[int, int]:
-    """Lines and columns of a grid of panels, at least one of each."""
-    columns = min(most_columns, max(1, panels))
-    return max(1, -(-panels // columns)), columns
-
-
-def _panels(figure: "Figure", lines: int, columns: int, shown: int) -> list["Axes"]:
-    """The axes of a grid, line by line; those after the first ``shown`` stay empty."""
-    axes = list(figure.subplots(lines, columns, squeeze=False).flat)
-    for axis in axes[shown:]:
-        axis.set_visible(False)
-    return axes
-
-
-def _legend(figure: Any, axis: "Axes", columns: int, title: str | None = None, size: int = 12) -> None:
+def _legend(figure: Any, axis: Axes, columns: int, title: str | None = None, size: int = 12) -> None:
     """What the marks of ``axis`` are, below a figure or a part of one."""
     handles, names = axis.get_legend_handles_labels()
     about = {"title": title, "title_fontsize": size}
     figure.legend(handles, names, loc="outside lower center", ncols=max(1, columns), frameon=False, **about)
 
 
-def _draw_steps(figure: "Figure", steps: IterationSteps) -> None:
+def _draw_steps(figure: Figure, steps: IterationSteps) -> None:
     axes: Any = figure.subplots(1, len(steps.iterations), squeeze=False)
     for axis, iteration, image in zip(axes[0], steps.iterations, steps.images, strict=True):
         axis.imshow(image)
@@ -164,7 +133,7 @@ def _draw_steps(figure: "Figure", steps: IterationSteps) -> None:
     figure.suptitle(f"“{steps.prompt}”, run {steps.run}, after so many iterations", fontsize=12)
 
 
-def _draw_counts_panel(axis: "Axes", rows: pd.DataFrame, title: str) -> None:
+def _draw_counts_panel(axis: Axes, rows: pd.DataFrame, title: str) -> None:
     _draw_baseline(axis, curve_points(rows))
     for number, (_, part) in enumerate(rows[rows["series"] != BASELINE].groupby("series", sort=False)):
         _draw_series(axis, part, number, single_runs=False)
@@ -178,16 +147,16 @@ def _draw_counts_panel(axis: "Axes", rows: pd.DataFrame, title: str) -> None:
     light_grid(axis, "y")
 
 
-def _draw_baseline(axis: "Axes", points: pd.DataFrame) -> None:
+def _draw_baseline(axis: Axes, points: pd.DataFrame) -> None:
     """The mean of the shots alone as a line across, and with its spread at 0 added images where that is on the axis."""
     for row in points[points["series"] == BASELINE].to_dict("records"):
-        grey = "#777777"
+        grey = COLOURS["grey"]
         axis.axhline(row["mean"], color=grey, linewidth=1.5, linestyle=(0, (6, 3)), label="shots alone", zorder=1)
         if row["x"] == 0:
             axis.errorbar([0], [row["mean"]], yerr=[np.nan_to_num(row["std"])], fmt="o", color=grey, capsize=4)
 
 
-def _draw_series(axis: "Axes", rows: pd.DataFrame, number: int, single_runs: bool) -> None:
+def _draw_series(axis: Axes, rows: pd.DataFrame, number: int, single_runs: bool) -> None:
     if rows.empty:
         return
     colour, marker, line = STYLES[number % len(STYLES)]
@@ -202,7 +171,7 @@ def _draw_series(axis: "Axes", rows: pd.DataFrame, number: int, single_runs: boo
     axis.plot(points["x"], mean, line, label=str(rows["series"].iloc[0]), **style)
 
 
-def _draw_gains_panel(axis: "Axes", rows: pd.DataFrame, detector: str, count: int) -> None:
+def _draw_gains_panel(axis: Axes, rows: pd.DataFrame, detector: str, count: int) -> None:
     shown = rows.dropna(subset=["rank"]).sort_values("rank").head(count)
     heights = np.arange(len(shown))
     ours: dict[str, Any] = {"color": COLOURS["blue"], "label": "ours (± standard deviation over runs)"}

@@ -4,8 +4,9 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-from variad.core.files import writing
+from variad.core.files import write_text
 from variad.core.tables import markdown_notes, markdown_page, markdown_table
 
 _SPECIAL = {
@@ -46,7 +47,16 @@ class Style:
         text = f"{rounded:{'+' if signed else ''}.{digits}f}".replace("-", self.minus)
         return text if math.isnan(std) else f"{text} ({self.plus_minus}{std:.{digits}f})"
 
+    def value(self, row: Mapping[Any, Any], value: str, marks: str, digits: int = 1, signed: bool = False) -> str:
+        """One of ``VALUES`` of a row with ``ours_mean``, ``ours_std`` and so on; ``marks`` are the letters of notes."""
+        if value == "difference":
+            return self.number(row["difference"], digits=digits, signed=True)
+        whose = "ours" if value == "measured" else "published"
+        text = self.number(row[f"{whose}_mean"], row[f"{whose}_std"], digits, signed)
+        return text + self.mark.format(marks) if marks and value == "published" else text
 
+
+VALUES = ("measured", "published", "difference")  # the lines under each row of the document
 MARKDOWN = Style("±", "−", "–", "<sup>{}</sup>", "**{}**", str)
 LATEX = Style(
     *(r"$\pm$", "$-$", "--", r"\textsuperscript{{{}}}", r"\textbf{{{}}}"),
@@ -125,9 +135,3 @@ def write_pages(paths: Mapping[str, str | Path], page_of: Callable[[Style], Page
     """Write a page as Markdown to ``paths["md"]`` and as LaTeX to ``paths["tex"]``."""
     write_text(paths["md"], markdown(page_of(MARKDOWN)))
     write_text(paths["tex"], latex(page_of(LATEX), label))
-
-
-def write_text(path: str | Path, text: str) -> None:
-    """Write a text file in one go."""
-    with writing(path) as temporary:
-        temporary.write_text(text, encoding="utf-8", newline="\n")

@@ -7,12 +7,11 @@ from typing import Any
 import pandas as pd
 
 from variad.core.tables import markdown_page, markdown_table
-from variad.evaluation.pixel import FPR_LIMIT
-from variad.evaluation.spro import FPR_LIMITS
+from variad.evaluation.cells import CELL_KEY
+from variad.evaluation.pixel import FPR_LIMIT, FPR_LIMITS
 from variad.paper.forms import MARKDOWN
 
-CELL = ["dataset", "category", "detector", "scenario", "training_set"]
-COLUMNS = [*CELL, "measure", "anomalies", "fpr_limit", "mean", "std", "runs", "gain"]
+COLUMNS = [*CELL_KEY, "measure", "anomalies", "fpr_limit", "mean", "std", "runs", "gain"]
 NAN = float("nan")
 
 Meaning = tuple[str, str, float]  # measure, anomalies, limit of the false positive rate
@@ -54,7 +53,7 @@ def _chosen(summary: pd.DataFrame, meanings: dict[str, Meaning]) -> pd.DataFrame
     chosen = summary[summary["metric"].isin(order)]
     rows = [
         {**row, **dict(zip(("measure", "anomalies", "fpr_limit"), meanings[row["metric"]], strict=True))}
-        for _, cell in chosen.groupby(CELL, sort=False)
+        for _, cell in chosen.groupby(CELL_KEY, sort=False)
         for row in sorted(cell.to_dict("records"), key=lambda row: order.index(row["metric"]))
     ]
     return pd.DataFrame(rows, columns=COLUMNS)

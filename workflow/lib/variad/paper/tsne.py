@@ -5,7 +5,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from variad.core.errors import UserError
-from variad.evaluation.spread import Pooled, distances, nearest
+from variad.evaluation.spread import Pooled, nearest_other
 
 PERPLEXITY = 30.0  # scikit-learn's default
 FEWEST = 5
@@ -44,7 +44,7 @@ def tsne_points(
             "run": pd.array([pd.NA] * len(real) + [run] * len(generated), dtype="Int64"),
             "x": plane[:, 0],
             "y": plane[:, 1],
-            "nearest_normal": _nearest_normal(features, np.flatnonzero(kinds == "train_normal")),
+            "nearest_normal": nearest_other(features, np.flatnonzero(kinds == "train_normal").tolist()),
         }
     )
     return table.round(DECIMALS)
@@ -63,11 +63,4 @@ def embed(features: Pooled, seed: int) -> NDArray[np.float64]:
 
     perplexity = min(PERPLEXITY, (len(features) - 1) / 3)
     model = TSNE(perplexity=perplexity, init="pca", learning_rate="auto", random_state=seed)
-    found: NDArray[np.float64] = model.fit_transform(features.astype(np.float32)).astype(np.float64)
-    return found
-
-
-def _nearest_normal(features: Pooled, normals: NDArray[np.int64]) -> Pooled:
-    between = distances(features, features[normals])
-    between[normals, np.arange(len(normals))] = np.nan  # an image is not its own neighbour
-    return nearest(between)
+    return np.asarray(model.fit_transform(features.astype(np.float32)), dtype=np.float64)

@@ -12,26 +12,8 @@ import numpy.typing as npt
 import pandas as pd
 from PIL import Image
 
-from variad.core.files import writing
 from variad.report import drawing
-from variad.report.drawing import RealImages, open_real_images
-
-
-@dataclass(frozen=True)
-class TileGrid:
-    """Where tiles and text stand on a sheet, pixels: the first column begins at ``left``, the first row at ``head``."""
-
-    tile: int
-    gap: int
-    left: int
-    head: int
-    text_width: int
-
-    def at(self, row: int, column: int) -> tuple[int, int]:
-        """The upper left corner of a tile."""
-        step = self.tile + self.gap
-        return self.left + column * step, self.head + row * step
-
+from variad.report.drawing import RealImages, TileGrid, open_real_images
 
 STEP_BY_STEP = TileGrid(tile=112, gap=12, left=12, head=84, text_width=330)  # text to the right of the tiles
 SIDE_BY_SIDE = TileGrid(tile=132, gap=10, left=250, head=44, text_width=230)  # text to their left
@@ -81,8 +63,7 @@ def draw_contact_sheet(
     rows = read_added_table(added).rows
     with open_real_images(images) as real, h5py.File(added, "r") as file:
         sheet = _shots_sheet(title, real, shots) if rows.empty else _added_sheet(title, real, file, rows)
-    with writing(target) as temporary:
-        sheet.save(temporary)
+    drawing.save(sheet, target)
 
 
 def choose_rows(accepted: npt.NDArray[np.bool_], with_steps: list[int], count: int = ROWS) -> list[int]:
@@ -105,13 +86,12 @@ def _added_sheet(title: str, real: RealImages, file: h5py.File, rows: pd.DataFra
     if "steps" in file and len(file["steps_index"]):
         row_of = {int(index): row for row, index in enumerate(file["steps_index"][:])}
         iterations = file["steps_iteration"][:].tolist()
-    last = len(iterations) - 1
-    shown = sorted({round(at) for at in np.linspace(0, last, min(len(iterations), STEPS))})
+    shown = sorted({round(at) for at in np.linspace(0, len(iterations) - 1, min(len(iterations), STEPS))})
     accepted = rows["accepted"].to_numpy(dtype=bool)
     chosen = choose_rows(accepted, list(row_of))
     heads = ["parent", *(f"step {iterations[column]}" for column in shown), "result"]
-    yes, no = int(accepted.sum()), int((~accepted).sum())
-    counts = f"{len(rows)} added images, {yes} accepted, {no} rejected; {len(chosen)} shown"
+    yes = int(accepted.sum())
+    counts = f"{len(rows)} added images, {yes} accepted, {len(rows) - yes} rejected; {len(chosen)} shown"
     sheet = _empty_sheet(title, counts, len(chosen), len(heads))
     for column, head in enumerate(heads):
         left, top = STEP_BY_STEP.at(0, column)
@@ -169,7 +149,7 @@ def _place_row(sheet: Image.Image, line: int, tiles: list[npt.NDArray[np.uint8] 
         sheet.paste(picture, STEP_BY_STEP.at(line, column))
 
 
-def _beside(line: int, columns: int) -> tuple[int, int]:
+def _beside(line: int, columns: int) -> drawing.Point:
     """Where the text of a row begins, to the right of its tiles."""
     left, top = STEP_BY_STEP.at(line, columns)
     return left + STEP_BY_STEP.gap // 2, top
@@ -198,8 +178,7 @@ def draw_side_by_side(
         for column, pixels in enumerate(tiles):
             sheet.paste(drawing.tile(pixels, grid.tile), grid.at(line, column))
         drawing.frame(sheet, grid.at(line, 0), grid.tile, drawing.FAINT)
-    with writing(target) as temporary:
-        sheet.save(temporary)
+    drawing.save(sheet, target)
 
 
 def _tiles(real: RealImages, path: str | Path, run: int) -> list[npt.NDArray[np.uint8]]:

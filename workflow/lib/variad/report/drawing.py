@@ -4,9 +4,9 @@ None of it imports matplotlib, which costs every job of a cell over a second.
 """
 
 import functools
-import importlib.util
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +16,10 @@ import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
 from variad.core.errors import UserError
+from variad.core.files import package_folder, writing
 
 Colour = tuple[int, int, int]
+Point = tuple[int, int]  # on a sheet, pixels
 
 INK: Colour = (32, 36, 42)
 FAINT: Colour = (104, 112, 122)
@@ -35,24 +37,38 @@ STOPS = (
 SCALE_PERCENTILES = (1.0, 99.9)
 
 
+@dataclass(frozen=True)
+class TileGrid:
+    """Where tiles and text stand on a sheet, pixels: the first column begins at ``left``, the first row at ``head``.
+
+    Attributes:
+        under: room under each tile, beside the gap.
+    """
+
+    tile: int
+    gap: int
+    left: int
+    head: int
+    text_width: int
+    under: int = 0
+
+    def at(self, row: int, column: int) -> Point:
+        """The upper left corner of a tile."""
+        step = self.tile + self.gap
+        return self.left + column * step, self.head + row * (step + self.under)
+
+
 @functools.cache
 def font(size: int, bold: bool = False) -> ImageFont.FreeTypeFont:
     """DejaVu Sans from matplotlib's files (Pillow's own font lacks umlauts), found without importing matplotlib."""
-    package = importlib.util.find_spec("matplotlib")
-    if package is None or package.origin is None:
-        raise ModuleNotFoundError("matplotlib, whose fonts the sheets are written with, is not installed")
     name = "DejaVuSans-Bold.ttf" if bold else "DejaVuSans.ttf"
-    return ImageFont.truetype(str(Path(package.origin).parent / "mpl-data" / "fonts" / "ttf" / name), size)
+    return ImageFont.truetype(
+        str(package_folder("matplotlib", "fonts of the sheets") / "mpl-data/fonts/ttf" / name), size
+    )
 
 
 def write(
-    sheet: Image.Image,
-    at: tuple[int, int],
-    text: str,
-    size: int,
-    colour: Colour = INK,
-    bold: bool = False,
-    anchor: str = "la",
+    sheet: Image.Image, at: Point, text: str, size: int, colour: Colour = INK, bold: bool = False, anchor: str = "la"
 ) -> None:
     """Write one line of text at ``at`` (pixels), which ``anchor`` (Pillow's) puts at its top left corner."""
     ImageDraw.Draw(sheet).text(at, text, font=font(size, bold), fill=colour, anchor=anchor)
@@ -104,7 +120,13 @@ def blank_tile(text: str, size: int) -> Image.Image:
     return empty
 
 
-def frame(sheet: Image.Image, at: tuple[int, int], size: int, colour: Colour, width: int = 4) -> None:
+def save(sheet: Image.Image, target: str | Path) -> None:
+    """Save a picture in one go, in the format of its suffix."""
+    with writing(target) as temporary:
+        sheet.save(temporary)
+
+
+def frame(sheet: Image.Image, at: Point, size: int, colour: Colour, width: int = 4) -> None:
     """Draw a frame around a tile, outside of its pixels."""
     x, y = at
     box = (x - width, y - width, x + size + width - 1, y + size + width - 1)
@@ -152,16 +174,13 @@ class RealImages:
         """
         if image_id not in self._index:
             raise UserError(f"{self._file.filename}: expected image {image_id!r}, found no such image_id.")
-        pixels: npt.NDArray[np.uint8] = self._file["images"][self._index[image_id]]
-        return pixels
+        return np.asarray(self._file["images"][self._index[image_id]])
 
     def mask(self, image_id: str) -> npt.NDArray[np.uint8] | None:
         """The defect's mask, ``[height, width]`` 0 or 255 at the original size, or nothing."""
-        masks = self._file.get("masks")
-        if masks is None or image_id not in masks:
+        if not self.has_mask(image_id):
             return None
-        pixels: npt.NDArray[np.uint8] = masks[image_id][:]
-        return pixels
+        return np.asarray(self._file["masks"][image_id][:])
 
     def has_mask(self, image_id: str) -> bool:
         """Whether there is a mask, without reading it."""

@@ -1,59 +1,36 @@
 """The figure of gains over ``original``: per category and on average, with 95 % intervals."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
-from variad.report.figures import (
-    DODGE,
-    SCENARIOS,
-    draw_mark,
-    drawing_style,
-    empty_figure,
-    legend_markers,
-    light_grid,
-    save,
-)
+from variad.evaluation.aggregation import BASELINE, METRICS, SCENARIOS
+from variad.report.figures import DODGE, draw_mark, draw_nothing, drawn, legend_markers, light_grid
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
-
-
-METRICS = {"image_auroc": "Image AUROC", "pixel_auroc": "Pixel AUROC"}
 FIRST_SETS = ("generated", "generated_tuned", "duplicated")
 ROW_HEIGHT = 0.2  # inches a marker
 NAME_WIDTH = 0.1  # inches a letter of a detector's name, which stands beside its panel from below to above
 
 
-@dataclass(frozen=True)
-class Mark:
-    """One marker: a gain in percentage points, its interval (NaN if unknown), and its height in the panel."""
-
-    detector: str
-    metric: str
-    scenario: str
-    place: str
-    training_set: str
-    gain: float
-    low: float
-    high: float
-    y: float
-
-
-def gain_marks(summary: pd.DataFrame) -> list[Mark]:
-    """What the figure draws: every gain of AUROC in the summary, placed.
+def gain_marks(summary: pd.DataFrame) -> pd.DataFrame:
+    """What the figure draws: every gain of AUROC in the summary, with its ``place`` (a band's label) and height ``y``.
 
     Categories are stacked from the top in the table's order, averages last within their data set; a category's
     training sets share its band. ``original`` has no gain and is left out.
     """
-    shown = summary["metric"].isin(METRICS) & summary["gain"].notna() & (summary["training_set"] != "original")
+    shown = summary["metric"].isin(METRICS) & summary["gain"].notna() & (summary["training_set"] != BASELINE)
     rows = summary[shown]
-    places, sets = ordered_places(rows), ordered_sets(rows["training_set"])
-    return [_mark(row, places, sets) for row in rows.itertuples(index=False)]
+    bands, sets = ordered_places(rows), ordered_sets(rows["training_set"])
+    places = [_place(dataset, category) for dataset, category in zip(rows["dataset"], rows["category"], strict=True)]
+    heights = [
+        bands.index(place) + DODGE * ((sets.index(name) + 0.5) / len(sets) - 0.5)
+        for place, name in zip(places, rows["training_set"], strict=True)
+    ]
+    return rows.assign(place=places, y=heights)
 
 
 def ordered_sets(training_sets: Iterable[str]) -> list[str]:
@@ -64,18 +41,43 @@ def ordered_sets(training_sets: Iterable[str]) -> list[str]:
 
 def ordered_places(rows: pd.DataFrame) -> list[str]:
     """Labels of the bands from the top: categories of a data set, then its averages."""
-    pairs = rows[["dataset", "category"]].drop_duplicates()
-    averages = pairs["category"].str.startswith("average")
-    order = pd.DataFrame({"dataset": pairs["dataset"], "average": averages}).assign(at=range(len(pairs)))
-    order["dataset"] = pd.Categorical(order["dataset"], pairs["dataset"].drop_duplicates())
-    placed = pairs.iloc[order.sort_values(["dataset", "average", "at"])["at"]]
-    return [_place(dataset, category) for dataset, category in placed.itertuples(index=False)]
+    pairs = dict.fromkeys(zip(rows["dataset"], rows["category"], strict=True))
+    datasets = list(dict.fromkeys(rows["dataset"]))
+    ordered = sorted(pairs, key=lambda pair: (datasets.index(pair[0]), pair[1].startswith("average")))
+    return [_place(*pair) for pair in ordered]
 
 
-def draw_gains(png: str | Path, svg: str | Path, summary: pd.DataFrame) -> None:
+def draw_gains(png: str | Path, svg: str | Path, summary: pd.DataFrame) -> Figure:
     """Draw the figure twice from table ``summary`` alone; the files are the same for the same table."""
-    with drawing_style():
-        save(_figure(gain_marks(summary)), png, svg)
+    marks = gain_marks(summary)
+    if marks.empty:
+        return draw_nothing((png, svg), "No gains: nothing was compared with the shots alone (original).")
+    scenarios = [name for name in SCENARIOS if name in set(marks["scenario"])]
+    sets = ordered_sets(marks["training_set"])
+    # detectors in the study's order
+    groups: dict[Any, pd.DataFrame] = dict(iter(marks.groupby(["detector", "metric"], sort=False)))
+    order = [(detector, metric) for detector in dict.fromkeys(marks["detector"]) for metric in METRICS]
+    panels = {key: groups[key] for key in order if key in groups}
+    band = max(0.5, ROW_HEIGHT * len(sets) + 0.12)
+    heights = [
+        max(1.2, NAME_WIDTH * len(detector), rows["place"].nunique() * band) + 0.6
+        for (detector, _), rows in panels.items()
+    ]
+    size = (3.2 + 3.9 * len(scenarios), sum(heights) + 1.7)
+    shared: dict[str, Any] = {"sharex": "row", "sharey": "row", "height_ratios": heights}
+    with drawn((png, svg), size, "Gain in AUROC over the shots alone (original), 95 % intervals") as figure:
+        axes = figure.subplots(len(panels), len(scenarios), squeeze=False, **shared)
+        for ((detector, metric), rows), line in zip(panels.items(), axes, strict=True):
+            for scenario, axis in zip(scenarios, line, strict=True):
+                _draw_panel(axis, rows, scenario, sets)
+            line[0].set_ylabel(f"{METRICS[metric]}\n{detector}", fontweight="bold")
+        for scenario, column in zip(scenarios, axes.T, strict=True):
+            column[0].set_title(SCENARIOS[scenario], fontweight="bold")
+            lowest = [axis for axis in column if axis.get_visible()][-1]
+            lowest.set_xlabel("gain (percentage points)")
+        columns = min(len(sets), 1 + len(scenarios))
+        figure.legend(handles=legend_markers(sets), loc="outside lower center", ncols=columns, frameon=False)
+    return figure
 
 
 def _place(dataset: str, category: str) -> str:
@@ -83,56 +85,15 @@ def _place(dataset: str, category: str) -> str:
     return f"{dataset}\n{shown}"
 
 
-def _mark(row: Any, places: list[str], sets: list[str]) -> Mark:
-    place = _place(row.dataset, row.category)
-    y = places.index(place) + DODGE * ((sets.index(row.training_set) + 0.5) / len(sets) - 0.5)
-    interval = (float(row.gain_low), float(row.gain_high))
-    return Mark(row.detector, row.metric, row.scenario, place, row.training_set, float(row.gain), *interval, y)
-
-
-def _figure(marks: list[Mark]) -> "Figure":
-    from matplotlib.figure import Figure
-
-    if not marks:
-        return empty_figure("No gains: nothing was compared with the shots alone (original).")
-    panels = _panels(marks)
-    scenarios = [name for name in SCENARIOS if any(mark.scenario == name for mark in marks)]
-    heights = [_panel_height(marks, panel) for panel in panels]
-    size = (3.2 + 3.9 * len(scenarios), sum(heights) + 1.7)
-    figure = Figure(figsize=size, layout="constrained")
-    shared: dict[str, Any] = {"sharex": "row", "sharey": "row", "height_ratios": heights}
-    axes = figure.subplots(len(panels), len(scenarios), squeeze=False, **shared)
-    for panel, line in zip(panels, axes, strict=True):
-        for scenario, axis in zip(scenarios, line, strict=True):
-            _draw_panel(axis, marks, panel, scenario)
-        line[0].set_ylabel(f"{METRICS[panel[1]]}\n{panel[0]}", fontweight="bold")
-    _finish(figure, axes, scenarios, marks)
-    return figure
-
-
-def _panels(marks: list[Mark]) -> list[tuple[str, str]]:
-    """Detector and metric of each line of the figure: detectors in the study's order."""
-    found = {(mark.detector, mark.metric) for mark in marks}
-    detectors = dict.fromkeys(mark.detector for mark in marks)
-    return [(detector, metric) for detector in detectors for metric in METRICS if (detector, metric) in found]
-
-
-def _panel_height(marks: list[Mark], panel: tuple[str, str]) -> float:
-    sets = len({mark.training_set for mark in marks})
-    places = len({mark.place for mark in marks if (mark.detector, mark.metric) == panel})
-    return float(max(1.2, NAME_WIDTH * len(panel[0]), places * max(0.5, ROW_HEIGHT * sets + 0.12)) + 0.6)
-
-
-def _draw_panel(axis: "Axes", marks: list[Mark], panel: tuple[str, str], scenario: str) -> None:
-    of_panel = [mark for mark in marks if (mark.detector, mark.metric) == panel]
-    axis.set_visible(any(mark.scenario == scenario for mark in of_panel))
-    bands = sorted({round(mark.y): mark.place for mark in of_panel}.items())
+def _draw_panel(axis: Axes, rows: pd.DataFrame, scenario: str, sets: list[str]) -> None:
+    bands = sorted({round(y): place for y, place in zip(rows["y"], rows["place"], strict=True)}.items())
     # Bands without a marker in this panel (no masks, no pixel metric) are closed up.
     shift = {band: line - band for line, (band, _) in enumerate(bands)}
-    sets = ordered_sets(mark.training_set for mark in marks)
-    for mark in (mark for mark in of_panel if mark.scenario == scenario):
+    shown: Any = rows[rows["scenario"] == scenario]
+    axis.set_visible(len(shown) > 0)
+    for mark in shown.itertuples():
         y = mark.y + shift[round(mark.y)]
-        draw_mark(axis, mark.gain, (mark.low, mark.high), y, sets.index(mark.training_set), size=7)
+        draw_mark(axis, mark.gain, (mark.gain_low, mark.gain_high), y, sets.index(mark.training_set), size=7)
     axis.axvline(0, color="#333333", linewidth=1, zorder=1)
     for line, (_, place) in enumerate(bands):
         if "\naverage" in place:
@@ -140,15 +101,3 @@ def _draw_panel(axis: "Axes", marks: list[Mark], panel: tuple[str, str], scenari
     axis.set_yticks(range(len(bands)), [place for _, place in bands])
     axis.set_ylim(len(bands) - 0.5, -0.5)
     light_grid(axis, "x")
-
-
-def _finish(figure: "Figure", axes: Any, scenarios: list[str], marks: list[Mark]) -> None:
-    for scenario, axis in zip(scenarios, axes[0], strict=True):
-        axis.set_title(SCENARIOS[scenario], fontweight="bold")
-    for column in axes.T:
-        lowest = [axis for axis in column if axis.get_visible()][-1]
-        lowest.set_xlabel("gain (percentage points)")
-    sets = ordered_sets(mark.training_set for mark in marks)
-    figure.suptitle("Gain in AUROC over the shots alone (original), 95 % intervals", fontweight="bold")
-    columns = min(len(sets), 1 + len(scenarios))
-    figure.legend(handles=legend_markers(sets), loc="outside lower center", ncols=columns, frameon=False)

@@ -1,15 +1,17 @@
 """A category's page of the gallery: a folder that opens from disk, without a server or a network.
 
+It knows prompts, shots, added images and scores, as plain lists.
+
 Names of pictures are numbers, never a user's text; where a user's names stand in a page, they are escaped.
 """
 
 import html
 import json
-import math
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from string import Template
 from typing import Any
@@ -18,11 +20,15 @@ from urllib.parse import quote
 import h5py
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 from PIL import Image
 
+from variad.core.errors import UserError
+from variad.core.files import write_text
+from variad.core.tables import read_table
+from variad.report.contact_sheet import read_added_table
 from variad.report.drawing import RealImages, colour_scale, colourise, open_real_images
-from variad.report.heatmaps import map_path, read_map
-from variad.report.page_data import PageSources, collect_page
+from variad.report.heatmaps import first_kept_run, map_path, read_map
 
 PICTURE_SIZE = 224
 MAP_SIZE = 112
@@ -33,7 +39,8 @@ PAGE_FILES = ("gallery.css", "elements.js", "cards.js", "viewer.js", "collection
 
 def script_json(value: Any) -> str:
     """JSON that may stand inside a script: no ``<``, ``>``, ``&`` or non-ASCII character is left; NaN becomes null."""
-    text = json.dumps(_finite(value), ensure_ascii=True, allow_nan=False, separators=(",", ":"))
+    finite = json.loads(json.dumps(value), parse_constant=lambda _: None)
+    text = json.dumps(finite, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
@@ -48,14 +55,9 @@ def href(*parts: str) -> str:
     return "./" + "/".join(quote(part, safe="") for part in parts)
 
 
-def _finite(value: Any) -> Any:
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, dict):
-        return {str(key): _finite(entry) for key, entry in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_finite(entry) for entry in value]
-    return value
+def fill(target: str | Path, template: str, **values: str) -> None:
+    """Write a template of the gallery's assets with its ``$names`` filled in, in one go."""
+    write_text(target, Template((ASSETS / template).read_text("utf-8")).substitute(values))
 
 
 def save_picture(image: npt.NDArray[np.uint8], path: Path) -> None:
@@ -76,6 +78,26 @@ def save_mask(mask: npt.NDArray[np.uint8], path: Path) -> None:
 def save_map(values: npt.NDArray[np.float32], low: float, high: float, path: Path) -> None:
     """Save an anomaly map ``[h, w]`` in the colours of its scale as JPEG."""
     Image.fromarray(colourise(values, low, high)).save(path, "JPEG", quality=QUALITY)
+
+
+@dataclass(frozen=True)
+class PageSources:
+    """The files of one category, laid out as in the data contracts; lists may be empty.
+
+    Attributes:
+        prompts: ``{scenario}/prompts/{encoder}.{word_source}.json``.
+        added: ``{scenario}/{training_set}/added.h5``.
+        scores: ``{scenario}/{training_set}/{detector}/scores.csv``, or ``predictions.csv`` of unlabelled images.
+    """
+
+    dataset: str
+    category: str
+    images: Path
+    manifest: Path
+    shots: Path
+    prompts: list[Path]
+    added: list[Path]
+    scores: list[Path]
 
 
 def build_page(folder: str | Path, sources: PageSources) -> None:
@@ -128,9 +150,7 @@ def _write_page(folder: Path, page: dict[str, Any]) -> None:
     for name in PAGE_FILES:
         shutil.copyfile(ASSETS / name, folder / name)
     (folder / "data.js").write_text(f"window.VARIAD = {script_json(page)};\n", "utf-8")
-    template = Template((ASSETS / "page.html").read_text("utf-8"))
-    html = template.substitute(dataset=text(page["dataset"]), category=text(page["category"]))
-    (folder / "index.html").write_text(html, "utf-8")
+    fill(folder / "index.html", "page.html", dataset=text(page["dataset"]), category=text(page["category"]))
     (folder / "card.json").write_text(script_json(_card(page)) + "\n", "utf-8")
 
 
@@ -158,3 +178,73 @@ def _writing_folder(target: Path) -> Iterator[Path]:
         temporary.rename(target)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def collect_page(sources: PageSources, real: RealImages) -> dict[str, Any]:
+    """Everything that the page shows, ready for JSON.
+
+    Images are numbered; ``images`` is the key. Picture ``i`` of ``images`` lies at ``images/{i}.jpg``, added image
+    ``i`` of set ``k`` at ``added/{k}/{i}.jpg``, and map ``i`` of cell ``k`` at ``maps/{k}/{i}.jpg``.
+    """
+    shots = read_table(sources.shots, "shots")
+    sets = [collect_set(path) for path in sources.added]
+    cells = [collect_cell(path) for path in sources.scores]
+    named = [(entry, "parent") for entry in sets] + [(entry, "image") for entry in cells]
+    names = sorted(set(shots["image_id"]).union(*(entry[key] for entry, key in named)))
+    manifest = read_table(sources.manifest, "manifest").drop_duplicates("image_id").set_index("image_id")
+    number = {name: index for index, name in enumerate(names)}
+    for entry, key in named:
+        entry[key] = [number[name] for name in entry[key]]
+    runs: Any = shots.groupby(["scenario", "run"], sort=False)["image_id"]
+    return {
+        "dataset": sources.dataset,
+        "category": sources.category,
+        "images": _collect_images(names, manifest, real, sources.manifest),
+        "prompts": [{"scenario": path.parts[-3], **json.loads(path.read_text("utf-8"))} for path in sources.prompts],
+        "shots": [
+            {"scenario": scenario, "run": int(run), "image": [number[name] for name in members]}
+            for (scenario, run), members in runs
+        ],
+        "sets": sets,
+        "cells": cells,
+    }
+
+
+def collect_set(path: Path) -> dict[str, Any]:
+    """The added images of one training set, parents still by image_id."""
+    table = read_added_table(path)
+    # 64-bit seeds do not fit a browser's numbers
+    rows = table.rows.astype({"seed": str}).to_dict("list")
+    rows |= {name: _rounded(rows[name]) for name in ("similarity", "distance")}
+    names = ("run", "parent", "prompt", "seed", "similarity", "distance", "accepted")
+    about = {"scenario": path.parts[-3], "training_set": path.parts[-2], "recipe": table.recipe}
+    return {**about, **{name: rows[name] for name in names}}
+
+
+def collect_cell(path: Path) -> dict[str, Any]:
+    """The scores of one cell's first run with maps (run 0 without), images still by image_id."""
+    scenario, training_set, detector = path.parts[-4:-1]
+    rows, kept, threshold = read_table(path, path.stem), None, None  # its schema is called as the file
+    labels: list[int | None] = [None] * len(rows)
+    if path.stem == "predictions":
+        threshold = float(rows["threshold"].iloc[0]) if len(rows) else None
+    else:
+        kept = first_kept_run(path.parent / "maps")
+        rows = rows[rows["run"] == (kept or 0)]
+        labels = [int(label) for label in rows["label"]]
+    cell = {"scenario": scenario, "training_set": training_set, "detector": detector, "run": kept or 0}
+    scored = {"image": list(rows["image_id"]), "label": labels, "score": _rounded(rows["score"])}
+    return {**cell, "threshold": threshold, "maps": kept is not None, **scored}
+
+
+def _collect_images(names: list[str], manifest: pd.DataFrame, real: RealImages, where: Path) -> dict[str, list[Any]]:
+    unknown = [name for name in names if name not in manifest.index]
+    if unknown:
+        raise UserError(f"{where}: expected a row for image {unknown[0]!r}, found none.")
+    columns = manifest.loc[names, ["split", "label", "defect", "width", "height"]].astype(object)
+    known: dict[Any, list[Any]] = columns.where(columns.notna(), None).to_dict("list")
+    return {"id": names, **known, "mask": [real.has_mask(name) for name in names]}
+
+
+def _rounded(values: Iterable[float]) -> list[float]:
+    return [float(f"{value:.6g}") for value in values]

@@ -1,7 +1,6 @@
 """Heat maps: a sheet per cell with image, ground truth, map and score, and one PNG per unlabelled image."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,6 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from variad.core.errors import UserError
-from variad.core.files import writing
 from variad.report import drawing
 from variad.report.drawing import RealImages, colour_scale, colourise, lookup_table, open_real_images
 
@@ -58,17 +56,6 @@ def read_map(path: str | Path, size: int) -> NDArray[np.float32]:
         raise UserError(f"{path}: expected an anomaly map as TIFF, found: {error}.") from error
 
 
-@dataclass(frozen=True)
-class Chosen:
-    """A test image on the sheet; ``rank`` 1 is the highest score of the run."""
-
-    image_id: str
-    label: int
-    score: float
-    rank: int
-    reason: str
-
-
 def draw_heatmaps(
     target: str | Path, title: str, images: str | Path, scores: pd.DataFrame, maps: str | Path, category: str
 ) -> None:
@@ -90,20 +77,36 @@ def draw_heatmaps(
         raise UserError(f"{maps}: expected the maps of a run, found none; name one under config key keep_map_runs.")
     chosen = choose_images(scores[scores["run"] == run])
     values = [read_map(map_path(maps, run or 0, category, entry.image_id), TILE) for entry in chosen]
+    low, high = colour_scale(values)
+    rows = -(-len(chosen) // BLOCKS)
+    width = GAP + min(BLOCKS, len(chosen)) * BLOCK_WIDTH
+    sheet = Image.new("RGB", (max(width, 760), HEAD + rows * (TILE + GAP) + FOOT), drawing.PAPER)
+    drawing.write(sheet, (GAP, 8), drawing.shorten(title, sheet.width - 2 * GAP, 18), 18)
+    about = f"run {run}; one colour scale for all maps of this sheet" if chosen else "no test image was scored"
+    drawing.write(sheet, (GAP, 34), about, 15, drawing.FAINT)
     with open_real_images(images) as real:
-        sheet = _draw(title, run, real, chosen, values)
-    with writing(target) as temporary:
-        sheet.save(temporary)
+        for number, entry in enumerate(chosen):
+            left, top = GAP + number // rows * BLOCK_WIDTH, HEAD + number % rows * (TILE + GAP)
+            for column, head in enumerate(("image", "ground truth", "anomaly map")) if number % rows == 0 else ():
+                drawing.write(sheet, (left + column * (TILE + GAP), top - 24), head, 14, drawing.FAINT)
+            tiles = tiles_of(real, entry.image_id, entry.label, [values[number]], (low, high))
+            for column, picture in enumerate(tiles):
+                sheet.paste(picture, (left + column * (TILE + GAP), top))
+            _describe_entry(sheet, (left + 3 * (TILE + GAP), top), entry)
+    if chosen:
+        _draw_colour_bar(sheet, low, high)
+    drawing.save(sheet, target)
 
 
-def choose_images(scores: pd.DataFrame, count: int = COUNT) -> list[Chosen]:
+def choose_images(scores: pd.DataFrame, count: int = COUNT) -> list[Any]:
     """Pick test images of one run: likely false alarms, misses, clear hits, and the rest evenly over the ranking.
 
     Args:
         scores: rows of table ``scores`` of a single run. Ties are broken by image_id.
 
     Returns:
-        At most ``count`` images, each once.
+        At most ``count`` images, each once: named tuples of ``image_id``, ``label``, ``score``, ``rank`` (1 is the
+        highest score of the run) and ``reason``.
     """
     ranked = scores.sort_values(["score", "image_id"], ascending=[False, True]).reset_index(drop=True)
     quarter = max(1, count // 4)
@@ -121,11 +124,9 @@ def choose_images(scores: pd.DataFrame, count: int = COUNT) -> list[Chosen]:
     free = min(count - len(reasons), len(rest))
     for at in np.linspace(0, len(rest) - 1, free) if free > 0 else []:
         reasons[rest[round(at)]] = "along the ranking"
-    chosen = []
-    for row, reason in reasons.items():
-        line: Any = ranked.loc[row]
-        chosen.append(Chosen(str(line["image_id"]), int(line["label"]), float(line["score"]), row + 1, reason))
-    return chosen
+    chosen = ranked.loc[list(reasons), ["image_id", "label", "score"]]
+    chosen = chosen.assign(rank=chosen.index + 1, reason=list(reasons.values()))
+    return list(chosen.itertuples(index=False, name="Chosen"))
 
 
 def overlay(image: NDArray[np.uint8], values: NDArray[np.float32], low: float, high: float) -> NDArray[np.uint8]:
@@ -134,52 +135,33 @@ def overlay(image: NDArray[np.uint8], values: NDArray[np.float32], low: float, h
     return np.round((1 - OPACITY) * grey + OPACITY * colourise(values, low, high)).astype(np.uint8)
 
 
-def _draw(
-    title: str, run: int | None, real: RealImages, chosen: list[Chosen], maps: list[NDArray[np.float32]]
-) -> Image.Image:
-    low, high = colour_scale(maps)
-    rows = -(-len(chosen) // BLOCKS)
-    width = GAP + min(BLOCKS, len(chosen)) * BLOCK_WIDTH
-    sheet = Image.new("RGB", (max(width, 760), HEAD + rows * (TILE + GAP) + FOOT), drawing.PAPER)
-    drawing.write(sheet, (GAP, 8), drawing.shorten(title, sheet.width - 2 * GAP, 18), 18)
-    about = f"run {run}; one colour scale for all maps of this sheet" if chosen else "no test image was scored"
-    drawing.write(sheet, (GAP, 34), about, 15, drawing.FAINT)
-    for number, (entry, values) in enumerate(zip(chosen, maps, strict=True)):
-        at = (GAP + number // rows * BLOCK_WIDTH, HEAD + number % rows * (TILE + GAP))
-        for column, head in enumerate(("image", "ground truth", "anomaly map")) if number % rows == 0 else ():
-            drawing.write(sheet, (at[0] + column * (TILE + GAP), at[1] - 24), head, 14, drawing.FAINT)
-        image = drawing.tile(real.image(entry.image_id), TILE)
-        truth = ground_truth_tile(image, real.mask(entry.image_id), entry.label)
-        blended = Image.fromarray(overlay(np.asarray(image), values, low, high))
-        _draw_entry(sheet, at, entry, image, truth, blended)
-    if chosen:
-        _draw_colour_bar(sheet, low, high)
-    return sheet
-
-
-def _draw_entry(
-    sheet: Image.Image, at: tuple[int, int], entry: Chosen, image: Image.Image, truth: Image.Image, blended: Image.Image
-) -> None:
-    for column, picture in enumerate((image, truth, blended)):
-        sheet.paste(picture, (at[0] + column * (TILE + GAP), at[1]))
-    left = at[0] + 3 * (TILE + GAP)
+def _describe_entry(sheet: Image.Image, at: drawing.Point, entry: Any) -> None:
+    """Write score, label, rank, reason and name of an image."""
+    left, top = at
     colour = drawing.REJECTED if entry.label else drawing.ACCEPTED
-    drawing.write(sheet, (left, at[1] + 2), f"{entry.score:.4g}", 22, bold=True)
-    drawing.write(sheet, (left, at[1] + 32), "anomalous" if entry.label else "normal", 15, colour, bold=True)
+    drawing.write(sheet, (left, top + 2), f"{entry.score:.4g}", 22, bold=True)
+    drawing.write(sheet, (left, top + 32), "anomalous" if entry.label else "normal", 15, colour, bold=True)
     lines = [f"rank {entry.rank}", entry.reason, *drawing.wrap(entry.image_id, TEXT_WIDTH - 2 * GAP, 13, 1)]
     for number, text in enumerate(lines):
-        drawing.write(sheet, (left, at[1] + 56 + 21 * number), text, 13, drawing.FAINT)
+        drawing.write(sheet, (left, top + 56 + 21 * number), text, 13, drawing.FAINT)
 
 
-def ground_truth_tile(image: Image.Image, mask: NDArray[np.uint8] | None, label: int) -> Image.Image:
-    """The mask, 0 or 255, in white over its darkened image of ``TILE`` pixels; a grey tile where there is none."""
-    if mask is None:
-        return drawing.blank_tile("no mask" if label else "normal", TILE)
-    small = Image.fromarray(mask).convert("L").resize((TILE, TILE), Image.Resampling.BOX)
-    dimmed = image.point(lambda value: value * 0.4)
-    # A defect of a few pixels must not vanish when the mask shrinks.
-    dimmed.paste(drawing.PAPER, (0, 0), small.point(lambda value: 255 if value > 0 else 0))
-    return dimmed
+def tiles_of(
+    real: RealImages, image_id: str, label: int, maps: Sequence[NDArray[np.float32]], scale: tuple[float, float]
+) -> list[Image.Image]:
+    """An image, its ground truth in white over the darkened image, and the image under each map, of ``TILE`` pixels.
+
+    Args:
+        maps: ``[TILE, TILE]``; scale: their lowest and highest colours.
+    """
+    image, mask = drawing.tile(real.image(image_id), TILE), real.mask(image_id)
+    truth = drawing.blank_tile("no mask" if label else "normal", TILE)
+    if mask is not None:
+        small = Image.fromarray(mask).convert("L").resize((TILE, TILE), Image.Resampling.BOX)
+        truth = image.point(lambda value: value * 0.4)
+        # A defect of a few pixels must not vanish when the mask shrinks.
+        truth.paste(drawing.PAPER, (0, 0), small.point(lambda value: 255 if value > 0 else 0))
+    return [image, truth, *(Image.fromarray(overlay(np.asarray(image), values, *scale)) for values in maps)]
 
 
 def _draw_colour_bar(sheet: Image.Image, low: float, high: float) -> None:
@@ -206,5 +188,4 @@ def draw_predictions(
             height, width = maps[name].shape
             image = Image.fromarray(real.image(name)).resize((width, height), Image.Resampling.BICUBIC)
             blended = overlay(np.asarray(image), maps[name], low, high)
-            with writing(folder / f"{rank:04d}_{Path(name).name}.png") as temporary:
-                Image.fromarray(blended).save(temporary)
+            drawing.save(Image.fromarray(blended), folder / f"{rank:04d}_{Path(name).name}.png")

@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from tabulate import tabulate
 
 from variad.core.errors import UserError
-from variad.core.files import writing
+from variad.core.files import write_text
 from variad.core.tables import markdown_page, markdown_table, read_table
+from variad.evaluation.aggregation import METRICS
 
-TITLES = {"image_auroc": "Image AUROC", "pixel_auroc": "Pixel AUROC"}
 LEGEND = (
     "Percent: mean ± standard deviation over runs (gain over `original` in points [95 % bootstrap interval]). "
     "Published values are the first document's, not ours."
@@ -45,18 +46,16 @@ def cell_text(row: Mapping[Any, Any]) -> str:
     Args:
         row: one row of schema ``summary``.
     """
-    numbers = {
-        name: float(str(row[name])) for name in ("mean", "std", "gain", "gain_low", "gain_high", "published_mean")
-    }
-    known = {name for name, value in numbers.items() if not pd.isna(value)}
+    names = ("mean", "std", "gain", "gain_low", "gain_high", "published_mean")
+    known = {name: float(str(row[name])) for name in names if not pd.isna(row[name])}
     notes = []
     if "gain" in known:
-        bounds = " [{gain_low:+.1f}, {gain_high:+.1f}]".format(**numbers) if "gain_low" in known else ""
-        notes.append(f"{numbers['gain']:+.1f}{bounds}")
+        bounds = " [{gain_low:+.1f}, {gain_high:+.1f}]".format(**known) if "gain_low" in known else ""
+        notes.append(f"{known['gain']:+.1f}{bounds}")
     if "published_mean" in known:
-        notes.append(f"published {numbers['published_mean']:.1f}")
-    spread = f" ± {numbers['std']:.1f}" if "std" in known else ""
-    return f"{numbers['mean']:.1f}{spread}" + (f" ({'; '.join(notes)})" if notes else "")
+        notes.append(f"published {known['published_mean']:.1f}")
+    spread = f" ± {known['std']:.1f}" if "std" in known else ""
+    return f"{known['mean']:.1f}{spread}" + (f" ({'; '.join(notes)})" if notes else "")
 
 
 def summary_page(frame: pd.DataFrame, caption: str) -> str:
@@ -81,8 +80,7 @@ def to_text(frame: pd.DataFrame, caption: str, width: int | None = None) -> str:
 
 def write_markdown(path: str | Path, frame: pd.DataFrame, caption: str) -> None:
     """Write ``summary_page`` to a file."""
-    with writing(path) as temporary:
-        temporary.write_text(summary_page(frame, caption), encoding="utf-8", newline="\n")
+    write_text(path, summary_page(frame, caption))
 
 
 def read_caption(path: Path) -> str:
@@ -106,34 +104,25 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _tables(frame: pd.DataFrame) -> list[tuple[str, str, pd.DataFrame]]:
-    return [
-        (metric, title, wide_table(frame, metric)) for metric, title in TITLES.items() if metric in set(frame["metric"])
-    ]
+    found = set(frame["metric"])
+    return [(metric, title, wide_table(frame, metric)) for metric, title in METRICS.items() if metric in found]
 
 
 def _text_blocks(table: pd.DataFrame, width: int) -> list[str]:
     keys = list(table.columns[:4])
-    blocks = [list(keys)]
+    blocks = [keys]
     for column in table.columns[4:]:
-        if (
-            len(blocks[-1]) > len(keys)
-            and sum(_column_widths(table[[*blocks[-1], column]])) + 2 * len(blocks[-1]) > width
-        ):
-            blocks.append(list(keys))
-        blocks[-1].append(column)
-    return [_text_rows(table[columns]) for columns in blocks]
+        wider = [*blocks[-1], column]
+        too_wide = len(_text_lines(table[wider])[1]) > width
+        blocks = [*blocks, [*keys, column]] if too_wide and blocks[-1] != keys else [*blocks[:-1], wider]
+    return ["\n".join(_text_lines(table[columns])) for columns in blocks]
 
 
-def _text_rows(table: pd.DataFrame) -> str:
-    widths = _column_widths(table)
-    lines = [list(table.columns), ["-" * size for size in widths], *table.to_numpy().tolist()]
-    return "\n".join(
-        "  ".join(cell.ljust(size) for cell, size in zip(line, widths, strict=True)).rstrip() for line in lines
-    )
-
-
-def _column_widths(table: pd.DataFrame) -> list[int]:
-    return [max(map(len, [column, *table[column]])) for column in table.columns]
+def _text_lines(table: pd.DataFrame) -> list[str]:
+    """The heads, a rule under them as long as the table is wide, and the rows."""
+    rows = [list(table.columns), *table.to_numpy().tolist()]
+    rule, heads, *lines, _ = tabulate(rows, tablefmt="simple", disable_numparse=True).splitlines()
+    return [heads, rule, *lines]
 
 
 if __name__ == "__main__":
