@@ -206,9 +206,10 @@ def _pack_masks(
     for image_id, name, height, width, digest in zip(*(manifest[column] for column in columns), strict=True):
         if not name:
             continue
-        known = before.file["masks"].get(image_id) if before.file is not None else None
-        if known is not None and known.attrs["sha256"] == digest and known.shape == (height, width):
-            before.file.copy(known, masks, image_id)
+        earlier = before.file
+        known = earlier["masks"].get(image_id) if earlier is not None else None
+        if earlier is not None and known is not None and known.attrs["sha256"] == digest:
+            earlier.copy(known, masks, image_id)
             continue
         mask = read_mask(root / name, inverted)
         _check_mask_size(root / name, mask.shape, (height, width))
