@@ -141,9 +141,7 @@ def test_names_that_no_table_can_hold(tmp_path, name):
 def test_unknown_adapter_setting_and_missing_path(tmp_path):
     with pytest.raises(UserError, match=r"data set adapter: expected one of elpv, textures, folder, .*, found 'mvtec'"):
         open_dataset("mvtec")
-    with pytest.raises(
-        UserError, match=r"settings of adapter 'folder': expected good, .*, found 'depth'"
-    ):
+    with pytest.raises(UserError, match=r"settings of adapter 'folder': expected good, .*, found 'depth'"):
         open_dataset("folder", tmp_path, depth=1)
     with pytest.raises(UserError, match=r"settings of adapter 'elpv': expected split, .*, found 'n_train'"):
         open_dataset("elpv", n_train=1)
