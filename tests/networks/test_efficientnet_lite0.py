@@ -20,6 +20,13 @@ def folded():
     return lite0.load_packaged()
 
 
+@pytest.fixture(scope="module")
+def unfolded():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(lite0.ConvNorm, "fold", lambda self: None)
+        return lite0.load_packaged()
+
+
 def assert_near(found, wanted):
     """Up to what fifty layers in float32 may round, each in the processor's own order: 200 units in the last place."""
     torch.testing.assert_close(found, wanted, rtol=0, atol=2e-5 * float(wanted.abs().max()))
@@ -27,16 +34,16 @@ def assert_near(found, wanted):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("height, width", [(64, 64), (65, 97)])
-def test_logits_equal_timm(reference, folded, height, width):
+def test_logits_equal_timm(reference, folded, unfolded, height, width):
     images = torch.rand(2, 3, height, width, generator=torch.Generator().manual_seed(0)) * 2 - 1
     assert_near(folded(images), reference(images))
-    assert_near(lite0.load_packaged(fold=False)(images), reference(images))
+    assert_near(unfolded(images), reference(images))
 
 
 @pytest.mark.slow
-def test_stages_equal_timm(reference, folded):
+def test_stages_equal_timm(reference, unfolded):
     images = torch.rand(1, 3, 96, 80, generator=torch.Generator().manual_seed(1)) * 2 - 1
-    stages = lite0.load_packaged(fold=False).forward_stages(images, lite0.STAGE_NAMES)
+    stages = unfolded.forward_stages(images, lite0.STAGE_NAMES)
     x = reference.bn1(reference.conv_stem(images))
     for name, block in zip(lite0.STAGE_NAMES, reference.blocks, strict=True):
         x = block(x)
@@ -52,9 +59,9 @@ def test_only_wanted_stages_with_their_strides_and_channels(folded):
     assert dict(zip(lite0.STAGE_NAMES, (2, 4, 8, 16, 16, 32, 32), strict=True)) == lite0.STAGE_STRIDES
 
 
-def test_folding_changes_nothing_but_rounding(folded):
+def test_folding_changes_nothing_but_rounding(folded, unfolded):
     images = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(2)) * 2 - 1
-    assert_near(folded(images), lite0.load_packaged(fold=False)(images))
+    assert_near(folded(images), unfolded(images))
 
 
 def test_same_padding_puts_the_odd_zero_at_the_end():

@@ -1,5 +1,6 @@
 """Patch description networks: their geometry, their weights, and the backbone that they are."""
 
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,6 @@ from variad.networks.pdn import (
     STRIDE,
     PDNConfig,
     load_pdn,
-    metadata,
     output_side,
     standardised,
 )
@@ -112,7 +112,7 @@ def test_weights_of_another_network_are_named(tmp_path: Path) -> None:
 
 def test_half_precision_file_and_its_config(tmp_path: Path) -> None:
     network = PDN(NETWORKS["pdn_tiny"])
-    save_weights(tmp_path / "tiny.safetensors", network.state_dict(), metadata(network.config))
+    save_weights(tmp_path / "tiny.safetensors", network.state_dict(), asdict(network.config))
     assert load_weights(tmp_path / "tiny.safetensors")[1] == {"architecture": "pdn", "size": "small", "width": 0.25}
     loaded = load_pdn(tmp_path / "tiny.safetensors", "pdn_tiny")
     images = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))

@@ -9,7 +9,9 @@ import torch
 from torch import nn
 
 from variad.core.errors import UserError
-from variad.networks.training import FusedAdam, descend, follow, load_state, save_state, warm_cosine
+from variad.networks.pdn import PDNConfig
+from variad.networks.training import FusedAdam, Trainer, TrainingSettings, warm_cosine
+from variad.networks.weights import load_weights
 
 
 def one_weight(value: float) -> nn.Linear:
@@ -18,46 +20,83 @@ def one_weight(value: float) -> nn.Linear:
     return network
 
 
-def test_a_step_takes_the_rate_it_is_given() -> None:
+def trainer_of(network: nn.Linear) -> Trainer:
+    """At a rate of 0.1 in the first step."""
+    settings = TrainingSettings(steps=2000, batch=1, learning_rate=0.1, warm_up=0, weight_average=0.9)
+    return Trainer(network, None, settings, torch.optim.SGD(network.parameters(), lr=99.0))
+
+
+def test_a_step_takes_the_rate_of_the_schedule() -> None:
     network = one_weight(2.0)
-    optimiser = torch.optim.SGD(network.parameters(), lr=99.0)
-    descend(0.5 * network(torch.ones(1, 1)).sum(), network, optimiser, 0.1)
+    trainer_of(network).descend(0.5 * network(torch.ones(1, 1)).sum())
     assert network.weight.item() == pytest.approx(2.0 - 0.1 * 0.5)
 
 
 def test_a_long_gradient_is_cut_to_one() -> None:
     network = one_weight(2.0)
-    optimiser = torch.optim.SGD(network.parameters(), lr=99.0)
-    descend(50 * network(torch.ones(1, 1)).sum(), network, optimiser, 0.1)
+    trainer_of(network).descend(50 * network(torch.ones(1, 1)).sum())
     assert network.weight.item() == pytest.approx(2.0 - 0.1 * 1.0)
 
 
 def test_a_gradient_does_not_reach_the_next_step() -> None:
     network = one_weight(2.0)
-    optimiser = torch.optim.SGD(network.parameters(), lr=99.0)
+    trainer = trainer_of(network)
     for _ in range(2):
-        descend(0.5 * network(torch.ones(1, 1)).sum(), network, optimiser, 0.1)
+        trainer.descend(0.5 * network(torch.ones(1, 1)).sum())
     assert network.weight.item() == pytest.approx(2.0 - 2 * 0.1 * 0.5)
 
 
 @pytest.mark.parametrize(("step", "kept"), [(0, 1 / 10), (8, 9 / 18), (1000, 0.9)])
 def test_the_average_forgets_its_start_soon(step: int, kept: float) -> None:
-    average = {"weight": torch.tensor([[1.0]])}
-    follow(average, one_weight(5.0), step, weight=0.9)
-    assert average["weight"].item() == pytest.approx(kept * 1.0 + (1 - kept) * 5.0)
+    network = one_weight(1.0)
+    trainer = trainer_of(network)
+    nn.init.constant_(network.weight, 5.0)
+    trainer.next_step = step
+    trainer.finish_step()
+    assert trainer.average["weight"].item() == pytest.approx(kept * 1.0 + (1 - kept) * 5.0)
+    assert trainer.next_step == step + 1
+
+
+class Counting(Trainer):
+    """Adds 1 to its weight in every step; its crops are itself."""
+
+    killed_at: int | None = None
+
+    def batch(self, size: int, step: int) -> torch.Tensor:
+        if step == self.killed_at:
+            raise KeyboardInterrupt
+        return torch.ones(size)
+
+    def step(self, images: torch.Tensor) -> dict[str, float]:
+        with torch.no_grad():
+            self.model.weight += images
+        self.finish_step()
+        return {"loss": 0.0}
+
+
+def counting(path: Path, start: float, steps: int = 3, killed_at: int | None = None) -> Counting:
+    network, settings = one_weight(start), TrainingSettings(steps=steps, batch=1, weight_average=0.0, every=1)
+    trainer = Counting(network, PDNConfig(), settings, torch.optim.SGD(network.parameters(), lr=1.0))
+    trainer.killed_at = killed_at
+    trainer.run(path, trainer, "counting")  # type: ignore[arg-type]
+    return trainer
 
 
 def test_a_state_comes_back(tmp_path: Path) -> None:
-    save_state(tmp_path / "state.pt", "steps=3", {"step": 2, "model": {"weight": torch.arange(3)}})
-    state = load_state(tmp_path / "state.pt", "steps=3")
-    assert state["step"] == 2
-    assert torch.equal(state["model"]["weight"], torch.arange(3))
+    path = tmp_path / "model.safetensors"
+    with pytest.raises(KeyboardInterrupt):
+        counting(path, start=10.0, killed_at=2)
+    trainer = counting(path, start=-1.0)
+    assert trainer.next_step == 3 and trainer.model.weight.item() == 13.0
+    assert load_weights(path)[0]["weight"].item() == 13.0
 
 
 def test_another_trainings_state_is_refused(tmp_path: Path) -> None:
-    save_state(tmp_path / "state.pt", "steps=3", {"step": 2})
-    with pytest.raises(UserError, match=r"state\.pt: expected a training with the same settings, found steps=3\."):
-        load_state(tmp_path / "state.pt", "steps=4")
+    with pytest.raises(KeyboardInterrupt):
+        counting(tmp_path / "model.safetensors", start=10.0, killed_at=2)
+    sentence = r"model\.state\.pt: expected a training with the same settings, found TrainingSettings\(steps=3"
+    with pytest.raises(UserError, match=sentence):
+        counting(tmp_path / "model.safetensors", start=10.0, steps=4)
 
 
 @pytest.mark.parametrize(

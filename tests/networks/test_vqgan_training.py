@@ -81,7 +81,7 @@ def test_a_killed_training_goes_on_as_if_nothing_had_happened(trained: Path, tmp
 
 
 def test_the_codebook_starts_after_the_unquantised_steps_and_moves_without_gradients() -> None:
-    trainer, crops = VqganTrainer(TINY, FAST), TrainingCrops(0, 16, 0.5, 3, 32)
+    trainer, crops = VqganTrainer(TINY, FAST), TrainingCrops(FAST, 16)
     first = trainer.model.codebook.clone()
     trainer.step(crops.batch(2, 0))
     assert torch.equal(trainer.model.codebook, first)
@@ -96,7 +96,7 @@ def test_the_codebook_starts_after_the_unquantised_steps_and_moves_without_gradi
 
 @pytest.mark.usefixtures("has_bfloat16")
 def test_training_lowers_the_loss() -> None:
-    trainer, crops = VqganTrainer(TINY, replace(FAST, steps=60, unquantised=30)), TrainingCrops(0, 16, 0.5, 3, 32)
+    trainer, crops = VqganTrainer(TINY, replace(FAST, steps=60, unquantised=30)), TrainingCrops(FAST, 16)
     batch = crops.batch(4, 0)
     losses = []
     for step in range(60):
@@ -162,7 +162,7 @@ def test_structural_similarity_equals_scikit_images() -> None:
 
 
 def test_batches_depend_on_seed_and_step_alone() -> None:
-    crops = TrainingCrops(0, 16, 0.65, 3, 32)
+    crops = TrainingCrops(replace(FAST, grey=0.65), 16)
     batch = crops.batch(4, 7)
     crops.batch(4, 8)
     assert batch.shape == (4, 3, 16, 16) and batch.abs().max() <= 1

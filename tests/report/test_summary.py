@@ -56,6 +56,12 @@ def test_markdown():
     assert "## Pixel AUROC" not in lines
 
 
+def test_published_values_are_spoken_of_where_there_are_some():
+    for write in (summary.summary_page, summary.to_text):
+        assert "the first document's, not ours" in write(FRAME, "caption")
+        assert "the first document's" not in write(FRAME.assign(published_mean=NOTHING), "caption")
+
+
 def test_text_folds_to_the_width():
     wide = summary.to_text(FRAME, "caption", width=200)
     assert max(map(len, wide.split("Image AUROC")[1].splitlines())) <= 200

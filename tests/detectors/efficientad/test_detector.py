@@ -1,5 +1,6 @@
 """EfficientAD: its parts by hand, and the whole on small images with a small teacher of random weights."""
 
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from variad.detectors.efficientad import EfficientAD, MapRange, TeacherAnswers, 
 from variad.detectors.efficientad_networks import Batch, StudentAndAutoencoder
 from variad.detectors.interface import DetectorInput, Extractor
 from variad.networks.features import to_tensor
-from variad.networks.pdn import NETWORKS, PDN, PDNConfig, load_pdn, metadata, standardised
+from variad.networks.pdn import NETWORKS, PDN, PDNConfig, load_pdn, standardised
 from variad.networks.weights import save_weights
 
 SIDE = 64
@@ -24,7 +25,7 @@ def extractor(tmp_path_factory: pytest.TempPathFactory) -> Extractor:
     with torch.random.fork_rng():
         torch.manual_seed(0)
         network = PDN(NETWORKS["pdn_tiny"])
-    save_weights(path, network.state_dict(), metadata(network.config))
+    save_weights(path, network.state_dict(), asdict(network.config))
     return Extractor("pdn_tiny", ("features",), str(path), SIDE, None)
 
 

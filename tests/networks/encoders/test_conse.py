@@ -7,17 +7,16 @@ import torch
 from safetensors.torch import save_file
 
 from variad.core.errors import UserError
+from variad.core.files import package_folder
 from variad.networks import conse as minilm
 from variad.networks.conse import (
     ConSE,
     imagenet_class_names,
     load_conse,
     load_minilm,
-    names_in,
     read_classes,
     write_classes,
 )
-from variad.networks.weights import installed_package
 
 
 class FakeText:
@@ -174,7 +173,7 @@ def test_near_texts_are_nearer(text):
 @pytest.mark.slow
 def test_equals_transformers_with_mean_pooling(text):
     transformers = pytest.importorskip("transformers")
-    folder = installed_package(minilm.MINILM_PACKAGE, "") / "model"
+    folder = package_folder(minilm.MINILM_PACKAGE, "") / "model"
     model = transformers.AutoModel.from_pretrained(folder).eval()
     tokens = transformers.AutoTokenizer.from_pretrained(folder)(TEXTS, padding=True, return_tensors="pt")
     with torch.no_grad():
@@ -187,7 +186,7 @@ def test_equals_transformers_with_mean_pooling(text):
 @pytest.mark.slow
 def test_equals_sentence_transformers(text):
     reference = pytest.importorskip("sentence_transformers")
-    model = reference.SentenceTransformer(str(installed_package(minilm.MINILM_PACKAGE, "") / "model"), device="cpu")
+    model = reference.SentenceTransformer(str(package_folder(minilm.MINILM_PACKAGE, "") / "model"), device="cpu")
     expected = torch.from_numpy(model.encode(TEXTS))
     torch.testing.assert_close(text.encode(TEXTS), expected, atol=1e-5, rtol=0)
 
@@ -206,7 +205,7 @@ def test_too_long_a_text(text):
 def test_other_weights_are_refused(tmp_path, monkeypatch):
     (tmp_path / "model").mkdir()
     (tmp_path / "model" / "model.safetensors").write_bytes(b"")
-    monkeypatch.setattr(minilm, "installed_package", lambda *_: tmp_path)
+    monkeypatch.setattr(minilm, "package_folder", lambda *_: tmp_path)
     with pytest.raises(UserError, match=r"model\.safetensors: expected sha256 53aa51"):
         minilm.load_minilm()
 
@@ -220,11 +219,11 @@ def test_names_follow_the_order_of_the_logits():
 def test_names_are_read_from_source_without_running_it(tmp_path):
     path = tmp_path / "names.py"
     path.write_text("raise SystemExit\nOTHER = 1\nIMAGENET_CLASSNAMES = ('a', 'b')\n")
-    assert names_in(path) == ["a", "b"]
+    assert imagenet_class_names(path) == ["a", "b"]
 
 
 def test_a_file_without_names(tmp_path):
     path = tmp_path / "names.py"
     path.write_text("OTHER = ['a']\n")
     with pytest.raises(UserError, match="expected a list IMAGENET_CLASSNAMES"):
-        names_in(path)
+        imagenet_class_names(path)

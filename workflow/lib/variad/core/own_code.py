@@ -52,7 +52,7 @@ def check_own_class(place: str, what: str, settings: Collection[str], given: Col
         raise UserError(f"{path}: expected a Python file of a {what} in '{path}', found: {error}.") from error
     if not {name, "*", "__getattr__"} & set(_names_in(module)):
         raise UserError(f"{path}: expected a {what} class {name} in '{path}', found none.")
-    arguments = _constructor_arguments(module, name)
+    arguments = constructor_arguments(module, name)
     if arguments is None:
         return
     known = [argument for argument in arguments if argument not in given]
@@ -75,15 +75,22 @@ def _names_in(module: ast.Module) -> Iterator[str]:
             yield (node.asname or node.name).partition(".")[0]
 
 
-def _constructor_arguments(module: ast.Module, name: str) -> list[str] | None:
-    """Arguments of a class's own constructor, or fields of a dataclass; None where only running it would tell."""
+def constructor_arguments(module: ast.Module, name: str) -> dict[str, ast.expr | None] | None:
+    """Arguments of a class's own constructor, or fields of a dataclass, with their defaults.
+
+    None where only running the module would tell.
+    """
     classes = [node for node in module.body if isinstance(node, ast.ClassDef) and node.name == name]
     parts = [part for node in classes for part in node.body]
     constructors = [part.args for part in parts if isinstance(part, ast.FunctionDef) and part.name == "__init__"]
     if len(constructors) == 1 and constructors[0].kwarg is None:
-        return [argument.arg for argument in (*constructors[0].args[1:], *constructors[0].kwonlyargs)]
+        given = constructors[0]
+        names = [argument.arg for argument in (*given.args[1:], *given.kwonlyargs)]
+        defaults = [*[None] * len(names), *given.defaults, *given.kw_defaults]  # the last ones are those of the names
+        return dict(zip(names, defaults[-len(names) :], strict=False))
     if constructors or len(classes) != 1 or classes[0].bases:
         return None
     if not any("dataclass" in ast.unparse(decorator) for decorator in classes[0].decorator_list):
         return None
-    return [part.target.id for part in parts if isinstance(part, ast.AnnAssign) and isinstance(part.target, ast.Name)]
+    fields = [part for part in parts if isinstance(part, ast.AnnAssign)]
+    return {field.target.id: field.value for field in fields if isinstance(field.target, ast.Name)}

@@ -14,14 +14,11 @@ from typing import Self
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors import safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 from tqdm import tqdm
 
 from variad.core.errors import UserError
-from variad.core.files import writing
 from variad.core.precision import in_bfloat16
 from variad.detectors.anomaly_map import bilinear_matrix
 from variad.detectors.cflow_coupling import (
@@ -44,6 +41,7 @@ from variad.detectors.interface import (
     is_number,
 )
 from variad.networks.training import FusedAdam, Plateau, seeded
+from variad.networks.weights import read_tensors, write_tensors
 
 _SCHEDULES = ("cosine", "constant")
 _POSITIVE: Range = ("a positive number", lambda value: is_number(value) and value > 0)
@@ -151,23 +149,21 @@ class CFlow:
             tensors |= {f"{layer}.{name}": value.cpu().contiguous() for name, value in values.items()}
         # one entry: the order of several in a safetensors header is not fixed
         model = json.dumps({"settings": self.settings, "layers": grids})
-        with writing(path) as temporary:
-            save_file(tensors, temporary, metadata={"model": model})
+        write_tensors(path, tensors, {"model": model})
 
     @classmethod
     def load(cls, path: Path, device: str = "cpu") -> Self:
         """Read what ``save`` wrote."""
-        with safe_open(path, "pt") as file:
-            model = json.loads(file.metadata()["model"])
-            detector = cls(**model["settings"], device=device)
-            for layer, (height, width, channels) in model["layers"].items():
-                weights, permutations, peak = (
-                    file.get_tensor(f"{layer}.{name}").to(device) for name in ("weights", "permutations", "peak")
-                )
-                shape = detector._shape(layer, channels)
-                flow = ConditionalFlow(shape, Parameters(shape, weights), permutations)
-                codes = PositionCodes(height, width, shape.condition, device)
-                detector.layers[layer] = LayerFlow(flow, codes, peak)
+        tensors, metadata = read_tensors(path)
+        model = json.loads(metadata["model"])
+        detector = cls(**model["settings"], device=device)
+        for layer, (height, width, channels) in model["layers"].items():
+            names = [f"{layer}.{name}" for name in ("weights", "permutations", "peak")]
+            weights, permutations, peak = (tensors[name].to(device) for name in names)
+            shape = detector._shape(layer, channels)
+            flow = ConditionalFlow(shape, Parameters(shape, weights), permutations)
+            codes = PositionCodes(height, width, shape.condition, device)
+            detector.layers[layer] = LayerFlow(flow, codes, peak)
         return detector
 
     def _shape(self, layer: str, channels: int) -> FlowShape:

@@ -136,7 +136,10 @@ class EfficientAD:
         """Train student and autoencoder, then measure the maps' scale; see ``Detector.fit``."""
         features = training.features[PDN_LAYER]
         learned, held = split_off(len(features), self.settings.held_out, generator)
-        self._standardise_on(features[learned])
+        given = features[learned]
+        mean, std = given.mean((0, 1, 2), np.float64), given.std((0, 1, 2), np.float64)
+        std[std < SMALLEST_STD] = 1  # a channel that never varies
+        self.mean, self.std = (torch.from_numpy(values).float().to(self.device) for values in (mean, std))
         with seeded(generator) as own:
             self.networks = self._untrained().to(self.device).to(memory_format=torch.channels_last)
             teacher = load_pdn(str(self.extractor.weights), self.extractor.backbone).to(self.device)
@@ -144,14 +147,13 @@ class EfficientAD:
                 self.networks,
                 TeacherAnswers(teacher, self.mean, self.std),
                 self._prepared(training, learned),
-                torch.from_numpy(features[learned]).to(self.device),
+                torch.from_numpy(given).to(self.device),
                 self.settings,
                 own,
                 np.random.default_rng(generator.integers(2**63)),
             ).run()
         self.networks.eval()
-        maps = self._maps(DetectorInput({PDN_LAYER: features[held]}, _images(training)[held]))
-        self.ranges = [MapRange.of(values) for values in maps]
+        self.ranges = [MapRange.of(values) for values in self._maps(training.rows(held))]
 
     def score(self, images: DetectorInput) -> Scored:
         """See ``Detector.score``; maps have the receptive fields' border, a position for 4 pixels of the image."""
@@ -178,14 +180,7 @@ class EfficientAD:
     def _prepared(self, images: DetectorInput, rows: list[int]) -> torch.Tensor:
         """``[N, 3, side, side]`` in [0, 1], as the extractor saw them."""
         chosen = to_tensor(_images(images)[rows]).to(self.device)
-        prepared = prepare(chosen, self.extractor.resolution, self.extractor.crop)
-        return prepared.contiguous(memory_format=torch.channels_last)
-
-    def _standardise_on(self, features: NDArray[np.float32]) -> None:
-        mean = features.mean(axis=(0, 1, 2), dtype=np.float64)
-        std = features.std(axis=(0, 1, 2), dtype=np.float64)
-        std[std < SMALLEST_STD] = 1  # a channel that never varies
-        self.mean, self.std = (torch.from_numpy(values).float().to(self.device) for values in (mean, std))
+        return _channels_last(prepare(chosen, self.extractor.resolution, self.extractor.crop))
 
     def save(self, path: Path) -> None:
         """Write networks, the teacher's standardisation, the maps' scale, settings and extractor."""

@@ -6,7 +6,6 @@ learns from random views of the images, and the student is to answer nothing on 
 import functools
 import itertools
 import math
-from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,19 +19,13 @@ from variad.core.images import read_image, to_rgb8
 from variad.datasets.open_images import photographs
 from variad.networks.features import prepare, to_tensor
 from variad.networks.pdn import PDN, PDNConfig, output_side
-from variad.networks.training import random_crop
+from variad.networks.training import channels_first, random_crop
 
 HARDEST = 0.999  # quantile of the squared differences from which the student learns
 LATENT, HALVINGS = 64, 5  # numbers of the bottleneck, and strided convolutions in front of it
-# sides of the maps between the decoder's layers; at 256 px: 3, 8, 15, 32, 63 and 127
-STEPS: tuple[Callable[[int], int], ...] = (
-    lambda side: side // 64 - 1,
-    lambda side: side // 32,
-    lambda side: side // 16 - 1,
-    lambda side: side // 8,
-    lambda side: side // 4 - 1,
-    lambda side: side // 2 - 1,
-)
+# maps between the decoder's layers: side // divisor - less; at 256 px: 3, 8, 15, 32, 63 and 127
+STEPS = ((64, 1), (32, 0), (16, 1), (8, 0), (4, 1), (2, 1))
+DROPOUT = 0.2  # behind each of the decoder's first six convolutions, in training
 KINDS = ("brightness", "contrast", "saturation")  # of a view's change of colour (torchvision's ColorJitter)
 RANGE = (0.8, 1.2)  # of its factor
 LUMA = (0.299, 0.587, 0.114)  # of RGB
@@ -135,14 +128,13 @@ class Autoencoder(nn.Module):
         side: S, pixels, at least 64.
         channels: of the teacher.
         width: multiplies the channels of the layers between; the bottleneck keeps its 64.
-        dropout: behind each of the decoder's first six convolutions, in training.
     """
 
-    def __init__(self, side: int, channels: int, width: float = 1.0, dropout: float = 0.2) -> None:
+    def __init__(self, side: int, channels: int, width: float = 1.0) -> None:
         super().__init__()
         narrow, wide = max(1, int(32 * width)), max(1, int(64 * width))
-        self.sides = [max(1, step(side)) for step in STEPS]
-        self.output, self.dropout = output_side(side), dropout
+        self.sides = [max(1, side // divisor - less) for divisor, less in STEPS]
+        self.output = output_side(side)
         widths = [3, narrow, narrow, wide, wide, wide]
         halvings = [nn.Conv2d(a, b, 4, stride=2, padding=1) for a, b in itertools.pairwise(widths)]
         self.encoder = nn.ModuleList([*halvings, nn.Conv2d(wide, LATENT, side // 2**HALVINGS)])
@@ -158,7 +150,7 @@ class Autoencoder(nn.Module):
         x = self.encoder[-1](x)
         for layer, side in zip(self.decoder, self.sides, strict=True):
             x = functional.relu(layer(_resized(x, side)), inplace=True)
-            x = functional.dropout(x, self.dropout, self.training)
+            x = functional.dropout(x, DROPOUT, self.training)
         x = functional.relu(self.before_last(_resized(x, self.output)), inplace=True)
         found: Tensor = self.last(x)
         return found
@@ -205,7 +197,12 @@ class PenaltyImages:
     def __init__(self, source: str, side: int) -> None:
         self.side = side
         self.bundled = _bundled() if source == BUNDLED else []
-        self.files = image_files(source) if source != BUNDLED else []
+        self.files: list[Path] = []
+        if source != BUNDLED:
+            self.files = sorted(path for path in Path(source).rglob("*") if path.suffix.lower() in SUFFIXES)
+            if not self.files:
+                wanted = f"'{BUNDLED}', '{NONE}' or a folder with images"
+                raise UserError(f"efficientad.penalty: expected {wanted}, found '{source}'.")
 
     def draw(self, count: int, generator: np.random.Generator) -> Tensor:
         """``[count, 3, side, side]`` in [0, 1]."""
@@ -220,20 +217,6 @@ class PenaltyImages:
         return image.mean(dim=0, keepdim=True).expand(3, -1, -1) if generator.uniform() < GREY else image
 
 
-def image_files(folder: str) -> Sequence[Path]:
-    """The images of a folder and those below it, sorted.
-
-    Raises:
-        UserError: there is no such folder, or no image in it.
-    """
-    found = sorted(path for path in Path(folder).rglob("*") if path.suffix.lower() in SUFFIXES)
-    if not found:
-        raise UserError(
-            f"efficientad.penalty: expected '{BUNDLED}', '{NONE}' or a folder with images, found '{folder}'."
-        )
-    return found
-
-
 @functools.cache
 def _bundled() -> list[Tensor]:
-    return [torch.from_numpy(picture.copy()).permute(2, 0, 1) for picture in photographs(False)]
+    return channels_first(photographs(False))

@@ -5,22 +5,19 @@ on the images that the shipped VQGAN was trained on, so that everybody may use, 
 is how much of its target it explains, and how well its features tell defects."""
 
 import json
-import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
-from tqdm import tqdm
 
-from variad.core.errors import UserError
 from variad.core.files import sha256, writing
-from variad.core.images import FeatureMaps, Images, read_image, resize_square, to_rgb8
+from variad.core.images import read_image, resize_square, to_rgb8
 from variad.core.precision import autocast
 from variad.core.seeding import numpy_generator, torch_generator, torch_seed
 from variad.datasets import open_images
@@ -30,14 +27,13 @@ from variad.detectors.interface import DetectorInput
 from variad.detectors.patchcore import PatchCore
 from variad.evaluation.ranking import auroc
 from variad.networks.backbones import LITE0, PDN_LAYER, Backbone, load_backbone
-from variad.networks.features import to_tensor
-from variad.networks.pdn import PDN, RECEPTIVE_FIELD, STRIDE, config_of, load_pdn, metadata, output_side, standardised
-from variad.networks.training import TrainingCrops, descend, load_state, random_crop, save_state, warm_cosine
-from variad.networks.weights import save_weights
+from variad.networks.features import feature_maps, to_tensor
+from variad.networks.pdn import PDN, RECEPTIVE_FIELD, STRIDE, config_of, load_pdn, output_side, standardised
+from variad.networks.training import Trainer, TrainingCrops, channels_first, random_crop
+from variad.networks.weights import config_from
 
 SHOTS, CELL_SIDE, CORESET = (1, 5), 224, 1000  # of the measurement on ELPV
 SCORED_AT_ONCE = 8  # images: 100 of a PDN take a third of a gigabyte
-log = logging.getLogger("variad")
 
 
 @dataclass(frozen=True)
@@ -46,15 +42,12 @@ class TeacherSettings:
 
     Attributes:
         network: ``pdn_small``, ``pdn_tiny`` or ``pdn_medium``.
-        steps, batch, crop: optimiser steps, crops in a step, side of a crop in pixels.
-        learning_rate, warm_up: AdamW's peak rate, reached after ``warm_up`` steps, then a cosine to zero.
+        crop: side of a crop in pixels.
         weight_decay: of AdamW.
         stages, enlarge: of the backbone, see ``DistillationTarget``.
         calibration: batches that the target is standardised on.
-        grey: share of crops turned grey.
-        drawn, drawn_side: number of pictures that are drawn, and their side in pixels.
-        every: steps between saved states, and between lines in the log.
-        seed: decides the initial weights, the projection and every crop.
+
+    The others are those of ``TrainingSettings``; the seed decides the projection too.
     """
 
     network: str = "pdn_small"
@@ -72,6 +65,11 @@ class TeacherSettings:
     drawn_side: int = 256
     every: int = 100
     seed: int = 0
+    weight_average: ClassVar[float] = 0.0  # the weights themselves are kept
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "stages", tuple(self.stages))  # JSON and YAML have lists
+        config_of(self.network)
 
 
 def settings_from(values: Mapping[str, Any], source: str) -> TeacherSettings:
@@ -80,15 +78,7 @@ def settings_from(values: Mapping[str, Any], source: str) -> TeacherSettings:
     Raises:
         UserError: names ``source`` and an unknown key.
     """
-    given = dict(values)
-    if "stages" in given:
-        given["stages"] = tuple(given["stages"])
-    try:
-        settings = TeacherSettings(**given)
-    except TypeError as error:
-        raise UserError(f"{source}: expected settings of distil_teacher, found: {error}.") from error
-    config_of(settings.network)
-    return settings
+    return config_from(TeacherSettings, values, source, "settings of distil_teacher")
 
 
 class DistillationTarget:
@@ -160,78 +150,43 @@ def orthogonal_rows(rows: int, columns: int, generator: torch.Generator) -> Tens
     return basis if rows >= columns else basis.T.contiguous()
 
 
-class Distillation:
-    """The state of a training: weights, optimiser and the next step."""
+class Distillation(Trainer):
+    """The state of a training."""
 
     def __init__(self, settings: TeacherSettings, target: DistillationTarget) -> None:
         config = config_of(settings.network)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(torch_seed(settings.seed, "teacher", "weights"))
-            self.model = PDN(config)
-        self.model.to(target.device).to(memory_format=torch.channels_last)
-        self.settings, self.target = settings, target
-        self.optimiser = torch.optim.AdamW(
-            self.model.parameters(), settings.learning_rate, weight_decay=settings.weight_decay, fused=True
+            network = PDN(config)
+        network.to(target.device).to(memory_format=torch.channels_last)
+        optimiser = torch.optim.AdamW(
+            network.parameters(), settings.learning_rate, weight_decay=settings.weight_decay, fused=True
         )
-        self.next_step = 0
+        super().__init__(network, config, settings, optimiser)
+        self.target = target
 
-    def step(self, images: Tensor) -> Tensor:
-        """One optimiser step on RGB images in [0, 1]; returns the mean squared error (the target's variance is 1)."""
-        images = images.to(self.target.device, memory_format=torch.channels_last)
+    def step(self, images: Tensor) -> dict[str, float]:
+        """One optimiser step on images in [-1, 1]; returns the mean squared error (the target's variance is 1)."""
+        images = unit_range(images).to(self.target.device, memory_format=torch.channels_last)
         wanted = self.target(images)
         with autocast("bfloat16", self.target.device):
             found = self.model(standardised(images))
         loss = functional.mse_loss(found.float(), wanted)
-        s = self.settings
-        rate = warm_cosine(self.next_step, s.learning_rate, s.warm_up, s.steps)
-        descend(loss, self.model, self.optimiser, rate)
-        self.next_step += 1
-        return loss.detach()
-
-    def save(self, path: Path) -> None:
-        """Write all that a killed training needs to go on."""
-        model, optimiser = self.model.state_dict(), self.optimiser.state_dict()
-        save_state(path, str(self.settings), {"step": self.next_step, "model": model, "optimiser": optimiser})
-
-    def resume(self, path: Path) -> None:
-        """Go on from a file of ``save``.
-
-        Raises:
-            UserError: the file belongs to other settings.
-        """
-        state = load_state(path, str(self.settings))
-        self.model.load_state_dict(state["model"])
-        self.optimiser.load_state_dict(state["optimiser"])
-        self.next_step = state["step"]
+        self.descend(loss)
+        self.finish_step()
+        return {"unexplained variance": loss.item()}
 
 
 def distil_teacher(path: str | Path, settings: TeacherSettings | None = None, device: str = "cpu") -> None:
-    """Train a PDN and write its weights as half-precision safetensors to ``path``.
-
-    While it runs its state lies beside ``path`` (``.state.pt``), from which a killed training goes on. Equal settings,
-    thread count and version of torch give equal bytes on one machine, whether it was killed in between or not.
-    """
-    settings, path = settings or TeacherSettings(), Path(path)
+    """Train a PDN and write its weights to ``path``; see ``Trainer.run``."""
+    settings = settings or TeacherSettings()
     crops, target = training_material(settings, device)
-    training, state = Distillation(settings, target), path.with_suffix(".state.pt")
-    if state.is_file():
-        training.resume(state)
-    total = torch.zeros((), device=device)
-    steps = range(training.next_step, settings.steps)
-    for step in tqdm(steps, desc="distil_teacher", disable=None, mininterval=5):
-        total += training.step(unit_range(crops.batch(settings.batch, step)))
-        if (step + 1) % settings.every == 0:
-            error = total.item() / settings.every
-            log.info("step %d of %d: unexplained variance %.4f", step + 1, settings.steps, error)
-            total.zero_()
-            training.save(state)
-    save_weights(path, training.model.state_dict(), metadata(training.model.config))
-    state.unlink(missing_ok=True)
+    Distillation(settings, target).run(path, crops, "distil_teacher")
 
 
 def training_material(settings: TeacherSettings, device: str = "cpu") -> tuple[TrainingCrops, DistillationTarget]:
     """The crops that a teacher sees, and what it has to say of them."""
-    crops = TrainingCrops(settings.seed, settings.crop, settings.grey, settings.drawn, settings.drawn_side)
+    crops = TrainingCrops(settings, settings.crop)
     channels = config_of(settings.network).channels
     target = DistillationTarget(settings.stages, channels, settings.enlarge, settings.seed, device)
     target.calibrate(unit_range(crops.batch(settings.batch, -1 - place)) for place in range(settings.calibration))
@@ -291,7 +246,7 @@ def held_out_crops(side: int, count: int, seed: int) -> dict[str, Tensor]:
     found = {}
     for name, pictures in groups.items():
         generator = numpy_generator(seed, "teacher", "held out", name)
-        tensors = [torch.from_numpy(picture.copy()).permute(2, 0, 1) for picture in pictures]
+        tensors = channels_first(pictures)
         found[name] = torch.stack([random_crop(tensors, side, generator) for _ in range(count)])
     return found
 
@@ -305,7 +260,9 @@ def defect_auroc(backbone: Backbone, category: str, cells: int = 100, seeds: int
     entries = data.entries(category)
     labels = np.array([entry.label for entry in entries[cells:]])
     pictures = [resize_square(to_rgb8(read_image(data.root / entry.image_path)), CELL_SIDE) for entry in entries]
-    features = _features(backbone, np.stack(pictures))
+    starts = range(0, len(pictures), SCORED_AT_ONCE)
+    parts = [feature_maps(backbone, to_tensor(np.stack(pictures[row : row + SCORED_AT_ONCE]))) for row in starts]
+    images = DetectorInput({layer: np.concatenate([part[layer] for part in parts]) for layer in backbone.layers})
     groups = [slice(start, start + SCORED_AT_ONCE) for start in range(cells, len(entries), SCORED_AT_ONCE)]
     found = {}
     for shots in SHOTS:
@@ -314,22 +271,8 @@ def defect_auroc(backbone: Backbone, category: str, cells: int = 100, seeds: int
             generator = numpy_generator(seed, "teacher", "shots", category, shots)
             rows = generator.choice(cells, min(shots, cells), replace=False)
             detector = PatchCore(coreset_limit=CORESET)
-            detector.fit(_rows(features, rows), generator)
-            scores = np.concatenate([detector.score(_rows(features, group)).scores for group in groups])
+            detector.fit(images.rows(rows.tolist()), generator)
+            scores = np.concatenate([detector.score(images.rows(group)).scores for group in groups])
             values.append(auroc(scores, labels))
         found[f"{shots}_shot"] = round(float(np.mean(values)), 4)
     return found
-
-
-def _rows(features: FeatureMaps, rows: Any) -> DetectorInput:
-    return DetectorInput({layer: maps[rows] for layer, maps in features.items()})
-
-
-@torch.inference_mode()
-def _features(backbone: Backbone, images: Images) -> FeatureMaps:
-    starts = range(0, len(images), SCORED_AT_ONCE)
-    parts = [backbone(to_tensor(images[start : start + SCORED_AT_ONCE])) for start in starts]
-    return {
-        layer: torch.cat([part[layer] for part in parts]).permute(0, 2, 3, 1).float().numpy()
-        for layer in backbone.layers
-    }

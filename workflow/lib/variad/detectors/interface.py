@@ -6,7 +6,7 @@ The detectors are registered in ``METHODS`` and nowhere else; a config may also 
 import ast
 import importlib
 import inspect
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, Self
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from variad.core.errors import UserError
 from variad.core.images import FeatureMaps, Images
-from variad.core.own_code import check_own_class, load_own_class, own_file
+from variad.core.own_code import check_own_class, constructor_arguments, load_own_class, own_file
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,11 @@ class DetectorInput:
 
     features: FeatureMaps
     images: Images | None = None
+
+    def rows(self, rows: Sequence[int] | slice) -> "DetectorInput":
+        """Some of the images."""
+        features = {layer: values[rows] for layer, values in self.features.items()}
+        return DetectorInput(features, None if self.images is None else self.images[rows])
 
 
 @dataclass(frozen=True)
@@ -145,32 +150,17 @@ def _file_of(place: str) -> Path:
     return Path(__file__).with_name(place.partition(":")[0].rpartition(".")[2] + ".py")
 
 
-def _class_body(module: ast.Module, name: str) -> list[ast.stmt]:
-    classes = [node for node in module.body if isinstance(node, ast.ClassDef) and node.name == name]
-    return [node for part in classes for node in part.body]
-
-
 def default_settings(method: str) -> dict[str, Any]:
     """The settings of a method of ``METHODS`` that have a default, with it; lists for tuples, as in a config.
 
     They are read in the text of the class, so that the plan, which asks for them, needs no torch.
     """
     place = SETTINGS.get(method, METHODS[method])
-    tree, name = ast.parse(_file_of(place).read_text("utf-8")), place.partition(":")[2]
-    pairs = [pair for node in _class_body(tree, name) for pair in _defaults(node)]
-    read = {name: ast.literal_eval(value) for name, value in pairs if name not in ("device", "extractor")}
+    module = ast.parse(_file_of(place).read_text("utf-8"))
+    defaults = constructor_arguments(module, place.partition(":")[2]) or {}
+    own = {name: value for name, value in defaults.items() if value and name not in ("device", "extractor")}
+    read = {name: ast.literal_eval(value) for name, value in own.items()}
     return {name: list(value) if isinstance(value, tuple) else value for name, value in read.items()}
-
-
-def _defaults(node: ast.stmt) -> list[tuple[str, ast.expr]]:
-    """Of a constructor's arguments, or of a dataclass's field."""
-    if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and node.value:
-        return [(node.target.id, node.value)]
-    if isinstance(node, ast.FunctionDef) and node.name == "__init__":
-        defaults = node.args.defaults
-        names = [argument.arg for argument in node.args.args][-len(defaults) :]
-        return list(zip(names, defaults, strict=True)) if defaults else []
-    return []
 
 
 def check_extractor(config: Mapping[str, Any], name: str) -> None:

@@ -6,21 +6,18 @@ are needed."""
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 import torch
-from safetensors import safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional
 from tqdm import tqdm
 
 from variad.core.errors import UserError
-from variad.core.files import writing
 from variad.core.images import FeatureMaps
 from variad.core.precision import in_bfloat16
 from variad.detectors.anomaly_map import gaussian_matrix
@@ -45,6 +42,7 @@ from variad.detectors.reverse_distillation_networks import (
     fold_normalisation,
 )
 from variad.networks.training import FusedAdam, Plateau, seeded
+from variad.networks.weights import read_tensors, write_tensors
 
 _COUNT_OR_NULL: Range = ("a whole number of at least 1, or null", COUNT_OR_NULL[1])
 _POSITIVE: Range = ("a number above 0", lambda value: is_number(value) and value > 0)
@@ -116,7 +114,6 @@ class ReverseDistillation:
         blocks = list(blocks)
         self.settings = {name: value for name, value in locals().items() if name not in ("self", "extractor", "device")}
         check_settings("reverse_distillation", self.settings, _RANGES)
-        self.schedule = DistillationSchedule(epochs, max_steps, batch_size, learning_rate, patience)
         self.widths = StudentWidths(block, width_factor, tuple(blocks), embedding_blocks, embedding_width_factor)
         self.half, self.resolution, self.device = in_bfloat16(precision, device), resolution, device
         self.encoder: Encoder | None = None
@@ -129,13 +126,43 @@ class ReverseDistillation:
         teacher = [torch.from_numpy(values).to(self.device) for values in training.features.values()]
         with seeded(generator) as order:
             student = self._new_student(self.encoder)
-            self.losses = train_student(student, teacher, self.schedule, order, self.half)
+            self.losses = self._train(student, teacher, order)
         self.student = fold_normalisation(student)
 
     def _new_student(self, encoder: Encoder) -> Student:
         student = Student(encoder, self.widths)
         # on CPUs the fused optimiser would copy weights that are channels-last, for nothing gained
         return student if self.device == "cpu" else student.to(self.device).to(memory_format=torch.channels_last)
+
+    def _train(self, student: Student, teacher: Sequence[Tensor], generator: torch.Generator) -> list[float]:
+        """Train in place; the mean loss of each epoch.
+
+        Args:
+            teacher: layers ``[N, h, w, C]``, shallow to deep, on the student's device.
+            generator: shuffles the images of an epoch; on the CPU.
+        """
+        s, images = self.settings, len(teacher[0])
+        left = s["epochs"] * math.ceil(images / s["batch_size"])
+        left = min(left, s["max_steps"] or left)
+        student.train()
+        optimiser = FusedAdam(student.parameters(), s["learning_rate"], BETAS)
+        plateau, means = Plateau(s["patience"]), []
+        with tqdm(total=left, unit="step", desc="student", mininterval=5, disable=None) as progress:
+            while left:
+                order = torch.randperm(images, generator=generator).to(teacher[0].device)
+                losses = []
+                for rows in order.split(s["batch_size"])[:left]:
+                    chosen = [layer[rows] for layer in teacher]
+                    loss = distillation_loss(chosen, restore(student, chosen, self.half))
+                    loss.backward()  # type: ignore[no-untyped-call]
+                    optimiser.step()
+                    losses.append(loss.detach())
+                left -= len(losses)
+                progress.update(len(losses))
+                means.append(torch.stack(losses).mean())
+                if s["patience"] is not None and plateau.reached(means[-1].item()):
+                    break
+        return torch.stack(means).tolist()
 
     def score(self, images: DetectorInput) -> Scored:
         """Distances of restored features as maps, the maximum of the smoothed map as score; see ``Detector.score``."""
@@ -162,19 +189,17 @@ class ReverseDistillation:
         tensors = {name: value.contiguous() for name, value in self.student.state_dict().items()}
         # one entry, since the order of several is drawn anew by every process, and bytes must be reproducible
         metadata = {"detector": json.dumps({"settings": self.settings, "encoder": asdict(self.encoder)})}
-        with writing(path) as temporary:
-            save_file(tensors, temporary, metadata)
+        write_tensors(path, tensors, metadata)
 
     @classmethod
     def load(cls, path: Path, device: str = "cpu") -> Self:
         """Read what ``save`` wrote."""
-        with safe_open(path, "pt") as file:
-            described = json.loads(file.metadata()["detector"])
-            detector = cls(**described["settings"], device=device)
-            detector.encoder = Encoder(**{name: tuple(values) for name, values in described["encoder"].items()})
-            student = fold_normalisation(detector._new_student(detector.encoder))
-            student.load_state_dict({name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118, no dict
-        detector.student = student
+        tensors, metadata = read_tensors(path)
+        described = json.loads(metadata["detector"])
+        detector = cls(**described["settings"], device=device)
+        detector.encoder = Encoder(**{name: tuple(values) for name, values in described["encoder"].items()})
+        detector.student = fold_normalisation(detector._new_student(detector.encoder))
+        detector.student.load_state_dict(tensors)
         return detector
 
 
@@ -209,59 +234,6 @@ def _stride(features: FeatureMaps, shallow: str, deep: str) -> int:
             f"{shallow} before {less_high} x {less_wide} in {deep}."
         )
     return round(height / less_high)
-
-
-@dataclass(frozen=True)
-class DistillationSchedule:
-    """``max_steps`` ends the training within an epoch; ``patience`` as in ``Plateau``; None of either is no limit."""
-
-    epochs: int
-    max_steps: int | None
-    batch_size: int
-    learning_rate: float
-    patience: int | None
-
-    def steps(self, images: int) -> int:
-        """Optimiser steps for a training set, without an early stop."""
-        steps = self.epochs * math.ceil(images / self.batch_size)
-        return min(steps, self.max_steps or steps)
-
-
-def train_student(
-    student: nn.Module,
-    teacher: Sequence[Tensor],
-    schedule: DistillationSchedule,
-    generator: torch.Generator,
-    half: bool,
-) -> list[float]:
-    """Train in place; the mean loss of each epoch.
-
-    Args:
-        teacher: layers ``[N, h, w, C]``, shallow to deep, on the student's device.
-        generator: shuffles the images of an epoch; on the CPU.
-        half: convolutions in bfloat16, weights and loss in float32.
-    """
-    device = teacher[0].device
-    student.train()
-    optimiser = FusedAdam(student.parameters(), schedule.learning_rate, BETAS)
-    plateau, means = Plateau(schedule.patience), []
-    left = schedule.steps(len(teacher[0]))
-    with tqdm(total=left, unit="step", desc="student", mininterval=5, disable=None) as progress:
-        while left:
-            order = torch.randperm(len(teacher[0]), generator=generator).to(device)
-            losses = []
-            for rows in order.split(schedule.batch_size)[:left]:
-                chosen = [layer[rows] for layer in teacher]
-                loss = distillation_loss(chosen, restore(student, chosen, half))
-                loss.backward()
-                optimiser.step()
-                losses.append(loss.detach())
-            left -= len(losses)
-            progress.update(len(losses))
-            means.append(torch.stack(losses).mean())
-            if schedule.patience is not None and plateau.reached(means[-1].item()):
-                break
-    return torch.stack(means).tolist()
 
 
 def restore(student: nn.Module, teacher: Sequence[Tensor], half: bool) -> list[Tensor]:

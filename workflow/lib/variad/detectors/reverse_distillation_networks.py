@@ -48,9 +48,7 @@ class Student(nn.Module):
 
     def __init__(self, encoder: Encoder, widths: StudentWidths) -> None:
         super().__init__()
-        self.embedding = OneClassEmbedding(
-            encoder.channels, encoder.strides, widths.block, widths.embedding_blocks, widths.embedding_width_factor
-        )
+        self.embedding = OneClassEmbedding(encoder, widths)
         self.decoder = FeatureDecoder(self.embedding.channels, encoder, widths)
 
     def forward(self, features: Sequence[Tensor]) -> list[Tensor]:
@@ -63,22 +61,17 @@ class OneClassEmbedding(nn.Module):
 
     A layer takes as many strided 3 x 3 convolutions as there are deeper layers, to the channels of one after another;
     then come the residual blocks of one more ResNet stage: half the deepest grid, twice its channels.
-
-    Args:
-        channels: of the encoder's layers, shallow to deep.
-        strides: from each layer to the next deeper one.
-        blocks: residual blocks after the fusion.
     """
 
-    def __init__(
-        self, channels: Sequence[int], strides: Sequence[int], kind: BlockKind, blocks: int, width_factor: float
-    ) -> None:
+    def __init__(self, encoder: Encoder, widths: StudentWidths) -> None:
         super().__init__()
+        channels, strides = encoder.channels, encoder.strides
         self.fusion = nn.ModuleList(_descent(channels[level:], strides[level:]) for level in range(len(channels)))
-        self.channels = 2 * channels[-1]
-        first = ResidualBlock(kind, len(channels) * channels[-1], self.channels, down=2, width_factor=width_factor)
-        more = [ResidualBlock(kind, self.channels, self.channels, width_factor=width_factor) for _ in range(blocks - 1)]
-        self.embedding = nn.Sequential(first, *more)
+        self.channels, kind, factor = 2 * channels[-1], widths.block, widths.embedding_width_factor
+        blocks = [ResidualBlock(kind, len(channels) * channels[-1], self.channels, down=2, width_factor=factor)]
+        for _ in range(widths.embedding_blocks - 1):
+            blocks.append(ResidualBlock(kind, self.channels, self.channels, width_factor=factor))
+        self.embedding = nn.Sequential(*blocks)
 
     def forward(self, features: Sequence[Tensor]) -> Tensor:
         """Embedding ``[B, 2 C, h / 2, w / 2]`` of layers ``[B, C, h, w]``, shallow to deep; C, h, w of the deepest."""

@@ -86,8 +86,8 @@ def held_out_scores(
     scores = [np.empty(0, np.float32)]
     for kept, held in _folds(parents, originals):
         detector = create()
-        detector.fit(_rows(training, kept), generator)
-        scores.append(detector.score(_rows(training, held)).scores)
+        detector.fit(training.rows(kept), generator)
+        scores.append(detector.score(training.rows(held)).scores)
     return np.concatenate(scores)
 
 
@@ -108,8 +108,3 @@ def _folds(parents: Sequence[str], originals: int) -> Iterator[tuple[list[int], 
             [row for row in everything if parents[row] not in out],
             [row for row in everything[:originals] if parents[row] in out],
         )
-
-
-def _rows(images: DetectorInput, rows: Sequence[int]) -> DetectorInput:
-    features = {layer: values[list(rows)] for layer, values in images.features.items()}
-    return DetectorInput(features, None if images.images is None else images.images[list(rows)])

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from variad.networks.weights import check_keys, check_shape, load_checkpoint
 
-# Names of modules, guided-diffusion's to diffusers': within a residual block, outside of blocks, and in the middle.
+# Names of modules, guided-diffusion's to diffusers': within a residual block, and outside of the numbered layers.
 RESIDUAL = {
     "in_layers.0": "norm1",
     "in_layers.2": "conv1",
@@ -31,8 +31,6 @@ OUTER = {
     "input_blocks.0.0": "conv_in",
     "out.0": "conv_norm_out",
     "out.2": "conv_out",
-}
-MIDDLE = {
     "middle_block.0": "mid_block.resnets.0",
     "middle_block.1": "mid_block.attentions.0",
     "middle_block.2": "mid_block.resnets.1",
@@ -69,18 +67,15 @@ class AdmConfig:
 def build_adm(config: AdmConfig | None = None) -> UNet2DModel:
     """The network with random weights: predicts noise in channels 0 to 2, a variance in 3 to 5."""
     config = config or AdmConfig()
-    kinds = [("Attn" if attends else "Resnet") for attends in config.attends]
-    names = {
-        "Attn": ("AttnDownBlock2D", "AttnUpBlock2D"),
-        "Resnet": ("ResnetDownsampleBlock2D", "ResnetUpsampleBlock2D"),
-    }
+    down = ["AttnDownBlock2D" if attends else "ResnetDownsampleBlock2D" for attends in config.attends]
+    up = ["AttnUpBlock2D" if attends else "ResnetUpsampleBlock2D" for attends in reversed(config.attends)]
     return UNet2DModel(
         sample_size=config.resolution,
         out_channels=6,
         block_out_channels=tuple(config.width * multiple for multiple in config.multiples),
         layers_per_block=config.layers,
-        down_block_types=tuple(names[kind][0] for kind in kinds),
-        up_block_types=tuple(names[kind][1] for kind in reversed(kinds)),
+        down_block_types=tuple(down),
+        up_block_types=tuple(up),
         downsample_type="resnet",
         upsample_type="resnet",
         attention_head_dim=config.head,
@@ -128,7 +123,7 @@ def official_names(attends: list[bool], layers: int, own: list[str]) -> dict[str
     Args:
         own: the names of a ``UNet2DModel``.
     """
-    modules = OUTER | MIDDLE | dict(_encoder(attends, layers)) | dict(_decoder(attends, layers))
+    modules = OUTER | dict(_encoder(attends, layers)) | dict(_decoder(attends, layers))
     leaves: dict[str, list[str]] = {}
     for official, module in modules.items():
         for inner, parts in _inner(module):

@@ -11,15 +11,15 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor
 from torch.nn import functional
 
 from variad.core.errors import UserError
-from variad.core.files import verify_sha256, writing
+from variad.core.files import package_folder, verify_sha256
 from variad.networks.backbones import Lite0Backbone
 from variad.networks.encoders import fit
-from variad.networks.weights import installed_package
+from variad.networks.weights import write_tensors
 
 RESOLUTION = 224
 VARIABLE = "IMAGENET_CLASSNAMES"  # where open_clip keeps the names
@@ -92,9 +92,6 @@ class MiniLM:
         weight, bias = self.weights[f"{at}.weight"], self.weights[f"{at}.bias"]
         return functional.layer_norm(x, weight.shape, weight, bias, NORM_EPSILON)
 
-    def _parameter(self, name: str) -> Tensor:
-        return self.weights[name]
-
 
 def _batches(texts: Sequence[str], lengths: Sequence[int]) -> list[list[int]]:
     """Rows of texts that have equally many tokens, at most ``BATCH_TOKENS`` of these in a batch."""
@@ -116,7 +113,7 @@ def load_minilm() -> MiniLM:
     Raises:
         UserError: the package is missing or one of its files has another hash.
     """
-    folder = installed_package(MINILM_PACKAGE, "MiniLM's weights") / "model"
+    folder = package_folder(MINILM_PACKAGE, "MiniLM's weights") / "model"
     for name, expected in SHA256.items():
         verify_sha256(folder / name, expected)
     return MiniLM(load_file(folder / "model.safetensors"), folder / "tokenizer.json")
@@ -188,8 +185,7 @@ def load_conse(
 def write_classes(path: str | Path, names: Sequence[str], text: MiniLM) -> None:
     """Embed class names and keep them, ``classes`` ``[K, D]`` and their mean ``mean`` ``[D]``, as safetensors."""
     embeddings = text.encode(names)
-    with writing(path) as temporary:
-        save_file({"classes": embeddings, "mean": embeddings.mean(dim=0)}, temporary)
+    write_tensors(path, {"classes": embeddings, "mean": embeddings.mean(dim=0)})
 
 
 def read_classes(path: str | Path) -> tuple[Tensor, Tensor]:
@@ -205,23 +201,18 @@ def read_classes(path: str | Path) -> tuple[Tensor, Tensor]:
         raise UserError(f"{path}: expected embeddings of class names (rule build_conse), found: {error}.") from error
 
 
-def imagenet_class_names() -> list[str]:
+def imagenet_class_names(path: Path | None = None) -> list[str]:
     """The names of ImageNet's 1,000 classes, in the order of the logits, that open_clip curated for zero-shot use.
 
     They are read out of its source file: importing open_clip takes seconds.
 
-    Raises:
-        UserError: open_clip is not installed or keeps its names elsewhere.
-    """
-    return names_in(installed_package("open_clip", "the names of ImageNet's classes") / "zero_shot_metadata.py")
-
-
-def names_in(path: Path) -> list[str]:
-    """The literal list of names that a Python file assigns to ``IMAGENET_CLASSNAMES``.
+    Args:
+        path: the file that assigns them, as a literal list, to ``IMAGENET_CLASSNAMES``; open_clip's if not given.
 
     Raises:
-        UserError: the file assigns no such list.
+        UserError: open_clip is not installed, or the file assigns no such list.
     """
+    path = path or package_folder("open_clip", "names of ImageNet's classes") / "zero_shot_metadata.py"
     for node in ast.parse(path.read_text("utf-8")).body:
         if isinstance(node, ast.Assign) and VARIABLE in map(ast.unparse, node.targets):
             return list(ast.literal_eval(node.value))

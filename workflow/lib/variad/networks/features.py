@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from variad.core.errors import UserError
 from variad.core.files import writing
-from variad.core.images import Images
+from variad.core.images import FeatureMaps, Images
 from variad.core.records import RowsBefore
 from variad.networks.backbones import Backbone
 
@@ -44,6 +44,12 @@ def prepare(images: Tensor, resolution: int | None, crop: int | None) -> Tensor:
         start = (images.shape[-1] - crop) // 2
         images = images[..., start : start + crop, start : start + crop]
     return images
+
+
+def feature_maps(backbone: Backbone, images: Tensor) -> FeatureMaps:
+    """All layers of the backbone, float32 ``[N, h, w, C]``, of RGB images ``[N, 3, H, W]`` in [0, 1]."""
+    with torch.inference_mode():
+        return {layer: maps.permute(0, 2, 3, 1).float().cpu().numpy() for layer, maps in backbone(images).items()}
 
 
 def write_features(
@@ -91,10 +97,7 @@ def write_features(
 
 
 def _fill(file: h5py.File, backbone: Backbone, images: Tensor, rows: list[int], count: int) -> None:
-    with torch.inference_mode():
-        maps = backbone(images)
-    for layer, value in maps.items():
-        values = value.permute(0, 2, 3, 1).float().cpu().numpy()
+    for layer, values in feature_maps(backbone, images).items():
         if layer not in file:
             chunks = (1, *values.shape[1:]) if count else None
             file.create_dataset(layer, (count, *values.shape[1:]), "float32", chunks=chunks)

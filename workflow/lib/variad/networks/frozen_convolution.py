@@ -129,11 +129,6 @@ def _precision(x: Tensor) -> torch.dtype:
     return torch.get_autocast_dtype("cpu") if autocast else x.dtype
 
 
-def convolve_same(x: Tensor, weight: Tensor, bias: Tensor | None, groups: int) -> Tensor:
-    """A convolution of stride 2 padded as TensorFlow's ``SAME``: sides halved and rounded up, odd zeros at the end."""
-    return functional.conv2d(x, same_kernel(weight, x), bias, 2, weight.shape[-1] // 2, groups=groups)
-
-
 def same_kernel(weight: Tensor, x: Tensor) -> Tensor:
     """The kernel that makes a convolution of stride 2 and ``kernel // 2`` zeros on all sides pad as ``SAME``.
 

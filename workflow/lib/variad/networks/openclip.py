@@ -58,11 +58,7 @@ class OpenClip:
 
     @torch.no_grad()
     def encode_text(self, texts: Sequence[str]) -> Tensor:
-        """Unit embeddings ``[B, D]`` of texts, without gradient.
-
-        Raises:
-            UserError: a text has more tokens than the model's context.
-        """
+        """Unit embeddings ``[B, D]`` of texts, without gradient; a UserError where one exceeds ``context_length``."""
         # open_clip cuts long texts without a word; one more token of room shows which ones it would cut
         longer = self._tokenizer(list(texts), context_length=self.context_length + 1)
         padding = getattr(getattr(self._tokenizer, "tokenizer", None), "pad_token_id", None) or 0

@@ -3,9 +3,8 @@
 Each output position describes 33 x 33 pixels of the input; positions are 4 pixels apart, and the first one is centred
 on pixel 16."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -28,10 +27,12 @@ class PDNConfig:
     Attributes:
         size: ``small`` (4 convolutions) or ``medium`` (6).
         width: multiplies the number of channels of every layer, 1 in the paper.
+        architecture: what a file of weights says about its network, beside the others.
     """
 
     size: str = "small"
     width: float = 1.0
+    architecture: str = "pdn"
 
     @property
     def channels(self) -> int:
@@ -126,8 +127,3 @@ def load_pdn(path: str | Path, name: str) -> PDN:
     network = PDN(config_of(name))
     fill(network, load_tensors(path), path)
     return network.to(memory_format=torch.channels_last).eval().requires_grad_(False)
-
-
-def metadata(config: PDNConfig) -> dict[str, Any]:
-    """What a file of weights says about its network."""
-    return {"architecture": "pdn", **asdict(config)}

@@ -9,12 +9,14 @@ import logging
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.optim.adam import adam
@@ -25,7 +27,7 @@ from variad.core.files import writing
 from variad.core.seeding import numpy_generator
 from variad.datasets import open_images
 from variad.datasets.open_images import drawn
-from variad.networks.weights import save_weights
+from variad.networks.weights import config_from, save_weights
 
 PHOTOGRAPH_SHARE, TEXTILE_SHARE, DRAWN_SHARE = 0.46, 0.08, 0.46  # share of the crops that each group gives
 LARGEST_NORM = 1.0  # of the gradient
@@ -62,18 +64,15 @@ class TrainingCrops:
     """Batches of augmented crops; the same for the same seed and step, in whatever order they are drawn.
 
     Args:
-        seed: root seed.
+        settings: ``TrainingSettings``, of which ``seed``, ``grey``, ``drawn`` and ``drawn_side`` count here.
         side: side of a crop, pixels.
-        grey: share of crops that are turned grey.
-        drawn_count: number of drawn pictures.
-        drawn_side: their side, pixels.
     """
 
-    def __init__(self, seed: int, side: int, grey: float, drawn_count: int, drawn_side: int) -> None:
-        self.seed, self.side, self.grey = seed, side, grey
-        own = drawn(drawn_count, drawn_side, numpy_generator(seed, "vqgan", "drawn"))
+    def __init__(self, settings: Any, side: int) -> None:
+        self.seed, self.side, self.grey = settings.seed, side, settings.grey
+        own = drawn(settings.drawn, settings.drawn_side, numpy_generator(settings.seed, "vqgan", "drawn"))
         groups = (open_images.photographs(False), open_images.textiles(False), own)
-        self.groups = [[torch.from_numpy(picture.copy()).permute(2, 0, 1) for picture in group] for group in groups]
+        self.groups = [channels_first(group) for group in groups]
 
     def batch(self, size: int, step: int) -> Tensor:
         """Crops ``[size, 3, side, side]`` in [-1, 1]."""
@@ -82,6 +81,11 @@ class TrainingCrops:
         groups = generator.choice(len(self.groups), size, p=shares / shares.sum())
         crops = [random_crop(self.groups[group], self.side, generator) for group in groups]
         return torch.stack([jitter(crop, self.grey, generator) for crop in crops]) * 2 - 1
+
+
+def channels_first(pictures: Iterable[NDArray[np.uint8]]) -> list[Tensor]:
+    """Pictures uint8 ``[H, W, 3]`` as ``random_crop`` takes them."""
+    return [torch.from_numpy(picture.copy()).permute(2, 0, 1) for picture in pictures]
 
 
 def random_crop(pictures: list[Tensor], side: int, generator: np.random.Generator) -> Tensor:
@@ -125,10 +129,10 @@ def settings_from(values: Mapping[str, Any], source: str, rule: str, network: An
     """
     given = dict(values)
     of_network = given.pop("network", None) or {}
-    try:
-        return replace(network, **of_network), replace(settings, **given)
-    except TypeError as error:
-        raise UserError(f"{source}: expected settings of {rule}, found: {error}.") from error
+    return (
+        config_from(partial(replace, network), of_network, source, f"settings of {rule}"),
+        config_from(partial(replace, settings), given, source, f"settings of {rule}"),
+    )
 
 
 class Trainer:
@@ -137,13 +141,11 @@ class Trainer:
     Args:
         network: to be trained.
         config: its dataclass.
-        settings: of the training.
+        settings: ``TrainingSettings``.
         optimiser: of the weights that gradients move.
     """
 
-    def __init__(
-        self, network: nn.Module, config: Any, settings: TrainingSettings, optimiser: torch.optim.Optimizer
-    ) -> None:
+    def __init__(self, network: nn.Module, config: Any, settings: Any, optimiser: torch.optim.Optimizer) -> None:
         self.model: Any = network
         self.config, self.settings, self.optimiser = config, settings, optimiser
         self.average = {name: tensor.clone() for name, tensor in network.state_dict().items()}
@@ -154,13 +156,24 @@ class Trainer:
         raise NotImplementedError
 
     def descend(self, loss: Tensor) -> None:
-        """Move the weights, at this step's learning rate."""
+        """Move the weights, at this step's learning rate, along the gradient of a loss, clipped."""
         s = self.settings
-        descend(loss, self.model, self.optimiser, warm_cosine(self.next_step, s.learning_rate, s.warm_up, s.steps))
+        for group in self.optimiser.param_groups:
+            group["lr"] = warm_cosine(self.next_step, s.learning_rate, s.warm_up, s.steps)
+        self.optimiser.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(self.model.parameters(), LARGEST_NORM)
+        self.optimiser.step()
 
+    @torch.no_grad()
     def finish_step(self) -> None:
-        """Move the averaged weights, and go on to the next step."""
-        follow(self.average, self.model, self.next_step, self.settings.weight_average)
+        """Move the averaged weights towards the weights, and go on to the next step.
+
+        The first steps have a shorter memory, so that the initial weights are forgotten.
+        """
+        keep = min(self.settings.weight_average, (1 + self.next_step) / (10 + self.next_step))
+        for name, tensor in self.model.state_dict().items():
+            self.average[name].lerp_(tensor, 1 - keep)
         self.next_step += 1
 
     def before(self, step: int, crops: TrainingCrops) -> None:
@@ -190,7 +203,10 @@ class Trainer:
         path, s, made_by = Path(path), self.settings, f"{self.settings}, {self.config}"
         saved, snapshot = path.with_suffix(".state.pt"), path.with_suffix(".snapshot.safetensors")
         if saved.is_file():
-            self.resume(load_state(saved, made_by))
+            state = torch.load(saved, weights_only=True)
+            if state["settings"] != made_by:
+                raise UserError(f"{saved}: expected a training with the same settings, found {state['settings']}.")
+            self.resume(state)
         losses: list[dict[str, float]] = []
         for step in tqdm(range(self.next_step, s.steps), desc=description, disable=None):
             self.before(step, crops)
@@ -199,7 +215,8 @@ class Trainer:
                 means = {name: round(fmean(found[name] for found in losses), 5) for name in losses[0]}
                 log.info("step %d of %d: %s", step + 1, s.steps, means)
                 losses = []
-                save_state(saved, made_by, self.state())
+                with writing(saved) as temporary:
+                    torch.save({"settings": made_by, **self.state()}, temporary)
                 save_weights(snapshot, self.average, asdict(self.config))
         save_weights(path, self.average, asdict(self.config))
         saved.unlink(missing_ok=True)
@@ -211,47 +228,6 @@ def warm_cosine(step: int, peak: float, warm_up: int, steps: int) -> float:
     if step < warm_up:
         return peak * (step + 1) / warm_up
     return peak * 0.5 * (1 + math.cos(math.pi * (step - warm_up) / max(1, steps - warm_up)))
-
-
-def descend(loss: Tensor, network: nn.Module, optimiser: torch.optim.Optimizer, learning_rate: float) -> None:
-    """One optimiser step on a loss, its gradient clipped."""
-    for group in optimiser.param_groups:
-        group["lr"] = learning_rate
-    optimiser.zero_grad()
-    loss.backward()  # type: ignore[no-untyped-call]
-    nn.utils.clip_grad_norm_(network.parameters(), LARGEST_NORM)
-    optimiser.step()
-
-
-@torch.no_grad()
-def follow(average: Mapping[str, Tensor], network: nn.Module, step: int, weight: float) -> None:
-    """Move averaged weights towards the network's, in place.
-
-    Args:
-        step: steps before this one. The first have a shorter memory, so that the initial weights are forgotten.
-        weight: of the average, later on.
-    """
-    keep = min(weight, (1 + step) / (10 + step))
-    for name, tensor in network.state_dict().items():
-        average[name].lerp_(tensor, 1 - keep)
-
-
-def save_state(path: Path, settings: str, state: Mapping[str, Any]) -> None:
-    """Write the state of a training, with ``settings``: whatever it follows from, in words."""
-    with writing(path) as temporary:
-        torch.save({"settings": settings, **state}, temporary)
-
-
-def load_state(path: Path, settings: str) -> dict[str, Any]:
-    """What ``save_state`` wrote.
-
-    Raises:
-        UserError: the file belongs to other settings.
-    """
-    state: dict[str, Any] = torch.load(path, weights_only=True)
-    if state["settings"] != settings:
-        raise UserError(f"{path}: expected a training with the same settings, found {state['settings']}.")
-    return state
 
 
 class FusedAdam:

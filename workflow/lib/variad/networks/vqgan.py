@@ -21,11 +21,12 @@ from torch.nn import functional
 
 from variad.core.errors import UserError
 from variad.networks.private_apis import give_taming_silu
-from variad.networks.weights import fill, load_checkpoint, load_weights
+from variad.networks.weights import config_from, fill, load_checkpoint, load_weights
 
 # Rows of one distance table: 1,024 x 16,384 codes are 64 MiB of float32, 1,024 x 768 are 3 MiB, which caches hold.
 QUANTISE_ROWS = 1024
 TAMING_GROUPS = 32
+CONFIG = "the config of a VQGAN"
 
 give_taming_silu()
 
@@ -158,7 +159,7 @@ def load_vqgan(
     """
     if Path(path).suffix == ".safetensors":
         state, stored = load_weights(path, sha256)
-        config = _config_from(stored, path)
+        config = config_from(VQGANConfig, stored, path, CONFIG)
     else:
         if config_path is None:
             raise UserError(f"{path}: expected a config file beside an official checkpoint, found none.")
@@ -186,14 +187,7 @@ def taming_config(path: str | Path) -> VQGANConfig:
         raise UserError(f"{path}: expected a VQGAN's config, found: {error.strerror}.") from error
     except (yaml.YAMLError, KeyError, TypeError) as error:
         raise UserError(f"{path}: expected model.params: embed_dim, n_embed, ddconfig, found: {error}.") from error
-    return _config_from(values, path)
-
-
-def _config_from(values: dict[str, Any], source: str | Path) -> VQGANConfig:
-    try:
-        return VQGANConfig(**values)
-    except TypeError as error:
-        raise UserError(f"{source}: expected the config of a VQGAN, found: {error}.") from error
+    return config_from(VQGANConfig, values, path, CONFIG)
 
 
 @torch.no_grad()

@@ -63,8 +63,7 @@ class VqganTraining(TrainingSettings):
 def train_vqgan(path: str | Path, config: VQGANConfig = SMALL, settings: VqganTraining | None = None) -> None:
     """Train a VQGAN and write its weights to ``path``; see ``Trainer.run``."""
     settings = settings or VqganTraining()
-    crops = TrainingCrops(settings.seed, settings.crop, settings.grey, settings.drawn, settings.drawn_side)
-    VqganTrainer(config, settings).run(path, crops, "train_vqgan")
+    VqganTrainer(config, settings).run(path, TrainingCrops(settings, settings.crop), "train_vqgan")
 
 
 class VqganTrainer(Trainer):

@@ -1,12 +1,11 @@
 """Weights on disk: safetensors with their config as JSON in the metadata, and pickled checkpoints read safely."""
 
-import importlib.util
 import json
 import pickle
 import zipfile
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -16,6 +15,7 @@ from torch import Tensor, nn
 from variad.core.errors import UserError
 from variad.core.files import verify_recorded, verify_sha256, writing
 
+T = TypeVar("T")
 CONFIG_KEY = "config"
 # Libraries whose objects stand beside the weights in a training checkpoint: trainer state and its scores.
 PASSED_OVER = ("pytorch_lightning.", "numpy.")
@@ -31,8 +31,13 @@ def save_weights(path: str | Path, state: dict[str, Tensor], config: dict[str, A
     for name, tensor in sorted(state.items()):
         plain = tensor.detach().cpu()
         tensors[name] = (plain.half() if half and plain.is_floating_point() else plain).contiguous().clone()
+    write_tensors(path, tensors, {CONFIG_KEY: json.dumps(config, sort_keys=True)})
+
+
+def write_tensors(path: str | Path, tensors: dict[str, Tensor], metadata: dict[str, str] | None = None) -> None:
+    """Write contiguous tensors as they are; of several entries of ``metadata`` the order in the file is not fixed."""
     with writing(path) as temporary:
-        save_file(tensors, temporary, metadata={CONFIG_KEY: json.dumps(config, sort_keys=True)})
+        save_file(tensors, temporary, metadata)
 
 
 def load_weights(path: str | Path, sha256: str | None = None) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -61,6 +66,18 @@ def read_tensors(path: str | Path, sha256: str | None = None) -> tuple[dict[str,
             return {name: stored.get_tensor(name) for name in stored.keys()}, stored.metadata() or {}  # noqa: SIM118
     except SafetensorError as error:
         raise UserError(f"{path}: expected a safetensors file, found: {error}.") from error
+
+
+def config_from(kind: Callable[..., T], values: Mapping[str, Any], source: object, what: str) -> T:
+    """The dataclass ``kind`` of values that come from outside.
+
+    Raises:
+        UserError: names ``source``, ``what`` was expected there, and a value that is missing or unknown.
+    """
+    try:
+        return kind(**values)
+    except TypeError as error:
+        raise UserError(f"{source}: expected {what}, found: {error}.") from error
 
 
 def load_tensors(path: str | Path) -> dict[str, Tensor]:
@@ -135,18 +152,6 @@ def check_shape(found: Tensor, wanted: torch.Size, key: str, source: str | Path)
     """Refuse a tensor of another shape."""
     if found.shape != wanted:
         raise UserError(f"{source}: {key}: expected shape {list(wanted)}, found {list(found.shape)}.")
-
-
-def installed_package(name: str, content: str) -> Path:
-    """The folder of a package that is kept for the weights in it, found without importing it.
-
-    Raises:
-        UserError: it is not installed; ``content`` says what it is kept for.
-    """
-    found = importlib.util.find_spec(name)
-    if found is None or found.origin is None:
-        raise UserError(f"{name}: expected this package with {content}, found it not installed.")
-    return Path(found.origin).parent
 
 
 def _check_file(path: str | Path, sha256: str | None) -> None:

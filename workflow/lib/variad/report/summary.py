@@ -18,10 +18,8 @@ from variad.core.files import write_text
 from variad.core.tables import markdown_page, markdown_table, read_table
 from variad.evaluation.aggregation import METRICS
 
-LEGEND = (
-    "Percent: mean ± standard deviation over runs (gain over `original` in points [95 % bootstrap interval]). "
-    "Published values are the first document's, not ours."
-)
+LEGEND = "Percent: mean ± standard deviation over runs (gain over `original` in points [95 % bootstrap interval])."
+OF_PUBLISHED = " Published values are the first document's, not ours."
 
 
 def wide_table(frame: pd.DataFrame, metric: str) -> pd.DataFrame:
@@ -60,7 +58,7 @@ def cell_text(row: Mapping[Any, Any]) -> str:
 
 def summary_page(frame: pd.DataFrame, caption: str) -> str:
     """The summary as Markdown; ``caption`` says on what scale the study ran."""
-    parts = [LEGEND]
+    parts = [_legend(frame)]
     for metric, title, table in _tables(frame):
         heads = list(table.columns)
         parts += [f"## {title}", markdown_table(heads, table.to_numpy().tolist(), left=len(heads))]
@@ -72,7 +70,7 @@ def summary_page(frame: pd.DataFrame, caption: str) -> str:
 def to_text(frame: pd.DataFrame, caption: str, width: int | None = None) -> str:
     """The summary as plain text; columns fold into blocks of at most ``width`` characters (the terminal's)."""
     limit = width or shutil.get_terminal_size((160, 24)).columns
-    parts = [caption, LEGEND.replace("`", "")]
+    parts = [caption, _legend(frame).replace("`", "")]
     for _, title, table in _tables(frame):
         parts += [title, *_text_blocks(table, limit)]
     return "\n\n".join(part for part in parts if part) + "\n"
@@ -101,6 +99,10 @@ def main(arguments: Sequence[str]) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 1
     return 0
+
+
+def _legend(frame: pd.DataFrame) -> str:
+    return LEGEND + (OF_PUBLISHED if frame["published_mean"].notna().any() else "")
 
 
 def _tables(frame: pd.DataFrame) -> list[tuple[str, str, pd.DataFrame]]:
