@@ -28,6 +28,9 @@ rule aggregate_category:
 rule aggregate_metrics:
     input:
         draws=draws_of_study,
+        inventories=files_of(study_categories(), rules.take_inventory.output.inventory),
+        train=files_of(study_categories(), of_split("train", rules.pack_category.output.images)),
+        test=files_of(study_categories(), of_split("test", rules.pack_category.output.images)),
         published=PUBLISHED_AUROC,
     output:
         summary=report("results/tables/summary.csv", caption="../report/summary.rst", category="Results"),
@@ -37,6 +40,7 @@ rule aggregate_metrics:
     params:
         groups=category_groups(),
         caption=config["run"]["caption"],
+        names=["/".join(place) for place in names_of(study_categories())],
     script:
         "../../scripts/aggregate_metrics.py"
 

@@ -55,21 +55,22 @@ def take_inventory(dataset: Dataset, category: str, images: Iterable[Mapping[str
     return rows
 
 
-def sentences_of(inventory: str | Path, packed: Iterable[str | Path] = ()) -> Iterator[str]:
+def sentences_of(inventory: str | Path, packed: Iterable[str | Path] = (), unlabelled: bool = True) -> Iterator[str]:
     """What an inventory says, in one line of counts and one for each remark, with the files that it is about.
 
     Args:
         packed: every ``images.h5`` that there is, for the warnings that packing left in it.
+        unlabelled: whether to speak of unlabelled images, which no figure rests on.
     """
     with open(inventory, encoding="utf-8", newline="") as stream:
-        rows = list(csv.DictReader(stream))
+        rows = [row for row in csv.DictReader(stream) if unlabelled or row["split"] != "unlabelled"]
     images = [row for row in rows if row["used_as"] == "image"]
     count = Counter((row["split"], row["defect"] == "good") for row in images)
     masked = len({row["image_id"] for row in rows if row["used_as"] == "mask"})
     good, defects = count["test", True], count["test", False]
-    unlabelled = count["unlabelled", False]
     tested = f"to test on {good} good and {defects} with defects, {masked} of these with masks"
-    yield f"{count['train', True]} training images; {tested}; {unlabelled} unlabelled"
+    rest = f"; {count['unlabelled', False]} unlabelled" if unlabelled else ""
+    yield f"{count['train', True]} training images; {tested}{rest}"
     if good + defects and not (good and defects):
         yield f"no image AUROC: all test images are {'good' if good else 'defects'}"
     about = defaultdict(list)
