@@ -25,4 +25,4 @@ with job(snakemake) as at:
     )
     at.log.info("%d images at %d px", len(manifest), params.image_size)
     for warning in warnings:
-        at.log.warning("%s", warning)
+        at.warn(f"{names.dataset}/{names.category}, {names.split}: {warning}.")

@@ -28,7 +28,8 @@ with job(snakemake) as at, filling(snakemake.output.heatmaps) as folder:
     normal = read_table(given.held_out, "held_out_scores")["score"].to_numpy()
     threshold = quantile_of(normal, params.quantile)
     if threshold is None:
-        at.log.warning("no threshold: one training image alone leaves none to hold out; images are ranked")
+        name = f"{snakemake.wildcards.dataset}/{snakemake.wildcards.category}"
+        at.warn(f"{name}: no threshold, as one training image alone leaves none to hold out; images are ranked.")
     else:
         at.log.info("threshold %.6g: quantile %g of %d held-out scores", threshold, params.quantile, len(normal))
 
