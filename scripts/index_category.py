@@ -2,14 +2,15 @@
 
 from variad.core.job import job
 from variad.core.tables import write_table
-from variad.datasets.adapters import open_dataset
+from variad.datasets.adapters import open_dataset, watched
 from variad.datasets.changes import KnownFiles, stamps_of, write_known_files
 from variad.datasets.manifest import index_category
 
 with job(snakemake) as at:
     params, names, out = snakemake.params, snakemake.wildcards, snakemake.output
-    dataset = open_dataset(params.adapter, snakemake.input.root or params.path, **params.settings)
-    known, stamps = KnownFiles(out.files), stamps_of(params.watched)
+    dataset = open_dataset(params.adapter, params.path, **params.settings)
+    parts = watched(params.adapter, params.path, names.category, names.split) if params.version else []  # a user's own
+    known, stamps = KnownFiles(out.files), stamps_of(parts)
     manifest = index_category(dataset, names.category, names.split, known.sha256)
     write_table(out.manifest, manifest, "manifest")
     write_known_files(out.files, params.version, stamps, {name: known.sha256(name) for name in stamps})

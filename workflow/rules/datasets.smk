@@ -59,7 +59,7 @@ rule unpack_dataset:
 # list every image of one split of a category: label, defect, size, hash; a file that changes, comes or goes reruns this
 rule index_category:
     input:
-        root=dataset_root,
+        rendered=rendered_root,
         downloaded=dataset_contents,
         adapter=adapter_code,
     output:
@@ -71,7 +71,6 @@ rule index_category:
         adapter=lambda wildcards: dataset_of(wildcards)["adapter"],
         path=dataset_path,
         settings=lambda wildcards: dataset_of(wildcards)["settings"],
-        watched=lambda wildcards: watched_paths(**wildcards),
         version=files_version,
     script:
         "../../scripts/index_category.py"
@@ -82,7 +81,7 @@ rule pack_category:
     input:
         manifest=rules.index_category.output.manifest,
         train=scale_of_split,
-        root=dataset_root,
+        rendered=rendered_root,
         downloaded=dataset_contents,
         adapter=adapter_code,
     output:
@@ -103,11 +102,12 @@ rule pack_category:
 rule take_inventory:
     input:
         manifests=expand(rules.index_category.output.manifest, split=SPLITS, allow_missing=True),
-        root=dataset_root,
+        rendered=rendered_root,
         downloaded=dataset_contents,
         adapter=adapter_code,
     output:
         inventory="results/{dataset}/{category}/inventory.csv",
+        files="results/{dataset}/{category}/files.json",
     conda:
         "../../envs/base.yaml"
     params:

@@ -24,34 +24,40 @@ def is_downloaded(dataset):
     return dataset["adapter"] in ARCHIVES and not dataset["path"]
 
 
-def dataset_root(wildcards):
-    """Folder of a data set's files that is an input: the user's, or one that a rule fills.
+def rendered_root(wildcards):
+    """The folder that a rule fills with the files of a data set that is rendered."""
+    dataset = dataset_of(wildcards)
+    is_rendered = not dataset["path"] and dataset["adapter"] in RENDERED_ADAPTERS
+    return file_of(rules.unpack_dataset.output.folder, **wildcards) if is_rendered else []
 
-    One that is gone serves for what is left once its categories have been packed.
+
+def dataset_path(wildcards):
+    """Folder of a data set's files; None for data inside a package.
+
+    A user's folder is known by its files (`files_version`). One that is gone serves for what is left once its categories
+    have been packed.
     """
     dataset = dataset_of(wildcards)
-    path = dataset["path"]
-    if path and Path(path).is_dir():
-        return local_copy(dataset)
-    if path and not Path(file_of(rules.pack_category.output.images, **{"split": "train", **wildcards})).is_file():
+    if is_gone(wildcards) and not Path(file_of(rules.take_inventory.output.inventory, **wildcards)).is_file():
         raise WorkflowError(
             f"config key datasets.{wildcards.dataset}.path: expected the data set's folder, found no such folder "
-            f"'{path}'."
+            f"'{dataset['path']}'."
         )
-    is_rendered = not path and dataset["adapter"] in RENDERED_ADAPTERS
-    return file_of(rules.unpack_dataset.output.folder, **wildcards) if is_rendered else []
+    if is_downloaded(dataset):
+        return f"{DOWNLOADS}/{dataset['adapter']}"
+    return rendered_root(wildcards) or (local_copy(dataset) if dataset["path"] else None)
+
+
+def is_gone(wildcards):
+    """Whether a user's folder is not there."""
+    path = dataset_of(wildcards)["path"]
+    return bool(path) and not Path(path).is_dir()
 
 
 def local_copy(dataset):
     """The user's folder of a data set, or the one in it that the archive holds everything in."""
     path, source = dataset["path"], DATASETS.get(dataset["adapter"])
     return str(lifted_folder(Path(path), source)) if source else path
-
-
-def dataset_path(wildcards):
-    """Folder of a data set's files, there or not; None for data inside a package."""
-    dataset = dataset_of(wildcards)
-    return f"{DOWNLOADS}/{dataset['adapter']}" if is_downloaded(dataset) else dataset["path"]
 
 
 def contents_of(archive):
@@ -82,11 +88,15 @@ def stamps_in(*folders):
 def files_version(wildcards):
     """Another text when the content of a user's file is another, or a file of the split came or went."""
     record = file_of(rules.index_category.output.files, **wildcards)
+    if is_gone(wildcards):
+        return KnownFiles(record).version
     return version_of(record, stamps_in(*watched_paths(**wildcards)))
 
 
 def file_names(wildcards):
-    """Another text when any file of a user's category came or went."""
+    """Another text when any file of a user's category came or went; of a folder that is gone the recorded one."""
+    if is_gone(wildcards):
+        return KnownFiles(file_of(rules.take_inventory.output.files, **wildcards)).version
     folders = [path for split in SPLITS for path in watched_paths(**wildcards, split=split)]
     homes = sorted({str(Path(path).parent) for path in folders})
     return version_of("", dict.fromkeys(stamps_in(*homes)))
@@ -104,7 +114,9 @@ def say_what_was_used():
     for place in study_categories():
         inventory = Path(file_of(rules.take_inventory.output.inventory, **place))
         packed = [Path(path) for path in files_of(in_splits([place], SPLITS), rules.pack_category.output.images)]
-        lines = list(sentences_of(inventory, [path for path in packed if path.is_file()])) if inventory.is_file() else []
+        lines = (
+            list(sentences_of(inventory, [path for path in packed if path.is_file()])) if inventory.is_file() else []
+        )
         for number, line in enumerate(lines):
             print(f"{place['dataset']}/{place['category']}: {line}" if not number else f"  {line}", file=sys.stderr)
 

@@ -104,7 +104,9 @@ rule compare_components:
 # figure 16: what the forms of the latent make of the same shots
 rule plot_variance_forms:
     input:
-        images=lambda wildcards: files_of(ablation_categories("variance_forms"), of_split("train", rules.pack_category.output.images)),
+        images=lambda wildcards: files_of(
+            ablation_categories("variance_forms"), of_split("train", rules.pack_category.output.images)
+        ),
         added=of_all(variance_forms, rules.build_training_set.output.images),
         quality=of_all(variance_forms, rules.measure_image_quality.output.table),
     output:
