@@ -103,6 +103,28 @@ ODD_FOLDERS = [
         {"GT/cut/q_msk.png": ORPHAN, "GT/cut/r_mask.png": ORPHAN, "GT/a_mask.png": ORPHAN, "GT/dent/a.png": ORPHAN},
     ),
     OddFolder(
+        "masks_all_together",
+        {
+            **TRAIN,
+            "test/cut/1.png": ("test/cut/1", "cut", "masks/test/cut/1.png"),
+            "test/cut/2.png": ("test/cut/2", "cut", "masks/2.png"),
+            "test/cut/3.jpg": ("test/cut/3", "cut", "masks/3.jpg.png"),
+            "test/cut/4.png": ("test/cut/4", "cut", ""),
+            "test/dent/4.png": ("test/dent/4", "dent", ""),
+            "test/dent/5.png": ("test/dent/5", "dent", "masks/dent/5.png_mask.png"),
+            "test/dent/deep/6.png": ("test/dent/deep/6", "dent", ""),
+            "test/good/2.png": ("test/good/2", "good", ""),
+            "test/hole/images/1.png": ("test/hole/images/1", "hole", "test/hole/masks/1.png"),
+        },
+        {
+            "masks/1.png": "mask of one of several images",
+            "masks/4.png": "mask of one of several images",
+            "masks/5_mask.png": ORPHAN,  # its image has one
+            "masks/cut/5.png": ORPHAN,
+            "masks/dent/6.png": ORPHAN,
+        },
+    ),
+    OddFolder(
         "upper_and_lower_case",
         {
             **TRAIN,
@@ -131,11 +153,11 @@ ODD_FOLDERS = [
         "masks_of_what_is_no_defect",
         {**TRAIN, "test/good/1.png": ("test/good/1", "good", ""), "unlabelled/1.png": ("unlabelled/1", "", "")},
         {
-            "train/good/1_mask.png": "mask of a good image, 1.png",
-            "train/good/masks/1.png": "mask of a good image, 1.png",
-            "test/good/1_mask.png": "mask of a good image, 1.png",
-            "ground_truth/good/1.png": "mask of a good image, 1.png",
-            "unlabelled/1_mask.png": "mask of an image without label, 1.png",
+            "train/good/1_mask.png": "mask of a good image",
+            "train/good/masks/1.png": "mask of a good image",
+            "test/good/1_mask.png": "mask of a good image",
+            "ground_truth/good/1.png": "mask of a good image",
+            "unlabelled/1_mask.png": "mask of an image without label",
             "unlabelled/2_mask.png": ORPHAN,
             "test/good/2_mask.png": ORPHAN,
         },
@@ -145,6 +167,8 @@ ODD_FOLDERS = [
         {
             "train/good/gt_7.png": ("train/good/gt_7", "good", ""),
             "train/good/mask_001.png": ("train/good/mask_001", "good", ""),
+            "train/good/twice.png": ("train/good/twice", "good", ""),
+            "train/good/twice.png.png": ("train/good/twice.png", "good", ""),
             "train/good/wine_label.png": ("train/good/wine_label", "good", ""),
             "test/torn/face_mask_001.png": ("test/torn/face_mask_001", "torn", "mask/torn/face_mask_001_mask.png"),
             "test/torn/mask_001.png": ("test/torn/mask_001", "torn", "mask/torn/mask_001.png"),

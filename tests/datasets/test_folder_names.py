@@ -85,10 +85,16 @@ def test_folders_of_masks():
         *(("x_mask_0", ["x"]), ("x_mask(2)", ["x"]), ("1mask", ["1"]), ("x_gt_mask", ["x_gt", "x"]), ("mask_x", ["x"])),
         *(("x", []), ("unmask", []), ("mask", []), ("x_msk", []), ("gt", []), ("mask_001", ["001"]), ("_mask", [])),
         ("x__mask", ["x"]),
+        *(("x.jpg_mask", ["x.jpg", "x"]), ("x.TIFF", [])),
     ],
 )
 def test_what_a_file_may_be_a_mask_of(stem, of):
     assert masked_stems(stem) == of
+
+
+def test_among_masks_a_second_ending_is_the_images():
+    assert masked_stems("x.TIFF", among_masks=True) == ["x"]
+    assert masked_stems("x.v2", among_masks=True) == masked_stems(".png", among_masks=True) == []
 
 
 def test_a_name_of_a_mask_that_needs_no_image_beside_it():

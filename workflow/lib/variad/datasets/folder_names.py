@@ -84,6 +84,7 @@ _SURE = re.compile(rf".+[ ._-]{_MASK}", re.IGNORECASE)
 _SURE_OR_LABEL = re.compile(rf".+[ ._-](?:{_MASK}|{_LABEL})", re.IGNORECASE)
 _NUMBER = r"(?:[ ._-]*\(?\d+\)?)?"
 _AFTER = re.compile(rf"(.+?)(?:[ ._-]+|(?<=\d))(?:{_MASK}|{_LABEL}){_NUMBER}", re.IGNORECASE)
+_WHOLE = re.compile(r"(.+)\.(?:png|jpe?g|bmp|tiff?|webp)", re.IGNORECASE)
 _BEFORE = re.compile(rf"(?:{_MASK}|{_LABEL})[ ._-]+(.+)", re.IGNORECASE)
 
 Meaning = Literal["good", "defect", "either"]
@@ -150,10 +151,14 @@ def is_mask(stem: str, of_defects: bool) -> bool:
     return (_SURE_OR_LABEL if of_defects else _SURE).fullmatch(stem) is not None
 
 
-def masked_stems(stem: str) -> list[str]:
-    """The stems of images that a file may be a mask of by its name, the likeliest first; not its own stem."""
-    found, rest = [], stem
-    while match := _AFTER.fullmatch(rest):
+def masked_stems(stem: str, among_masks: bool = False) -> list[str]:
+    """The stems of images that a file may be a mask of by its name, the likeliest first; not its own stem.
+
+    Some tools write the image's whole name, ``x.jpg_mask``; or ``x.jpg.png``, which counts ``among_masks`` alone.
+    """
+    found: list[str] = []
+    rest = stem
+    while match := _AFTER.fullmatch(rest) or (_WHOLE.fullmatch(rest) if found or among_masks else None):
         rest = match[1]
         found.append(rest)
     before = _BEFORE.fullmatch(stem)

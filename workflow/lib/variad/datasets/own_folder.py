@@ -46,6 +46,7 @@ class Folder:
     Good folders may be several, and be called ``ok``, ``normal``, ``pass`` and so on; every other name below ``test``
     is a defect, but names that could be either are asked about. Masks are called as their image, with or without
     ``_mask``, ``_gt``, ``_label`` and the like, in a folder ``ground_truth``, ``gt`` or ``masks``, or beside the image.
+    In that folder they lie as the images do, or all together where one image of a defect alone has the name.
 
     Attributes:
         good, defects: folders that hold good images or show a defect, whatever their names could mean; as seen from
@@ -177,6 +178,13 @@ class _Mask:
     keys: list[Key]
 
 
+def _is_near(mask: Key, image: Key) -> bool:
+    """Whether a mask called as the image lies where all masks are, or beside the folder ``images`` of that image."""
+    of, lies = ({caseless(name) for name in key[1:-1]} for key in (mask, image))
+    of -= {"test"}
+    return mask[0] == image[0] and of <= lies and (not of or lies - of <= {"image", "images", "img", "imgs"})
+
+
 class _Survey:
     """What was found below a category's folder; paths are relative to the data set's root."""
 
@@ -224,7 +232,7 @@ class _Survey:
         inner = tuple(name for name, path in zip(dirs, below, strict=True) if path in self.said or not is_truth(name))
         if part == "truth" or inner != dirs:
             for path in paths:
-                stems = (path.stem, *masked_stems(path.stem))
+                stems = (path.stem, *masked_stems(path.stem, among_masks=True))
                 self.masks.append(_Mask(path, [(split, *(dirs if part == "truth" else inner), stem) for stem in stems]))
         elif part != "unlabelled" and not dirs:
             self.passed += [PassedOver(path, LOOSE.format(part)) for path in paths]
@@ -287,22 +295,40 @@ class _Survey:
         alike: dict[Key, list[Key]] = {}
         for key in self.images:
             alike.setdefault(tuple(map(caseless, key)), []).append(key)
+        loose = []
         for mask in self.masks:
             keys = [tuple(map(nfc, key)) for key in mask.keys]
             folds = [alike.get(tuple(map(caseless, key)), []) for key in keys]
             found = [key for key in keys if key in self.images] + [fold[0] for fold in folds if len(fold) == 1]
-            if not found:
-                self.passed.append(PassedOver(mask.path, "mask without image"))
-                continue
-            entry = self.images[found[0]]
-            if entry.label != 1:
-                what = "a good image" if entry.label == 0 else "an image without label"
-                self.passed.append(PassedOver(mask.path, f"mask of {what}, {entry.image_path.name}"))
-            elif entry.mask_path is not None:
-                two = f"{entry.mask_path} and {mask.path}"
-                raise UserError(f"{self.root / entry.image_path}: expected one mask of this image, found {two}.")
+            if found:
+                self._give(mask, found[0])
             else:
-                self.images[found[0]] = replace(entry, mask_path=mask.path)
+                loose.append(mask)
+        named: dict[str, list[Key]] = {}
+        for key, entry in self.images.items():
+            if entry.label == 1:
+                named.setdefault(caseless(key[-1]), []).append(key)
+        taken = {key for key in self.images if self.images[key].mask_path is not None}
+        for mask in loose:
+            by_name = ([key for key in named.get(caseless(name[-1]), []) if _is_near(name, key)] for name in mask.keys)
+            near = next(filter(None, by_name), [])
+            if len(near) == 1 and near[0] not in taken:
+                self._give(mask, near[0])
+            else:
+                what = "mask of one of several images" if len(near) > 1 else "mask without image"
+                self.passed.append(PassedOver(mask.path, what))
+
+    def _give(self, mask: _Mask, key: Key) -> None:
+        """Give a mask to an image, if it shows a defect."""
+        entry = self.images[key]
+        if entry.label != 1:
+            what = "a good image" if entry.label == 0 else "an image without label"
+            self.passed.append(PassedOver(mask.path, f"mask of {what}"))
+        elif entry.mask_path is not None:
+            two = f"{entry.mask_path} and {mask.path}"
+            raise UserError(f"{self.root / entry.image_path}: expected one mask of this image, found {two}.")
+        else:
+            self.images[key] = replace(entry, mask_path=mask.path)
 
     def entries(self) -> list[Entry]:
         return list(self.images.values())
