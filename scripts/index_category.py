@@ -2,16 +2,16 @@
 
 from variad.core.job import job
 from variad.core.tables import write_table
-from variad.datasets.adapters import open_dataset, watched
-from variad.datasets.changes import KnownFiles, stamps_of, write_known_files
+from variad.datasets.adapters import LAID_OUT_AS_FOLDER, open_dataset, watched
+from variad.datasets.changes import KnownFiles, hashes_of, stamps_of, write_known_files
 from variad.datasets.manifest import index_category
 
 with job(snakemake) as at:
     params, names, out = snakemake.params, snakemake.wildcards, snakemake.output
     dataset = open_dataset(params.adapter, params.path, **params.settings)
     parts = watched(params.adapter, params.path, names.category, names.split) if params.version else []  # a user's own
-    known, stamps = KnownFiles(out.files), stamps_of(parts)
+    known, stamps = KnownFiles(out.files), stamps_of(parts, params.adapter in LAID_OUT_AS_FOLDER)
     manifest = index_category(dataset, names.category, names.split, known.sha256)
     write_table(out.manifest, manifest, "manifest")
-    write_known_files(out.files, params.version, stamps, {name: known.sha256(name) for name in stamps})
+    write_known_files(out.files, params.version, stamps, hashes_of(known, stamps))
     at.log.info("%d images of split %s below %s", len(manifest), names.split, dataset.root)

@@ -6,7 +6,7 @@ import os
 import pytest
 
 from variad.core.files import sha256
-from variad.datasets.changes import KnownFiles, stamps_of, version_of, write_known_files
+from variad.datasets.changes import KnownFiles, hashes_of, stamps_of, version_of, write_known_files
 
 
 @pytest.fixture
@@ -36,6 +36,40 @@ def test_files_are_those_in_folders_and_below_that_are_not_hidden(folder):
         str(folder / "a.png"),
         str(folder / "monday/late/b.png"),
     ]
+
+
+def test_what_may_be_an_image_alone(folder):
+    """What tools leave beside photographs must not have a split listed anew, and all that follows made anew."""
+    for name in ("notes.txt", "Thumbs.db", "@eaDir/a.png/THUMB_M.jpg", "late.PNG"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(b"")
+    names = [os.path.relpath(name, folder) for name in stamps_of([folder], images_alone=True)]
+    assert names == ["a.png", "late.PNG", "monday/late/b.png"]
+    assert len(stamps_of([folder])) == 6
+
+
+def test_files_that_go_or_cannot_be_read_stop_nothing(folder, monkeypatch):
+    """As while a colleague copies photographs, or after another's `chmod`."""
+    record, version = record_of(folder)
+    path, stat = folder / "a.png", os.stat
+
+    def gone(name, *args, **options):
+        if os.fspath(name) == str(path):
+            raise PermissionError(13, "Permission denied", str(path))
+        return stat(name, *args, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("os.stat", gone)
+        assert list(stamps_of([folder])) == [str(folder / "monday/late/b.png")]
+    os.utime(path, (1, 1))
+    monkeypatch.setattr("variad.datasets.changes.sha256", lambda name: gone(name))
+    stamps = stamps_of([folder])
+    other = version_of(record, stamps)
+    assert other != version
+    hashes = hashes_of(KnownFiles(record), stamps)
+    assert hashes[str(path)] == "" and len(hashes[str(folder / "monday/late/b.png")]) == 64
+    write_known_files(record, other, stamps, hashes)
+    assert version_of(record, stamps) == other  # and so it stays until the file moves again
 
 
 def test_the_version_stays_while_the_contents_do(folder):
@@ -104,16 +138,21 @@ def test_a_change_that_is_taken_back_is_none(folder):
     assert seen(record, folder) == version
 
 
-def test_times_that_moved_are_noted_and_changes_are_not(folder):
+def test_times_that_moved_are_noted_and_changes_are_not(folder, monkeypatch):
     record, version = record_of(folder)
+    before = record.read_bytes()
     os.utime(folder / "a.png", (1, 1))
-    KnownFiles(record).refresh(stamps_of([folder]))
+    assert seen(record, folder) == version and record.read_bytes() == before  # a dry run changes nothing
+    assert version_of(record, stamps_of([folder]), note=True) == version
     noted = json.loads(record.read_text())
     assert noted["version"] == version
     assert noted["files"][str(folder / "a.png")][:2] == [5, 10**9]
+    with monkeypatch.context() as patch:
+        patch.setattr("variad.datasets.changes.sha256", pytest.fail)  # nothing is hashed again
+        assert version_of(record, stamps_of([folder]), note=True) == version
     before = record.read_bytes()
     (folder / "a.png").write_bytes(b"other")
-    KnownFiles(record).refresh(stamps_of([folder]))
+    version_of(record, stamps_of([folder]), note=True)
     assert record.read_bytes() == before
 
 

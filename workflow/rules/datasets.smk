@@ -70,7 +70,7 @@ rule index_category:
     params:
         adapter=lambda wildcards: dataset_of(wildcards)["adapter"],
         path=dataset_path,
-        settings=lambda wildcards: dataset_of(wildcards)["settings"],
+        settings=settings_of_split,
         version=files_version,
     script:
         "../../scripts/index_category.py"
@@ -91,7 +91,7 @@ rule pack_category:
     params:
         adapter=lambda wildcards: dataset_of(wildcards)["adapter"],
         path=dataset_path,
-        settings=lambda wildcards: dataset_of(wildcards)["settings"],
+        settings=settings_of_split,
         image_size=config["image_size"],
         refuse_copies=refuses_copies,
     script:

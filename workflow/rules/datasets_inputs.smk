@@ -1,5 +1,5 @@
 # where a data set comes from: a package, a folder of the user, or its publisher
-from variad.datasets.adapters import CLASS_ADAPTERS, RENDERED_ADAPTERS, adapter_file, watched
+from variad.datasets.adapters import CLASS_ADAPTERS, LAID_OUT_AS_FOLDER, RENDERED_ADAPTERS, adapter_file, watched
 from variad.datasets.changes import KnownFiles, stamps_of, version_of
 from variad.datasets.inventory import sentences_of
 from variad.downloads.catalogue import BESIDE, DATASETS, lifted_folder
@@ -80,17 +80,26 @@ def watched_paths(dataset, category, split):
 
 
 @functools.cache
-def stamps_in(*folders):
+def stamps_in(*folders, images_alone=False):
     """Sizes and times of the files of a user, looked at once."""
-    return stamps_of(folders)
+    return stamps_of(folders, images_alone)
+
+
+def watched_stamps(dataset, category, split):
+    """Those of the files that a split is listed from: notes and thumbnails beside photographs are none of them."""
+    of_folder = config["datasets"][dataset]["adapter"] in LAID_OUT_AS_FOLDER
+    return stamps_in(*watched_paths(dataset, category, split), images_alone=of_folder)
 
 
 def files_version(wildcards):
-    """Another text when the content of a user's file is another, or a file of the split came or went."""
+    """Another text when the content of a user's file is another, or a file of the split came or went.
+
+    Times that moved are taken down here: `onstart` is not reached where there is nothing to be done.
+    """
     record = file_of(rules.index_category.output.files, **wildcards)
     if is_gone(wildcards):
         return KnownFiles(record).version
-    return version_of(record, stamps_in(*watched_paths(**wildcards)))
+    return version_of(record, watched_stamps(**wildcards), note=workflow.is_main_process and not workflow.dryrun)
 
 
 def file_names(wildcards):
@@ -98,15 +107,9 @@ def file_names(wildcards):
     if is_gone(wildcards):
         return KnownFiles(file_of(rules.take_inventory.output.files, **wildcards)).version
     folders = [path for split in SPLITS for path in watched_paths(**wildcards, split=split)]
-    homes = sorted({str(Path(path).parent) for path in folders})
+    of_folder = dataset_of(wildcards)["adapter"] in LAID_OUT_AS_FOLDER  # else a parent may hold anything
+    homes = sorted({str(Path(path).parent) if of_folder else path for path in folders})
     return version_of("", dict.fromkeys(stamps_in(*homes)))
-
-
-def note_moved_times():
-    """Take down the times of files whose content is the known one, so that the next look need not read them."""
-    for place in in_splits(study_categories(), SPLITS):
-        record = file_of(rules.index_category.output.files, **place)
-        KnownFiles(record).refresh(stamps_in(*watched_paths(**place)))
 
 
 def say_what_was_used():
@@ -127,9 +130,20 @@ def scale_of_split(wildcards):
 
 
 def refuses_copies(wildcards):
-    """Whether test images that are training images are a mistake: in what a user put together, and as the config says."""
+    """Whether test images that are training images are a mistake: in what a user put together, and as the config says.
+
+    No business of training images, so that the answer to a question about test images trains nothing anew.
+    """
     dataset = dataset_of(wildcards)
-    return (dataset["copies"] or ("refuse" if dataset["path"] else "warn")) == "refuse"
+    answer = dataset["copies"] or ("refuse" if dataset["path"] else "warn")
+    return wildcards.split == "test" and answer == "refuse"
+
+
+def settings_of_split(wildcards):
+    """The settings of a data set's adapter; how masks are meant is no business of splits that have none."""
+    dataset = dataset_of(wildcards)
+    unused = "masks_inverted" if dataset["adapter"] == "folder" and wildcards.split != "test" else None
+    return {name: value for name, value in dataset["settings"].items() if name != unused}
 
 
 def adapter_code(wildcards):

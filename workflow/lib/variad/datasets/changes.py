@@ -8,10 +8,14 @@ Snakemake parses: thousands of files cost a fraction of a second, and neither to
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from variad.core.errors import UserError
 from variad.core.files import sha256, writing
+from variad.core.images import SUFFIXES
+from variad.datasets.folder_names import CLUTTER
 
 Stamp = list[int]  # size in bytes, and the times of the last change of content and of anything, nanoseconds
 
@@ -33,19 +37,25 @@ class KnownFiles:
     def sha256(self, path: Path) -> str:
         """Hash of a file; the one that is known where its stamp has not moved."""
         known: list[Any] | None = self._files.get(str(path))
-        return str(known[3]) if known is not None and known[:3] == stamp(path) else sha256(path)
+        return str(known[3]) if known is not None and known[3] and known[:3] == stamp(path) else sha256(path)
 
     def is_still(self, stamps: Mapping[str, Stamp]) -> bool:
         """Whether these are the files that are known, with the content that they had."""
-        return self._files.keys() == stamps.keys() and all(
-            known[:3] == stamps[name] or (known[0] == stamps[name][0] and sha256(name) == known[3])
-            for name, known in self._files.items()
-        )
+        try:
+            return self._files.keys() == stamps.keys() and all(
+                known[:3] == stamps[name] or (known[0] == stamps[name][0] and sha256(name) == known[3])
+                for name, known in self._files.items()
+            )
+        except OSError:  # whoever lists the files says that one cannot be read
+            return False
 
-    def refresh(self, stamps: Mapping[str, Stamp]) -> None:
-        """Take over stamps that moved while contents stayed, so that the next look need not hash them again."""
-        moved = any(known[:3] != stamps.get(name) for name, known in self._files.items())
-        if moved and self.is_still(stamps):
+    def note(self, stamps: Mapping[str, Stamp]) -> None:
+        """Take down stamps that moved while contents stayed, so that the next look need not hash them again.
+
+        Raises:
+            UserError: the record cannot be written.
+        """
+        if any(known[:3] != stamps[name] for name, known in self._files.items()):
             hashes = {name: str(known[3]) for name, known in self._files.items()}
             write_known_files(self._record, self.version, stamps, hashes)
 
@@ -56,28 +66,64 @@ def stamp(path: str | Path) -> Stamp:
     return [found.st_size, found.st_mtime_ns, found.st_ctime_ns]
 
 
-def stamps_of(paths: Iterable[str | Path]) -> dict[str, Stamp]:
+def stamps_of(paths: Iterable[str | Path], images_alone: bool = False) -> dict[str, Stamp]:
     """Stamps of files, and of all files in folders and below, sorted by path.
 
-    Hidden ones are passed over, and what is gone. Links to folders are followed, but not in circles.
+    Hidden ones are passed over, and what is gone, also while this looks, or cannot be looked into. Links to folders are
+    followed, but not in circles.
+
+    Args:
+        images_alone: pass over what is neither image nor mask by its name, or lies in a folder of the system.
     """
-    return {str(path): stamp(path) for path in sorted({file for path in paths for file in _files(Path(path), ())})}
+    found = {}
+    names = {str(file) for path in paths for file in _files(Path(path), ())}
+    for name in sorted(filter(_may_be_image, names) if images_alone else names):
+        with suppress(OSError):
+            found[name] = stamp(name)
+    return found
+
+
+def _may_be_image(name: str) -> bool:
+    path = name.lower()
+    return path.endswith(SUFFIXES) and CLUTTER.isdisjoint(path.split("/"))
 
 
 def _files(path: Path, above: tuple[Path, ...]) -> Iterator[Path]:
-    if path.is_dir():
+    try:
+        if not path.is_dir():
+            if path.is_file():
+                yield path
+            return
         real = path.resolve()
-        for inside in path.iterdir() if real not in above else ():
-            if not inside.name.startswith("."):
-                yield from _files(inside, (*above, real))
-    elif path.is_file():
-        yield path
+        below = [inside for inside in path.iterdir() if inside.name[0] != "."] if real not in above else []
+    except OSError:
+        return
+    for inside in below:
+        yield from _files(inside, (*above, real))
 
 
-def version_of(record: str | Path, stamps: Mapping[str, Stamp]) -> str:
-    """A text that is another one when the content of a file is, or a file came or went; else the recorded one."""
+def version_of(record: str | Path, stamps: Mapping[str, Stamp], note: bool = False) -> str:
+    """A text that is another one when the content of a file is, or a file came or went; else the recorded one.
+
+    Args:
+        note: take down times that moved while contents stayed, where the record can be written.
+    """
     known = KnownFiles(record)
-    return known.version if known.is_still(stamps) else hashlib.sha256(json.dumps(stamps).encode()).hexdigest()
+    if not known.is_still(stamps):
+        return hashlib.sha256(json.dumps(stamps).encode()).hexdigest()
+    if note:
+        with suppress(UserError):
+            known.note(stamps)
+    return known.version
+
+
+def hashes_of(known: KnownFiles, names: Iterable[str]) -> dict[str, str]:
+    """SHA-256 by path; empty where a file is gone by now or cannot be read, which is for those to say who need it."""
+    found = dict.fromkeys(names, "")
+    for name in found:
+        with suppress(OSError):
+            found[name] = known.sha256(Path(name))
+    return found
 
 
 def write_known_files(record: str | Path, version: str, stamps: Mapping[str, Stamp], hashes: Mapping[str, str]) -> None:
