@@ -17,7 +17,7 @@ with job(snakemake) as at:
     attributes = {"extractor": json.dumps(extractor, sort_keys=True)}
     with h5py.File(images) as file:
         made = [attributes["extractor"], backbone.weights_sha256, file.attrs.get("made_with", "")]
-    attributes["made_with"] = json.dumps([digest_of(snakemake.input.code), *made])
+    attributes["made_with"] = json.dumps([digest_of(snakemake.input.code, ("timm", "torch", "torchvision")), *made])
     with RowsBefore(snakemake.output.features, attributes["made_with"]) as before:
         rows = None if contents is None else before.unknown(contents)
         write_features(

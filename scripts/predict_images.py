@@ -29,7 +29,7 @@ with job(snakemake) as at, filling(snakemake.output.heatmaps) as folder:
     threshold = quantile_of(normal, params.quantile)
     if threshold is None:
         name = f"{snakemake.wildcards.dataset}/{snakemake.wildcards.category}"
-        at.warn(f"{name}: no threshold, as one training image alone leaves none to hold out; images are ranked.")
+        at.warn(f"{name}: no threshold, as one training picture alone leaves none to hold out; images are ranked.")
     else:
         at.log.info("threshold %.6g: quantile %g of %d held-out scores", threshold, params.quantile, len(normal))
 

@@ -3,7 +3,7 @@
 import pandas as pd
 
 from variad.core.job import job
-from variad.core.records import read_shots
+from variad.core.records import optional_strings, read_image_ids, read_shots
 from variad.core.seeding import numpy_generator
 from variad.core.tables import write_table
 from variad.detectors.interface import create_detector
@@ -17,10 +17,13 @@ with job(snakemake) as at:
     extractor = extractor_of(snakemake.params.extractor, given.images)
     files = CellFiles(given.images, given.features, given.added, given.get("added_features") or None, extractor.layers)
     shots, added = read_shots(given.shots, names.scenario)[RUN], read_added(given.added)
+    # two copies of a picture are one: neither is new to a detector that saw the other
+    picture = dict(zip(read_image_ids(given.images), optional_strings(given.images, "pixels") or (), strict=True))
+    parents = shots + [added.parent[row] for row in accepted_rows(files, RUN)]
     scores = held_out_scores(
         lambda: create_detector(entry["method"], entry["settings"], extractor, at.device),
         training_input(files, RUN, shots, create_detector(entry["method"], entry["settings"], extractor).uses_images),
-        shots + [added.parent[row] for row in accepted_rows(files, RUN)],
+        [picture[name] for name in parents],
         len(shots),
         numpy_generator(snakemake.params.seed, names.dataset, names.category, "threshold"),
     )

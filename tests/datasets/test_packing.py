@@ -121,15 +121,14 @@ def test_mask_replaced_by_one_of_another_size_since_it_was_indexed(tmp_path):
         pack_category(manifest, tmp_path, tmp_path / "images.h5", 8, "set", "part")
 
 
-def by_split(root, folder, made_with="code", refuse=False, size=8):
+def by_split(root, folder, made_with="code", refuse=False, size=8, inverted=False):
     """Both splits as the rules pack them; the warnings of the test's."""
     for split in ("train", "test"):
         manifest = index_category(Folder(root), "part", split)
         train = folder / "train.h5" if split == "test" else None
         path = folder / f"{split}.h5"
-        warnings = pack_category(
-            manifest, root, path, size, "set", "part", train=train, made_with=made_with, refuse_copies=refuse
-        )
+        options = {"train": train, "made_with": made_with, "refuse_copies": refuse, "masks_inverted": inverted}
+        warnings = pack_category(manifest, root, path, size, "set", "part", **options)
     return warnings
 
 
@@ -191,6 +190,31 @@ def test_nothing_is_taken_over_from_what_was_made_otherwise(tmp_path, change):
     assert contents(tmp_path / "test.h5")["images"].any()
 
 
+def test_how_masks_are_meant_changes_masks_alone(tmp_path):
+    """The answer to a question about masks: no image is packed anew, so that no feature is computed anew."""
+    save(tmp_path / "part/train/good/a.png", noise(16, 16))
+    save(tmp_path / "part/test/bad/x.png", noise(16, 16, 3))
+    mask = save(tmp_path / "part/ground_truth/bad/x_mask.png", np.eye(16, dtype=np.uint8) * 255)
+    by_split(tmp_path, tmp_path)
+    with h5py.File(tmp_path / "test.h5", "a") as file:
+        file["images"][0], made = 0, file.attrs["made_with"]
+    by_split(tmp_path, tmp_path, inverted=True)
+    found = contents(tmp_path / "test.h5")
+    assert not found["images"].any()
+    np.testing.assert_array_equal(found["masks"]["x"], 255 - mask)
+    with h5py.File(tmp_path / "test.h5") as file:
+        assert file.attrs["made_with"] == made
+
+
+def test_masks_that_mark_nothing_are_said(tmp_path):
+    save(tmp_path / "part/train/good/a.png", noise(16, 16))
+    for name in "xy":
+        save(tmp_path / f"part/test/bad/{name}.png", noise(16, 16, 3))
+        save(tmp_path / f"part/ground_truth/bad/{name}_mask.png", np.eye(16, dtype=np.uint8) * (name == "y"))
+    for _ in range(2):  # read, and taken over
+        assert by_split(tmp_path, tmp_path) == ["1 masks mark nothing (test/bad/x)"]
+
+
 def test_a_file_that_changed_since_it_was_listed_is_refused(tmp_path):
     save(tmp_path / "part/train/good/a.png", noise(16, 16))
     manifest = index_category(Folder(tmp_path), "part", "train")
@@ -215,6 +239,33 @@ def test_copies_of_training_images_are_refused_or_said(tmp_path):
     (tmp_path / "part/test/good/copy.bmp").unlink()
     with pytest.raises(UserError, match="2 test images have two labels"):
         by_split(tmp_path, tmp_path, refuse=True)
+
+
+@pytest.mark.parametrize(
+    "again",
+    [
+        lambda grey: np.repeat(grey[..., None], 3, axis=2),
+        lambda grey: grey.astype(np.uint16) * 257,
+        lambda grey: np.dstack([grey, np.full_like(grey, 255)]),
+    ],
+    ids=["RGB", "16 bits", "alpha"],
+)
+def test_a_picture_is_the_same_in_every_mode_that_loses_nothing(tmp_path, again):
+    grey = save(tmp_path / "part/train/good/a.png", noise(16, 16))
+    save(tmp_path / "part/test/good/x.png", again(grey))
+    assert "1 test images are training images (test/good/x is train/good/a)" in by_split(tmp_path, tmp_path)
+    other = grey.copy()
+    other[0, 0] ^= 1
+    save(tmp_path / "part/test/good/x.png", again(other))
+    assert not any("are training images" in said for said in by_split(tmp_path, tmp_path))
+
+
+def test_training_images_of_two_depths_are_said(tmp_path):
+    for number in range(3):
+        save(tmp_path / f"part/train/good/{number}.png", noise(16, 16, dtype=np.uint16 if number else np.uint8))
+    manifest = index_category(Folder(tmp_path), "part", "train")
+    said = pack_category(manifest, tmp_path, tmp_path / "train.h5", 8, "set", "part")
+    assert said == ["1 images have 8 bits and keep their values, 2 have 16 and are scaled"]
 
 
 @pytest.mark.parametrize(

@@ -42,6 +42,14 @@ def test_no_relative_of_a_scored_image_is_trained_on():
         assert not {parents[int(row)] for row in seen} & {parents[int(row)] for row in held}
 
 
+def test_copies_of_a_picture_are_held_out_together():
+    """Else each would be scored by a detector that saw the other: a threshold of 0."""
+    scores, log = run(["p", "q", "p"], 3)
+    assert sorted(scores.tolist()) == [0, 1, 2]
+    assert [held for _, held in log] == [{0, 2}, {1}]
+    assert len(run(["p", "p"], 2)[0]) == 0  # a picture alone leaves none
+
+
 def test_a_single_shot_stays_and_its_images_are_held_out_in_halves():
     scores, log = run(["a"] * 5, 1)
     assert sorted(scores.tolist()) == [1, 2, 3, 4]

@@ -67,9 +67,14 @@ def _files_of(name: str) -> list[Path]:
     return [path for path in [*packages, LIBRARY.joinpath(*parts[1:]).with_suffix(".py")] if path.is_file()]
 
 
-def digest_of(files: Sequence[str]) -> str:
-    """One SHA-256 of the contents of several files, whatever they are called and in whatever order they come."""
-    return hashlib.sha256("".join(sorted(sha256(path) for path in files)).encode()).hexdigest()
+def digest_of(files: Sequence[str], packages: Sequence[str] = ()) -> str:
+    """One SHA-256 of the contents of several files, whatever they are called and in whatever order they come.
+
+    Args:
+        packages: distributions whose versions count as well.
+    """
+    versions = [f"{name} {_version(name)}" for name in packages]
+    return hashlib.sha256("".join([*sorted(sha256(path) for path in files), *versions]).encode()).hexdigest()
 
 
 def describe(

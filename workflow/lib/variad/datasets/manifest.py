@@ -18,7 +18,7 @@ import pandas as pd
 
 from variad.core.errors import UserError
 from variad.core.files import sha256, writing
-from variad.core.images import is_16_bit, mask_files, read_image, read_mask, read_size, resize_square, to_rgb8
+from variad.core.images import Raw, is_16_bit, mask_files, read_image, read_mask, read_size, resize_square, to_rgb8
 from variad.core.records import RowsBefore
 from variad.datasets.adapters import Dataset, Entry
 from variad.datasets.masks import Saturation, read_defect, write_defects
@@ -128,7 +128,7 @@ def pack_category(
     files = [root / name for name in manifest["image_path"]]
     deep = [is_16_bit(file) for file in files]
     scale = _scale_of(train) if train else _scale(manifest, files, deep)
-    made = json.dumps([made_with, image_size, scale, masks_inverted])
+    made = json.dumps([made_with, image_size, scale])
     with writing(path) as temporary, RowsBefore(path, made) as before, h5py.File(temporary, "w") as packed:
         packed.attrs.update({"image_size": image_size, "dataset": dataset, "category": category, "made_with": made})
         if scale is not None:
@@ -136,10 +136,12 @@ def pack_category(
         for name, values in (("image_id", manifest["image_id"]), ("sha256", manifest["sha256"])):
             packed.create_dataset(name, data=list(values), dtype=h5py.string_dtype())
         _pack_images(packed, files, list(manifest["sha256"]), image_size, scale or FULL_RANGE, before)
-        _pack_masks(packed, manifest, root, before, masks_inverted)
+        empty = _pack_masks(packed, manifest, root, before, masks_inverted)
         if saturations is not None:
             _pack_defects(packed, manifest, root, saturations)
-        warnings = _misfits(packed, train, scale, deep) if train else []
+        warnings = _misfits(packed, train, scale, deep)
+        if empty:
+            warnings.append(f"{len(empty)} masks mark nothing ({_some(empty)})")
         copies = _copies(packed, manifest, train)
         if refuse_copies and copies:
             raise UserError(
@@ -194,26 +196,41 @@ def _pack_images(
         raw = read_image(file)
         image = resize_square(to_rgb8(raw, *scale), size)
         packed["images"][row] = image
-        packed["pixels"][row] = _digest(repr((raw.shape, raw.dtype.str)).encode() + np.ascontiguousarray(raw).tobytes())
+        packed["pixels"][row] = _picture(raw)
         packed["range"][row] = np.percentile(image, PERCENTILES).round()
+
+
+def _picture(raw: Raw) -> str:
+    """A digest that is equal for equal pictures: grey ones in three channels, and 8 bits in 16, are what they were."""
+    if raw.ndim == 3 and (raw == raw[..., :1]).all():
+        raw = raw[..., 0]
+    if raw.dtype == np.uint16 and not (raw % 257).any():
+        raw = (raw // 257).astype(np.uint8)
+    return _digest(repr((raw.shape, raw.dtype.str)).encode() + np.ascontiguousarray(raw).tobytes())
 
 
 def _pack_masks(
     packed: h5py.File, manifest: pd.DataFrame, root: Path, before: RowsBefore, inverted: bool | None
-) -> None:
+) -> list[str]:
+    """Pack the masks; the names of those that mark nothing."""
+    empty = []
     masks = packed.create_group("masks")
     columns = ("image_id", "mask_path", "height", "width", "mask_sha256")
     for image_id, name, height, width, digest in zip(*(manifest[column] for column in columns), strict=True):
         if not name:
             continue
-        earlier = before.file
+        earlier, made = before.file, json.dumps([digest, inverted])
         known = earlier["masks"].get(image_id) if earlier is not None else None
-        if earlier is not None and known is not None and known.attrs["sha256"] == digest:
+        if earlier is not None and known is not None and known.attrs.get("made_with") == made:
             earlier.copy(known, masks, image_id)
-            continue
-        mask = read_mask(root / name, inverted)
-        _check_mask_size(root / name, mask.shape, (height, width))
-        masks.create_dataset(image_id, data=mask, **COMPRESSION).attrs["sha256"] = digest
+        else:
+            mask = read_mask(root / name, inverted)
+            _check_mask_size(root / name, mask.shape, (height, width))
+            data = masks.create_dataset(image_id, data=mask, **COMPRESSION)
+            data.attrs.update({"made_with": made, "marked": int(np.count_nonzero(mask))})
+        if not masks[image_id].attrs["marked"]:
+            empty.append(image_id)
+    return empty
 
 
 def _pack_defects(packed: h5py.File, manifest: pd.DataFrame, root: Path, saturations: Mapping[int, Saturation]) -> None:
@@ -223,9 +240,14 @@ def _pack_defects(packed: h5py.File, manifest: pd.DataFrame, root: Path, saturat
             write_defects(packed, image_id, np.stack([mask for mask, _ in defects]), [area for _, area in defects])
 
 
-def _misfits(packed: h5py.File, train: str | Path, scale: tuple[float, float] | None, deep: list[bool]) -> list[str]:
-    """What makes images of a split look other than the training images, whatever is on them."""
+def _misfits(
+    packed: h5py.File, train: str | Path | None, scale: tuple[float, float] | None, deep: list[bool]
+) -> list[str]:
+    """What makes images look other than the training images, or these other than each other, whatever is on them."""
     found = []
+    if train is None:
+        mixed = f"{len(deep) - sum(deep)} images have 8 bits and keep their values, {sum(deep)} have 16 and are scaled"
+        return [mixed] if any(deep) and not all(deep) else []
     if any(deep) and scale in (None, FULL_RANGE):
         found.append(f"{sum(deep)} images have 16 bits and no training image has: their whole range becomes 0 to 255")
     if scale is not None and not all(deep):
@@ -262,11 +284,11 @@ def _copies(packed: h5py.File, manifest: pd.DataFrame, train: str | Path | None)
         if its_label != label:
             contradictory.append(f"{name} is {other}")
     found = {"test images are training images": as_trained, "test images have two labels": contradictory}
-    return [
-        f"{len(names)} {what} ({', '.join(names[:3])}{', ...' if names[3:] else ''})"
-        for what, names in found.items()
-        if names
-    ]
+    return [f"{len(names)} {what} ({_some(names)})" for what, names in found.items() if names]
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(names[:3]) + (", ..." if names[3:] else "")
 
 
 def _check_mask_size(path: Path, found: tuple[int, ...], expected: tuple[int, ...]) -> None:

@@ -77,7 +77,7 @@ def held_out_scores(
     Args:
         create: makes an unfitted detector.
         training: shots first, then added images.
-        parents: the shot that each image is or comes from.
+        parents: the shot that each image is or comes from; by one name for copies of one picture.
         originals: how many of the first images are shots.
 
     Returns:
