@@ -71,6 +71,19 @@ def test_copies_are_named_with_what_they_are_copies_of(tmp_path):
     assert table.set_index("path").loc["lid/unlabelled/b.png", "remark"] == "the same file as train/good/0"
 
 
+def test_names_that_hold_what_parts_remarks(tmp_path):
+    home = study(tmp_path)
+    save(home / "train/good/lid; left.png", 40)
+    (home / "unlabelled/b.png").write_bytes((home / "train/good/lid; left.png").read_bytes())
+    for name in ("0", "1"):
+        save(home / f"ground_truth/good/{name}_mask.png", 0, "L")
+    sentences, _ = listed(tmp_path)
+    assert "1 file used (the same file as another): lid/unlabelled/b.png = train/good/lid; left" in sentences
+    masks = ", ".join(f"lid/ground_truth/good/{name}_mask.png" for name in "01")
+    assert f"2 files not used (mask of a good image): {masks}" in sentences
+    assert len(sentences) == 4
+
+
 def test_a_category_without_any_mask_has_none_missing(tmp_path):
     home = study(tmp_path)
     (home / "ground_truth/cut/0_mask.png").unlink()
@@ -82,6 +95,9 @@ def test_what_cannot_be_measured_is_said(tmp_path):
     for path in (home / "test/good").iterdir():
         path.unlink()
     assert "no image AUROC: all test images are defects" in listed(tmp_path)[0]
+    for path in (home / "test/cut").iterdir():
+        path.unlink()
+    assert "no image AUROC: there are no test images" in listed(tmp_path)[0]
 
 
 def test_many_files_are_counted_and_some_named(tmp_path):

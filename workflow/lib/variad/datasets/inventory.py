@@ -37,11 +37,11 @@ def take_inventory(dataset: Dataset, category: str, images: Iterable[Mapping[str
     rows = []
     for image in images:
         remarks = read_notes(dataset.root / image["image_path"])
-        known = first.setdefault(image["sha256"], image["image_id"])
-        if known != image["image_id"]:
-            remarks.append(f"{COPY}{known}")
         if image["label"] == 1 and not image["mask_path"] and has_masks:
             remarks.append(NO_MASK)
+        known = first.setdefault(image["sha256"], image["image_id"])
+        if known != image["image_id"]:
+            remarks.append(f"{COPY}{known}")  # the last, as a name may hold anything
         place = {"split": image["split"], "defect": image["defect"], "image_id": image["image_id"]}
         rows.append({"path": image["image_path"], "used_as": "image", **place, "remark": "; ".join(remarks)})
         for mask in mask_files(dataset.root / image["mask_path"]) if image["mask_path"] else []:
@@ -71,14 +71,17 @@ def sentences_of(inventory: str | Path, packed: Iterable[str | Path] = (), unlab
     tested = f"to test on {good} good and {defects} with defects, {masked} of these with masks"
     rest = f"; {count['unlabelled', False]} unlabelled" if unlabelled else ""
     yield f"{count['train', True]} training images; {tested}{rest}"
-    if good + defects and not (good and defects):
-        yield f"no image AUROC: all test images are {'good' if good else 'defects'}"
+    if not (good and defects):
+        why = f"all test images are {'good' if good else 'defects'}" if good + defects else "there are no test images"
+        yield f"no image AUROC: {why}"
     about = defaultdict(list)
     for row in rows:
-        for remark in row["remark"].split("; ") if row["remark"] else []:
-            remark, copied, other = remark.partition(COPY)
-            path = f"{row['path']} = {other}" if copied else row["path"]
-            about[row["used_as"] == "nothing", remark or "the same file as another"].append(path)
+        unused = row["used_as"] == "nothing"
+        own, copied, other = (row["remark"], "", "") if unused else row["remark"].partition(COPY)
+        for remark in filter(None, [own] if unused else own.split("; ")):
+            about[unused, remark].append(row["path"])
+        if copied:
+            about[unused, "the same file as another"].append(f"{row['path']} = {other}")
     for (unused, remark), paths in sorted(about.items(), reverse=True):
         more = f" and {len(paths) - SHOWN} more" if len(paths) > SHOWN else ""
         files = "1 file" if len(paths) == 1 else f"{len(paths)} files"
