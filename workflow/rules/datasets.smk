@@ -68,9 +68,7 @@ rule index_category:
     conda:
         "../../envs/base.yaml"
     params:
-        adapter=lambda wildcards: dataset_of(wildcards)["adapter"],
-        path=dataset_path,
-        settings=lambda wildcards: dataset_of(wildcards)["settings"],
+        dataset=dataset_arguments,
         version=files_version,
     script:
         "../../scripts/index_category.py"
@@ -89,9 +87,7 @@ rule pack_category:
     conda:
         "../../envs/base.yaml"
     params:
-        adapter=lambda wildcards: dataset_of(wildcards)["adapter"],
-        path=dataset_path,
-        settings=lambda wildcards: dataset_of(wildcards)["settings"],
+        dataset=dataset_arguments,
         image_size=config["image_size"],
         refuse_copies=refuses_copies,
     script:
@@ -111,9 +107,7 @@ rule take_inventory:
     conda:
         "../../envs/base.yaml"
     params:
-        adapter=lambda wildcards: dataset_of(wildcards)["adapter"],
-        path=dataset_path,
-        settings=lambda wildcards: dataset_of(wildcards)["settings"],
+        dataset=dataset_arguments,
         names=file_names,
     script:
         "../../scripts/take_inventory.py"

@@ -48,6 +48,12 @@ def dataset_path(wildcards):
     return rendered_root(wildcards) or (local_copy(dataset) if dataset["path"] else None)
 
 
+def dataset_arguments(wildcards):
+    """What the adapter of a data set is made with."""
+    dataset = dataset_of(wildcards)
+    return {"adapter": dataset["adapter"], "root": dataset_path(wildcards), **dataset["settings"]}
+
+
 def is_gone(wildcards):
     """Whether a user's folder is not there."""
     path = dataset_of(wildcards)["path"]
