@@ -71,10 +71,14 @@ def contents_of(archive):
     return ancient(file_of(rules.unpack_archive.output.contents, unpacked=archive))
 
 
-def dataset_contents(wildcards):
-    """The list of an unpacked archive's files, for a data set that is downloaded."""
+def dataset_files(wildcards):
+    """What a data set is read from: the adapter's code, and what rules render, or unpack of an archive.
+
+    A user's own files are none of these: `files_version` tells of their changes.
+    """
     dataset = dataset_of(wildcards)
-    return contents_of(dataset["adapter"]) if is_downloaded(dataset) else []
+    contents = contents_of(dataset["adapter"]) if is_downloaded(dataset) else []
+    return {"adapter": adapter_code(wildcards), "rendered": rendered_root(wildcards), "downloaded": contents}
 
 
 def watched_paths(dataset, category, split):
