@@ -8,9 +8,10 @@ from variad.datasets.manifest import index_category
 
 with job(snakemake) as at:
     params, names, out = snakemake.params, snakemake.wildcards, snakemake.output
-    dataset = open_dataset(params.adapter, params.path, **params.settings)
-    parts = watched(params.adapter, params.path, names.category, names.split) if params.version else []  # a user's own
-    known, stamps = KnownFiles(out.files), stamps_of(parts, params.adapter in LAID_OUT_AS_FOLDER)
+    dataset = open_dataset(**params.dataset)
+    given = (params.dataset["adapter"], params.dataset["root"], names.category, names.split)
+    parts = watched(*given) if params.version else []  # of a user's own folder
+    known, stamps = KnownFiles(out.files), stamps_of(parts, given[0] in LAID_OUT_AS_FOLDER)
     manifest = index_category(dataset, names.category, names.split, known.sha256)
     write_table(out.manifest, manifest, "manifest")
     write_known_files(out.files, params.version, stamps, hashes_of(known, stamps))

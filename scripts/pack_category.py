@@ -8,7 +8,7 @@ from variad.datasets.manifest import pack_category
 
 with job(snakemake) as at:
     given, params, names = snakemake.input, snakemake.params, snakemake.wildcards
-    dataset = open_dataset(params.adapter, params.path, **params.settings)
+    dataset = open_dataset(**params.dataset)
     manifest = read_table(given.manifest, "manifest")
     warnings = pack_category(
         manifest,

@@ -10,7 +10,7 @@ from variad.datasets.inventory import take_inventory
 
 with job(snakemake) as at:
     given, params, category = snakemake.input, snakemake.params, snakemake.wildcards.category
-    dataset = open_dataset(params.adapter, params.path, **params.settings)
+    dataset = open_dataset(**params.dataset)
     images = [row for path in given.manifests for row in read_table(path, "manifest").to_dict("records")]
     inventory = pd.DataFrame(take_inventory(dataset, category, images))
     write_table(snakemake.output.inventory, inventory, "inventory")

@@ -59,18 +59,14 @@ rule unpack_dataset:
 # list every image of one split of a category: label, defect, size, hash; a file that changes, comes or goes reruns this
 rule index_category:
     input:
-        rendered=rendered_root,
-        downloaded=dataset_contents,
-        adapter=adapter_code,
+        unpack(dataset_files),
     output:
         manifest="results/{dataset}/{category}/{split}/manifest.csv",
         files=update("results/{dataset}/{category}/{split}/files.json"),
     conda:
         "../../envs/base.yaml"
     params:
-        adapter=lambda wildcards: dataset_of(wildcards)["adapter"],
-        path=dataset_path,
-        settings=settings_of_split,
+        dataset=dataset_arguments,
         version=files_version,
     script:
         "../../scripts/index_category.py"
@@ -79,19 +75,15 @@ rule index_category:
 # bring the images of a split to 8-bit RGB at one size, in one file; masks keep their size. What it holds already is taken over
 rule pack_category:
     input:
+        unpack(dataset_files),
         manifest=rules.index_category.output.manifest,
         train=scale_of_split,
-        rendered=rendered_root,
-        downloaded=dataset_contents,
-        adapter=adapter_code,
     output:
         images=update("results/{dataset}/{category}/{split}/images.h5"),
     conda:
         "../../envs/base.yaml"
     params:
-        adapter=lambda wildcards: dataset_of(wildcards)["adapter"],
-        path=dataset_path,
-        settings=settings_of_split,
+        dataset=dataset_arguments,
         image_size=config["image_size"],
         refuse_copies=refuses_copies,
     script:
@@ -101,19 +93,15 @@ rule pack_category:
 # say of every file of a category whether and as what it is used
 rule take_inventory:
     input:
+        unpack(dataset_files),
         manifests=expand(rules.index_category.output.manifest, split=SPLITS, allow_missing=True),
-        rendered=rendered_root,
-        downloaded=dataset_contents,
-        adapter=adapter_code,
     output:
         inventory="results/{dataset}/{category}/inventory.csv",
         files="results/{dataset}/{category}/files.json",
     conda:
         "../../envs/base.yaml"
     params:
-        adapter=lambda wildcards: dataset_of(wildcards)["adapter"],
-        path=dataset_path,
-        settings=lambda wildcards: dataset_of(wildcards)["settings"],
+        dataset=dataset_arguments,
         names=file_names,
     script:
         "../../scripts/take_inventory.py"

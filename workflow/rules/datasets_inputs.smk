@@ -48,6 +48,14 @@ def dataset_path(wildcards):
     return rendered_root(wildcards) or (local_copy(dataset) if dataset["path"] else None)
 
 
+def dataset_arguments(wildcards):
+    """What the adapter of a data set is made with; how masks are meant is the business of the split that has some."""
+    dataset = dataset_of(wildcards)
+    unused = "masks_inverted" if dataset["adapter"] == "folder" and wildcards.get("split") != "test" else None
+    settings = {name: value for name, value in dataset["settings"].items() if name != unused}
+    return {"adapter": dataset["adapter"], "root": dataset_path(wildcards), **settings}
+
+
 def is_gone(wildcards):
     """Whether a user's folder is not there."""
     path = dataset_of(wildcards)["path"]
@@ -65,10 +73,14 @@ def contents_of(archive):
     return ancient(file_of(rules.unpack_archive.output.contents, unpacked=archive))
 
 
-def dataset_contents(wildcards):
-    """The list of an unpacked archive's files, for a data set that is downloaded."""
+def dataset_files(wildcards):
+    """What a data set is read from: the adapter's code, and what rules render, or unpack of an archive.
+
+    A user's own files are none of these: `files_version` tells of their changes.
+    """
     dataset = dataset_of(wildcards)
-    return contents_of(dataset["adapter"]) if is_downloaded(dataset) else []
+    contents = contents_of(dataset["adapter"]) if is_downloaded(dataset) else []
+    return {"adapter": adapter_code(wildcards), "rendered": rendered_root(wildcards), "downloaded": contents}
 
 
 def watched_paths(dataset, category, split):
@@ -137,13 +149,6 @@ def refuses_copies(wildcards):
     dataset = dataset_of(wildcards)
     answer = dataset["copies"] or ("refuse" if dataset["path"] else "warn")
     return wildcards.split == "test" and answer == "refuse"
-
-
-def settings_of_split(wildcards):
-    """The settings of a data set's adapter; how masks are meant is no business of splits that have none."""
-    dataset = dataset_of(wildcards)
-    unused = "masks_inverted" if dataset["adapter"] == "folder" and wildcards.split != "test" else None
-    return {name: value for name, value in dataset["settings"].items() if name != unused}
 
 
 def adapter_code(wildcards):

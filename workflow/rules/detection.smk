@@ -111,7 +111,6 @@ rule predict_images:
         held_out=rules.score_held_out.output.scores,
         manifest=of_split("unlabelled", rules.index_category.output.manifest),
         images=of_split("unlabelled", rules.pack_category.output.images),
-        train=of_split("train", rules.index_category.output.manifest),
         features=features_of("unlabelled"),
         method=detector_code,
     output:
