@@ -14,12 +14,13 @@ def words(text: str) -> list[str]:
 GOOD = words("""
 good Good GOOD ok OK Ok okay normal Normal pass passed nominal defect-free defect_free DefectFree no_defect no-defects
 NoDefect without_defects nondefective not_defective undamaged flawless intact i.O. IO Gut fehlerfrei _good good_
-anomaly-free no_anomaly accepted okparts good_parts 良品 正常 合格
+anomaly-free no_anomaly accepted okparts good_parts 良品 正常 合格 Gutteil buenos 可 无缺陷 欠陥なし
 """)
 EITHER = words("""
 good_2 good2 good(1) not_good NotGood notgood ok-night OK2 okimages partsOK goodimages 0 1 007 true False yes unknown
 unsorted mixed positive negative pos neg class_1 Class1 label_0 other misc test images normal_2 pass_2 no_label + g n
-scratch_free very-good clean good_bad nicht_ok 良品_2
+scratch_free very-good clean good_bad nicht_ok 良品_2 kein_defekt sans_défaut sin_defectos senza_difetti
+sem_defeito false_call FalseCalls ref_2 neuer_Ordner
 """)
 # the folders of MVTec AD, MPDD, BTAD, VisA and MVTec LOCO AD, and what people call defects
 DEFECT = words("""
@@ -29,7 +30,7 @@ bent broken glue print fold glue_strip gray_stroke oil rough defective bent_lead
 liquid manipulated_front scratch_head scratch_neck thread_side thread_top broken_teeth fabric_border fabric_interior
 split_teeth squeezed_teeth pill_type logical_anomalies structural_anomalies anomaly ko bad NG ng nok NOK n.i.O. NIO fail
 reject abnormal Abnormal anomalous Riß Kratzer scratch_2 defect_1 type_a_scratch A smoke BROKEN hook incorrect_print
-paint_run bypass book imperfection 不良品 不合格
+paint_run bypass book imperfection 不良品 不合格 不可
 """)
 
 

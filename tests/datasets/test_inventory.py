@@ -84,6 +84,19 @@ def test_names_that_hold_what_parts_remarks(tmp_path):
     assert len(sentences) == 4
 
 
+def test_a_mask_of_a_turned_image_is_said_to_be_upright(tmp_path):
+    """Nothing else tells, where the image is square or upside down, of a mask drawn on the picture as it is stored."""
+    home = study(tmp_path)
+    turned = Image.Exif()
+    turned[274] = 3
+    for name in ("test/cut/0.png", "test/good/0.png"):
+        Image.open(home / name).save(home / name, exif=turned)
+    told = [line for line in listed(tmp_path)[0] if "upright" in line]
+    both = "lid/test/cut/0.png, lid/test/good/0.png"
+    assert f"2 files used (is turned upright by its EXIF orientation (3)): {both}" in told
+    assert "1 file used (its mask is taken as drawn on the upright image): lid/test/cut/0.png" in told
+
+
 def test_a_category_without_any_mask_has_none_missing(tmp_path):
     home = study(tmp_path)
     (home / "ground_truth/cut/0_mask.png").unlink()

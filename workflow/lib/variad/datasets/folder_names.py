@@ -32,8 +32,10 @@ GOOD = frozenset(
         *("healthy", "inlier", "inliers", "intact", "perfect", "unbroken", "undamaged", "goodparts", "okparts"),
         *(f"{no}{fault}" for no in ("no", "non", "not", "without", "freeof") for fault in _FAULTS),
         *(f"{fault}{free}" for free in ("free", "less", "none") for fault in _FAULTS),
-        *("io", "gut", "gutteile", "inordnung", "fehlerfrei", "bon", "bons", "conforme", "bueno", "buono", "bom"),
-        *("良品", "合格", "合格品", "正常", "正常品", "良", "ok品", "양품", "정상", "합격", "норма", "годен", "годные"),
+        *("io", "gut", "gutteil", "gutteile", "inordnung", "fehlerfrei", "bon", "bons", "bonne", "bonnes", "conforme"),
+        *("conformes", "bueno", "buenos", "buono", "buoni", "bom", "норма", "годен", "годные", "бездефектов"),
+        *("良品", "合格", "合格品", "正常", "正常品", "良", "可", "ok品", "无缺陷", "無欠陥", "欠陥なし", "異常なし"),
+        *("양품", "정상", "합격", "무결점"),
     }
 )
 BAD = frozenset(
@@ -41,7 +43,20 @@ BAD = frozenset(
         *_FAULTS,
         *("ng", "nok", "ko", "nio", "nogo", "bad", "broken", "fail", "failed", "fails", "failure", "scrap", "outlier"),
         *("reject", "rejected", "rejects", "abnormal", "abnormality", "abnormalities", "unacceptable", "incorrect"),
-        *("ausschuss", "defekt", "schlecht", "不良", "不良品", "不合格", "ng品", "异常", "異常", "불량", "брак"),
+        *(
+            "ausschuss",
+            "defekt",
+            "schlecht",
+            "不良",
+            "不良品",
+            "不合格",
+            "不可",
+            "ng品",
+            "异常",
+            "異常",
+            "불량",
+            "брак",
+        ),
     }
 )
 # say nothing of what the images show, alone or with numbers
@@ -63,6 +78,7 @@ _EITHER = frozenset(
             "neg",
             "negative",
         ),
+        *("call", "calls", "falsecall", "falsecalls", "overkill", "pseudo", "ref", "refs", "neuer", "ordner"),
         *("negatives", "neutral", "new", "nan", "no", "none", "null", "other", "others", "photos", "pictures", "pos"),
         *("positive", "positives", "reference", "regular", "review", "sample", "samples", "set", "standard", "tbd"),
         *("temp", "test", "tmp", "todo", "train", "true", "type", "unclear", "unknown", "unlabeled", "unlabelled"),
@@ -70,7 +86,9 @@ _EITHER = frozenset(
         *("f", "g", "n", "o", "p", "t"),
     }
 )
-_NO = frozenset({"no", "not", "without", "free", "nicht", "ohne"})
+_NO = frozenset(
+    {"no", "not", "without", "free", "nicht", "ohne", "kein", "keine", "sans", "sin", "sem", "senza", "без", "не"}
+)
 _IN_GOOD_ONES = ("good", "normal", "nominal", "okay")  # within a longer word: "goodimages"
 
 _PARTS = {"train": "train", "test": "test", "unlabelled": "unlabelled", "unlabeled": "unlabelled"}

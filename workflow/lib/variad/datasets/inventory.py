@@ -17,6 +17,7 @@ from variad.core.images import mask_files, read_notes
 from variad.datasets.adapters import Dataset, passed_over_of
 
 NO_MASK = "a defect without a mask: pixel metrics leave it out"
+TURNED = "its mask is taken as drawn on the upright image"
 COPY = "the same file as "
 SHOWN = 8  # files of one remark on the terminal; the table has them all
 Row = dict[str, str]
@@ -37,6 +38,8 @@ def take_inventory(dataset: Dataset, category: str, images: Iterable[Mapping[str
     rows = []
     for image in images:
         remarks = read_notes(dataset.root / image["image_path"])
+        if image["mask_path"] and any("turned upright" in remark for remark in remarks):
+            remarks.append(TURNED)
         if image["label"] == 1 and not image["mask_path"] and has_masks:
             remarks.append(NO_MASK)
         known = first.setdefault(image["sha256"], image["image_id"])
