@@ -34,7 +34,8 @@ GOOD = frozenset(
         *(f"{fault}{free}" for free in ("free", "less", "none") for fault in _FAULTS),
         *("io", "gut", "gutteil", "gutteile", "inordnung", "fehlerfrei", "bon", "bons", "bonne", "bonnes", "conforme"),
         *("conformes", "bueno", "buenos", "buono", "buoni", "bom", "норма", "годен", "годные", "бездефектов"),
-        *("良品", "合格", "合格品", "正常", "正常品", "良", "可", "ok品", "无缺陷", "無欠陥", "欠陥なし", "異常なし"),
+        *("良品", "合格", "合格品", "正常", "正常品", "良", "可", "ok品"),
+        *("无缺陷", "無欠陥", "欠陥なし", "異常なし"),
         *("양품", "정상", "합격", "무결점"),
     }
 )
@@ -43,20 +44,8 @@ BAD = frozenset(
         *_FAULTS,
         *("ng", "nok", "ko", "nio", "nogo", "bad", "broken", "fail", "failed", "fails", "failure", "scrap", "outlier"),
         *("reject", "rejected", "rejects", "abnormal", "abnormality", "abnormalities", "unacceptable", "incorrect"),
-        *(
-            "ausschuss",
-            "defekt",
-            "schlecht",
-            "不良",
-            "不良品",
-            "不合格",
-            "不可",
-            "ng品",
-            "异常",
-            "異常",
-            "불량",
-            "брак",
-        ),
+        *("ausschuss", "defekt", "schlecht", "брак"),
+        *("不良", "不良品", "不合格", "不可", "ng品", "异常", "異常", "불량"),
     }
 )
 # say nothing of what the images show, alone or with numbers
