@@ -134,6 +134,22 @@ def test_times_alone_are_no_change(daily):
     assert jobs_of(daily) == {}
 
 
+def test_notes_beside_photographs_change_the_inventory_alone(daily):
+    (daily / "photos/lid/train/good/notes.txt").write_text("Friday")
+    (daily / "photos/lid/train/good/@eaDir").mkdir()
+    photograph(daily / "photos/lid/train/good/@eaDir/thumb.jpg", 97)
+    assert jobs_of(daily) == TOLD
+
+
+@pytest.mark.parametrize("answer", [{"copies": "warn"}, {"settings": {"masks_inverted": False}}])
+def test_an_answer_about_test_images_trains_nothing(daily, answer):
+    study = yaml.safe_load((daily / "mine.yaml").read_text())
+    study["datasets"]["mine"] |= answer
+    (daily / "answered.yaml").write_text(yaml.safe_dump(study, sort_keys=False))
+    jobs = planned(daily, "all", "predict", config=daily / "answered.yaml")
+    assert jobs["pack_category"] == 1 and not NEVER & jobs.keys()
+
+
 def test_a_new_photograph_is_computed_alone_and_the_others_keep_their_scores(daily):
     home = daily / "results/mine/lid"
     predictions = home / "one_shot/augmented/patchcore/predictions.csv"
@@ -157,7 +173,7 @@ def test_the_terminal_names_what_was_not_used(daily):
     assert (
         "mine/lid: 4 training images; to test on 4 good and 4 with defects, 3 of these with masks; 5 unlabelled" in said
     )
-    for part in ("notes.txt", "the same file as unlabelled/monday/0", "a defect without a mask"):
+    for part in ("notes.txt", "again.png = unlabelled/monday/0", "a defect without a mask"):
         assert part in said
     assert "notes.txt" in (daily / "results/mine/lid/inventory.csv").read_text()
 
