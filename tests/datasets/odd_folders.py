@@ -146,8 +146,15 @@ ODD_FOLDERS = [
             "test/cut/5.png": ("test/cut/5", "cut", "test/cut/label_5.png"),
             "test/cut/6.png": ("test/cut/6", "cut", "test/cut/6mask.png"),
             "test/cut/7.png": ("test/cut/7", "cut", "test/cut/7_mask (2).png"),
+            "test/cut/wood_preview.png": ("test/cut/wood_preview", "cut", ""),
         },
-        {"test/cut/8_mask.png": ORPHAN, "test/cut/9_label.png": ORPHAN, "test/Masks/cut/10.png": ORPHAN},
+        {
+            "test/cut/1_overlay.png": "drawn from the image beside it, by its name",
+            "test/cut/2-Heatmap.jpg": "drawn from the image beside it, by its name",
+            "test/cut/8_mask.png": ORPHAN,
+            "test/cut/9_label.png": ORPHAN,
+            "test/Masks/cut/10.png": ORPHAN,
+        },
     ),
     OddFolder(
         "masks_of_what_is_no_defect",

@@ -93,6 +93,7 @@ _NUMBER = r"(?:[ ._-]*\(?\d+\)?)?"
 _AFTER = re.compile(rf"(.+?)(?:[ ._-]+|(?<=\d))(?:{_MASK}|{_LABEL}){_NUMBER}", re.IGNORECASE)
 _WHOLE = re.compile(r"(.+)\.(?:png|jpe?g|bmp|tiff?|webp)", re.IGNORECASE)
 _BEFORE = re.compile(rf"(?:{_MASK}|{_LABEL})[ ._-]+(.+)", re.IGNORECASE)
+_DRAWN = re.compile(r"(.+)[ ._-](?:overlay|heat[ _-]?map|thumb(?:nail)?|preview|vi[sz]|annotated|blend)", re.IGNORECASE)
 
 Meaning = Literal["good", "defect", "either"]
 
@@ -170,6 +171,12 @@ def masked_stems(stem: str, among_masks: bool = False) -> list[str]:
         found.append(rest)
     before = _BEFORE.fullmatch(stem)
     return [*found, before[1]] if before else found
+
+
+def drawn_from(stem: str) -> str:
+    """The stem of the image that a file was made from by its name, as ``x_overlay`` and ``x_thumb`` are; or nothing."""
+    match = _DRAWN.fullmatch(stem)
+    return match[1] if match else ""
 
 
 def category_home(root: Path, category: str) -> Path | None:

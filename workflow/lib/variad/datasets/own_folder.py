@@ -15,6 +15,7 @@ from variad.datasets.folder_names import (
     caseless,
     category_home,
     contradicts,
+    drawn_from,
     is_folder,
     is_mask,
     is_truth,
@@ -28,6 +29,7 @@ from variad.datasets.folder_names import (
 NO_IMAGE = f"no image ({', '.join(SUFFIXES)})"
 LOOSE = "directly in {}, not in a folder such as good"
 NO_FILE = "no file (a link that leads nowhere, or a device)"
+DRAWN = "drawn from the image beside it, by its name"
 NOT_GOOD = "in a folder of train that is not one of good images"
 UNUSED = "not in a folder that is used (train, test, ground_truth, unlabelled)"
 
@@ -249,6 +251,9 @@ class _Survey:
         stems = {caseless(path.stem) for path in paths if path not in sure}
         called = "/".join(dirs)
         for path in paths:
+            if caseless(drawn_from(path.stem)) in stems:
+                self.passed.append(PassedOver(path, DRAWN))
+                continue
             of = masked_stems(path.stem)
             if path in sure or any(caseless(stem) in stems for stem in of):
                 self.masks.append(_Mask(path, [(split, *dirs, stem) for stem in of]))

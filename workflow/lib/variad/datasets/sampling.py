@@ -53,8 +53,8 @@ def sample_support(
     A run has one permutation of the training normals, seeded by (dataset, category, run); ``bank`` (what detectors are
     fitted on) takes the first, ``seeds`` (what anomalies are made from: first half styles, second half contents) the
     next, ``validation`` (the normals of the synthetic test) the ones after. Of files that are copies the first alone is
-    drawn from: a detector would have seen a validation image in its bank. Only ``image_id``, ``split`` and ``sha256`` of
-    the manifest are read.
+    drawn from: a detector would have seen a validation image in its bank. Only ``image_id``, ``split`` and ``sha256``
+    of the manifest are read.
 
     Args:
         manifest: of the category, any order of rows.
