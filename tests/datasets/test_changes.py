@@ -46,6 +46,8 @@ def test_what_may_be_an_image_alone(folder):
     names = [os.path.relpath(name, folder) for name in stamps_of([folder], images_alone=True)]
     assert names == ["a.png", "late.PNG", "monday/late/b.png"]
     assert len(stamps_of([folder])) == 6
+    snapshot = folder.rename(folder.parent / "#snapshot")  # what lies above is no matter
+    assert len(stamps_of([snapshot], images_alone=True)) == 3
 
 
 def test_files_that_go_or_cannot_be_read_stop_nothing(folder, monkeypatch):

@@ -118,7 +118,7 @@ def test_many_files_are_counted_and_some_named(tmp_path):
     for number in range(SHOWN + 3):
         (home / f"unlabelled/{number:02}.txt").write_text("")
     line = listed(tmp_path)[0][1]
-    assert line.startswith(f"{SHOWN + 3} files not used (no image") and line.endswith(" and 3 more")
+    assert line.startswith(f"{SHOWN + 3} files not used (no image") and line.endswith(" and 3 more in inventory.csv")
     assert line.count(".txt") == SHOWN
 
 

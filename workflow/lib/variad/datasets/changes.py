@@ -76,30 +76,26 @@ def stamps_of(paths: Iterable[str | Path], images_alone: bool = False) -> dict[s
         images_alone: pass over what is neither image nor mask by its name, or lies in a folder of the system.
     """
     found = {}
-    names = {str(file) for path in paths for file in _files(Path(path), ())}
-    for name in sorted(filter(_may_be_image, names) if images_alone else names):
+    for name in sorted({str(file) for path in paths for file in _files(Path(path), (), images_alone)}):
         with suppress(OSError):
             found[name] = stamp(name)
     return found
 
 
-def _may_be_image(name: str) -> bool:
-    path = name.lower()
-    return path.endswith(SUFFIXES) and CLUTTER.isdisjoint(path.split("/"))
-
-
-def _files(path: Path, above: tuple[Path, ...]) -> Iterator[Path]:
+def _files(path: Path, above: tuple[Path, ...], images_alone: bool) -> Iterator[Path]:
+    left_out = CLUTTER if images_alone else ()
     try:
         if not path.is_dir():
-            if path.is_file():
+            if path.is_file() and (path.suffix.lower() in SUFFIXES or not images_alone):
                 yield path
             return
         real = path.resolve()
-        below = [inside for inside in path.iterdir() if inside.name[0] != "."] if real not in above else []
+        inside = list(path.iterdir()) if real not in above else []
     except OSError:
         return
-    for inside in below:
-        yield from _files(inside, (*above, real))
+    for one in inside:
+        if one.name[0] != "." and one.name.lower() not in left_out:
+            yield from _files(one, (*above, real), images_alone)
 
 
 def version_of(record: str | Path, stamps: Mapping[str, Stamp], note: bool = False) -> str:

@@ -86,7 +86,7 @@ def sentences_of(inventory: str | Path, packed: Iterable[str | Path] = (), unlab
         if copied:
             about[unused, "the same file as another"].append(f"{row['path']} = {other}")
     for (unused, remark), paths in sorted(about.items(), reverse=True):
-        more = f" and {len(paths) - SHOWN} more" if len(paths) > SHOWN else ""
+        more = f" and {len(paths) - SHOWN} more in {Path(inventory).name}" if len(paths) > SHOWN else ""
         files = "1 file" if len(paths) == 1 else f"{len(paths)} files"
         yield f"{files} {'not used' if unused else 'used'} ({remark}): {', '.join(paths[:SHOWN])}{more}"
     for path in packed:
