@@ -6,10 +6,11 @@ import re
 
 from snakemake.exceptions import WorkflowError
 from snakemake.io import _IOFile
+from snakemake.persistence import FileBackupMixin
 
 from variad.core.errors import UserError
 from variad.core.files import incomplete_lists
-from variad.core.private_apis import complete_rule, own_rules, take_for_missing
+from variad.core.private_apis import complete_rule, own_rules, restore_as_out_of_date, take_for_missing
 from variad.core.provenance import library_files
 from variad.datasets.adapters import SPLITS
 from variad.downloads.catalogue import ARCHIVES, DATASET_FILES, WEIGHTS_FILES
@@ -221,6 +222,8 @@ def check_results_folder():
     if not folder.is_dir() or not os.access(folder, os.W_OK):
         raise WorkflowError(f"{folder}: expected a folder that can be written to, found one that cannot.")
 
+
+restore_as_out_of_date(FileBackupMixin)
 
 # only the main process looks: to a job on a cluster, what another one is about to make anew is no business of its own
 if workflow.is_main_process:
