@@ -157,7 +157,7 @@ def test_the_terminal_names_what_was_not_used(daily):
     assert (
         "mine/lid: 4 training images; to test on 4 good and 4 with defects, 3 of these with masks; 5 unlabelled" in said
     )
-    for part in ("notes.txt", "the same file as unlabelled/monday/0", "a defect without a mask"):
+    for part in ("notes.txt", "again.png = unlabelled/monday/0", "a defect without a mask"):
         assert part in said
     assert "notes.txt" in (daily / "results/mine/lid/inventory.csv").read_text()
 
