@@ -60,7 +60,7 @@ def test_a_data_set_of_a_users_own(study, tmp_path):
 
     (tmp_path / "listed.py").write_text(CODE.replace("stream)]", "stream)][::-1]"))
     jobs = planned(tmp_path, "results/tables/summary.csv", config=study)
-    assert jobs["index_category"] == jobs["pack_category"] == 2
+    assert (jobs["index_category"], jobs["pack_category"]) == (3, 2)
 
 
 def test_a_mistake_is_seen_before_anything_runs(study, tmp_path):

@@ -231,7 +231,7 @@ def test_mask_of_another_size(tmp_path):
     mask = home / "lid/ground_truth/dent/2_mask.png"
     mask.parent.mkdir(parents=True)
     Image.fromarray(np.zeros((40, 48), np.uint8)).save(mask)
-    has(attempt(tmp_path, study(), IMAGES), "error:", "2_mask.png", "48")
+    has(attempt(tmp_path, study(), IMAGES.replace("train", "test")), "error:", "2_mask.png", "48")
 
 
 def test_more_shots_than_images(tmp_path):
