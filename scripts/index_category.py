@@ -8,7 +8,9 @@ from variad.datasets.manifest import index_category
 
 with job(snakemake) as at:
     params, names, out = snakemake.params, snakemake.wildcards, snakemake.output
-    dataset = open_dataset(**params.dataset)
+    said = snakemake.config["datasets"][names.dataset]["settings"]
+    answers = {key: said[key] for key in params.answers if key in said and key not in params.dataset}
+    dataset = open_dataset(**params.dataset, **answers)
     given = (params.dataset["adapter"], params.dataset["root"], names.category, names.split)
     parts = watched(*given) if params.version else []  # of a user's own folder
     known, stamps = KnownFiles(out.files), stamps_of(parts, given[0] in LAID_OUT_AS_FOLDER)

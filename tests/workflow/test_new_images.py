@@ -190,3 +190,19 @@ def test_copies_of_training_images_stop_the_study_unless_allowed(daily):
     allowed.write_text(yaml.safe_dump(study, sort_keys=False))
     said = succeed(daily, "--cores", "2", config=allowed)
     assert "test: 1 test images are training images (test/good/copy is train/good/0)" in said
+
+
+def test_an_answer_about_a_test_folder_trains_nothing(daily):
+    """A folder that could hold either is asked about, and the answer is no news to the training images."""
+    photograph(daily / "photos/lid/test/good_2/0.png", 96)
+    done = snakemake(daily, "--cores", "2", config=daily / "mine.yaml")
+    assert done.returncode != 0
+    assert "'good_2' in test, which could be either" in done.stdout + done.stderr
+    study = yaml.safe_load((daily / "mine.yaml").read_text())
+    study["datasets"]["mine"]["settings"] = {"good": ["good_2"]}
+    answered = daily / "answered.yaml"
+    answered.write_text(yaml.safe_dump(study, sort_keys=False))
+    jobs = planned(daily, "all", "predict", config=answered)
+    assert jobs == TESTED
+    said = succeed(daily, "--cores", "2", "all", "predict", config=answered)
+    assert "to test on 5 good and 4 with defects" in said

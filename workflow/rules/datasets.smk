@@ -67,6 +67,7 @@ rule index_category:
         "../../envs/base.yaml"
     params:
         dataset=dataset_arguments,
+        answers=folder_answers,
         version=files_version,
     script:
         "../../scripts/index_category.py"

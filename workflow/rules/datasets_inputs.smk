@@ -49,11 +49,29 @@ def dataset_path(wildcards):
 
 
 def dataset_arguments(wildcards):
-    """What the adapter of a data set is made with; how masks are meant is the business of the split that has some."""
-    dataset = dataset_of(wildcards)
-    unused = "masks_inverted" if dataset["adapter"] == "folder" and wildcards.get("split") != "test" else None
-    settings = {name: value for name, value in dataset["settings"].items() if name != unused}
+    """What the adapter of a data set is made with, but for answers that are no business of a split.
+
+    Those about masks are of the one that has some; those about the names of folders come from `folder_answers`.
+    """
+    dataset, split = dataset_of(wildcards), wildcards.get("split")
+    of_others = {"good", "defects"} if split else set()
+    of_others |= {"masks_inverted"} if split != "test" else set()
+    left_out = of_others if dataset["adapter"] == "folder" else set()
+    settings = {name: value for name, value in dataset["settings"].items() if name not in left_out}
     return {"adapter": dataset["adapter"], "root": dataset_path(wildcards), **settings}
+
+
+def folder_answers(wildcards):
+    """What the config says of folders of a split whose names could mean good or a defect.
+
+    The script takes all answers from the config: an answer about a test folder is no news to the training images.
+    """
+    dataset, tops = dataset_of(wildcards), watched_paths(**wildcards)
+    answers = dataset["settings"] if dataset["adapter"] == "folder" else {}
+    return {
+        key: [name for name in answers.get(key, []) if any((Path(top) / name).is_dir() for top in tops)]
+        for key in ("good", "defects")
+    }
 
 
 def is_gone(wildcards):
