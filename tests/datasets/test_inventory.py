@@ -6,8 +6,10 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pandas as pd
+import pytest
 from PIL import Image
 
+from variad.core.errors import UserError
 from variad.core.tables import read_table, write_table
 from variad.datasets.inventory import SHOWN, sentences_of, take_inventory
 from variad.datasets.manifest import index_category
@@ -80,7 +82,7 @@ def test_names_that_hold_what_parts_remarks(tmp_path):
     sentences, _ = listed(tmp_path)
     assert "1 file used (the same file as another): lid/unlabelled/b.png = train/good/lid; left" in sentences
     masks = ", ".join(f"lid/ground_truth/good/{name}_mask.png" for name in "01")
-    assert f"2 files not used (mask of a good image): {masks}" in sentences
+    assert f"2 files not used (mask of a good image, though it marks a defect): {masks}" in sentences
     assert len(sentences) == 4
 
 
@@ -134,3 +136,28 @@ def test_what_reading_leaves_out_and_what_packing_saw_is_said(tmp_path):
     assert list(sentences_of(tmp_path / "inventory.csv", [tmp_path / "test/images.h5"]))[-1] == (
         "test: 2 images have 8 bits"
     )
+
+
+def test_an_unlabelled_file_that_is_no_image_stops_nothing_and_is_named(tmp_path):
+    home = study(tmp_path)
+    (home / "unlabelled/empty.png").write_bytes(b"")
+    sentences, table = listed(tmp_path)
+    assert sentences[0].endswith("; 1 unlabelled")
+    assert "1 file not used (a damaged file, or no image): lid/unlabelled/empty.png" in sentences
+    assert table["path"].is_unique
+    (home / "test/good/empty.png").write_bytes(b"")
+    with pytest.raises(UserError, match=r"empty\.png: expected an image"):
+        index_category(Folder(tmp_path), "lid", "test")
+
+
+def test_a_mask_of_a_good_image_is_named_and_more_so_if_it_marks_something(tmp_path):
+    home = study(tmp_path)
+    for name, value in (("0", 0), ("1", 255)):
+        marked = np.zeros((8, 8), np.uint8)
+        marked[2:4, 2:4] = value
+        (home / "ground_truth/good").mkdir(exist_ok=True)
+        Image.fromarray(marked).save(home / f"ground_truth/good/{name}_mask.png")
+    sentences, _ = listed(tmp_path)
+    assert "1 file not used (mask of a good image): lid/ground_truth/good/0_mask.png" in sentences
+    found = "mask of a good image, though it marks a defect"
+    assert f"1 file not used ({found}): lid/ground_truth/good/1_mask.png" in sentences

@@ -13,10 +13,14 @@ from typing import Any
 
 import h5py
 
-from variad.core.images import mask_files, read_notes
+from variad.core.errors import UserError
+from variad.core.images import mask_files, read_mask, read_notes
 from variad.datasets.adapters import Dataset, passed_over_of
 
 NO_MASK = "a defect without a mask: pixel metrics leave it out"
+UNREADABLE = "a damaged file, or no image"
+OF_GOOD = "mask of a good image"
+MARKS = "though it marks a defect"
 TURNED = "its mask is taken as drawn on the upright image"
 COPY = "the same file as "
 SHOWN = 8  # files of one remark on the terminal; the table has them all
@@ -50,12 +54,25 @@ def take_inventory(dataset: Dataset, category: str, images: Iterable[Mapping[str
         for mask in mask_files(dataset.root / image["mask_path"]) if image["mask_path"] else []:
             path = mask.relative_to(dataset.root).as_posix()
             rows.append({"path": path, "used_as": "mask", **place, "remark": ""})
-    nowhere = {"used_as": "nothing", "split": "", "defect": "", "image_id": ""}
-    rows += [
-        {"path": Path(other.path).as_posix(), **nowhere, "remark": other.reason}
-        for other in passed_over_of(dataset, category)
+    unused = [(Path(other.path), other.reason) for other in passed_over_of(dataset, category)]
+    taken = {image["image_path"] for image in images}
+    unused += [
+        (entry.image_path, UNREADABLE)
+        for entry in dataset.entries(category)
+        if entry.image_path.as_posix() not in taken
     ]
+    nowhere = {"used_as": "nothing", "split": "", "defect": "", "image_id": ""}
+    for file, reason in unused:
+        remark = f"{reason}, {MARKS}" if reason == OF_GOOD and _marks(dataset.root / file) else reason
+        rows.append({"path": file.as_posix(), **nowhere, "remark": remark})
     return rows
+
+
+def _marks(mask: Path) -> bool:
+    try:
+        return bool(read_mask(mask).any())
+    except UserError:  # one that nobody can read marks nothing that anybody knows of
+        return False
 
 
 def sentences_of(inventory: str | Path, packed: Iterable[str | Path] = (), unlabelled: bool = True) -> Iterator[str]:

@@ -8,6 +8,7 @@ scale of the training images, and says where its images do not fit it.
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,8 @@ def index_category(
 ) -> pd.DataFrame:
     """Rows of the schema ``manifest`` for every image of a category, or of one of its splits.
 
-    Headers are read and files are hashed; whether pixels can be decoded shows when they are packed.
+    Headers are read and files are hashed; whether pixels can be decoded shows when they are packed. An unlabelled file
+    that is no image is left out, as no figure rests on it: the inventory names it.
 
     Args:
         hash_of: gives the SHA-256 of a file.
@@ -60,7 +62,11 @@ def index_category(
                 f"{dataset.root}: expected names of at most {LONGEST_NAME} bytes without their ending, so that a "
                 f"map can be called so, found {part!r} of {len(part.encode())}."
             )
-    rows = [_row(dataset.root, category, entry, hash_of) for entry in entries if split in (None, entry.split)]
+    rows = []
+    for entry in entries:
+        if split in (None, entry.split):
+            with suppress(UserError) if entry.split == "unlabelled" else nullcontext():
+                rows.append(_row(dataset.root, category, entry, hash_of))
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
