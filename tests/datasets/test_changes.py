@@ -172,3 +172,15 @@ def test_links_in_a_circle_end_and_two_links_to_a_folder_both_count(folder):
     (folder / "tuesday").symlink_to(folder / "monday/late")
     names = {os.path.relpath(name, folder) for name in stamps_of([folder])}
     assert {"a.png", "monday/late/b.png", "tuesday/b.png"} <= names and len(names) < 8
+
+
+def test_a_folder_that_moves_stays_what_it_was(folder, tmp_path):
+    record, stamps = tmp_path / "files.json", stamps_of([folder])
+    version = version_of(record, stamps, folder)
+    write_known_files(record, version, stamps, {name: sha256(name) for name in stamps}, folder)
+    assert str(tmp_path) not in record.read_text()
+    moved = folder.rename(tmp_path / "elsewhere")
+    assert version_of(record, stamps_of([moved]), moved, note=True) == version
+    assert KnownFiles(record, moved).is_still(stamps_of([moved]))
+    (moved / "a.png").write_bytes(b"other")
+    assert version_of(record, stamps_of([moved]), moved) != version

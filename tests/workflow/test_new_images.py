@@ -206,3 +206,16 @@ def test_an_answer_about_a_test_folder_trains_nothing(daily):
     assert jobs == TESTED
     said = succeed(daily, "--cores", "2", "all", "predict", config=answered)
     assert "to test on 5 good and 4 with defects" in said
+
+
+def test_photographs_that_moved_are_the_same(daily, tmp_path):
+    """To another disk, by copying, with new times; the config says where they are now."""
+    shutil.copytree(daily / "photos", tmp_path / "disk/photos", copy_function=shutil.copyfile)
+    study = yaml.safe_load((daily / "mine.yaml").read_text())
+    study["datasets"]["mine"]["path"] = str(tmp_path / "disk/photos")
+    moved = daily / "moved.yaml"
+    moved.write_text(yaml.safe_dump(study, sort_keys=False))
+    jobs = planned(daily, "all", "predict", config=moved)
+    assert jobs.keys() <= {"record_provenance", "all"}  # the record names the config
+    new_test(tmp_path / "disk/photos/lid")
+    assert planned(daily, "all", "predict", config=moved) == TESTED

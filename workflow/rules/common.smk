@@ -13,10 +13,8 @@ from variad.core.files import incomplete_lists
 from variad.core.private_apis import complete_rule, own_rules, restore_as_out_of_date, take_for_missing
 from variad.core.provenance import library_files
 from variad.datasets.adapters import SPLITS
-from variad.downloads.catalogue import ARCHIVES, DATASET_FILES, WEIGHTS_FILES
+from variad.downloads.catalogue import ARCHIVES, DATASET_FILES, DOWNLOADS, WEIGHTS_FILES
 from variad.study.configuration import merged, resolve
-
-DOWNLOADS = "resources/downloads"
 
 # what the user asked for, which the default completes
 GIVEN_CONFIG = copy.deepcopy(config)

@@ -1,8 +1,15 @@
 # where a data set comes from: a package, a folder of the user, or its publisher
-from variad.datasets.adapters import CLASS_ADAPTERS, LAID_OUT_AS_FOLDER, RENDERED_ADAPTERS, adapter_file, watched
+from variad.datasets.adapters import (
+    CLASS_ADAPTERS,
+    LAID_OUT_AS_FOLDER,
+    RENDERED_ADAPTERS,
+    adapter_file,
+    root_of,
+    watched,
+)
 from variad.datasets.changes import KnownFiles, stamps_of, version_of
 from variad.datasets.inventory import sentences_of
-from variad.downloads.catalogue import BESIDE, DATASETS, lifted_folder
+from variad.downloads.catalogue import BESIDE, DATASETS
 
 
 def dataset_of(wildcards):
@@ -31,34 +38,24 @@ def rendered_root(wildcards):
     return file_of(rules.unpack_dataset.output.folder, **wildcards) if is_rendered else []
 
 
-def dataset_path(wildcards):
-    """Folder of a data set's files; None for data inside a package.
+def dataset_arguments(wildcards):
+    """What the adapter of a data set is made with, but for its folder, and answers that are no business of a split.
 
-    A user's folder is known by its files (`files_version`). One that is gone serves for what is left once its categories
-    have been packed.
+    A user's folder is known by its files (`files_version`), wherever it lies; one that is gone serves for what is left once
+    its categories have been packed. Answers about masks are of the split that has some; those about the names of folders
+    come from `folder_answers`.
     """
-    dataset = dataset_of(wildcards)
+    dataset, split = dataset_of(wildcards), wildcards.get("split")
     if is_gone(wildcards) and not Path(file_of(rules.take_inventory.output.inventory, **wildcards)).is_file():
         raise WorkflowError(
             f"config key datasets.{wildcards.dataset}.path: expected the data set's folder, found no such folder "
             f"'{dataset['path']}'."
         )
-    if is_downloaded(dataset):
-        return f"{DOWNLOADS}/{dataset['adapter']}"
-    return rendered_root(wildcards) or (local_copy(dataset) if dataset["path"] else None)
-
-
-def dataset_arguments(wildcards):
-    """What the adapter of a data set is made with, but for answers that are no business of a split.
-
-    Those about masks are of the one that has some; those about the names of folders come from `folder_answers`.
-    """
-    dataset, split = dataset_of(wildcards), wildcards.get("split")
     of_others = {"good", "defects"} if split else set()
     of_others |= {"masks_inverted"} if split != "test" else set()
     left_out = of_others if dataset["adapter"] == "folder" else set()
     settings = {name: value for name, value in dataset["settings"].items() if name not in left_out}
-    return {"adapter": dataset["adapter"], "root": dataset_path(wildcards), **settings}
+    return {"adapter": dataset["adapter"], **settings}
 
 
 def folder_answers(wildcards):
@@ -78,12 +75,6 @@ def is_gone(wildcards):
     """Whether a user's folder is not there."""
     path = dataset_of(wildcards)["path"]
     return bool(path) and not Path(path).is_dir()
-
-
-def local_copy(dataset):
-    """The user's folder of a data set, or the one in it that the archive holds everything in."""
-    path, source = dataset["path"], DATASETS.get(dataset["adapter"])
-    return str(lifted_folder(Path(path), source)) if source else path
 
 
 def contents_of(archive):
@@ -106,7 +97,7 @@ def watched_paths(dataset, category, split):
     entry = config["datasets"][dataset]
     if not entry["path"] or not Path(entry["path"]).is_dir():
         return []
-    return list(map(str, watched(entry["adapter"], Path(local_copy(entry)), category, split)))
+    return list(map(str, watched(entry["adapter"], root_of(dataset, entry), category, split)))
 
 
 @functools.cache
@@ -129,7 +120,8 @@ def files_version(wildcards):
     record = file_of(rules.index_category.output.files, **wildcards)
     if is_gone(wildcards):
         return KnownFiles(record).version
-    return version_of(record, watched_stamps(**wildcards), note=workflow.is_main_process and not workflow.dryrun)
+    root, changes = root_of(wildcards.dataset, dataset_of(wildcards)), workflow.is_main_process and not workflow.dryrun
+    return version_of(record, watched_stamps(**wildcards), root, note=changes)
 
 
 def file_names(wildcards):
@@ -139,7 +131,7 @@ def file_names(wildcards):
     folders = [path for split in SPLITS for path in watched_paths(**wildcards, split=split)]
     of_folder = dataset_of(wildcards)["adapter"] in LAID_OUT_AS_FOLDER  # else a parent may hold anything
     homes = sorted({str(Path(path).parent) if of_folder else path for path in folders})
-    return version_of("", dict.fromkeys(stamps_in(*homes)))
+    return version_of("", dict.fromkeys(stamps_in(*homes)), root_of(wildcards.dataset, dataset_of(wildcards)))
 
 
 def say_what_was_used():

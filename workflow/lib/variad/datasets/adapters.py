@@ -19,6 +19,8 @@ from variad.core.errors import UserError
 from variad.core.images import SUFFIXES
 from variad.core.own_code import check_own_class, load_own_class, own_file
 from variad.datasets.folder_names import category_home, nfc, parts_of
+from variad.downloads.catalogue import ARCHIVES, DOWNLOADS, lifted_folder
+from variad.downloads.catalogue import DATASETS as PUBLISHED
 
 if TYPE_CHECKING:  # h5py would come with it wherever adapters are only named
     from variad.datasets.masks import Saturation
@@ -176,6 +178,21 @@ def saturations_of(dataset: Dataset, category: str) -> "Mapping[int, Saturation]
         UserError: the data set's own table of them is not valid.
     """
     return dataset.saturations(category) if hasattr(dataset, "saturations") else None
+
+
+def root_of(name: str, dataset: Mapping[str, Any]) -> str | None:
+    """Folder of the files of a config's data set, there or not; None where they are inside a package.
+
+    A user's own, or the top folder in it that the publisher's archive holds; else where an archive is unpacked, or what
+    is rendered lies.
+    """
+    adapter, path = dataset["adapter"], dataset["path"]
+    if path:
+        source = PUBLISHED.get(adapter)
+        return str(lifted_folder(Path(path), source)) if source else str(path)
+    if adapter in ARCHIVES:
+        return f"{DOWNLOADS}/{adapter}"
+    return f"{DOWNLOADS}/{name}" if adapter in RENDERED_ADAPTERS else None
 
 
 def passed_over_of(dataset: Dataset, category: str) -> list[PassedOver]:

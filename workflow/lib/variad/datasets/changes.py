@@ -23,15 +23,17 @@ Stamp = list[int]  # size in bytes, and the times of the last change of content 
 class KnownFiles:
     """What ``files.json`` of a split says: its version, and the stamp and hash of every file that it was listed from.
 
-    One that is missing or was not written whole knows nothing.
+    One that is missing or was not written whole knows nothing. Files are named from the data set's ``root`` on, so that
+    a folder that moves stays what it was.
     """
 
-    def __init__(self, record: str | Path) -> None:
-        self._record = Path(record)
+    def __init__(self, record: str | Path, root: str | Path | None = None) -> None:
+        self._record, self._root = Path(record), root
         try:
             content = json.loads(self._record.read_text("utf-8"))
-            self.version, self._files = str(content["version"]), dict(content["files"])
-        except (OSError, ValueError, TypeError, KeyError):
+            self.version = str(content["version"])
+            self._files = {str(Path(root or "", name)): known for name, known in content["files"].items()}
+        except (OSError, ValueError, TypeError, KeyError, AttributeError):
             self.version, self._files = "", {}
 
     def sha256(self, path: Path) -> str:
@@ -57,7 +59,7 @@ class KnownFiles:
         """
         if any(known[:3] != stamps[name] for name, known in self._files.items()):
             hashes = {name: str(known[3]) for name, known in self._files.items()}
-            write_known_files(self._record, self.version, stamps, hashes)
+            write_known_files(self._record, self.version, stamps, hashes, self._root)
 
 
 def stamp(path: str | Path) -> Stamp:
@@ -98,15 +100,17 @@ def _files(path: Path, above: tuple[Path, ...], images_alone: bool) -> Iterator[
             yield from _files(one, (*above, real), images_alone)
 
 
-def version_of(record: str | Path, stamps: Mapping[str, Stamp], note: bool = False) -> str:
+def version_of(
+    record: str | Path, stamps: Mapping[str, Stamp], root: str | Path | None = None, note: bool = False
+) -> str:
     """A text that is another one when the content of a file is, or a file came or went; else the recorded one.
 
     Args:
         note: take down times that moved while contents stayed, where the record can be written.
     """
-    known = KnownFiles(record)
+    known = KnownFiles(record, root)
     if not known.is_still(stamps):
-        return hashlib.sha256(json.dumps(stamps).encode()).hexdigest()
+        return hashlib.sha256(json.dumps(_from(root, stamps)).encode()).hexdigest()
     if note:
         with suppress(UserError):
             known.note(stamps)
@@ -122,12 +126,24 @@ def hashes_of(known: KnownFiles, names: Iterable[str]) -> dict[str, str]:
     return found
 
 
-def write_known_files(record: str | Path, version: str, stamps: Mapping[str, Stamp], hashes: Mapping[str, str]) -> None:
+def write_known_files(
+    record: str | Path,
+    version: str,
+    stamps: Mapping[str, Stamp],
+    hashes: Mapping[str, str],
+    root: str | Path | None = None,
+) -> None:
     """Note what a split was listed from.
 
     Args:
         hashes: SHA-256 by path, for every path of ``stamps``.
+        root: of the data set; None for files that are none of a data set's.
     """
-    files = {name: [*values, hashes[name]] for name, values in stamps.items()}
+    files = _from(root, {name: [*values, hashes[name]] for name, values in stamps.items()})
     with writing(record) as temporary:
         temporary.write_text(json.dumps({"version": version, "files": files}) + "\n", "utf-8")
+
+
+def _from(root: str | Path | None, named: Mapping[str, Any]) -> dict[str, Any]:
+    """The same by names from the root on."""
+    return dict(named) if root is None else {str(Path(name).relative_to(root)): value for name, value in named.items()}
