@@ -2,6 +2,7 @@
 
 from variad.core.job import job
 from variad.core.tables import read_table, write_table
+from variad.datasets.inventory import sentences_of
 from variad.evaluation.aggregation import average_rows, read_rows, summarise
 from variad.report.summary import write_markdown
 
@@ -10,4 +11,7 @@ with job(snakemake):
     published = read_table(snakemake.input.published, "published_auroc")
     table = summarise(rows + average_rows(rows, snakemake.params.groups), published)
     write_table(snakemake.output.summary, table, "summary")
-    write_markdown(snakemake.output.page, table, snakemake.params.caption)
+    packed = list(zip(snakemake.input.train, snakemake.input.test, strict=True))
+    known = zip(snakemake.params.names, snakemake.input.inventories, packed, strict=True)
+    remarks = {name: list(sentences_of(inventory, images, unlabelled=False)) for name, inventory, images in known}
+    write_markdown(snakemake.output.page, table, snakemake.params.caption, remarks)

@@ -13,8 +13,9 @@ with job(snakemake), filling(snakemake.output.page) as folder:
         PageSources(
             dataset=snakemake.wildcards.dataset,
             category=snakemake.wildcards.category,
-            images=Path(given.images),
-            manifest=Path(given.manifest),
+            images=[Path(path) for path in given.images],
+            manifests=[Path(path) for path in given.manifests],
+            inventory=Path(given.inventory),
             shots=Path(given.shots),
             prompts=[Path(path) for path in given.get("prompts", [])],
             added=[Path(path) for path in given.get("added", [])],

@@ -1,7 +1,9 @@
 """Adapter of rule embed_tsne: features of real and added images in, their places in a plane out."""
 
+import numpy as np
+import pandas as pd
+
 from variad.core.job import job
-from variad.core.records import read_image_ids
 from variad.core.seeding import numpy_generator
 from variad.core.tables import read_table, write_table
 from variad.evaluation.spread import pooled_features
@@ -10,9 +12,8 @@ from variad.report.contact_sheet import read_added_table
 
 with job(snakemake):
     given, run = snakemake.input, snakemake.params.run
-    kinds = kinds_of(read_table(given.manifest, "manifest"))
-    row = {name: number for number, name in enumerate(read_image_ids(given.features))}
-    real = pooled_features(given.features, [row[name] for name in kinds.index])
+    kinds = pd.concat([kinds_of(read_table(manifest, "manifest")) for manifest in given.manifests])
+    real = np.concatenate([pooled_features(features) for features in given.features])
 
     added = read_added_table(given.added).rows
     chosen = added[(added["run"] == run) & added["accepted"]]

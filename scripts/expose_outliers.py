@@ -14,8 +14,7 @@ from variad.selection.synthetic import SourceFiles
 with job(snakemake) as at:
     given, settings = snakemake.input, snakemake.params.exposure
     key = (snakemake.wildcards.dataset, snakemake.wildcards.category)
-    manifest = read_table(given.manifest, "manifest")
-    tested = list(manifest.loc[manifest["split"] == "test", "image_id"])
+    tested = list(read_table(given.manifest, "manifest")["image_id"])
     network = load_network(
         settings["backbone"], settings["weights"], settings["trained_blocks"], settings["resolution"]
     ).to(at.device)

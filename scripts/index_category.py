@@ -1,13 +1,20 @@
-"""Adapter of rule index_category: every image of a category, with its split, label, size and hash."""
+"""Adapter of rule index_category: every image of a split of a category, with its label, size and hash."""
 
 from variad.core.job import job
 from variad.core.tables import write_table
-from variad.datasets.adapters import open_dataset
+from variad.datasets.adapters import LAID_OUT_AS_FOLDER, open_dataset, root_of, watched
+from variad.datasets.changes import KnownFiles, hashes_of, stamps_of, write_known_files
 from variad.datasets.manifest import index_category
 
 with job(snakemake) as at:
-    root = snakemake.input.root or snakemake.params.path
-    dataset = open_dataset(snakemake.params.adapter, root, **snakemake.params.settings)
-    manifest = index_category(dataset, snakemake.wildcards.category)
-    write_table(snakemake.output.manifest, manifest, "manifest")
-    at.log.info("%d images below %s", len(manifest), dataset.root)
+    params, names, out = snakemake.params, snakemake.wildcards, snakemake.output
+    said = snakemake.config["datasets"][names.dataset]["settings"]
+    answers = {key: said[key] for key in params.answers if key in said and key not in params.dataset}
+    adapter, root = params.dataset["adapter"], root_of(names.dataset, snakemake.config["datasets"][names.dataset])
+    dataset = open_dataset(root=root, **params.dataset, **answers)
+    parts = watched(adapter, root, names.category, names.split) if params.version else []  # of a user's own folder
+    known, stamps = KnownFiles(out.files, root), stamps_of(parts, adapter in LAID_OUT_AS_FOLDER)
+    manifest = index_category(dataset, names.category, names.split, known.sha256)
+    write_table(out.manifest, manifest, "manifest")
+    write_known_files(out.files, params.version, stamps, hashes_of(known, stamps), root)
+    at.log.info("%d images of split %s below %s", len(manifest), names.split, dataset.root)

@@ -10,13 +10,12 @@ with job(snakemake) as at:
     candidates = open_candidates(
         params.candidates,
         **params.around,
-        image_size=image_side(given.images),
+        image_size=image_side(given.images[0]),
         seed=params.seed,
         key=(names.dataset, names.category),
         classes=given.get("classes") or None,
         device=at.device,
     )
-    manifest = read_table(given.manifest, "manifest")
-    tested = list(manifest.loc[manifest["split"] == "test", "image_id"])
+    tested = list(read_table(given.manifest, "manifest")["image_id"])
     scores = score_real(candidates, given.images, given.support, tested, names.candidate_set)
     write_table(snakemake.output.scores, scores, "real_scores")

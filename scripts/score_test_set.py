@@ -18,7 +18,7 @@ with job(snakemake) as at, filling(snakemake.output.maps) as maps:
     extractor = extractor_of(snakemake.params.extractor, given.images)
     manifest = read_table(given.manifest, "manifest")
     test = TestSet(
-        manifest[manifest["split"] == "test"],
+        manifest,
         given.images,
         given.features,
         extractor.layers,

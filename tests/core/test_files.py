@@ -28,6 +28,13 @@ def test_an_error_leaves_the_old_file_and_nothing_else(tmp_path):
     assert len(list(tmp_path.iterdir())) == 1
 
 
+@pytest.mark.parametrize("name", ["x" * 250 + ".tiff", "ü" * 125 + ".tiff", ".hidden", "no ending" * 20])
+def test_a_name_may_be_as_long_as_the_file_system_takes(tmp_path, name):
+    with writing(tmp_path / name) as temporary:
+        temporary.write_text("whole")
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
 def test_a_folder_that_is_a_file(tmp_path):
     (tmp_path / "results").write_text("")
     with (

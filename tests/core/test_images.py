@@ -58,19 +58,6 @@ def test_16_bit_tiffs_keep_every_bit(tmp_path, channels, options):
     np.testing.assert_array_equal(read_image(path), values[..., :3] if channels > 1 else values[..., 0])
 
 
-def test_planar_16_bit_tiff_is_refused_rather_than_read_wrongly(tmp_path):
-    values = GENERATOR.integers(0, 65536, (3, 5, 7)).astype(np.uint16)
-    tifffile.imwrite(tmp_path / "planar.tif", values, photometric="rgb", planarconfig="separate")
-    with pytest.raises(UserError, match=r"planar\.tif: expected 16-bit grey, RGB or RGBA, interleaved"):
-        read_image(tmp_path / "planar.tif")
-
-
-def test_float_tiff_is_refused(tmp_path):
-    tifffile.imwrite(tmp_path / "float.tif", np.zeros((4, 4), np.float32))
-    with pytest.raises(UserError, match=r"float\.tif: expected 8 or 16 bits a channel, found 32 bits"):
-        read_image(tmp_path / "float.tif")
-
-
 def test_alpha_is_dropped_and_the_colour_under_it_kept(tmp_path):
     rgba = np.array([[[10, 20, 30, 0], [40, 50, 60, 255]]], np.uint8)
     np.testing.assert_array_equal(read_image(saved(tmp_path, "a.png", Image.fromarray(rgba))), rgba[..., :3])
@@ -107,13 +94,6 @@ def test_only_the_first_page_of_a_tiff_is_read(tmp_path):
     pages = [Image.new("L", (3, 2), value) for value in (5, 9)]
     path = saved(tmp_path, "pages.tiff", pages[0], save_all=True, append_images=pages[1:])
     np.testing.assert_array_equal(read_image(path), np.full((2, 3), 5))
-
-
-def test_mask_is_marked_wherever_a_channel_is_above_zero(tmp_path):
-    grey = np.array([[0, 1, 128, 255]], np.uint8)
-    np.testing.assert_array_equal(read_mask(saved(tmp_path, "g.png", Image.fromarray(grey))), [[0, 255, 255, 255]])
-    colour = np.array([[[0, 0, 0, 255], [0, 3, 0, 255]]], np.uint8)  # opaque everywhere, marked once
-    np.testing.assert_array_equal(read_mask(saved(tmp_path, "c.png", Image.fromarray(colour))), [[0, 255]])
 
 
 def test_to_rgb8_scales_16_bits_linearly_and_clips():

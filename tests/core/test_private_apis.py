@@ -11,9 +11,10 @@ from types import SimpleNamespace
 
 import pytest
 from snakemake.io import IOFile, _IOFile
+from snakemake.persistence import FileBackupMixin
 from snakemake.scheduling.job_scheduler import JobScheduler
 
-from variad.core.private_apis import start_jobs_without_a_rate_limit, take_for_missing
+from variad.core.private_apis import restore_as_out_of_date, start_jobs_without_a_rate_limit, take_for_missing
 
 OURS = """
 import sys
@@ -138,6 +139,20 @@ def test_a_list_is_missing_until_it_is_written_anew(tmp_path, monkeypatch):
     assert there(whole) and not there(lacking) and not there(tmp_path / "never.txt")
     lacking.write_text("")
     assert there(lacking)
+
+
+def test_what_a_failed_update_leaves_is_older_than_its_inputs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(FileBackupMixin, "restore_output", FileBackupMixin.restore_output)  # put back after the test
+    restore_as_out_of_date(FileBackupMixin)
+    backups, updated = FileBackupMixin(), Path("updated.h5")
+    backups.path = tmp_path / ".snakemake"
+    updated.write_text("before")
+    backups.backup_output(updated)
+    updated.write_text("half")
+    assert backups.restore_output(updated)
+    assert updated.read_text() == "before" and updated.stat().st_mtime == 1
+    assert not backups.restore_output(Path("other.h5")) and not Path("other.h5").exists()
 
 
 @pytest.mark.parametrize("local", [True, False])

@@ -35,6 +35,13 @@ def test_messages_go_to_the_log(tmp_path):
     assert (tmp_path / "rule.log").read_text().endswith(" 3 images\n")
 
 
+def test_a_warning_goes_to_the_log_and_to_the_terminal(tmp_path, capsys):
+    with job(place(tmp_path / "rule.log")) as at:
+        at.warn("no threshold.")
+    assert (tmp_path / "rule.log").read_text().endswith(" no threshold.\n")
+    assert capsys.readouterr().err == "warning: no threshold.\n"
+
+
 def test_what_a_job_leaves_is_not_searched_for_garbage(tmp_path):
     gc.unfreeze()
     with job(place(tmp_path / "rule.log")):

@@ -28,7 +28,7 @@ def test_columns_are_put_in_the_schemas_order(tmp_path):
 def test_an_empty_cell_is_kept_where_it_may_be(tmp_path):
     row = {
         "image_id": "unlabelled/a", "category": "c", "split": "unlabelled", "label": None, "defect": "",
-        "image_path": "a.png", "mask_path": "", "height": 2, "width": 3, "sha256": "0",
+        "image_path": "a.png", "mask_path": "", "height": 2, "width": 3, "sha256": "0", "mask_sha256": "",
     }  # fmt: skip
     labelled = {**row, "image_id": "test/good/b", "split": "test", "label": 0}
     write_table(tmp_path / "m.csv", pd.DataFrame([row, labelled]), "manifest")
@@ -66,12 +66,21 @@ def test_truth_is_read_as_it_is_written_and_nothing_else_is(tmp_path):
     write_table(file, table, "predictions")
     assert read_table(file, "predictions")["anomalous"].tolist() == [True, False]
     text = file.read_text()
-    for found in ("1", "0", "yes", "TRUE", "true", "Fals", "", " True"):
+    for found in ("1", "0", "yes", "TRUE", "true", "Fals", " True"):
         file.write_text(text.replace("True", found))
         with pytest.raises(UserError, match=rf"p.csv: column anomalous: expected True or False, found '{found}'"):
             read_table(file, "predictions")
-    with pytest.raises(UserError, match="column anomalous: expected True or False, found 'None'"):
-        write_table(file, table.assign(anomalous=[None, True]), "predictions")
+    write_table(file, table.assign(anomalous=[None, True]), "predictions")  # may be empty
+    assert read_table(file, "predictions")["anomalous"].isna().tolist() == [True, False]
+
+
+def test_truth_that_may_not_be_empty_is_not(tmp_path):
+    numbers = dict.fromkeys(("ssim", "psnr", "vif", "lpips", "diversity", "novelty"), 0.5)
+    table = pd.DataFrame([{"run": 0, "index": 0, "parent": "a", "accepted": True, **numbers}])
+    write_table(tmp_path / "q.csv", table, "image_quality")
+    for found in (None, ""):
+        with pytest.raises(UserError, match="column accepted: expected True or False, found"):
+            write_table(tmp_path / "q.csv", table.assign(accepted=[found]), "image_quality")
 
 
 def test_a_word_that_is_not_allowed(tmp_path):

@@ -10,8 +10,8 @@ from PIL import Image
 from variad.core.errors import UserError
 from variad.core.tables import read_table, write_table
 from variad.datasets.adapters import open_dataset
-from variad.datasets.folders import Folder, category_folders
 from variad.datasets.manifest import index_category
+from variad.datasets.own_folder import Folder
 
 
 def save(path, size=(8, 6), value=0, mode="L"):
@@ -90,12 +90,6 @@ def test_a_root_with_train_good_is_one_category_named_as_the_folder(tmp_path):
         Folder(tmp_path / "part").entries("other")
 
 
-def test_folders_of_a_category_are_those_that_hold_files(odd):
-    names = [path.relative_to(odd / "kleine Schraube").as_posix() for path in category_folders(odd, "kleine Schraube")]
-    assert names == ["train/good", "unlabelled", "test/Riß", "test/good", "ground_truth/Riß"]
-    assert category_folders(odd / "nowhere", "x") == []
-
-
 def test_missing_root_and_unknown_category(odd, tmp_path):
     with pytest.raises(UserError, match="nowhere: expected the folder of a data set, found no such folder"):
         Folder(tmp_path / "nowhere").entries("x")
@@ -147,7 +141,7 @@ def test_names_that_no_table_can_hold(tmp_path, name):
 def test_unknown_adapter_setting_and_missing_path(tmp_path):
     with pytest.raises(UserError, match=r"data set adapter: expected one of elpv, textures, folder, .*, found 'mvtec'"):
         open_dataset("mvtec")
-    with pytest.raises(UserError, match="settings of adapter 'folder': expected none, found 'depth'"):
+    with pytest.raises(UserError, match=r"settings of adapter 'folder': expected good, .*, found 'depth'"):
         open_dataset("folder", tmp_path, depth=1)
     with pytest.raises(UserError, match=r"settings of adapter 'elpv': expected split, .*, found 'n_train'"):
         open_dataset("elpv", n_train=1)

@@ -114,7 +114,7 @@ def set_value(path, value):
 
 def two_values(path):
     mask = np.asarray(Image.open(path)).copy()
-    mask[0, 0] = 7
+    mask[0, 0] = 77
     Image.fromarray(mask).save(path)
 
 
@@ -151,7 +151,7 @@ def two_values(path):
             lambda home: set_value(home / "ground_truth/logical_anomalies/001/001.png", 0),
             r"001/001\.png: expected a grey mask with 0 and one value for its defect, found values \[\]",
         ),
-        (lambda home: two_values(home / "ground_truth/logical_anomalies/000/000.png"), r"found values \[7, 255\]"),
+        (lambda home: two_values(home / "ground_truth/logical_anomalies/000/000.png"), r"found values \[77, 255\]"),
         (
             lambda home: Image.new("RGB", (32, 24), "white").save(home / "ground_truth/logical_anomalies/000/000.png"),
             r"000/000\.png: expected a grey mask .*, found colour",

@@ -59,8 +59,8 @@ class Study:
         return PageSources(
             dataset=self.dataset,
             category=self.category,
-            images=self.folder / "images.h5",
-            manifest=self.folder / "manifest.csv",
+            images=[self.folder / "images.h5"],
+            manifests=[self.folder / "manifest.csv"],
             shots=self.folder / "shots.csv",
             prompts=[self.folder / "one_shot" / "prompts" / "conse.wordnet_related.json"] if self.guided else [],
             added=[self.folder / "one_shot" / name / "added.h5" for name in self.training_sets],
@@ -110,6 +110,7 @@ def _write_manifest(study: Study, names: list[str]) -> None:
             "height": study.map_shape[0],
             "width": study.map_shape[1],
             "sha256": "0" * 64,
+            "mask_sha256": "",
         }
         for name in names
     ]

@@ -83,7 +83,7 @@ def test_columns_line_up():
 def test_the_command_prints_table_and_caption(tmp_path):
     path = tmp_path / "summary.csv"
     write_table(path, FRAME, "summary")
-    summary.write_markdown(tmp_path / "summary.md", FRAME, "Eight iterations instead of twenty.")
+    summary.write_markdown(tmp_path / "summary.md", FRAME, "Eight iterations instead of twenty.", {})
     done = subprocess.run(
         [sys.executable, "-m", "variad.report.summary", str(path)],
         cwd=LIBRARY,
@@ -108,7 +108,11 @@ def test_an_empty_summary_prints():
 
 
 def test_caption_is_read_back(tmp_path):
-    summary.write_markdown(tmp_path / "summary.md", FRAME, "one\ntwo")
+    summary.write_markdown(
+        tmp_path / "summary.md", FRAME, "one\ntwo", {"elpv/mono": ["3 training images", "no image AUROC"]}
+    )
+    page = (tmp_path / "summary.md").read_text()
+    assert "- elpv/mono: 3 training images\n- elpv/mono: no image AUROC\n" in page
     assert summary.read_caption(tmp_path / "summary.md") == "one\ntwo"
     assert summary.read_caption(tmp_path / "other.md") == ""
 

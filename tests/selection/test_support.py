@@ -10,9 +10,9 @@ from variad.datasets.sampling import sample_support
 
 
 def manifest(train, test=3):
-    rows = [(f"train/good/{n:03}", "train", 0, "good") for n in range(train)]
-    rows += [(f"test/dent/{n:03}", "test", 1, "dent") for n in range(test)]
-    return pd.DataFrame(rows, columns=["image_id", "split", "label", "defect"])
+    rows = [(f"train/good/{n:03}", "train", 0, "good", f"{n}") for n in range(train)]
+    rows += [(f"test/dent/{n:03}", "test", 1, "dent", f"t{n}") for n in range(test)]
+    return pd.DataFrame(rows, columns=["image_id", "split", "label", "defect", "sha256"])
 
 
 @given(
@@ -33,6 +33,16 @@ def test_sets_never_share_an_image_and_hold_training_normals_only(bank, seeds, v
         assert rows["image_id"].is_unique
         assert rows["set"].value_counts().to_dict() == counts
         assert not tested & set(rows["image_id"])
+
+
+def test_copies_of_a_file_are_drawn_from_once():
+    table = manifest(12)
+    table.loc[6:11, "sha256"] = list("012345")  # the second half is the first again
+    support = sample_support(table, {"bank": 2, "seeds": 2, "validation": 2}, 3, 0, "d", "c")
+    for _, rows in support.groupby("run"):
+        assert set(rows["image_id"]) == {f"train/good/{n:03}" for n in range(6)}
+    with pytest.raises(UserError, match=r"at least 7 training normals .* found 6"):
+        sample_support(table, {"bank": 2, "seeds": 2, "validation": 3}, 1, 0, "d", "c")
 
 
 def test_labels_and_defects_of_test_images_change_nothing():

@@ -77,7 +77,7 @@ def test_every_key_that_becomes_a_path_is_tried_here():
     wildcards = {name for template in TEMPLATES for name in re.findall(r"{(\w+)}", template)}
     # closed lists of the schema or of the catalogue of downloads, and loop variables of the rules
     others = {"scenario", "word_source", "archive", "unpacked", "weights_file", "number", "choice", "benchmark"}
-    others |= {"name", "images"}
+    others |= {"name", "images", "split"}
     assert wildcards - others == set(WILDCARDS.values())
 
 

@@ -76,7 +76,7 @@ def defaults_of_detector(method: str) -> dict[str, Any]:
 def defaults_of_adapter(adapter: str) -> dict[str, Any]:
     module, _, name = ADAPTERS[adapter].partition(":")
     kind = getattr(importlib.import_module(module), name)
-    return {field.name: field.default for field in dataclasses.fields(kind) if field.name != "root"}
+    return {field.name: plain(field.default) for field in dataclasses.fields(kind) if field.name != "root"}
 
 
 def settings_and_their_class(method: str) -> tuple[dict[str, Any], Any]:

@@ -270,7 +270,18 @@ WHOLE = [
         "datasets.elpv.settings: expected only the keys split, split_seed, test_defect, test_good, train_good, found "
         "'splt'",
     ),
-    ({"datasets": photos(settings={"seed": 1})}, "datasets.mine.settings: expected no keys, found 'seed'"),
+    (
+        {"datasets": photos(settings={"seed": 1})},
+        "datasets.mine.settings: expected only the keys defects, good, masks_inverted, found 'seed'",
+    ),
+    (
+        {"datasets": photos(adapter="btad", categories={"01": {"class_name": "part"}}, settings={"seed": 1})},
+        "datasets.mine.settings: expected no keys, found 'seed'",
+    ),
+    (
+        {"datasets": photos(settings={"good": [0]})},
+        "datasets.mine.settings.good.0: expected a value of type string, found 0",
+    ),
     ({"datasets": elpv(settings={"train_good": 0})}, "datasets.elpv.settings.train_good: expected at least 1, found 0"),
     (
         {"datasets": elpv(categories={"multi": {"class_name": "solar cell"}})},

@@ -50,7 +50,7 @@ def test_channels_and_strides_are_as_the_networks_have_them(name):
 
 def test_bytes_of_results():
     a_feature_map = (128 * 28 * 28 + 256 * 14 * 14) * 4
-    assert result_bytes(PlannedJob("extract_features", "d.c.e"), STUDY) == 140 * a_feature_map
+    assert result_bytes(PlannedJob("extract_features", "d.c.train.e"), STUDY) == 100 * a_feature_map
     assert result_bytes(PlannedJob("build_training_set", "d.c.one_shot.copies"), STUDY) == 10 * 64 * 64 * 3
     # one of five runs keeps its maps: 40 images of half a megapixel, float32
     assert result_bytes(PlannedJob("score_test_set", "d.c.one_shot.copies.bank"), STUDY) == pytest.approx(
@@ -58,7 +58,7 @@ def test_bytes_of_results():
     )
     jobs = [
         PlannedJob("build_training_set", "d.c.one_shot.copies"),
-        PlannedJob("extract_features", "d.unseen.e"),
+        PlannedJob("extract_features", "d.unseen.train.e"),
         PlannedJob("plot_gains", ""),
     ]
     assert result_total(jobs, STUDY) == (122_880, 1)

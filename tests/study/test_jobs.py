@@ -83,8 +83,8 @@ def test_another_number_of_jobs_than_snakemake_counts_is_refused():
     [
         ("train_detector", "a.x.y.one_shot.original.deep", ("a", "x.y", "one_shot", "original", "deep")),
         ("train_detector", "a.x.one_shot.original.more.deep", ("a", "x", "one_shot", "original.more", "deep")),
-        ("index_category", "a.x.z", ("a.x", "z")),
-        ("extract_features", "a.x.y.lite0", ("a", "x.y", "lite0")),
+        ("index_category", "a.x.z.test", ("a.x", "z", "test")),
+        ("extract_features", "a.x.y.train.lite0", ("a", "x.y", "train", "lite0")),
         ("embed_candidates", "a.x.conse.wordlist", ("a", "x", "conse", "wordlist")),
     ],
 )
@@ -94,8 +94,8 @@ def test_wildcards_with_dots_in_names(rule, name, expected):
 
 
 def test_names_that_the_config_does_not_have():
-    assert wildcards_of(PlannedJob("index_category", "a.gone"), CONFIG) is None
-    assert wildcards_of(PlannedJob("index_category", "a.z"), CONFIG) is None  # a category of the other data set
+    assert wildcards_of(PlannedJob("index_category", "a.gone.test"), CONFIG) is None
+    assert wildcards_of(PlannedJob("index_category", "a.z.test"), CONFIG) is None  # a category of the other data set
 
 
 def test_finished_jobs_are_those_with_a_benchmark_file_but_for_the_plan(tmp_path):

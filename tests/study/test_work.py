@@ -79,7 +79,7 @@ def test_images_of_a_training_set(name, variant, units):
 def test_a_full_shot_of_unknown_size_is_unknown_and_one_shot_is_not():
     assert of("build_training_set", "d.unseen.full_shot.copies") is None
     assert of("build_training_set", "d.unseen.one_shot.copies") == ("duplicate", {"images": 10})
-    assert of("extract_features", "d.unseen.e") is None
+    assert of("extract_features", "d.unseen.train.e") is None
 
 
 def test_memory_bank():

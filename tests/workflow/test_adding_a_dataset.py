@@ -3,6 +3,7 @@
 import csv
 
 import numpy as np
+import pandas as pd
 import pytest
 import yaml
 from PIL import Image
@@ -47,7 +48,8 @@ def study(tmp_path):
 
 def test_a_data_set_of_a_users_own(study, tmp_path):
     succeed(tmp_path, "--cores", "1", "results/tables/summary.csv", config=study)
-    manifest = read_table(tmp_path / "results/listed/lid/manifest.csv", "manifest")
+    home = tmp_path / "results/listed/lid"
+    manifest = pd.concat([read_table(home / split / "manifest.csv", "manifest") for split in ("train", "test")])
     assert list(manifest["image_id"])[2:4] == ["train/good/2", "test/good/3"]
     assert list(manifest["mask_path"])[-2:] == ["lid/mask 6.png", "lid/mask 7.png"]
     table = read_table(tmp_path / "results/tables/summary.csv", "summary").set_index(["metric", "training_set"])
@@ -58,7 +60,7 @@ def test_a_data_set_of_a_users_own(study, tmp_path):
 
     (tmp_path / "listed.py").write_text(CODE.replace("stream)]", "stream)][::-1]"))
     jobs = planned(tmp_path, "results/tables/summary.csv", config=study)
-    assert jobs["index_category"] == jobs["pack_category"] == 1
+    assert (jobs["index_category"], jobs["pack_category"]) == (3, 2)
 
 
 def test_a_mistake_is_seen_before_anything_runs(study, tmp_path):

@@ -59,7 +59,7 @@ def test_rules_run_with_use_conda(version: str, channels: list[str], tmp_path: P
     environment.pop("PYTHONDONTWRITEBYTECODE", None)
     study = tmp_path / "study"
     study.mkdir()
-    targets = [f"results/textures/brick/{name}" for name in ("manifest.csv", "images.h5", "shots.csv")]
+    targets = [f"results/textures/brick/{name}" for name in ("train/manifest.csv", "train/images.h5", "shots.csv")]
     command = [sys.executable, "-m", "snakemake", "--cores", "1", "--snakefile", ROOT / "workflow" / "Snakefile"]
     command += ["--configfile", TINY, "--workflow-profile", "none"]
     for arguments, variables in ((["--use-conda"], environment), (["--forceall", "--directory", "plain"], None)):
@@ -77,6 +77,6 @@ def test_rules_run_with_use_conda(version: str, channels: list[str], tmp_path: P
     assert (prefixes[0] / "channels.txt").read_text(encoding="utf-8").splitlines() == channels
     # Python writes what it compiled beside what it imported: the scripts took numpy from here.
     assert list(prefixes[0].glob("lib/python*/site-packages/numpy/__pycache__"))
-    for name in ("manifest.csv", "shots.csv"):
+    for name in ("train/manifest.csv", "shots.csv"):
         inside, outside = (pd.read_csv(study / run / "results/textures/brick" / name) for run in (".", "plain"))
         assert np.array_equal(inside.fillna("").to_numpy(), outside.fillna("").to_numpy())

@@ -67,7 +67,7 @@ def test_added_images_carry_what_made_them(finished):
 def test_maps_lie_in_the_evaluators_layout_at_the_original_size(finished):
     import tifffile
 
-    manifest = read_table(finished / "results/textures/brick/manifest.csv", "manifest").query("split == 'test'")
+    manifest = read_table(finished / "results/textures/brick/test/manifest.csv", "manifest")
     maps = finished / "results/textures/brick/few_shot/original/patchcore/maps/run_0/brick"
     found = {path.relative_to(maps).with_suffix("").as_posix() for path in maps.rglob("*.tiff")}
     assert found == set(manifest["image_id"])

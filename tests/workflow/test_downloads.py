@@ -85,7 +85,7 @@ def study(folder: Path, sources: Config, *names: str, keep: bool = True, **secti
 
 
 def images_of(name: str) -> str:
-    return f"results/{name}/{CATEGORIES[name]}/images.h5"
+    return f"results/{name}/{CATEGORIES[name]}/test/images.h5"
 
 
 def tree_of(name: str, folder: Path) -> Path:
@@ -119,8 +119,8 @@ def test_three_data_sets_come_from_the_server_to_images(server: FileServer, tmp_
     assert said.count("licence CC BY-NC-SA 4.0: no commercial use") == 3
     for name, tree in trees.items():
         category = CATEGORIES[name]
-        expected = index_category(open_dataset(name, tree), category)
-        manifest = read_table(folder / f"results/{name}/{category}/manifest.csv", "manifest")
+        expected = index_category(open_dataset(name, tree), category, "test")
+        manifest = read_table(folder / f"results/{name}/{category}/test/manifest.csv", "manifest")
         pd.testing.assert_frame_equal(manifest, expected, check_dtype=False)
         with h5py.File(folder / images_of(name)) as file:
             assert file["images"].shape == (len(expected), 32, 32, 3)

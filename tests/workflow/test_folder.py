@@ -30,7 +30,7 @@ def photos(tmp_path):
     save(home / "train/good/ünlich.png", np.dstack([grey] * 3))
     save(home / "train/good/other size.png", draw.integers(90, 160, (60, 100, 3), dtype=np.uint8))
     for index in range(2):
-        save(home / f"test/good/{index}.png", grey + np.uint8(index))
+        save(home / f"test/good/{index}.png", grey + np.uint8(index + 1))
         broken = grey.copy()
         broken[20:50, 20:50] = 255 * (index % 2)
         save(home / f"test/Kratzer & <b>/{index}.png", broken)

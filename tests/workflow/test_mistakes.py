@@ -74,8 +74,8 @@ def test_mistakes_in_the_config(tmp_path, changes, parts):
     has(attempt(tmp_path, study(**changes), "--dry-run"), *parts)
 
 
-MANIFEST = "results/mine/lid/manifest.csv"
-IMAGES = "results/mine/lid/images.h5"
+MANIFEST = "results/mine/lid/train/manifest.csv"
+IMAGES = "results/mine/lid/train/images.h5"
 
 
 PDN = {"pdn_tiny": {"backbone": "pdn_tiny", "layers": ["features"], "weights": "nowhere/pdn.safetensors"}}
@@ -103,7 +103,7 @@ PENALTY = {"method": "efficientad", "extractor": "pdn_tiny", "settings": {"penal
         ),
         (
             {"extractors": {**PDN, "lite0": PDN["pdn_tiny"]}},
-            "results/mine/lid/features/pdn_tiny.h5",
+            "results/mine/lid/train/features/pdn_tiny.h5",
             "extractors.pdn_tiny.weights: expected a file, found none at 'nowhere/pdn.safetensors'.",
         ),
         (
@@ -192,7 +192,7 @@ def test_plain_names_are_planned_and_nothing_lies_elsewhere(tmp_path, name):
     path.write_text(yaml.safe_dump(config, allow_unicode=True))
     before = everything_in(tmp_path)
     said = succeed(folder, "--dry-run", "all", "predict", "ablations", "export", config=path)
-    assert f"results/{name}/{name}/manifest.csv" in said
+    assert f"results/{name}/{name}/train/manifest.csv" in said
     outputs = re.findall(r"^    (?:output|log|benchmark): (.*)$", said, re.MULTILINE)
     assert len(outputs) > 50
     places = {file.partition("/")[0] for line in outputs for file in line.split(", ")}
@@ -203,7 +203,7 @@ def test_plain_names_are_planned_and_nothing_lies_elsewhere(tmp_path, name):
 def test_a_target_that_leads_elsewhere_is_no_target(tmp_path):
     folder = in_place(tmp_path / "work")
     photos(folder / "photos")
-    for target in ("results/gallery/mine/../contents.txt", "results/mine/../manifest.csv"):
+    for target in ("results/gallery/mine/../contents.txt", "results/mine/../train/manifest.csv"):
         said = attempt(tmp_path, study(), target)
         assert "MissingRuleException" in said
     assert not (folder / "results").exists()
@@ -231,7 +231,7 @@ def test_mask_of_another_size(tmp_path):
     mask = home / "lid/ground_truth/dent/2_mask.png"
     mask.parent.mkdir(parents=True)
     Image.fromarray(np.zeros((40, 48), np.uint8)).save(mask)
-    has(attempt(tmp_path, study(), IMAGES), "error:", "2_mask.png", "48")
+    has(attempt(tmp_path, study(), IMAGES.replace("train", "test")), "error:", "2_mask.png", "48")
 
 
 def test_more_shots_than_images(tmp_path):
@@ -250,7 +250,7 @@ def test_wordlist_without_words(tmp_path):
 def test_unknown_backbone(tmp_path):
     photos(in_place(tmp_path / "work") / "photos")
     config = study(extractors={"lite0": {"backbone": "efficientnet_light0", "layers": ["stage3"]}})
-    has(attempt(tmp_path, config, "results/mine/lid/features/lite0.h5"), "error:", "efficientnet_light0")
+    has(attempt(tmp_path, config, "results/mine/lid/train/features/lite0.h5"), "error:", "efficientnet_light0")
 
 
 def test_weights_with_another_hash(tmp_path):

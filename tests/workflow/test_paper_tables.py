@@ -91,7 +91,7 @@ def test_per_region_overlap_of_mvtec_ad_equals_that_of_the_kept_maps(study):
     home = study / "results/mvtec_ad/bottle"
     metrics = read_table(home / "one_shot/original/patchcore/metrics.csv", "metrics")
     maps, masks = [], []
-    with h5py.File(home / "images.h5") as file:
+    with h5py.File(home / "test/images.h5") as file:
         for path in sorted((home / "one_shot/original/patchcore/maps/run_0/bottle/test").rglob("*.tiff")):
             maps.append(tifffile.imread(path))
             name = f"masks/test/{path.parent.name}/{path.stem}"
@@ -114,7 +114,7 @@ def kept_maps(home, kind):
     """Maps, masks of the single defects and saturation areas of good images and one type of anomaly, run 0."""
     maps, masks, areas = [], [], []
     folder = home / "one_shot/original/patchcore/maps/run_0/breakfast_box/test"
-    with h5py.File(home / "images.h5") as file:
+    with h5py.File(home / "test/images.h5") as file:
         for path in [*sorted((folder / "good").iterdir()), *sorted((folder / f"{kind}_anomalies").iterdir())]:
             maps.append(tifffile.imread(path))
             name = f"defects/test/{path.parent.name}/{path.stem}"

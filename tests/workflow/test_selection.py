@@ -107,8 +107,8 @@ def inputs_by_rule(said):
 def test_no_input_on_the_way_to_a_choice_holds_a_real_label(study, tmp_path):
     here = f"results/cub/{CUB}"
     inputs = inputs_by_rule(succeed(tmp_path, "--dry-run", f"{here}/selection/choices.csv", config=study))
-    # the packed images, the names of the support set, and what is made of them; sample_support alone reads the manifest
-    allowed = {f"{here}/images.h5", f"{here}/support.csv"}
+    # packed training images, names of the support set, and what is made of them; sample_support alone reads a manifest
+    allowed = {f"{here}/train/images.h5", f"{here}/support.csv"}
     allowed |= {
         f"{here}/anomalies/{source}/{name}"
         for source in ("cut_paste", "blurred")
@@ -120,5 +120,5 @@ def test_no_input_on_the_way_to_a_choice_holds_a_real_label(study, tmp_path):
     for rule in ("make_anomalies", "score_synthetic", "select_candidates"):
         data = {name for name in inputs[rule] if name.startswith("results/") and "conse" not in name}
         assert data and data <= allowed, rule
-    assert f"{here}/manifest.csv" in inputs["sample_support"]
+    assert f"{here}/train/manifest.csv" in inputs["sample_support"]
     assert not {"score_real", "judge_selection"} & set(inputs)

@@ -4,7 +4,7 @@ include: "anomalies_inputs.smk"
 # draw the normal images that each run may see: detector bank, seeds of synthesis, validation; nothing else is seen before the choice
 rule sample_support:
     input:
-        manifest=rules.index_category.output.manifest,
+        manifest=of_split("train", rules.index_category.output.manifest),
     output:
         support="results/{dataset}/{category}/support.csv",
     conda:
@@ -22,7 +22,7 @@ rule sample_support:
 # every image of the support sets as the noise that a diffusion model makes it from, and as what it makes of it again
 rule invert_images:
     input:
-        images=rules.pack_category.output.images,
+        images=of_split("train", rules.pack_category.output.images),
         support=rules.sample_support.output.support,
         weights=lambda wildcards: weights_of("diffusion_models", wildcards.diffusion_model),
     output:
@@ -68,7 +68,7 @@ rule train_direction:
 rule make_anomalies:
     input:
         unpack(files_of_source),
-        images=rules.pack_category.output.images,
+        images=of_split("train", rules.pack_category.output.images),
         support=rules.sample_support.output.support,
         unrelated=unrelated_images,
     output:
@@ -89,7 +89,7 @@ rule make_anomalies:
 # a source's anomalies beside their parents, and rows of growing strength
 rule plot_anomalies:
     input:
-        images=rules.pack_category.output.images,
+        images=of_split("train", rules.pack_category.output.images),
         anomalies=rules.make_anomalies.output.images,
         manifest=rules.make_anomalies.output.manifest,
     output:

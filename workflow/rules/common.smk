@@ -6,15 +6,15 @@ import re
 
 from snakemake.exceptions import WorkflowError
 from snakemake.io import _IOFile
+from snakemake.persistence import FileBackupMixin
 
 from variad.core.errors import UserError
 from variad.core.files import incomplete_lists
-from variad.core.private_apis import complete_rule, own_rules, take_for_missing
+from variad.core.private_apis import complete_rule, own_rules, restore_as_out_of_date, take_for_missing
 from variad.core.provenance import library_files
-from variad.downloads.catalogue import ARCHIVES, DATASET_FILES, WEIGHTS_FILES
+from variad.datasets.adapters import SPLITS
+from variad.downloads.catalogue import ARCHIVES, DATASET_FILES, DOWNLOADS, WEIGHTS_FILES
 from variad.study.configuration import merged, resolve
-
-DOWNLOADS = "resources/downloads"
 
 # what the user asked for, which the default completes
 GIVEN_CONFIG = copy.deepcopy(config)
@@ -25,6 +25,19 @@ except UserError as error:
     raise WorkflowError(str(error)) from None
 
 
+def find_shipped(section):
+    """Take weights that ship with the workflow from there, where the folder that it runs in has none of that name."""
+    for entry in config[section].values():
+        for key, value in entry.items():
+            shipped = ROOT / value if isinstance(value, str) and value.startswith("resources/") else None
+            if shipped is not None and shipped.is_file() and not Path(value).exists():
+                entry[key] = os.path.relpath(shipped)
+
+
+for section in ("vqgans", "encoders", "extractors", "diffusion_models"):
+    find_shipped(section)
+
+
 def one_of(names):
     return "|".join(re.escape(str(name)) for name in names)
 
@@ -32,6 +45,7 @@ def one_of(names):
 wildcard_constraints:
     dataset=one_of(config["datasets"]),
     category="[^/.][^/]*",  # no name that leads out of its folder, wherever it comes from
+    split=one_of(SPLITS),
     scenario=one_of(config["scenarios"]),
     training_set=one_of(config["training_sets"]),
     detector=one_of(config["detectors"]),
@@ -99,6 +113,16 @@ def files_of(places, *patterns):
     return [file_of(pattern, **place) for place in places for pattern in patterns]
 
 
+def of_split(split, pattern):
+    """An output of a rule for one split, with the other wildcards as they are."""
+    return file_of(pattern, split=split, allow_missing=True)
+
+
+def of_splits(pattern):
+    """An output of a rule for the splits that training and test are made of, with the other wildcards as they are."""
+    return [of_split(split, pattern) for split in ("train", "test")]
+
+
 def unique(files):
     return list(dict.fromkeys(files))
 
@@ -136,6 +160,11 @@ def study_categories():
         if dataset["in_study"]
         for category in dataset["categories"]
     ]
+
+
+def in_splits(places, splits=("train", "test")):
+    """Places in each of the splits that training and test are made of."""
+    return [{**place, "split": split} for place in places for split in splits]
 
 
 def study_training_sets(places=None, scenarios=None):
@@ -191,6 +220,8 @@ def check_results_folder():
     if not folder.is_dir() or not os.access(folder, os.W_OK):
         raise WorkflowError(f"{folder}: expected a folder that can be written to, found one that cannot.")
 
+
+restore_as_out_of_date(FileBackupMixin)
 
 # only the main process looks: to a job on a cluster, what another one is about to make anew is no business of its own
 if workflow.is_main_process:

@@ -56,49 +56,62 @@ rule unpack_dataset:
         "../../scripts/unpack_dataset.py"
 
 
-# list every image of one category: split, label, defect, size, hash
+# list every image of one split of a category: label, defect, size, hash; a file that changes, comes or goes reruns this
 rule index_category:
     input:
-        root=dataset_root,
-        downloaded=dataset_contents,
-        folders=dataset_folders,  # adding an image to a user's own folders, or removing one, reruns this
-        adapter=adapter_code,
+        unpack(dataset_files),
     output:
-        manifest="results/{dataset}/{category}/manifest.csv",
+        manifest="results/{dataset}/{category}/{split}/manifest.csv",
+        files=update("results/{dataset}/{category}/{split}/files.json"),
     conda:
         "../../envs/base.yaml"
     params:
-        adapter=lambda wildcards: dataset_of(wildcards)["adapter"],
-        path=dataset_path,
-        settings=lambda wildcards: dataset_of(wildcards)["settings"],
+        dataset=dataset_arguments,
+        answers=folder_answers,
+        version=files_version,
     script:
         "../../scripts/index_category.py"
 
 
-# bring the images to 8-bit RGB at one size, in one file; masks keep their size
+# bring the images of a split to 8-bit RGB at one size, in one file; masks keep their size. What it holds already is taken over
 rule pack_category:
     input:
+        unpack(dataset_files),
         manifest=rules.index_category.output.manifest,
-        root=dataset_root,
-        downloaded=dataset_contents,
-        adapter=adapter_code,
+        train=scale_of_split,
     output:
-        images="results/{dataset}/{category}/images.h5",
+        images=update("results/{dataset}/{category}/{split}/images.h5"),
     conda:
         "../../envs/base.yaml"
     params:
-        adapter=lambda wildcards: dataset_of(wildcards)["adapter"],
-        path=dataset_path,
-        settings=lambda wildcards: dataset_of(wildcards)["settings"],
+        dataset=dataset_arguments,
         image_size=config["image_size"],
+        refuse_copies=refuses_copies,
     script:
         "../../scripts/pack_category.py"
+
+
+# say of every file of a category whether and as what it is used
+rule take_inventory:
+    input:
+        unpack(dataset_files),
+        manifests=expand(rules.index_category.output.manifest, split=SPLITS, allow_missing=True),
+    output:
+        inventory="results/{dataset}/{category}/inventory.csv",
+        files="results/{dataset}/{category}/files.json",
+    conda:
+        "../../envs/base.yaml"
+    params:
+        dataset=dataset_arguments,
+        names=file_names,
+    script:
+        "../../scripts/take_inventory.py"
 
 
 # draw the shots of every scenario and run, nested
 rule sample_shots:
     input:
-        manifest=rules.index_category.output.manifest,
+        manifest=of_split("train", rules.index_category.output.manifest),
     output:
         shots="results/{dataset}/{category}/shots.csv",
     conda:

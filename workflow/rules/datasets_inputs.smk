@@ -1,7 +1,15 @@
 # where a data set comes from: a package, a folder of the user, or its publisher
-from variad.datasets.adapters import CLASS_ADAPTERS, RENDERED_ADAPTERS, adapter_file
-from variad.datasets.folders import category_folders
-from variad.downloads.catalogue import BESIDE, DATASETS, lifted_folder
+from variad.datasets.adapters import (
+    CLASS_ADAPTERS,
+    LAID_OUT_AS_FOLDER,
+    RENDERED_ADAPTERS,
+    adapter_file,
+    root_of,
+    watched,
+)
+from variad.datasets.changes import KnownFiles, stamps_of, version_of
+from variad.datasets.inventory import sentences_of
+from variad.downloads.catalogue import BESIDE, DATASETS
 
 
 def dataset_of(wildcards):
@@ -23,34 +31,50 @@ def is_downloaded(dataset):
     return dataset["adapter"] in ARCHIVES and not dataset["path"]
 
 
-def dataset_root(wildcards):
-    """Folder of a data set's files that is an input: the user's, or one that a rule fills.
-
-    One that is gone serves for what is left once its categories have been packed.
-    """
+def rendered_root(wildcards):
+    """The folder that a rule fills with the files of a data set that is rendered."""
     dataset = dataset_of(wildcards)
-    path = dataset["path"]
-    if path and Path(path).is_dir():
-        return local_copy(dataset)
-    if path and not Path(file_of(rules.pack_category.output.images, **wildcards)).is_file():
-        raise WorkflowError(
-            f"config key datasets.{wildcards.dataset}.path: expected the data set's folder, found no such folder "
-            f"'{path}'."
-        )
-    is_rendered = not path and dataset["adapter"] in RENDERED_ADAPTERS
+    is_rendered = not dataset["path"] and dataset["adapter"] in RENDERED_ADAPTERS
     return file_of(rules.unpack_dataset.output.folder, **wildcards) if is_rendered else []
 
 
-def local_copy(dataset):
-    """The user's folder of a data set, or the one in it that the archive holds everything in."""
-    path, source = dataset["path"], DATASETS.get(dataset["adapter"])
-    return str(lifted_folder(Path(path), source)) if source else path
+def dataset_arguments(wildcards):
+    """What the adapter of a data set is made with, but for its folder, and answers that are no business of a split.
+
+    A user's folder is known by its files (`files_version`), wherever it lies; one that is gone serves for what is left once
+    its categories have been packed. Answers about masks are of the split that has some; those about the names of folders
+    come from `folder_answers`.
+    """
+    dataset, split = dataset_of(wildcards), wildcards.get("split")
+    if is_gone(wildcards) and not Path(file_of(rules.take_inventory.output.inventory, **wildcards)).is_file():
+        raise WorkflowError(
+            f"config key datasets.{wildcards.dataset}.path: expected the data set's folder, found no such folder "
+            f"'{dataset['path']}'."
+        )
+    of_others = {"good", "defects"} if split else set()
+    of_others |= {"masks_inverted"} if split != "test" else set()
+    left_out = of_others if dataset["adapter"] == "folder" else set()
+    settings = {name: value for name, value in dataset["settings"].items() if name not in left_out}
+    return {"adapter": dataset["adapter"], **settings}
 
 
-def dataset_path(wildcards):
-    """Folder of a data set's files, there or not; None for data inside a package."""
-    dataset = dataset_of(wildcards)
-    return f"{DOWNLOADS}/{dataset['adapter']}" if is_downloaded(dataset) else dataset["path"]
+def folder_answers(wildcards):
+    """What the config says of folders of a split whose names could mean good or a defect.
+
+    The script takes all answers from the config: an answer about a test folder is no news to the training images.
+    """
+    dataset, tops = dataset_of(wildcards), watched_paths(**wildcards)
+    answers = dataset["settings"] if dataset["adapter"] == "folder" else {}
+    return {
+        key: [name for name in answers.get(key, []) if any((Path(top) / name).is_dir() for top in tops)]
+        for key in ("good", "defects")
+    }
+
+
+def is_gone(wildcards):
+    """Whether a user's folder is not there."""
+    path = dataset_of(wildcards)["path"]
+    return bool(path) and not Path(path).is_dir()
 
 
 def contents_of(archive):
@@ -58,18 +82,83 @@ def contents_of(archive):
     return ancient(file_of(rules.unpack_archive.output.contents, unpacked=archive))
 
 
-def dataset_contents(wildcards):
-    """The list of an unpacked archive's files, for a data set that is downloaded."""
+def dataset_files(wildcards):
+    """What a data set is read from: the adapter's code, and what rules render, or unpack of an archive.
+
+    A user's own files are none of these: `files_version` tells of their changes.
+    """
     dataset = dataset_of(wildcards)
-    return contents_of(dataset["adapter"]) if is_downloaded(dataset) else []
+    contents = contents_of(dataset["adapter"]) if is_downloaded(dataset) else []
+    return {"adapter": adapter_code(wildcards), "rendered": rendered_root(wildcards), "downloaded": contents}
 
 
-def dataset_folders(wildcards):
-    """The folders of a user's category, whose times change when images come or go."""
+def watched_paths(dataset, category, split):
+    """The folders of a user that a split is made of."""
+    entry = config["datasets"][dataset]
+    if not entry["path"] or not Path(entry["path"]).is_dir():
+        return []
+    return list(map(str, watched(entry["adapter"], root_of(dataset, entry), category, split)))
+
+
+@functools.cache
+def stamps_in(*folders, images_alone=False):
+    """Sizes and times of the files of a user, looked at once."""
+    return stamps_of(folders, images_alone)
+
+
+def watched_stamps(dataset, category, split):
+    """Those of the files that a split is listed from: notes and thumbnails beside photographs are none of them."""
+    of_folder = config["datasets"][dataset]["adapter"] in LAID_OUT_AS_FOLDER
+    return stamps_in(*watched_paths(dataset, category, split), images_alone=of_folder)
+
+
+def files_version(wildcards):
+    """Another text when the content of a user's file is another, or a file of the split came or went.
+
+    Times that moved are taken down here: `onstart` is not reached where there is nothing to be done.
+    """
+    record = file_of(rules.index_category.output.files, **wildcards)
+    if is_gone(wildcards):
+        return KnownFiles(record).version
+    root, changes = root_of(wildcards.dataset, dataset_of(wildcards)), workflow.is_main_process and not workflow.dryrun
+    return version_of(record, watched_stamps(**wildcards), root, note=changes)
+
+
+def file_names(wildcards):
+    """Another text when any file of a user's category came or went; of a folder that is gone the recorded one."""
+    if is_gone(wildcards):
+        return KnownFiles(file_of(rules.take_inventory.output.files, **wildcards)).version
+    folders = [path for split in SPLITS for path in watched_paths(**wildcards, split=split)]
+    of_folder = dataset_of(wildcards)["adapter"] in LAID_OUT_AS_FOLDER  # else a parent may hold anything
+    homes = sorted({str(Path(path).parent) if of_folder else path for path in folders})
+    return version_of("", dict.fromkeys(stamps_in(*homes)), root_of(wildcards.dataset, dataset_of(wildcards)))
+
+
+def say_what_was_used():
+    """What the run's own images were used for, and which were not, on the terminal: nothing is dropped in silence."""
+    for place in study_categories():
+        inventory = Path(file_of(rules.take_inventory.output.inventory, **place))
+        packed = [Path(path) for path in files_of(in_splits([place], SPLITS), rules.pack_category.output.images)]
+        lines = (
+            list(sentences_of(inventory, [path for path in packed if path.is_file()])) if inventory.is_file() else []
+        )
+        for number, line in enumerate(lines):
+            print(f"{place['dataset']}/{place['category']}: {line}" if not number else f"  {line}", file=sys.stderr)
+
+
+def scale_of_split(wildcards):
+    """The training images, whose scale the values of the other splits get."""
+    return [] if wildcards.split == "train" else of_split("train", rules.pack_category.output.images)
+
+
+def refuses_copies(wildcards):
+    """Whether test images that are training images are a mistake: in what a user put together, and as the config says.
+
+    No business of training images, so that the answer to a question about test images trains nothing anew.
+    """
     dataset = dataset_of(wildcards)
-    folders = category_folders(local_copy(dataset), wildcards.category) if dataset["path"] else []
-    # Snakemake takes angle brackets in a path for one of its own variables
-    return [folder for folder in folders if "<" not in str(folder)]
+    answer = dataset["copies"] or ("refuse" if dataset["path"] else "warn")
+    return wildcards.split == "test" and answer == "refuse"
 
 
 def adapter_code(wildcards):

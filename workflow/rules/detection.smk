@@ -1,13 +1,13 @@
 include: "detection_inputs.smk"
 
 
-# patch features of every real image, once for all detectors and runs
+# patch features of the real images of a split, once for all detectors and runs; of those that are known already they are taken over
 rule extract_features:
     input:
         images=rules.pack_category.output.images,
         weights=lambda wildcards: weights_of("extractors", wildcards.extractor),
     output:
-        features="results/{dataset}/{category}/features/{extractor}.h5",
+        features=update("results/{dataset}/{category}/{split}/features/{extractor}.h5"),
     conda:
         "../../envs/torch.yaml"
     resources:
@@ -30,10 +30,10 @@ use rule extract_features as extract_added_features with:
 # fit a detector on shots and accepted images, every run of the cell in one job
 rule train_detector:
     input:
-        images=rules.pack_category.output.images,
+        images=of_split("train", rules.pack_category.output.images),
         shots=rules.sample_shots.output.shots,
         added=rules.build_training_set.output.images,
-        features=features_of_real_images,
+        features=features_of("train"),
         added_features=features_of_added_images,
         weights=weights_of_detector,
         penalty=penalty_images,
@@ -57,9 +57,9 @@ rule train_detector:
 rule score_test_set:
     input:
         models=rules.train_detector.output.models,
-        manifest=rules.index_category.output.manifest,
-        images=rules.pack_category.output.images,
-        features=features_of_real_images,
+        manifest=of_split("test", rules.index_category.output.manifest),
+        images=of_split("test", rules.pack_category.output.images),
+        features=features_of("test"),
         method=detector_code,
     output:
         scores="results/{dataset}/{category}/{scenario}/{training_set}/{detector}/scores.csv",
@@ -79,18 +79,39 @@ rule score_test_set:
         "../../scripts/score_test_set.py"
 
 
+# normal scores of training images that a detector did not see, from folds: what a threshold is made of
+rule score_held_out:
+    input:
+        images=of_split("train", rules.pack_category.output.images),
+        shots=rules.sample_shots.output.shots,
+        added=rules.build_training_set.output.images,
+        features=features_of("train"),
+        added_features=features_of_added_images,
+        weights=weights_of_detector,
+        penalty=penalty_images,
+        method=detector_code,
+    output:
+        scores="results/{dataset}/{category}/{scenario}/{training_set}/{detector}/held_out_scores.csv",
+    conda:
+        "../../envs/torch.yaml"
+    resources:
+        **gpu_job(4000),
+    params:
+        detector=lambda wildcards: trained_detector(wildcards.detector),
+        extractor=detector_extractor,
+        seed=config["run"]["seed"],
+    script:
+        "../../scripts/score_held_out.py"
+
+
 # unlabelled images ranked by score, with heat maps and a threshold from training normals
 rule predict_images:
     input:
         models=rules.train_detector.output.models,
-        manifest=rules.index_category.output.manifest,
-        images=rules.pack_category.output.images,
-        shots=rules.sample_shots.output.shots,
-        added=rules.build_training_set.output.images,
-        features=features_of_real_images,
-        added_features=features_of_added_images,
-        weights=weights_of_detector,
-        penalty=penalty_images,
+        held_out=rules.score_held_out.output.scores,
+        manifest=of_split("unlabelled", rules.index_category.output.manifest),
+        images=of_split("unlabelled", rules.pack_category.output.images),
+        features=features_of("unlabelled"),
         method=detector_code,
     output:
         predictions="results/{dataset}/{category}/{scenario}/{training_set}/{detector}/predictions.csv",
@@ -100,9 +121,8 @@ rule predict_images:
     resources:
         **gpu_job(4000),
     params:
-        detector=lambda wildcards: trained_detector(wildcards.detector),
+        method=lambda wildcards: detector_of(wildcards)["method"],
         extractor=detector_extractor,
         quantile=config["predict"]["quantile"],
-        seed=config["run"]["seed"],
     script:
         "../../scripts/predict_images.py"

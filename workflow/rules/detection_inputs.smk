@@ -4,8 +4,11 @@ from variad.detectors.interface import method_file
 PENALTIES = ("photographs", "none")  # of EfficientAD, that need no folder
 
 
-def features_of_real_images(wildcards):
-    return file_of(rules.extract_features.output.features, **wildcards, extractor=extractor_of(wildcards))
+def features_of(split):
+    """Features of the real images of a split that a cell's detector sees."""
+    return lambda wildcards: file_of(
+        rules.extract_features.output.features, **wildcards, split=split, extractor=extractor_of(wildcards)
+    )
 
 
 def features_of_added_images(wildcards):

@@ -28,6 +28,9 @@ rule aggregate_category:
 rule aggregate_metrics:
     input:
         draws=draws_of_study,
+        inventories=files_of(study_categories(), rules.take_inventory.output.inventory),
+        train=files_of(study_categories(), of_split("train", rules.pack_category.output.images)),
+        test=files_of(study_categories(), of_split("test", rules.pack_category.output.images)),
         published=PUBLISHED_AUROC,
     output:
         summary=report("results/tables/summary.csv", caption="../report/summary.rst", category="Results"),
@@ -37,6 +40,7 @@ rule aggregate_metrics:
     params:
         groups=category_groups(),
         caption=config["run"]["caption"],
+        names=["/".join(place) for place in names_of(study_categories())],
     script:
         "../../scripts/aggregate_metrics.py"
 
@@ -65,7 +69,7 @@ rule plot_gains:
 rule record_provenance:
     input:
         summary=rules.aggregate_metrics.output.summary,
-        manifests=files_of(study_categories(), rules.index_category.output.manifest),
+        manifests=files_of(in_splits(study_categories()), rules.index_category.output.manifest),
         weights=lambda wildcards: study_weights(),
     output:
         record="results/tables/provenance.json",
@@ -95,10 +99,10 @@ rule compare_training_sets:
 # compare added images with their parents, and measure how varied and how new they are
 rule measure_image_quality:
     input:
-        images=rules.pack_category.output.images,
+        images=of_split("train", rules.pack_category.output.images),
         shots=rules.sample_shots.output.shots,
         added=rules.build_training_set.output.images,
-        real_features=of_spread_extractor(rules.extract_features.output.features),
+        real_features=of_spread_extractor(of_split("train", rules.extract_features.output.features)),
         added_features=of_spread_extractor(rules.extract_added_features.output.features),
         # the backbone of LPIPS where it is on this machine; without it the column stays empty
         lpips=lambda wildcards: find_lpips_backbone(DOWNLOADS) or [],
@@ -115,9 +119,8 @@ rule measure_image_quality:
 # how varied and how new real training images are, as a scale for added ones
 rule measure_real_spread:
     input:
-        manifest=rules.index_category.output.manifest,
         shots=rules.sample_shots.output.shots,
-        features=of_spread_extractor(rules.extract_features.output.features),
+        features=of_spread_extractor(of_split("train", rules.extract_features.output.features)),
     output:
         table="results/{dataset}/{category}/real_spread.csv",
     conda:

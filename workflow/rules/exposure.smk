@@ -4,7 +4,7 @@ include: "exposure_inputs.smk"
 # generated normals of the first document, made of the support images themselves
 rule extend_support:
     input:
-        images=rules.pack_category.output.images,
+        images=of_split("train", rules.pack_category.output.images),
         support=rules.sample_support.output.support,
         weights=lambda wildcards: files_of_vqgan(added_recipe()["vqgan"]),
     output:
@@ -25,8 +25,8 @@ rule extend_support:
 # fine-tune on support images against each source, score the test images by distance to the support set; no label of a real image
 rule expose_outliers:
     input:
-        images=rules.pack_category.output.images,
-        manifest=rules.index_category.output.manifest,
+        images=of_splits(rules.pack_category.output.images),
+        manifest=of_split("test", rules.index_category.output.manifest),
         support=rules.sample_support.output.support,
         anomalies=of_sources(exposure_sources, rules.make_anomalies.output.images),
         anomaly_manifests=of_sources(exposure_sources, rules.make_anomalies.output.manifest),
@@ -49,7 +49,7 @@ rule expose_outliers:
 rule judge_exposure:
     input:
         scores=of_all(exposure_places, rules.expose_outliers.output.scores),
-        manifests=of_all(exposure_places, rules.index_category.output.manifest),
+        manifests=of_all(exposure_places, of_split("test", rules.index_category.output.manifest)),
     output:
         table=report(
             "results/tables/exposure.csv",

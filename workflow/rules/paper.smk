@@ -104,7 +104,9 @@ rule compare_components:
 # figure 16: what the forms of the latent make of the same shots
 rule plot_variance_forms:
     input:
-        images=lambda wildcards: files_of(ablation_categories("variance_forms"), rules.pack_category.output.images),
+        images=lambda wildcards: files_of(
+            ablation_categories("variance_forms"), of_split("train", rules.pack_category.output.images)
+        ),
         added=of_all(variance_forms, rules.build_training_set.output.images),
         quality=of_all(variance_forms, rules.measure_image_quality.output.table),
     output:
@@ -154,7 +156,7 @@ rule plot_tsne:
 # figures 11, 13 and 14: anomaly maps of the shots alone beside those with added images
 rule plot_map_pairs:
     input:
-        images=of_ablation("maps.{figure}", rules.pack_category.output.images),
+        images=of_ablation("maps.{figure}", of_split("test", rules.pack_category.output.images)),
         scores=of_ablation("maps.{figure}", rules.score_test_set.output.scores),
         maps=of_ablation("maps.{figure}", rules.score_test_set.output.maps),
     output:

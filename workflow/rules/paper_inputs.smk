@@ -66,9 +66,10 @@ def most_guided(wildcards):
 def tsne_input(wildcards):
     """Features of real and added images of figure 12, and what these images are."""
     place = {**ablation("tsne"), "extractor": extractor_of(ablation("tsne"))}
+    splits = [{**place, "split": split} for split in ("train", "test")]
     return {
-        "manifest": file_of(rules.index_category.output.manifest, **place),
-        "features": file_of(rules.extract_features.output.features, **place),
+        "manifests": files_of(splits, rules.index_category.output.manifest),
+        "features": files_of(splits, rules.extract_features.output.features),
         "added": file_of(rules.build_training_set.output.images, **place),
         "added_features": file_of(rules.extract_added_features.output.features, **place),
     }

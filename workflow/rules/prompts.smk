@@ -56,7 +56,7 @@ rule score_prompts:
     input:
         candidates=rules.list_candidates.output.candidates,
         texts=rules.embed_candidates.output.texts,
-        images=rules.pack_category.output.images,
+        images=of_split("train", rules.pack_category.output.images),
         shots=rules.sample_shots.output.shots,
         encoder=lambda wildcards: encoder_files(wildcards.encoder),
     output:

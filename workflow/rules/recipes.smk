@@ -4,7 +4,7 @@ include: "recipes_inputs.smk"
 # score validation normals and synthetic anomalies with the detectors of a category's cells; no label of a real image
 rule score_recipes:
     input:
-        images=rules.pack_category.output.images,
+        images=of_split("train", rules.pack_category.output.images),
         shots=rules.sample_shots.output.shots,
         support=rules.sample_support.output.support,
         models=lambda wildcards: files_of(recipe_cells(wildcards), rules.train_detector.output.models),

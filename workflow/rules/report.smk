@@ -12,7 +12,7 @@ for detector in config["study"]["detectors"]:
         name:
             f"plot_heatmaps_{detector}"
         input:
-            images=rules.pack_category.output.images,
+            images=of_split("test", rules.pack_category.output.images),
             scores=expand(rules.score_test_set.output.scores, training_set=seen, detector=detector, allow_missing=True),
             maps=expand(rules.score_test_set.output.maps, training_set=seen, detector=detector, allow_missing=True),
         output:
@@ -45,8 +45,9 @@ for detector in config["study"]["detectors"]:
 # make a category's page of the gallery, with all its pictures
 rule build_gallery_page:
     input:
-        images=rules.pack_category.output.images,
-        manifest=rules.index_category.output.manifest,
+        images=of_splits(rules.pack_category.output.images),
+        manifests=of_splits(rules.index_category.output.manifest),
+        inventory=rules.take_inventory.output.inventory,
         shots=rules.sample_shots.output.shots,
         prompts=of_category(study_prompts, rules.score_prompts.output.choice),
         added=of_category(study_training_sets, rules.build_training_set.output.images),

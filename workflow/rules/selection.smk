@@ -4,7 +4,7 @@ include: "selection_inputs.smk"
 # score validation normals and the anomalies of every source with one set of candidates; no manifest of the data set, no real label
 rule score_synthetic:
     input:
-        images=rules.pack_category.output.images,
+        images=of_split("train", rules.pack_category.output.images),
         support=rules.sample_support.output.support,
         anomalies=of_sources(selection_sources, rules.make_anomalies.output.images),
         manifests=of_sources(selection_sources, rules.make_anomalies.output.manifest),
@@ -48,9 +48,9 @@ rule select_candidates:
 # score the real test images with one set of candidates
 rule score_real:
     input:
-        images=rules.pack_category.output.images,
+        images=of_splits(rules.pack_category.output.images),
         support=rules.sample_support.output.support,
-        manifest=rules.index_category.output.manifest,
+        manifest=of_split("test", rules.index_category.output.manifest),
         weights=weights_of_candidates,
         classes=classes_of_candidates,
         method=candidate_code,
@@ -75,7 +75,7 @@ rule judge_selection:
         candidates=of_candidate_sets(rules.score_synthetic.output.candidates),
         synthetic=of_candidate_sets(rules.score_synthetic.output.scores),
         real=of_candidate_sets(rules.score_real.output.scores),
-        manifest=rules.index_category.output.manifest,
+        manifest=of_split("test", rules.index_category.output.manifest),
     output:
         judged="results/{dataset}/{category}/selection/judged.csv",
         points="results/{dataset}/{category}/selection/points.csv",

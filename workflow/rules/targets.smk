@@ -8,7 +8,8 @@ def files_of_training_sets(places):
     """What training sets keep, with all of their categories that these are made from."""
     prompts = prompts_that_guide(places)
     return [
-        *files_of(places, rules.index_category.output.manifest, rules.pack_category.output.images),
+        *files_of(in_splits(places), rules.index_category.output.manifest, rules.pack_category.output.images),
+        *files_of(places, rules.take_inventory.output.inventory),
         *files_of(places, rules.sample_shots.output.shots, rules.build_training_set.output.images),
         *files_of_prompts(prompts),
     ]
@@ -24,7 +25,7 @@ def features_of_cells(cells):
     """Features of the real images that a cell's detector sees, and of the added ones where there are any."""
     places = [{**cell, "extractor": extractor_of(cell)} for cell in cells]
     added = files_of(adding_images(places), rules.extract_added_features.output.features)
-    return files_of(places, rules.extract_features.output.features) + added
+    return files_of(in_splits(places), rules.extract_features.output.features) + added
 
 
 def files_of_detectors(cells):

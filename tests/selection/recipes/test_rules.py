@@ -24,6 +24,6 @@ def test_recipes_are_chosen_from_synthetic_scores_alone() -> None:
 
 def test_exposure_sees_labels_only_when_it_is_judged() -> None:
     script = (RULES.parents[1] / "scripts/expose_outliers.py").read_text("utf-8")
-    assert 'manifest["split"]' in script and "label" not in script and "defect" not in script
+    assert '"manifest")["image_id"]' in script and "label" not in script and "defect" not in script
     assert "manifests" not in inputs("exposure.smk", "expose_outliers")
     assert "manifests" in inputs("exposure.smk", "judge_exposure")

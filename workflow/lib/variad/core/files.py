@@ -30,7 +30,8 @@ def writing(path: str | Path) -> Iterator[Path]:
     target = Path(path)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.stem}.", suffix=target.suffix)
+        # the start of a name is enough to tell by, and the whole of a long one would leave no room for the rest
+        handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.stem[:40]}.", suffix=target.suffix)
     except OSError as error:
         raise UserError(
             f"{target.parent}: expected a folder that can be written to, found: {error.strerror}."

@@ -1,38 +1,37 @@
-"""Reading any image file, at its own bit depth, and bringing it to 8-bit RGB at one size.
+"""Reading any image file, at its own bit depth, and bringing it to 8-bit RGB at one size; and masks, which label tools
+write in every way that an image file allows.
 
-Alpha is dropped: a pixel keeps the colour that is stored under its transparency, as in ``Image.convert("RGB")``, which
-the field's loaders use. Palettes and CMYK become RGB, EXIF orientation is applied, only the first page or frame is
-read, colour profiles are ignored.
+Pixels are what a viewer shows: palettes, CMYK, YCbCr and CIELAB become RGB, white-is-zero is turned, EXIF orientation
+applied. Alpha is dropped: a pixel keeps the colour that is stored under its transparency, as in
+``Image.convert("RGB")``, which the field's loaders use. Only the first page or frame is read, colour profiles are
+ignored; ``read_notes`` says where that leaves something out.
 """
 
-import re
-import struct
-import sys
-import warnings
-import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
+from scipy.ndimage import maximum_filter, minimum_filter
 
 from variad.core.errors import UserError
+from variad.core.image_formats import (
+    is_deep,
+    is_lossy,
+    notes_of,
+    opened,
+    orientation,
+    pages,
+    pixels_of,
+    sample_type,
+    upright,
+)
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
-FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP")
-MAX_PIXELS = 178_956_970  # where Pillow calls an image a decompression bomb
 
-_UPRIGHT = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
+_VOC_VOID = (224, 224, 192)  # PASCAL VOC's colour of pixels that are neither background nor object
+_DARKEST_LOSSY = 32  # a lossy mask whose marks are darker cannot be told from the errors of its compression
 
 Raw = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
 Images = npt.NDArray[np.uint8]  # RGB, [N, S, S, 3]
@@ -45,48 +44,72 @@ def read_size(path: str | Path) -> tuple[int, int]:
     Raises:
         UserError: the file is missing, empty, too large or no image.
     """
-    with _opened(path) as image:
+    with opened(path) as image:
         width, height = image.size
-        return (width, height) if _orientation(image) >= 5 else (height, width)
+        return (width, height) if orientation(image) >= 5 else (height, width)
 
 
 def is_16_bit(path: str | Path) -> bool:
     """Whether ``read_image`` gives uint16, from the header alone."""
-    with _opened(path) as image:
-        return image.mode.startswith("I;16") or ";16" in _raw_mode(image)
+    with opened(path) as image:
+        return is_deep(image)
+
+
+def read_notes(path: str | Path) -> list[str]:
+    """What ``read_image`` leaves out or changes of a file, from its header: phrases such as "has 3 pages, the first is
+    used".
+
+    Raises:
+        UserError: as ``read_size``.
+    """
+    with opened(path) as image:
+        return notes_of(image)
 
 
 def read_image(path: str | Path) -> Raw:
     """Read an image as uint8 or uint16, ``[H, W]`` if it is grey, else ``[H, W, 3]`` RGB.
 
     Raises:
-        UserError: the file is missing, empty, truncated, too large, no image, or has other than 8 or 16 bits.
+        UserError: the file is missing, empty, truncated, too large, no image, or has other than whole numbers from 0 in
+            up to 16 bits.
     """
-    with _opened(path) as image:
-        orientation = _orientation(image)
-        if image.mode.startswith("I;16"):
-            return np.asarray(_upright(image, orientation)).astype(np.uint16)
-        if ";16" in _raw_mode(image):
-            return _read_16_bit_colour(path, image, orientation)
-        if image.mode in ("I", "F"):
-            raise UserError(f"{path}: expected 8 or 16 bits a channel, found 32 bits; save it as 16-bit PNG or TIFF.")
-        grey = image.mode in ("1", "L", "LA", "La")
-        return np.asarray(_upright(image.convert("L" if grey else "RGB"), orientation))
+    with opened(path) as image:
+        if image.mode in ("I", "F") or sample_type(image).startswith("int"):
+            raise UserError(
+                f"{path}: expected uint8 or uint16, found {sample_type(image)}; save it as 16-bit PNG or TIFF."
+            )
+        return pixels_of(path, image)
 
 
-def read_mask(path: str | Path) -> npt.NDArray[np.uint8]:
-    """Read a ground-truth mask at its own size: 255 where any channel is above 0, else 0, ``[H, W]``.
+def read_mask(path: str | Path, inverted: bool | None = False) -> npt.NDArray[np.uint8]:
+    """Read a ground-truth mask at its own size: 255 where something is marked, else 0, ``[H, W]``.
+
+    The level of a pixel is its brightest channel, in ratio to its opacity, so that what is transparent is not marked;
+    where all that can be seen is black, opacity itself. If the levels between 0 and the highest
+
+    - lie on slopes (at least half of them have a lower and a higher neighbour, none is surrounded by its like, and the
+      level rises by half of the highest within 5 pixels) or are all close to black and white, they are soft edges or
+      errors of a JPEG that it was before: marked is from half of the highest on;
+    - are labels of classes or instances (at most 2 % of them have values that lie on slopes for the most part, or all
+      are whole numbers below 16), all that is above 0 is marked, however thin or small, unless VOC's void colour or 255
+      among labels up to 32 say that some pixels are neither: such masks are refused;
+    - are neither, as in heat maps, the mask is refused.
+
+    Lossy files (JPEG, WebP) are marked from half of the highest level on, and refused if they hold labels. A palette's
+    colours count if just one of them is black, else its numbers.
 
     Args:
         path: an image, or a folder of images of one size, which are joined.
+        inverted: whether black is what is marked; ``None`` if that is not known.
 
     Raises:
-        UserError: as ``read_image`` and ``mask_files``, or the masks of a folder differ in size.
+        UserError: as ``read_size`` and ``mask_files``; the file has several pages; what it marks is not clear; it looks
+            inverted and ``inverted`` is ``None``; or the masks of a folder differ in size.
     """
     first, *others = mask_files(path)
-    joined = _marked(first)
+    joined = _marked(first, inverted)
     for file in others:
-        marked = _marked(file)
+        marked = _marked(file, inverted)
         if marked.shape != joined.shape:
             height, width = joined.shape
             raise UserError(
@@ -133,77 +156,106 @@ def resize_square(image: npt.NDArray[np.uint8], size: int) -> npt.NDArray[np.uin
     return np.asarray(Image.fromarray(image).resize((size, size), Image.Resampling.BICUBIC))
 
 
-def _marked(path: Path) -> npt.NDArray[np.bool_]:
-    raw = read_image(path)
-    return np.asarray(raw.any(axis=2) if raw.ndim == 3 else raw > 0)
+def _marked(path: Path, inverted: bool | None) -> npt.NDArray[np.bool_]:
+    with opened(path) as image:
+        if (count := pages(image)) > 1:
+            raise UserError(f"{path}: expected a mask of one page, found {count}; save one file a page in a folder.")
+        levels, plain = _levels(path, image)
+        lossy = is_lossy(path, image)
+    marked = levels >= levels.max() / 2 if _is_soft(path, levels, lossy) else levels > 0
+    if not plain and marked.all():
+        raise UserError(f"{path}: expected black (0) where nothing is marked, found none; save it as 0 and 255.")
+    border = np.concatenate([marked[0], marked[-1], marked[:, 0], marked[:, -1]]).mean()
+    if inverted is None and marked.mean() >= 0.5 and border >= 0.9:
+        raise UserError(
+            f"{path}: expected white defects on black, found {marked.mean():.0%} of the image and {border:.0%} of its "
+            "border white; set masks_inverted of the data set to true if black is the defect, else to false."
+        )
+    return ~marked if inverted else marked
 
 
-@contextmanager
-def _opened(path: str | Path) -> Iterator[Image.Image]:
-    try:
-        with warnings.catch_warnings():
-            # Pillow warns from half the limit on; line-scan cameras do make such images.
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with Image.open(path, formats=FORMATS) as image:
-                if 0 in image.size:
-                    raise UserError(f"{path}: expected an image with pixels, found {_by(image.size)}.")
-                yield image
-    except Image.DecompressionBombError as error:
-        raise UserError(f"{path}: expected an image of at most {MAX_PIXELS:,} pixels, found a larger one.") from error
-    except UnidentifiedImageError as error:
-        found = "an empty file" if Path(path).stat().st_size == 0 else "a damaged file or another format"
-        raise UserError(f"{path}: expected an image ({', '.join(FORMATS)}), found {found}.") from error
-    except (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise UserError(f"{path}: expected a readable image, found: {str(reason).rstrip('.')}.") from error
+def _levels(path: Path, image: Image.Image) -> tuple[npt.NDArray[Any], bool]:
+    """Brightness ``[H, W]`` in ratio to opacity, at least 0, and whether all pixels are alike."""
+    if image.mode == "P" and not image.has_transparency_data and (numbers := _labels(path, image)) is not None:
+        pixels = numbers
+    else:
+        pixels = pixels_of(path, image, alpha=True)
+        if sample_type(image) == "int8" and pixels.dtype == np.uint8:
+            pixels = pixels.view(np.int8)
+    channels = pixels[..., None] if pixels.ndim == 2 else pixels
+    if not channels.min() >= 0 or not np.isfinite(channels.max()):  # NaN is not
+        raise UserError(f"{path}: expected a mask of values from 0 on, found negative ones or such as are no number.")
+    plain = bool((channels == channels[:1, :1]).all())
+    colours = channels[..., :-1] if channels.shape[2] in (2, 4) else channels
+    if colours.shape[2] == 3 and not plain and (colours == _VOC_VOID).all(axis=2).any():
+        raise UserError(
+            f"{path}: expected marked or not, found VOC's void {_VOC_VOID}; make it background or an object."
+        )
+    levels = colours.max(axis=2)
+    if colours.shape[2] == channels.shape[2] or channels[..., -1].min() == channels[..., -1].max() > 0:
+        return levels, plain
+    opacity = channels[..., -1]
+    if not opacity.any() and not plain:
+        raise UserError(f"{path}: expected a mask, found colours that are all fully transparent.")
+    seen = levels.astype(np.float32) * (opacity / np.float32(max(opacity.max(), 1)))
+    return (seen if seen.any() else opacity), plain
 
 
-def _by(size: tuple[int, int]) -> str:
-    return f"{size[0]} x {size[1]}"
+def _labels(path: Path, image: Image.Image) -> npt.NDArray[np.uint8] | None:
+    """The palette's numbers, of which 0 is the background, or nothing if its colours say more."""
+    numbers = np.asarray(image)
+    palette = np.zeros((256, 3), np.uint8)
+    given = np.array(image.getpalette("RGB"), np.uint8).reshape(-1, 3)
+    palette[: len(given)] = given
+    used = np.unique(numbers)
+    black = used[~palette[used].any(axis=1)]
+    if len(black) != 1:  # a palette for telling labels apart, or none
+        return upright(numbers, orientation(image))
+    numbered = np.count_nonzero(numbers == 0) > np.count_nonzero(numbers == black[0])
+    if black[0] != 0 and numbered and np.ptp(palette[used], axis=1).any():
+        raise UserError(
+            f"{path}: expected black as number 0 of its palette, found it as {black[0]}; save it as 0 and 255."
+        )
+    return None
 
 
-def _orientation(image: Image.Image) -> int:
-    # Pillow turns TIFFs itself. Asking a PNG for EXIF that is not in its header would decode all of it.
-    if image.format == "TIFF" or (image.format == "PNG" and "exif" not in image.info):
-        return 1
-    return int(image.getexif().get(0x0112, 1))
-
-
-def _upright(image: Image.Image, orientation: int) -> Image.Image:
-    return image.transpose(_UPRIGHT[orientation]) if orientation in _UPRIGHT else image
-
-
-def _raw_mode(image: Image.Image) -> str:
-    tiles = getattr(image, "tile", None)
-    if not tiles:
-        return ""
-    arguments = tiles[0].args
-    mode = arguments if isinstance(arguments, str) else (arguments or ("",))[0]
-    # Pillow reads the planes of an uncompressed planar TIFF as if they had 8 bits.
-    planar = image.format == "TIFF" and len(str(mode)) == 1 and 16 in getattr(image, "tag_v2", {}).get(258, ())
-    return f"{mode};16" if planar else str(mode)
-
-
-def _read_16_bit_colour(path: str | Path, image: Image.Image, orientation: int) -> npt.NDArray[np.uint16]:
-    """Pillow keeps only the high byte of 16-bit colour. Told the other byte order, it gives the low byte."""
-    mode = _raw_mode(image)
-    if mode == "LA;16B":  # grey with alpha: its four bytes a pixel are read as if they were RGBA
-        parts = np.asarray(_upright(_as_raw_mode(image, "RGBA"), orientation)).astype(np.uint16)
-        return (parts[..., 0] * 256 + parts[..., 1]).astype(np.uint16)
-    match = re.fullmatch(r"(RGB|RGBA|RGBX);16([LBN])", mode)
-    if match is None:
-        raise UserError(f"{path}: expected 16-bit grey, RGB or RGBA, interleaved, found the layout {mode}.")
-    native = "L" if sys.byteorder == "little" else "B"
-    order = native if match[2] == "N" else match[2]
-    high = np.asarray(_upright(image, orientation))[..., :3].astype(np.uint16)
-    with _opened(path) as again:
-        low = np.asarray(_upright(_as_raw_mode(again, f"{match[1]};16{'B' if order == 'L' else 'L'}"), orientation))
-    return (high * 256 + low[..., :3]).astype(np.uint16)
-
-
-def _as_raw_mode(image: Image.Image, mode: str) -> Image.Image:
-    tiles = image.tile  # type: ignore[attr-defined]
-    image.tile = [  # type: ignore[attr-defined]
-        tile._replace(args=mode if isinstance(tile.args, str) else (mode, *tile.args[1:])) for tile in tiles
-    ]
-    return image
+def _is_soft(path: Path, levels: npt.NDArray[Any], lossy: bool) -> bool:
+    """Whether levels between 0 and the highest are edges, and not labels."""
+    top = float(levels.max())
+    between = (levels > 0) & (levels < top)
+    if top == 0 or not (lossy or between.any()):
+        return False
+    lower, higher = minimum_filter(levels, 3), maximum_filter(levels, 3)
+    middle = (levels > top / 8) & (levels < top * 7 / 8)
+    if lossy:
+        if top < _DARKEST_LOSSY or (middle & (higher - lower <= top / 16)).any():
+            raise UserError(
+                f"{path}: expected black and white in a lossy format, found labels or greys; save it as PNG."
+            )
+        return True
+    if top < 16 and np.array_equal(levels, np.rint(levels)):
+        return False
+    slopes = (lower < levels) & (levels < higher)
+    values, index, counts = np.unique(levels[between], return_inverse=True, return_counts=True)
+    # what JPEGs saved as PNG have: errors near black and white alone, or many values, the errors over wide stretches
+    errors = levels.dtype == np.uint8 and not ((values > 15) & (values < 240)).any()
+    if errors and values.min() <= 15 and values.max() >= 240:
+        return True
+    alike = between & (lower == higher)
+    if not (alike & (middle | (len(values) <= 16))).any() and slopes[between & ~alike].mean() >= 0.5:
+        middle &= (levels >= top / 4) & (levels <= top * 3 / 4)
+        rise = maximum_filter(levels, 5) - minimum_filter(levels, 5)
+        if not middle.any() or (rise[middle] >= top / 2).mean() >= 0.5:
+            return True
+    on_slopes = np.bincount(index, slopes[between]) > counts / 2
+    if counts[on_slopes].sum() > 0.02 * counts.sum():
+        raise UserError(
+            f"{path}: expected a mask of two values or of labels, found {len(values)} values between 0 and {top:g} in "
+            "a gradient; save it as 0 and 255."
+        )
+    if top == 255 and values.max() <= 32:
+        raise UserError(
+            f"{path}: expected marked or not, found the labels {', '.join(f'{v:g}' for v in values)} and 255, which "
+            "many tools use for pixels to ignore; make those 0 or a label."
+        )
+    return False

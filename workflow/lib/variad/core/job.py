@@ -27,6 +27,11 @@ class Job:
     memory: int
     log: logging.Logger
 
+    def warn(self, sentence: str) -> None:
+        """Say something that a person has to know, in the log and on the terminal."""
+        self.log.warning("%s", sentence)
+        print(f"warning: {sentence}", file=sys.stderr)
+
 
 @contextlib.contextmanager
 def job(snakemake: Any) -> Iterator[Job]:

@@ -4,6 +4,7 @@ Each says what it relies on. Written for Snakemake 9; the tests of this file fai
 Nothing here imports Snakemake: the workflow hands its objects in.
 """
 
+import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -71,6 +72,26 @@ def take_for_missing(io_file: Any, lists: Iterable[Path]) -> None:
 
     if written:
         io_file.exists_local = exists_whole
+
+
+def restore_as_out_of_date(backups: Any) -> None:
+    """Have what Snakemake puts back where an updating job failed be older than whatever it is made from.
+
+    It puts a copy back, which is newer than all inputs, and forgets code and parameters: the next run would take the
+    old file for the new one, with images left out or as they were. Relies on ``FileBackupMixin.restore_output``.
+
+    Args:
+        backups: Snakemake's class that keeps files while jobs update them.
+    """
+    restore_output = backups.restore_output
+
+    def restored(self: Any, path: Path) -> bool:
+        done: bool = restore_output(self, path)
+        if done:
+            os.utime(path, (1, 1))
+        return done
+
+    backups.restore_output = restored
 
 
 def start_jobs_without_a_rate_limit(workflow: Any) -> None:

@@ -2,6 +2,7 @@
 
 import ast
 import functools
+import hashlib
 import json
 import platform
 import subprocess
@@ -64,6 +65,16 @@ def _files_of(name: str) -> list[Path]:
         return []
     packages = [LIBRARY.joinpath(*parts[1:depth], "__init__.py") for depth in range(1, len(parts) + 1)]
     return [path for path in [*packages, LIBRARY.joinpath(*parts[1:]).with_suffix(".py")] if path.is_file()]
+
+
+def digest_of(files: Sequence[str], packages: Sequence[str] = ()) -> str:
+    """One SHA-256 of the contents of several files, whatever they are called and in whatever order they come.
+
+    Args:
+        packages: distributions whose versions count as well.
+    """
+    versions = [f"{name} {_version(name)}" for name in packages]
+    return hashlib.sha256("".join([*sorted(sha256(path) for path in files), *versions]).encode()).hexdigest()
 
 
 def describe(

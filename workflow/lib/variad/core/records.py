@@ -5,6 +5,7 @@ Nothing here needs torch, which takes seconds to import: detectors that do not t
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from types import TracebackType
 
 import h5py
 import numpy as np
@@ -17,23 +18,98 @@ from variad.core.tables import read_table
 
 def read_image_ids(path: str | Path) -> list[str]:
     """The image_ids of an ``images.h5``, or of a file of features of real images, in its order."""
+    return _strings(path, "image_id")
+
+
+def _strings(path: str | Path, name: str) -> list[str]:
     with h5py.File(path) as file:
-        return [str(name) for name in file["image_id"].asstr()[:]]
+        return [str(value) for value in file[name].asstr()[:]]
 
 
-def read_images(path: str | Path, image_ids: Sequence[str]) -> Images:
+NAMES = ("image_id", "sha256")  # of rows: the image's, and the hash of its file
+
+
+class RowsBefore:
+    """What a file of rows held before it is made anew, so that a row of the same content is copied and not computed.
+
+    Nothing is known of a file that is missing, damaged or was made in another way (attribute ``made_with``).
+
+    Args:
+        path: a file with the dataset ``/sha256`` ``[N]``, of what each of its rows was made from.
+        made_with: stands for everything else that its rows depend on.
+    """
+
+    def __init__(self, path: str | Path, made_with: str) -> None:
+        self.file: h5py.File | None = None
+        self._row: dict[str, int] = {}
+        try:
+            self.file = h5py.File(path)
+            if self.file.attrs["made_with"] != made_with:
+                raise KeyError(made_with)
+            self._row = {content: row for row, content in enumerate(self.file["sha256"].asstr()[:])}
+        except (OSError, KeyError):
+            self.__exit__(None, None, None)
+
+    def __enter__(self) -> "RowsBefore":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self.file is not None:
+            self.file.close()
+        self.file = None
+
+    def unknown(self, contents: Sequence[str]) -> list[int]:
+        """Positions of those contents that are not known."""
+        return [place for place, content in enumerate(contents) if content not in self._row]
+
+    def take_others(self, contents: Sequence[str], target: h5py.File) -> None:
+        """Copy the rows of all contents that are known, in every dataset but names, which ``target`` may lack yet."""
+        assert self.file is not None
+        names = [name for name in self.file if name not in NAMES]
+        for name in names:
+            source = self.file[name]
+            target.require_dataset(name, (len(contents), *source.shape[1:]), source.dtype, chunks=source.chunks)
+        for row, content in enumerate(contents):
+            self.take(content, target, names, row)
+
+    def take(self, content: str, target: h5py.File, names: Sequence[str], row: int) -> bool:
+        """Copy the row of a content into a row of datasets of the same names and chunks; False if it is not known."""
+        if self.file is None or content not in self._row:
+            return False
+        for name in names:
+            source, wanted = self.file[name], target[name]
+            if source.chunks == wanted.chunks == (1, *source.shape[1:]):  # as they are stored, compressed or not
+                rest = (0,) * (source.ndim - 1)
+                mask, chunk = source.id.read_direct_chunk((self._row[content], *rest))
+                wanted.id.write_direct_chunk((row, *rest), chunk, mask)
+            else:
+                wanted[row] = source[self._row[content]]
+        return True
+
+
+def read_images(paths: str | Path | Sequence[str | Path], image_ids: Sequence[str]) -> Images:
     """Images by image_id, uint8 RGB ``[N, S, S, 3]``, in the order asked for.
 
+    Args:
+        paths: an ``images.h5``, or those of several splits.
+
     Raises:
-        UserError: an image_id is not in the file.
+        UserError: an image_id is in none of the files.
     """
-    row = {name: index for index, name in enumerate(read_image_ids(path))}
-    missing = [name for name in image_ids if name not in row]
+    paths = [paths] if isinstance(paths, str | Path) else paths
+    place = {name: (path, row) for path in paths for row, name in enumerate(read_image_ids(path))}
+    missing = [name for name in image_ids if name not in place]
     if missing:
-        raise UserError(f"{path}: expected image {missing[0]}, found no such image_id.")
-    with h5py.File(path) as file:
-        size = file["images"].shape[1:]
-        stack = [file["images"][row[name]] for name in image_ids]
+        raise UserError(f"{' and '.join(map(str, paths))}: expected image {missing[0]}, found no such image_id.")
+    files = {path: h5py.File(path) for path in paths}
+    try:
+        stack = [files[path]["images"][row] for path, row in (place[name] for name in image_ids)]
+        size = files[paths[0]]["images"].shape[1:]
+    finally:
+        for file in files.values():
+            file.close()
     return np.stack(stack) if stack else np.empty((0, *size), np.uint8)
 
 
@@ -79,18 +155,19 @@ def count_images(path: str | Path) -> int:
         return len(file["images"])
 
 
-def optional_image_ids(path: str | Path) -> list[str] | None:
-    """image_ids of an ``images.h5``; None for an ``added.h5``, whose images have no names."""
+def optional_strings(path: str | Path, name: str) -> list[str] | None:
+    """``image_id`` or ``sha256`` of an ``images.h5``; None for an ``added.h5``, whose images have neither."""
     with h5py.File(path) as file:
-        named = "image_id" in file
-    return read_image_ids(path) if named else None
+        named = name in file
+    return _strings(path, name) if named else None
 
 
-def image_batches(path: str | Path, size: int = 32) -> Iterator[Images]:
-    """The images of an ``images.h5`` or ``added.h5``, in batches."""
+def image_batches(path: str | Path, size: int = 32, rows: Sequence[int] | None = None) -> Iterator[Images]:
+    """The images of an ``images.h5`` or ``added.h5``, in batches: some rows, in increasing order, or all of them."""
     with h5py.File(path) as file:
-        for start in range(0, len(file["images"]), size):
-            yield file["images"][start : start + size]
+        wanted = range(len(file["images"])) if rows is None else rows
+        for start in range(0, len(wanted), size):
+            yield file["images"][list(wanted[start : start + size])]
 
 
 def read_features(path: str | Path, layers: Sequence[str], rows: Sequence[int] | None = None) -> FeatureMaps:

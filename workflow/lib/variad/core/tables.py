@@ -79,10 +79,12 @@ def _convert(column: "pd.Series[Any]", kind: str, nullable: bool, where: str) ->
         return column.fillna("").astype(str).astype(object)
     if kind == "boolean":
         known = column.map(lambda value: _TRUTH.get(str(value)))
-        if known.isna().any():
-            found = str(column[known.isna()].iloc[0])
+        empty = column.isna() | (column.astype(str) == "")
+        wrong = known.isna() & ~(empty if nullable else np.zeros(len(column), bool))
+        if wrong.any():
+            found = str(column[wrong].iloc[0])
             raise UserError(f"{where}: column {column.name}: expected True or False, found {found!r}.")
-        return known.astype(bool)
+        return known.astype("boolean" if nullable else bool)
     try:
         numbers = pd.to_numeric(column.replace("", np.nan))
     except (ValueError, TypeError) as error:

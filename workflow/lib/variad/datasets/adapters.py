@@ -13,19 +13,25 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
 
 from variad.core.errors import UserError
 from variad.core.images import SUFFIXES
 from variad.core.own_code import check_own_class, load_own_class, own_file
-from variad.datasets.masks import Saturation
+from variad.datasets.folder_names import category_home, nfc, parts_of
+from variad.downloads.catalogue import ARCHIVES, DOWNLOADS, lifted_folder
+from variad.downloads.catalogue import DATASETS as PUBLISHED
+
+if TYPE_CHECKING:  # h5py would come with it wherever adapters are only named
+    from variad.datasets.masks import Saturation
 
 Split = Literal["train", "test", "unlabelled"]
+SPLITS = get_args(Split)
 
 ADAPTERS = {
     "elpv": "variad.datasets.packaged:Elpv",
     "textures": "variad.datasets.textures:Textures",
-    "folder": "variad.datasets.folders:Folder",
+    "folder": "variad.datasets.own_folder:Folder",
     "mvtec_ad": "variad.datasets.folders:MvtecAd",
     "btad": "variad.datasets.folders:Btad",
     "mvtec_loco": "variad.datasets.folders:MvtecLoco",
@@ -40,6 +46,8 @@ ADAPTERS = {
 CLASS_ADAPTERS = ("cub", "flowers_102", "tiny_imagenet", "class_folders", "package_classes")
 # files that rule unpack_dataset renders from packages
 RENDERED_ADAPTERS = ("textures", "package_classes")
+LAID_OUT_AS_FOLDER = ("folder", "mvtec_ad")
+BTAD_INNER = "BTech_Dataset_transformed"  # the folder that BTAD's archive holds
 
 
 @dataclass(frozen=True)
@@ -51,6 +59,8 @@ class Entry:
         image_path: relative to the data set's root; its stem is the last part of ``image_id``.
         mask_path: relative to the data set's root, or None. A folder stands for all masks in it, which are joined.
         name: last part of ``image_id`` in place of the stem, where two folders make up one and share stems.
+        folder: middle part of ``image_id`` in place of ``defect``, where folders are called otherwise (``Good``) or lie
+            one in another (``good/monday``).
     """
 
     split: Split
@@ -58,11 +68,13 @@ class Entry:
     image_path: Path
     mask_path: Path | None = None
     name: str = ""
+    folder: str = ""
 
     @property
     def image_id(self) -> str:
-        """``{split}/{defect}/{stem}``, or ``unlabelled/{stem}``."""
-        return "/".join(part for part in (self.split, self.defect, self.name or self.image_path.stem) if part)
+        """``{split}/{defect}/{stem}``, or ``unlabelled/{stem}``, in Unicode's form NFC, whatever the file system's."""
+        parts = (self.split, self.folder or self.defect, self.name or self.image_path.stem)
+        return nfc("/".join(part for part in parts if part))
 
     @property
     def label(self) -> int | None:
@@ -70,6 +82,21 @@ class Entry:
         if self.split == "unlabelled":
             return None
         return 0 if self.defect == "good" else 1
+
+
+@dataclass(frozen=True)
+class PassedOver:
+    """A file below a category's folder that is neither an image nor a mask of it; ``str`` is one line.
+
+    Attributes:
+        path: relative to the data set's root; a folder where it was not looked into (a link, or one without access).
+    """
+
+    path: Path
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{shown(self.path)}: {self.reason}"
 
 
 class Dataset(Protocol):
@@ -144,13 +171,63 @@ def adapter_file(adapter: str) -> Path:
     return Path(__file__).with_name(f"{ADAPTERS[adapter].partition(':')[0].rpartition('.')[2]}.py")
 
 
-def saturations_of(dataset: Dataset, category: str) -> Mapping[int, Saturation] | None:
+def saturations_of(dataset: Dataset, category: str) -> "Mapping[int, Saturation] | None":
     """What is enough to have found a defect, by the pixel value of its masks; None where all of it has to be found.
 
     Raises:
         UserError: the data set's own table of them is not valid.
     """
     return dataset.saturations(category) if hasattr(dataset, "saturations") else None
+
+
+def root_of(name: str, dataset: Mapping[str, Any]) -> str | None:
+    """Folder of the files of a config's data set, there or not; None where they are inside a package.
+
+    A user's own, or the top folder in it that the publisher's archive holds; else where an archive is unpacked, or what
+    is rendered lies.
+    """
+    adapter, path = dataset["adapter"], dataset["path"]
+    if path:
+        source = PUBLISHED.get(adapter)
+        return str(lifted_folder(Path(path), source)) if source else str(path)
+    if adapter in ARCHIVES:
+        return f"{DOWNLOADS}/{adapter}"
+    return f"{DOWNLOADS}/{name}" if adapter in RENDERED_ADAPTERS else None
+
+
+def passed_over_of(dataset: Dataset, category: str) -> list[PassedOver]:
+    """The files of a category that its adapter did not take, where it says so; else none.
+
+    Raises:
+        UserError: as ``entries``.
+    """
+    return dataset.passed_over(category) if hasattr(dataset, "passed_over") else []
+
+
+def watched(adapter: str, root: str | Path | None, category: str, split: Split) -> list[Path]:
+    """What a split of a category is read from: folders, with all that is below them, and files that are there.
+
+    For a watch of changes while Snakemake parses: nothing is opened, and nothing heavy is imported. What the layout
+    does not tell apart is watched for every split alike; a class task needs the images of all classes.
+    """
+    try:
+        return _watched(adapter, Path(root), category, split) if root is not None and Path(root).is_dir() else []
+    except OSError:  # whoever reads the folder says that it cannot be read
+        return []
+
+
+def _watched(adapter: str, root: Path, category: str, split: Split) -> list[Path]:
+    if adapter in LAID_OUT_AS_FOLDER:
+        home = category_home(root, category)
+        parts = parts_of(home) if home else {}
+        return [
+            folder for part in ((split, "truth") if split == "test" else (split,)) for folder in parts.get(part, [])
+        ]
+    inner = root / BTAD_INNER if adapter == "btad" and (root / BTAD_INNER).is_dir() else root
+    if adapter in CLASS_ADAPTERS or not (inner / category).is_dir():
+        return [root]
+    lists = [root / "split_csv"] if adapter == "visa" else []
+    return [inner / category, *(path for path in lists if path.exists())]
 
 
 def unpack_dataset(adapter: str, folder: str | Path, **settings: Any) -> None:
@@ -198,13 +275,26 @@ def images_by_stem(folder: Path) -> dict[str, Path]:
     for path in sorted(folder.iterdir()):
         if path.name.startswith(".") or path.suffix.lower() not in SUFFIXES or not path.is_file():
             continue
-        # Control characters break tables, lone surrogates stand for bytes that are not UTF-8.
-        if any(unicodedata.category(letter) in ("Cc", "Cs") for letter in path.name):
-            raise UserError(f"{folder}: expected file names in UTF-8 without control characters, found {path.name!a}.")
+        check_file_name(folder, path.name)
         if path.stem in found:
             raise UserError(f"{folder}: expected one image a stem, found {found[path.stem].name} and {path.name}.")
         found[path.stem] = path
     return found
+
+
+def check_file_name(folder: Path, name: str) -> None:
+    """Refuse a name that cannot be written to a table.
+
+    Raises:
+        UserError: control characters, which break tables, or bytes that are not UTF-8.
+    """
+    if not name.isprintable() and any(unicodedata.category(letter) in ("Cc", "Cs") for letter in name):
+        raise UserError(f"{folder}: expected file names in UTF-8 without control characters, found {name!a}.")
+
+
+def shown(path: Path) -> str:
+    """A path as one line of text, whatever is in its name."""
+    return "".join(a if a.isprintable() else a.encode("unicode_escape").decode() for a in path.as_posix())
 
 
 def expected_images(folder: Path, what: str = "images") -> dict[str, Path]:

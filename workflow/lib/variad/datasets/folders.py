@@ -1,4 +1,4 @@
-"""Data sets whose folders say what their images are: a user's own, MVTec AD, BTAD, VisA and MVTec LOCO AD."""
+"""Published data sets whose folders say what their images are: MVTec AD, BTAD, VisA and MVTec LOCO AD."""
 
 import csv
 from dataclasses import dataclass
@@ -6,8 +6,17 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 from variad.core.errors import UserError
-from variad.datasets.adapters import Entry, Split, category_folder, expected_images, images_by_stem, subfolders
+from variad.datasets.adapters import (
+    BTAD_INNER,
+    Entry,
+    Split,
+    category_folder,
+    expected_images,
+    images_by_stem,
+    subfolders,
+)
 from variad.datasets.masks import DEFECTS_CONFIG, Saturation, read_saturations
+from variad.datasets.own_folder import Folder
 
 # the group of each category: the first document's tables 6 to 13, and the caption of its table 14
 MVTEC_AD_GROUPS = {
@@ -47,62 +56,6 @@ VISA_CATEGORIES = (
 
 
 @dataclass(frozen=True)
-class Folder:
-    """A directory in MVTec AD's layout, a user's own or a downloaded one, with images of any size and bit depth.
-
-    ``{root}/{category}/train/good/*``, optional ``test/{good|defect}/*``, ``ground_truth/{defect}/{stem}_mask.png`` (or
-    ``{stem}.png``), ``unlabelled/*``; hidden files and files of other types are passed over. A root that itself holds
-    ``train/good`` is one category, named as the folder.
-    """
-
-    root: Path
-
-    def entries(self, category: str) -> list[Entry]:
-        """Training normals, then test, then unlabelled images, by folder and name.
-
-        Raises:
-            UserError: the root or the category is missing, ``train/good`` holds no image, two images of one folder
-                have the same stem, or a name cannot be written to a table.
-        """
-        home = self._home(category)
-        expected_images(home / "train" / "good", "normal images")
-        train = self._folder_entries("train", "good", home / "train" / "good")
-        test = [
-            entry
-            for folder in subfolders(home / "test")
-            for entry in self._folder_entries("test", folder.name, folder, home / "ground_truth" / folder.name)
-        ]
-        return [*train, *test, *self._folder_entries("unlabelled", "", home / "unlabelled")]
-
-    def _home(self, category: str) -> Path:
-        if not self.root.is_dir():
-            raise UserError(f"{self.root}: expected the folder of a data set, found no such folder.")
-        if (self.root / category).is_dir():
-            return self.root / category
-        alone = (self.root / "train" / "good").is_dir()
-        if alone and category == self.root.resolve().name:
-            return self.root
-        found = [self.root.resolve().name] if alone else [path.name for path in subfolders(self.root)]
-        raise UserError(f"{self.root}: expected a folder of category '{category}', found {', '.join(found) or 'none'}.")
-
-    def _folder_entries(self, split: Split, defect: str, folder: Path, truth: Path | None = None) -> list[Entry]:
-        masks = {} if truth is None or defect == "good" else images_by_stem(truth)
-        found = [(path, masks.get(f"{stem}_mask", masks.get(stem))) for stem, path in images_by_stem(folder).items()]
-        return [_entry(self.root, split, defect, path, mask) for path, mask in found]
-
-
-def category_folders(root: str | Path, category: str) -> list[Path]:
-    """The folders that hold a category's images and masks. Their times change when a file is added or taken away.
-
-    A category that is not there has none; ``Folder.entries`` says what is wrong.
-    """
-    home = Path(root) / category if (Path(root) / category).is_dir() else Path(root)
-    leaves = [home / "train" / "good", home / "unlabelled"]
-    leaves += [folder for parent in ("test", "ground_truth") for folder in subfolders(home / parent)]
-    return [folder for folder in leaves if folder.is_dir()]
-
-
-@dataclass(frozen=True)
 class MvtecAd:
     """MVTec AD: 15 kinds of objects and textures, 5,354 photographs, CC BY-NC-SA 4.0; the unpacked archive.
 
@@ -120,7 +73,10 @@ class MvtecAd:
         """
         home = category_folder(self.root, category, MVTEC_AD_GROUPS, "mvtec_ad")
         expected_images(home / "test" / "good", "good test images")
-        entries = [entry for entry in Folder(self.root).entries(category) if entry.split != "unlabelled"]
+        # names have one meaning here, whatever they could mean elsewhere
+        kinds = {path.name for part in ("train", "test") for path in subfolders(home / part)} - {"good"}
+        layout = Folder(self.root, good=("good",), defects=tuple(sorted(kinds)))
+        entries = [entry for entry in layout.entries(category) if entry.split != "unlabelled"]
         for entry in entries:
             if entry.label == 1 and entry.mask_path is None:
                 mask = home / "ground_truth" / entry.defect / f"{entry.image_path.stem}_mask.png"
@@ -147,7 +103,7 @@ class Btad:
         Raises:
             UserError: the category is unknown, a folder or a mask is missing, or a folder is empty.
         """
-        inner = self.root / "BTech_Dataset_transformed"  # the folder that the archive holds
+        inner = self.root / BTAD_INNER
         home = category_folder(inner if inner.is_dir() else self.root, category, BTAD_GROUPS, "btad")
         masks = images_by_stem(home / "ground_truth" / "ko")
         anomalies = expected_images(home / "test" / "ko", "anomalous images")

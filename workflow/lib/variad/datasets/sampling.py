@@ -52,8 +52,9 @@ def sample_support(
 
     A run has one permutation of the training normals, seeded by (dataset, category, run); ``bank`` (what detectors are
     fitted on) takes the first, ``seeds`` (what anomalies are made from: first half styles, second half contents) the
-    next, ``validation`` (the normals of the synthetic test) the ones after. Only ``image_id`` and ``split`` of the
-    manifest are read.
+    next, ``validation`` (the normals of the synthetic test) the ones after. Of files that are copies the first alone is
+    drawn from: a detector would have seen a validation image in its bank. Only ``image_id``, ``split`` and ``sha256``
+    of the manifest are read.
 
     Args:
         manifest: of the category, any order of rows.
@@ -62,7 +63,8 @@ def sample_support(
     Raises:
         UserError: there are fewer training normals than the sets need together.
     """
-    normals = sorted(manifest.loc[manifest["split"] == "train", "image_id"])
+    train = manifest[manifest["split"] == "train"].sort_values("image_id")
+    normals = list(train.drop_duplicates("sha256")["image_id"])
     needed = sum(counts[name] for name in SETS)
     if needed > len(normals):
         parts = " + ".join(f"{counts[name]} {name}" for name in SETS)

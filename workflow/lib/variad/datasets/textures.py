@@ -22,7 +22,7 @@ from variad.core.errors import UserError
 from variad.core.files import package_folder
 from variad.core.seeding import numpy_generator
 from variad.datasets.adapters import Entry, rendering
-from variad.datasets.folders import Folder
+from variad.datasets.own_folder import Folder
 
 CATEGORIES = ("brick", "grass", "gravel")
 ROWS = {"train": (0, 256), "test": (256, 512)}

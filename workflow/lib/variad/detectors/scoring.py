@@ -118,11 +118,19 @@ def pixel_metrics_table(metrics: Mapping[int, Mapping[str, float]]) -> pd.DataFr
     return pd.DataFrame(rows, columns=["run", "metric", "value"])
 
 
-def ranked(image_ids: Sequence[str], scores: NDArray[np.float32], threshold: float) -> pd.DataFrame:
-    """Table ``predictions``: the most anomalous first, equal scores by name; above the threshold is anomalous."""
+def quantile_of(normal: NDArray[np.float64], quantile: float) -> float | None:
+    """The threshold that leaves this share of held-out normal scores below it; None where there are none."""
+    return float(np.quantile(normal, quantile)) if len(normal) else None
+
+
+def ranked(image_ids: Sequence[str], scores: NDArray[np.float32], threshold: float | None) -> pd.DataFrame:
+    """Table ``predictions``: the most anomalous first, equal scores by name; above the threshold is anomalous.
+
+    Without a threshold nothing is said but the rank.
+    """
     table = pd.DataFrame({"image_id": list(image_ids), "score": scores.astype(float)})
     table = table.sort_values(["score", "image_id"], ascending=[False, True], ignore_index=True)
     table["rank"] = np.arange(1, len(table) + 1)
-    table["threshold"] = threshold
-    table["anomalous"] = table["score"] > threshold
+    table["threshold"] = np.nan if threshold is None else threshold
+    table["anomalous"] = None if threshold is None else table["score"] > threshold
     return table

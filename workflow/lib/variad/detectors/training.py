@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from variad.core.errors import UserError
 from variad.core.images import FeatureMaps
 from variad.core.records import image_side, read_features, read_image_ids, read_images
 from variad.detectors.interface import Detector, DetectorInput, Extractor
@@ -78,15 +77,13 @@ def held_out_scores(
     Args:
         create: makes an unfitted detector.
         training: shots first, then added images.
-        parents: the shot that each image is or comes from.
+        parents: the shot that each image is or comes from; by one name for copies of one picture.
         originals: how many of the first images are shots.
 
-    Raises:
-        UserError: there is only one training image.
+    Returns:
+        One score for every image that was held out: none where there is only one training image.
     """
-    if len(parents) < 2:
-        raise UserError("threshold: expected at least two training images, found one; add images or shots.")
-    scores = []
+    scores = [np.empty(0, np.float32)]
     for kept, held in _folds(parents, originals):
         detector = create()
         detector.fit(training.rows(kept), generator)
@@ -97,6 +94,8 @@ def held_out_scores(
 def _folds(parents: Sequence[str], originals: int) -> Iterator[tuple[list[int], list[int]]]:
     everything = range(len(parents))
     families = list(dict.fromkeys(parents))
+    if len(parents) < 2:
+        return
     if len(families) == 1:
         added = list(everything)[originals:]
         for part in range(min(2, len(added))):

@@ -11,6 +11,7 @@ import yaml
 
 from variad.core.errors import UserError
 
+DOWNLOADS = "resources/downloads"  # in the folder that a study runs in
 FILE = Path(__file__).resolve().parents[4] / "resources" / "downloads.yaml"
 
 

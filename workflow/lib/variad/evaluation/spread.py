@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from variad.core.records import read_features
+from variad.core.records import NAMES, read_features
 
 Pooled = NDArray[np.float64]
 Array = NDArray[Any]
@@ -27,7 +27,7 @@ KEY = ["dataset", "category", "scenario", "training_set"]
 def pooled_features(path: str | Path, rows: Sequence[int] | None = None) -> Pooled:
     """Pooled features of some rows of a feature file (all if None), ``[N, D]``, each of unit length."""
     with h5py.File(path) as file:
-        layers = sorted(name for name in file if name != "image_id")
+        layers = sorted(name for name in file if name not in NAMES)
         wanted = list(range(len(file[layers[0]]))) if rows is None else list(rows)
     pooled = []
     for start in range(0, max(1, len(wanted)), CHUNK):

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import shutil
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -155,13 +156,18 @@ class Chunks:
 def export_training_set(folder: Path, shots: Sequence[str], images: Images, added: AddedImages, run: int) -> int:
     """Write the shots and the accepted added images of one run as PNGs, for any other detector; returns how many.
 
-    Shots keep their file's stem; an added image is ``added_{row}``, its row in ``added.h5``.
+    Shots keep their file's stem, with their folders before it where two have the same (``good_monday_020``); an added
+    image is ``added_{row}``, its row in ``added.h5``.
 
     Args:
         images: the shots, uint8 ``[len(shots), S, S, 3]``.
     """
     rows = np.flatnonzero((added.run == run) & added.accepted)
-    named = [(Path(name).name, image) for name, image in zip(shots, images, strict=True)]
+    stems = Counter(Path(name).name for name in shots)
+    named = [
+        (Path(name).name if stems[Path(name).name] == 1 else "_".join(Path(name).parts[1:]), image)
+        for name, image in zip(shots, images, strict=True)
+    ]
     named += [(f"added_{row:05d}", added.images[row]) for row in rows]
     for name, image in named:
         with writing(folder / f"{name}.png") as temporary:

@@ -1,6 +1,7 @@
 """Between images as they are stored and images as networks take them, and a frozen backbone's features as a file."""
 
 from collections.abc import Iterable, Sequence
+from itertools import islice
 from pathlib import Path
 
 import h5py
@@ -13,6 +14,7 @@ from tqdm import tqdm
 from variad.core.errors import UserError
 from variad.core.files import writing
 from variad.core.images import FeatureMaps, Images
+from variad.core.records import RowsBefore
 from variad.networks.backbones import Backbone
 
 
@@ -58,6 +60,8 @@ def write_features(
     attributes: dict[str, str],
     *,
     image_ids: Sequence[str] | None = None,
+    contents: Sequence[str] | None = None,
+    before: RowsBefore | None = None,
     resolution: int | None = None,
     crop: int | None = None,
     device: str = "cpu",
@@ -65,33 +69,37 @@ def write_features(
     """Run ``backbone`` over batches of ``images`` and keep every layer.
 
     Args:
-        images: batches, uint8 ``[B, S, S, 3]``, ``count`` images in all.
+        images: batches, uint8 ``[B, S, S, 3]``, of those of ``count`` images that ``before`` does not know.
         attributes: what else to record about the extractor.
-        image_ids: names of the images, in order, if they have any.
+        image_ids, contents: names of the images and hashes of their files, in order, if they have any.
+        before: what the file held, whose rows are taken over by their contents.
     """
     backbone.to(device)
     with writing(path) as temporary, h5py.File(temporary, "w") as file:
         file.attrs.update(
             {**attributes, "weights_sha256": backbone.weights_sha256, "strides": list(backbone.strides.values())}
         )
-        if image_ids is not None:
-            file.create_dataset("image_id", data=list(image_ids), dtype=h5py.string_dtype())
-        done = 0
-        with tqdm(total=count, unit="image", desc="features", mininterval=5, disable=None) as progress:
+        for name, values in (("image_id", image_ids), ("sha256", contents)):
+            if values is not None:
+                file.create_dataset(name, data=list(values), dtype=h5py.string_dtype())
+        rows = list(range(count)) if before is None or contents is None else before.unknown(contents)
+        waiting = iter(rows)
+        with tqdm(total=len(rows), unit="image", desc="features", mininterval=5, disable=None) as progress:
             for batch in images:
                 prepared = prepare(to_tensor(batch).to(device), resolution, crop)
-                _append(file, backbone, prepared, done, count)
-                done += len(batch)
+                _fill(file, backbone, prepared, list(islice(waiting, len(batch))), count)
                 progress.update(len(batch))
+        if before is not None and contents is not None and len(rows) < count:
+            before.take_others(contents, file)
         if not count:  # the layers' shapes are recorded all the same
             side = resolution or crop or 224
-            _append(file, backbone, prepare(torch.zeros(1, 3, side, side, device=device), side, crop), 0, 0)
+            _fill(file, backbone, prepare(torch.zeros(1, 3, side, side, device=device), side, crop), [], 0)
 
 
-def _append(file: h5py.File, backbone: Backbone, images: Tensor, start: int, count: int) -> None:
+def _fill(file: h5py.File, backbone: Backbone, images: Tensor, rows: list[int], count: int) -> None:
     for layer, values in feature_maps(backbone, images).items():
         if layer not in file:
             chunks = (1, *values.shape[1:]) if count else None
             file.create_dataset(layer, (count, *values.shape[1:]), "float32", chunks=chunks)
-        if count:
-            file[layer][start : start + len(values)] = values
+        for row, value_of_row in zip(rows, values, strict=False):
+            file[layer][row] = value_of_row

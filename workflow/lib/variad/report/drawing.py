@@ -5,7 +5,7 @@ None of it imports matplotlib, which costs every job of a cell over a second.
 
 import functools
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -160,11 +160,11 @@ def colourise(values: npt.NDArray[np.floating[Any]], low: float, high: float) ->
 
 
 class RealImages:
-    """Images and masks of an open ``images.h5`` by image_id."""
+    """Images and masks of one open ``images.h5`` or several by image_id."""
 
-    def __init__(self, file: h5py.File) -> None:
-        self._file = file
-        self._index = {name: index for index, name in enumerate(file["image_id"].asstr()[:])}
+    def __init__(self, *files: h5py.File) -> None:
+        self._files = files
+        self._place = {name: (file, row) for file in files for row, name in enumerate(file["image_id"].asstr()[:])}
 
     def image(self, image_id: str) -> npt.NDArray[np.uint8]:
         """One image, ``[S, S, 3]`` uint8 RGB.
@@ -172,23 +172,26 @@ class RealImages:
         Raises:
             UserError: the category has no such image.
         """
-        if image_id not in self._index:
-            raise UserError(f"{self._file.filename}: expected image {image_id!r}, found no such image_id.")
-        return np.asarray(self._file["images"][self._index[image_id]])
+        if image_id not in self._place:
+            names = " and ".join(file.filename for file in self._files)
+            raise UserError(f"{names}: expected image {image_id!r}, found no such image_id.")
+        file, row = self._place[image_id]
+        return np.asarray(file["images"][row])
 
     def mask(self, image_id: str) -> npt.NDArray[np.uint8] | None:
         """The defect's mask, ``[height, width]`` 0 or 255 at the original size, or nothing."""
         if not self.has_mask(image_id):
             return None
-        return np.asarray(self._file["masks"][image_id][:])
+        return np.asarray(self._place[image_id][0]["masks"][image_id][:])
 
     def has_mask(self, image_id: str) -> bool:
         """Whether there is a mask, without reading it."""
-        return "masks" in self._file and image_id in self._file["masks"]
+        file = self._place[image_id][0] if image_id in self._place else {}
+        return "masks" in file and image_id in file["masks"]
 
 
 @contextmanager
-def open_real_images(path: str | Path) -> Iterator[RealImages]:
-    """Open ``images.h5`` of a category."""
-    with h5py.File(path, "r") as file:
-        yield RealImages(file)
+def open_real_images(*paths: str | Path) -> Iterator[RealImages]:
+    """Open ``images.h5`` of one split of a category, or of several."""
+    with ExitStack() as stack:
+        yield RealImages(*(stack.enter_context(h5py.File(path, "r")) for path in paths))

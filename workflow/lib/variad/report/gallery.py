@@ -26,6 +26,7 @@ from PIL import Image
 from variad.core.errors import UserError
 from variad.core.files import write_text
 from variad.core.tables import read_table
+from variad.datasets.inventory import sentences_of
 from variad.report.contact_sheet import read_added_table
 from variad.report.drawing import RealImages, colour_scale, colourise, open_real_images
 from variad.report.heatmaps import first_kept_run, map_path, read_map
@@ -88,16 +89,19 @@ class PageSources:
         prompts: ``{scenario}/prompts/{encoder}.{word_source}.json``.
         added: ``{scenario}/{training_set}/added.h5``.
         scores: ``{scenario}/{training_set}/{detector}/scores.csv``, or ``predictions.csv`` of unlabelled images.
+        images, manifests: of the splits that these name images of.
+        inventory: of the category, or nothing.
     """
 
     dataset: str
     category: str
-    images: Path
-    manifest: Path
+    images: list[Path]
+    manifests: list[Path]
     shots: Path
     prompts: list[Path]
     added: list[Path]
     scores: list[Path]
+    inventory: Path | None = None
 
 
 def build_page(folder: str | Path, sources: PageSources) -> None:
@@ -108,7 +112,7 @@ def build_page(folder: str | Path, sources: PageSources) -> None:
     Raises:
         UserError: an anomaly map or an image that a table names is missing.
     """
-    with open_real_images(sources.images) as real, _writing_folder(Path(folder)) as temporary:
+    with open_real_images(*sources.images) as real, _writing_folder(Path(folder)) as temporary:
         page = collect_page(sources, real)
         _save_images(temporary, page["images"], real)
         for number, path in enumerate(sources.added):
@@ -191,7 +195,7 @@ def collect_page(sources: PageSources, real: RealImages) -> dict[str, Any]:
     cells = [collect_cell(path) for path in sources.scores]
     named = [(entry, "parent") for entry in sets] + [(entry, "image") for entry in cells]
     names = sorted(set(shots["image_id"]).union(*(entry[key] for entry, key in named)))
-    manifest = read_table(sources.manifest, "manifest").drop_duplicates("image_id").set_index("image_id")
+    manifest = pd.concat([read_table(path, "manifest") for path in sources.manifests]).set_index("image_id")
     number = {name: index for index, name in enumerate(names)}
     for entry, key in named:
         entry[key] = [number[name] for name in entry[key]]
@@ -199,7 +203,7 @@ def collect_page(sources: PageSources, real: RealImages) -> dict[str, Any]:
     return {
         "dataset": sources.dataset,
         "category": sources.category,
-        "images": _collect_images(names, manifest, real, sources.manifest),
+        "images": _collect_images(names, manifest, real, sources.manifests[0]),
         "prompts": [{"scenario": path.parts[-3], **json.loads(path.read_text("utf-8"))} for path in sources.prompts],
         "shots": [
             {"scenario": scenario, "run": int(run), "image": [number[name] for name in members]}
@@ -207,6 +211,7 @@ def collect_page(sources: PageSources, real: RealImages) -> dict[str, Any]:
         ],
         "sets": sets,
         "cells": cells,
+        "inventory": list(sentences_of(sources.inventory, sources.images)) if sources.inventory else [],
     }
 
 

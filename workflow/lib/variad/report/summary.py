@@ -8,6 +8,7 @@ import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pandas as pd
@@ -56,14 +57,21 @@ def cell_text(row: Mapping[Any, Any]) -> str:
     return f"{known['mean']:.1f}{spread}" + (f" ({'; '.join(notes)})" if notes else "")
 
 
-def summary_page(frame: pd.DataFrame, caption: str) -> str:
-    """The summary as Markdown; ``caption`` says on what scale the study ran."""
+def summary_page(frame: pd.DataFrame, caption: str, remarks: Mapping[str, Sequence[str]] = MappingProxyType({})) -> str:
+    """The summary as Markdown.
+
+    Args:
+        caption: on what scale the study ran.
+        remarks: by the name of a category, what to know of the images that its figures rest on.
+    """
     parts = [_legend(frame)]
     for metric, title, table in _tables(frame):
         heads = list(table.columns)
         parts += [f"## {title}", markdown_table(heads, table.to_numpy().tolist(), left=len(heads))]
         if metric == "pixel_auroc":
             parts.append("Intervals of pixel AUROC come from histograms of map values.")
+    said = [f"- {name}: {remark}" for name, lines in remarks.items() for remark in lines]
+    parts += ["## The images behind it", "\n".join(said)] if said else []
     return markdown_page("Summary", caption, *parts)
 
 
@@ -76,9 +84,9 @@ def to_text(frame: pd.DataFrame, caption: str, width: int | None = None) -> str:
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def write_markdown(path: str | Path, frame: pd.DataFrame, caption: str) -> None:
+def write_markdown(path: str | Path, frame: pd.DataFrame, caption: str, remarks: Mapping[str, Sequence[str]]) -> None:
     """Write ``summary_page`` to a file."""
-    write_text(path, summary_page(frame, caption))
+    write_text(path, summary_page(frame, caption, remarks))
 
 
 def read_caption(path: Path) -> str:

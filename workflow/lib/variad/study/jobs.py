@@ -13,6 +13,7 @@ from typing import Any
 import yaml
 
 from variad.core.errors import UserError
+from variad.datasets.adapters import SPLITS
 
 BENCHMARKS = "results/benchmarks"
 _CATEGORY = ("dataset", "category")
@@ -20,13 +21,13 @@ _TRAINING_SET = (*_CATEGORY, "scenario", "training_set")
 _CELL = (*_TRAINING_SET, "detector")
 # the wildcards of those rules whose cost depends on them, in the order of their benchmark files' names
 WILDCARDS = {
-    "index_category": _CATEGORY,
-    "pack_category": _CATEGORY,
+    "index_category": (*_CATEGORY, "split"),
+    "pack_category": (*_CATEGORY, "split"),
     "list_candidates": (*_CATEGORY, "word_source"),
     "embed_candidates": (*_CATEGORY, "encoder", "word_source"),
     "score_prompts": (*_CATEGORY, "scenario", "encoder", "word_source"),
     "build_training_set": _TRAINING_SET,
-    "extract_features": (*_CATEGORY, "extractor"),
+    "extract_features": (*_CATEGORY, "split", "extractor"),
     "extract_added_features": (*_TRAINING_SET, "extractor"),
     "train_detector": _CELL,
     "score_test_set": _CELL,
@@ -110,6 +111,7 @@ def wildcards_of(job: PlannedJob, config: Mapping[str, Any]) -> dict[str, str] |
     """The wildcards of a job of ``WILDCARDS``; None when a name of it is not in the config (any more)."""
     of_no_section = {
         "category": [name for dataset in config["datasets"].values() for name in dataset["categories"]],
+        "split": SPLITS,
         "word_source": ["wordnet_related", "wordnet_all", "wordlist"],
     }
     known = {

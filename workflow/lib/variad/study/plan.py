@@ -232,9 +232,9 @@ def _maps(study: Study, names: Names) -> float:
 
 
 _BYTES: dict[str, Callable[[Study, Names], float]] = {
-    "pack_category": lambda study, names: study.size(names).images * _pixels(study),
+    "pack_category": lambda study, names: study.size(names).of(names["split"]) * _pixels(study),
     "build_training_set": lambda study, names: study.all_added(names) * _pixels(study),
-    "extract_features": lambda study, names: study.size(names).images * _features_of_an_image(study, names),
+    "extract_features": lambda study, names: study.size(names).of(names["split"]) * _features_of_an_image(study, names),
     "extract_added_features": lambda study, names: study.all_added(names) * _features_of_an_image(study, names),
     "embed_candidates": _embeddings,
     "score_prompts": lambda study, names: study.runs(names) * study.texts(names) * SCORE_ROW,

@@ -1,6 +1,6 @@
 """How much there is in a study: images of each category, shots, added images, runs and texts, layers of networks.
 
-A category's images are counted by its manifest; before it is indexed they are as published, or as its settings have
+A category's images are counted by its manifests; before it is indexed they are as published, or as its settings have
 them. Where none of these tells, ``Study`` raises ``UnknownSize``.
 """
 
@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import pandas as pd
 
 from variad.core.tables import read_table
 from variad.datasets.packaged import Elpv
@@ -34,15 +36,17 @@ class UnknownSize(Exception):
 
 @dataclass(frozen=True)
 class Size:
-    """Training and test images of a category, and the mean area of one, megapixels."""
+    """Images of a category by split, and the mean area of one, megapixels."""
 
     train: int
     test: int
     megapixels: float
+    unlabelled: int = 0  # where nobody has listed them
 
-    @property
-    def images(self) -> int:
-        return self.train + self.test
+    def of(self, split: str) -> int:
+        """Images of a split."""
+        images: int = getattr(self, split)
+        return images
 
 
 Sizes = dict[tuple[str, str], Size | None]
@@ -110,7 +114,7 @@ def sizes_of(config: Mapping[str, Any], results: str | Path = "results") -> Size
         for row in read_table(PUBLISHED, "dataset_sizes").to_dict("records")
     }
     return {
-        (name, category): _from_manifest(Path(results) / name / category / "manifest.csv")
+        (name, category): _from_manifests(Path(results) / name / category)
         or _from_settings(dataset["adapter"], dataset["settings"])
         or published.get((dataset["adapter"], category))
         for name, dataset in config["datasets"].items()
@@ -118,13 +122,14 @@ def sizes_of(config: Mapping[str, Any], results: str | Path = "results") -> Size
     }
 
 
-def _from_manifest(path: Path) -> Size | None:
-    if not path.is_file():
+def _from_manifests(folder: Path) -> Size | None:
+    paths = {split: folder / split / "manifest.csv" for split in ("train", "test", "unlabelled")}
+    tables = {split: read_table(path, "manifest") for split, path in paths.items() if path.is_file()}
+    if not {"train", "test"} <= tables.keys():
         return None
-    manifest = read_table(path, "manifest")
-    split = manifest["split"].value_counts()
-    area = (manifest["height"] * manifest["width"]).mean() / 1e6
-    return Size(int(split.get("train", 0)), int(split.get("test", 0)), float(area))
+    areas = pd.concat([table["height"] * table["width"] for table in tables.values()])
+    count = {split: len(table) for split, table in tables.items()}
+    return Size(count["train"], count["test"], float(areas.mean() / 1e6), count.get("unlabelled", 0))
 
 
 def _from_settings(adapter: str, settings: Mapping[str, Any]) -> Size | None:

@@ -145,16 +145,20 @@ def _memory_bank(study: Study, entry: Mapping[str, Any], images: int) -> tuple[i
     return patches, min(bank, settings["coreset_limit"] or bank), sum(channels for channels, _ in shapes)
 
 
+def _of_split(study: Study, names: Names) -> int:
+    return study.size(names).of(names["split"])
+
+
 _WORK: dict[str, Callable[[Study, Names], Work]] = {
-    "index_category": lambda study, names: Work(units={"images": study.size(names).images}),
-    "pack_category": lambda study, names: Work(units={"images": study.size(names).images}),
+    "index_category": lambda study, names: Work(units={"images": _of_split(study, names)}),
+    "pack_category": lambda study, names: Work(units={"images": _of_split(study, names)}),
     "list_candidates": lambda study, names: Work(units={"texts": study.texts(names)}),
     "embed_candidates": lambda study, names: Work(
         text_encoder(study.config["encoders"][names["encoder"]]), {"texts": study.texts(names)}
     ),
     "score_prompts": _score_prompts,
     "build_training_set": _training_set,
-    "extract_features": lambda study, names: Work(_network(study, names), {"images": study.size(names).images}),
+    "extract_features": lambda study, names: Work(_network(study, names), {"images": _of_split(study, names)}),
     "extract_added_features": lambda study, names: Work(_network(study, names), {"images": study.all_added(names)}),
     "train_detector": _train,
     "score_test_set": _score,

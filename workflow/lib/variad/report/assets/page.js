@@ -13,6 +13,12 @@ function promptTable() {
 }
 
 
+function inventory() {
+  const [counts, ...remarks] = data.inventory;
+  return [el("h2", {}, "Files"), el("p", {}, counts), el("ul", {}, ...remarks.map((remark) => el("li", {}, remark))),
+    el("p", { className: "faint" }, "Every file, used or not, is in inventory.csv of this category's folder of results.")];
+}
+
 const tested = new Set(tests.map((item) => item.image)).size;
 
 const views = [
@@ -22,6 +28,7 @@ const views = [
     ["order", "similarity_down", "similarity_up", "distance_down", "distance_up"], {}, false) },
   { key: "shots", name: "Shots", items: shots, draw: () => collection(shots, ["scenario", "run"], ["order"], {}, false) },
   { key: "prompts", name: "Prompts", items: data.prompts, draw: () => el("div", {}, el("h2", {}, "Prompts"), ...promptTable()) },
+  { key: "files", name: "Files", items: data.inventory, draw: () => el("div", {}, ...inventory()) },
 ];
 
 // The whole list of scores would mix cells; start with one and let the filters open it.
@@ -44,7 +51,7 @@ function openTab(view) {
 }
 
 for (const view of views) {
-  const count = view.key === "prompts" ? "" : ` (${view.count ?? view.items.length})`;
+  const count = view.key === "prompts" || view.key === "files" ? "" : ` (${view.count ?? view.items.length})`;
   const button = el("button", { type: "button", role: "tab", id: `tab-${view.key}`, "aria-controls": "view" }, view.name + count);
   button.dataset.key = view.key;
   button.addEventListener("click", () => { history.replaceState(null, "", `#${view.key}`); openTab(view); });

@@ -1,0 +1,112 @@
+"""What every file of a category is used for, or why not: a table, and the sentences that a person reads.
+
+Nothing that lies in a user's folders is dropped in silence. Reading the table needs no pandas: the sentences are
+printed by Snakemake's own process at the end of a run.
+"""
+
+import csv
+import json
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import h5py
+
+from variad.core.errors import UserError
+from variad.core.images import mask_files, read_mask, read_notes
+from variad.datasets.adapters import Dataset, passed_over_of
+
+NO_MASK = "a defect without a mask: pixel metrics leave it out"
+UNREADABLE = "a damaged file, or no image"
+OF_GOOD = "mask of a good image"
+MARKS = "though it marks a defect"
+TURNED = "its mask is taken as drawn on the upright image"
+COPY = "the same file as "
+SHOWN = 8  # files of one remark on the terminal; the table has them all
+Row = dict[str, str]
+
+
+def take_inventory(dataset: Dataset, category: str, images: Iterable[Mapping[str, Any]]) -> list[Row]:
+    """Rows of the schema ``inventory``: images with their masks by split, then the files that nothing uses.
+
+    Args:
+        images: rows of the manifests of every split, training images first.
+
+    Raises:
+        UserError: an image can no longer be read.
+    """
+    images = list(images)
+    has_masks = any(image["mask_path"] for image in images)
+    first: dict[str, str] = {}
+    rows = []
+    for image in images:
+        remarks = read_notes(dataset.root / image["image_path"])
+        if image["mask_path"] and any("turned upright" in remark for remark in remarks):
+            remarks.append(TURNED)
+        if image["label"] == 1 and not image["mask_path"] and has_masks:
+            remarks.append(NO_MASK)
+        known = first.setdefault(image["sha256"], image["image_id"])
+        if known != image["image_id"]:
+            remarks.append(f"{COPY}{known}")  # the last, as a name may hold anything
+        place = {"split": image["split"], "defect": image["defect"], "image_id": image["image_id"]}
+        rows.append({"path": image["image_path"], "used_as": "image", **place, "remark": "; ".join(remarks)})
+        for mask in mask_files(dataset.root / image["mask_path"]) if image["mask_path"] else []:
+            path = mask.relative_to(dataset.root).as_posix()
+            rows.append({"path": path, "used_as": "mask", **place, "remark": ""})
+    unused = [(Path(other.path), other.reason) for other in passed_over_of(dataset, category)]
+    taken = {image["image_path"] for image in images}
+    unused += [
+        (entry.image_path, UNREADABLE)
+        for entry in dataset.entries(category)
+        if entry.image_path.as_posix() not in taken
+    ]
+    nowhere = {"used_as": "nothing", "split": "", "defect": "", "image_id": ""}
+    for file, reason in unused:
+        remark = f"{reason}, {MARKS}" if reason == OF_GOOD and _marks(dataset.root / file) else reason
+        rows.append({"path": file.as_posix(), **nowhere, "remark": remark})
+    return rows
+
+
+def _marks(mask: Path) -> bool:
+    try:
+        return bool(read_mask(mask).any())
+    except UserError:  # one that nobody can read marks nothing that anybody knows of
+        return False
+
+
+def sentences_of(inventory: str | Path, packed: Iterable[str | Path] = (), unlabelled: bool = True) -> Iterator[str]:
+    """What an inventory says, in one line of counts and one for each remark, with the files that it is about.
+
+    Args:
+        packed: every ``images.h5`` that there is, for the warnings that packing left in it.
+        unlabelled: whether to speak of unlabelled images, which no figure rests on.
+    """
+    with open(inventory, encoding="utf-8", newline="") as stream:
+        rows = [row for row in csv.DictReader(stream) if unlabelled or row["split"] != "unlabelled"]
+    images = [row for row in rows if row["used_as"] == "image"]
+    count = Counter((row["split"], row["defect"] == "good") for row in images)
+    masked = len({row["image_id"] for row in rows if row["used_as"] == "mask"})
+    good, defects = count["test", True], count["test", False]
+    tested = f"to test on {good} good and {defects} with defects, {masked} of these with masks"
+    rest = f"; {count['unlabelled', False]} unlabelled" if unlabelled else ""
+    yield f"{count['train', True]} training images; {tested}{rest}"
+    if not (good and defects):
+        why = f"all test images are {'good' if good else 'defects'}" if good + defects else "there are no test images"
+        yield f"no image AUROC: {why}"
+    about = defaultdict(list)
+    for row in rows:
+        unused = row["used_as"] == "nothing"
+        own, copied, other = (row["remark"], "", "") if unused else row["remark"].partition(COPY)
+        for remark in filter(None, [own] if unused else own.split("; ")):
+            about[unused, remark].append(row["path"])
+        if copied:
+            about[unused, "the same file as another"].append(f"{row['path']} = {other}")
+    for (unused, remark), paths in sorted(about.items(), reverse=True):
+        more = f" and {len(paths) - SHOWN} more in {Path(inventory).name}" if len(paths) > SHOWN else ""
+        files = "1 file" if len(paths) == 1 else f"{len(paths)} files"
+        yield f"{files} {'not used' if unused else 'used'} ({remark}): {', '.join(paths[:SHOWN])}{more}"
+    for path in packed:
+        with h5py.File(path) as file:
+            for warning in json.loads(file.attrs["warnings"]):
+                yield f"{Path(path).parent.name}: {warning}"
