@@ -1,6 +1,28 @@
 include: "generation_inputs.smk"
 
 
+# choose unlabelled images that look normal, by the shots and by each other; nothing that it reads knows a label
+rule choose_unlabelled:
+    input:
+        pool="results/{dataset}/{category}/{scenario}/{training_set}/pool.csv",
+        shots=rules.sample_shots.output.shots,
+        images=candidate_images,
+        features=candidate_features,
+        shot_features=shot_features,
+    output:
+        chosen="results/{dataset}/{category}/{scenario}/{training_set}/chosen.csv",
+    conda:
+        "../../envs/torch.yaml"
+    resources:
+        **gpu_job(3000),
+    params:
+        settings=choice_settings,
+        layers=lambda wildcards: config["extractors"][choosing_extractor(wildcards)]["layers"],
+        seed=config["run"]["seed"],
+    script:
+        "../../scripts/choose_unlabelled.py"
+
+
 # add images to the shots, by one named recipe
 rule build_training_set:
     input:
