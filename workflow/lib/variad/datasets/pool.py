@@ -101,18 +101,20 @@ class Pooled:
         return self._drawn(normals, category, "good")[: self.pool.good]
 
     def _bad(self, entries: Sequence[Entry], category: str) -> list[Entry]:
+        if not self.pool.bad:
+            return []
         tested = [entry for entry in entries if entry.split == "test" and entry.label == 1]
-        kinds = {entry.defect for entry in tested}
-        for kind in self.pool.defects or ():
-            if kind not in kinds:
-                named = ", ".join(sorted(kinds)) or "none"
-                raise self._wrong("defects", f"defects of category '{category}' ({named})", repr(kind))
-        eligible = [entry for entry in tested if self.pool.defects is None or entry.defect in self.pool.defects]
-        most = min(len(eligible), len(tested) - 1)  # one stays, or there would be nothing to find
-        if self.pool.bad and not tested:
+        if not tested:
             raise self._wrong(
                 "defective", f"0 for category '{category}', which has no test defects", self.pool.defective
             )
+        kinds = {entry.defect for entry in tested}
+        for kind in self.pool.defects or ():
+            if kind not in kinds:
+                named = ", ".join(sorted(kinds))
+                raise self._wrong("defects", f"defects of category '{category}' ({named})", repr(kind))
+        eligible = [entry for entry in tested if self.pool.defects is None or entry.defect in self.pool.defects]
+        most = min(len(eligible), len(tested) - 1)  # one stays, or there would be nothing to find
         if self.pool.bad > most:
             share = math.floor(1000 * most / (self.pool.good + most)) / 1000
             raise self._wrong(
