@@ -4,7 +4,7 @@ include: "generation_inputs.smk"
 # choose unlabelled images that look normal, by the shots and by each other; nothing that it reads knows a label
 rule choose_unlabelled:
     input:
-        pool="results/{dataset}/{category}/{scenario}/{training_set}/pool.csv",
+        pool=rules.draw_pool.output.pool,
         shots=rules.sample_shots.output.shots,
         images=candidate_images,
         features=candidate_features,

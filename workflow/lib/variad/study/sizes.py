@@ -13,6 +13,7 @@ import pandas as pd
 
 from variad.core.tables import read_table
 from variad.datasets.packaged import Elpv
+from variad.datasets.pool import Pool
 from variad.datasets.textures import KINDS, Textures
 
 PUBLISHED = Path(__file__).resolve().parents[4] / "resources" / "published" / "dataset_sizes.csv"
@@ -115,11 +116,21 @@ def sizes_of(config: Mapping[str, Any], results: str | Path = "results") -> Size
     }
     return {
         (name, category): _from_manifests(Path(results) / name / category)
-        or _from_settings(dataset["adapter"], dataset["settings"])
-        or published.get((dataset["adapter"], category))
+        or _pooled(
+            _from_settings(dataset["adapter"], dataset["settings"]) or published.get((dataset["adapter"], category)),
+            dataset["pool"],
+        )
         for name, dataset in config["datasets"].items()
         for category in dataset["categories"]
     }
+
+
+def _pooled(size: Size | None, settings: Mapping[str, Any] | None) -> Size | None:
+    """A size before the images of a pool are moved, and after."""
+    if size is None or settings is None:
+        return size
+    pool = Pool(**settings)
+    return Size(size.train - pool.good, size.test - pool.bad, size.megapixels, pool.good + pool.bad)
 
 
 def _from_manifests(folder: Path) -> Size | None:
