@@ -1,10 +1,31 @@
 include: "generation_inputs.smk"
 
 
+# choose unlabelled images that look normal, by the shots and by each other; nothing that it reads knows a label
+rule choose_unlabelled:
+    input:
+        unpack(seen_by_choice),
+        pool=rules.draw_pool.output.pool,
+        shots=rules.sample_shots.output.shots,
+    output:
+        chosen="results/{dataset}/{category}/{scenario}/{training_set}/chosen.csv",
+    conda:
+        "../../envs/torch.yaml"
+    resources:
+        **gpu_job(3000),
+    params:
+        settings=choice_settings,
+        layers=lambda wildcards: config["extractors"][choosing_extractor(recipe_of(wildcards))]["layers"],
+        seed=config["run"]["seed"],
+    script:
+        "../../scripts/choose_unlabelled.py"
+
+
 # add images to the shots, by one named recipe
 rule build_training_set:
     input:
         unpack(prompt_of_recipe),
+        unpack(chosen_of_recipe),
         images=of_split("train", rules.pack_category.output.images),
         shots=rules.sample_shots.output.shots,
         weights=weights_of_recipe,
@@ -28,7 +49,7 @@ rule build_training_set:
 # draw parents, optimisation steps and results of a training set
 rule plot_contact_sheet:
     input:
-        images=of_split("train", rules.pack_category.output.images),
+        images=parent_images,
         shots=rules.sample_shots.output.shots,
         added=rules.build_training_set.output.images,
     output:
@@ -50,7 +71,7 @@ rule plot_contact_sheet:
 # what every training set makes of the same shots
 rule plot_training_sets:
     input:
-        images=of_split("train", rules.pack_category.output.images),
+        images=parent_images,
         added=expand(
             rules.build_training_set.output.images,
             training_set=config["study"]["training_sets"],

@@ -147,6 +147,7 @@ def check_references(config: Config) -> None:
     for name, recipe in config["training_sets"].items():
         _defined(config, f"training_sets.{name}.vqgan", recipe.get("vqgan"), "vqgans")
         _defined(config, f"training_sets.{name}.encoder", recipe.get("encoder"), "encoders")
+        _defined(config, f"training_sets.{name}.extractor", recipe.get("extractor"), "extractors")
         _check_candidates(name, recipe)
     used = _used_detectors(config)
     for name in config["detectors"]:
