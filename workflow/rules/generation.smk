@@ -37,6 +37,7 @@ rule build_training_set:
         **gpu_job(5000),
     params:
         recipe=recipe_of,
+        as_pool=good_of_pool,
         vqgan=lambda wildcards: config["vqgans"].get(recipe_of(wildcards).get("vqgan")),
         encoder=lambda wildcards: config["encoders"].get(recipe_of(wildcards).get("encoder")),
         seed=config["run"]["seed"],

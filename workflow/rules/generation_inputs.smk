@@ -20,6 +20,11 @@ def weights_of_recipe(wildcards):
     return files_of_vqgan(recipe["vqgan"]) if made_by(recipe) == "generate" else []
 
 
+def good_of_pool(wildcards):
+    """How many good images the data set's pool has, for a ceiling of as many; 0 for other recipes."""
+    return dataset_of(wildcards)["pool"]["good"] if recipe_of(wildcards).get("as_pool") else 0
+
+
 def candidate_splits(recipe):
     """The split that a recipe's photographs are chosen from, in a list; none for a recipe that chooses none."""
     if not takes_unlabelled(recipe):
