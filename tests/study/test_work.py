@@ -218,8 +218,11 @@ def test_published_sizes_and_those_of_the_settings(tmp_path):
             "textures": {"adapter": "textures", "settings": {"train_good": 9}, "categories": {"brick": {}}},
         }
     }
+    pool = {"good": 60, "defective": 0.25}  # of 80 images
+    config["datasets"]["pooled"] = {**config["datasets"]["mvtec"], "pool": pool}
     sizes = sizes_of(config, tmp_path)
     assert sizes["mvtec", "bottle"] == Size(209, 83, 0.81)
-    assert sizes["mvtec", "my_own"] is None
+    assert sizes["pooled", "bottle"] == Size(149, 63, 0.81, 80)
+    assert sizes["mvtec", "my_own"] is sizes["pooled", "my_own"] is None
     assert sizes["elpv", "mono"] == Size(7, 105, 0.09)
     assert sizes["textures", "brick"] == Size(9, 64, 0.016384)  # 32 good, 4 kinds of 8
