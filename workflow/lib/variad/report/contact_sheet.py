@@ -147,7 +147,7 @@ def _chosen_sheet(title: str, real: RealImages, shots: pd.DataFrame, rows: pd.Da
     mine = rows[rows["run"] == run].sort_values("score", kind="stable")
     bands = bands_of(mine)
     kept = [int(group.sum()) for _, group in rows.groupby("run")["accepted"]]
-    all_runs = f"; {min(kept)} to {max(kept)} in the {len(kept)} runs" if len(kept) > 1 else ""
+    all_runs = f"; {min(kept)} to {max(kept)} in the {len(kept)} runs" if min(kept) < max(kept) else ""
     counts = f"run {run}: {kept[0]} of {len(mine)} unlabelled photographs taken as good{all_runs}"
     sheet = _empty_sheet(title, counts, 1 + len(bands), SHOTS_A_ROW, CHOSEN)
     _place_row(sheet, 0, [real.image(name) for name in names[:SHOTS_A_ROW]], CHOSEN)
