@@ -137,6 +137,20 @@ def test_photographs_of_a_folder_that_nobody_has_listed_are_counted_by_their_fil
     assert study.all_added({**place, "training_set": "sharp"}) == 3 + 5 * 2 * (1 + 3)
 
 
+@pytest.mark.parametrize(
+    ("score", "candidates", "compared"),
+    # each pair once, and the shot of every run; of a large pile 300 stand for all
+    [("mutual", 30, 15 + 5), ("rounds", 30, 15 + 5), ("shot", 30, 5), ("mutual", 400, 300 + 5)],
+)
+def test_a_choice_compares_the_patches_of_pictures(score, candidates, compared):
+    sets, study = {"chosen": {"method": "unlabelled", "score": score}}, {**CONFIG["study"], "detectors": ["bank"]}
+    size = Size(train=100, test=40, megapixels=0.5, unlabelled=candidates)
+    found = Study({**CONFIG, "training_sets": sets, "study": study}, {("d", "c"): size})
+    work = work_of(PlannedJob("choose_unlabelled", "d.c.one_shot.chosen"), found)
+    # 14 x 14 positions with the channels of both layers
+    assert work.units == {"product_giga": pytest.approx(candidates * compared * 196**2 * (128 + 256) / 1e9)}
+
+
 def test_memory_bank():
     # 1 shot + 8 images of 28 x 28 patches; a tenth would be 705, the limit is 70
     _, units = of("train_detector", "d.c.one_shot.generated.bank")

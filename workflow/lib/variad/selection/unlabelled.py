@@ -26,6 +26,7 @@ from variad.core.errors import UserError
 from variad.core.records import optional_strings, read_features, read_image_ids
 from variad.core.seeding import numpy_generator
 from variad.detectors.patchcore import embed_patches, random_projection
+from variad.selection.settings import DIMENSIONS, GRID, REFERENCES
 
 Vectors = NDArray[np.float32]
 Scores = NDArray[np.float64]
@@ -33,9 +34,6 @@ Places = NDArray[np.int64]
 Score = Literal["shot", "mutual", "both", "rounds"]
 Minima = Callable[[Vectors, Vectors, bool], tuple[Vectors, Vectors | None]]
 
-GRID = 14  # positions a side, at most
-DIMENSIONS = 512  # of a patch, at most; longer ones are projected
-REFERENCES = 300  # other candidates, and as many shots, that those of a run are compared with, at most
 EXPLAINED = 0.1  # part of the other pictures that explain a patch; MuSc's 0.3 drops more good pictures
 FEWEST = 3  # pictures, for "the others" to mean something
 SPREADS = 2.0  # above the centre, where the normal part ends

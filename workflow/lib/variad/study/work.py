@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from variad.core.tables import read_table
 from variad.detectors.interface import METHODS, default_settings
 from variad.generation.settings import is_guided, made_by
+from variad.selection.settings import DIMENSIONS, GRID, REFERENCES
 from variad.study.jobs import WILDCARDS, PlannedJob, wildcards_of
 from variad.study.sizes import Names, Study, UnknownSize, layer_shapes
 
@@ -82,6 +83,19 @@ def _score_prompts(study: Study, names: Names) -> Work:
     images, size = study.runs(names) * study.shots(names), study.sizes[names["dataset"], names["category"]]
     units = {"images": min(images, size.train) if size else images, "texts": study.runs(names) * study.texts(names)}
     return Work(image_encoder(study.config["encoders"][names["encoder"]]), units)
+
+
+def _choice(study: Study, names: Names) -> Work:
+    """Products of candidates' patches with those of each other and of all runs' shots."""
+    recipe, candidates = study.config["training_sets"][names["training_set"]], study.candidates(names)
+    first = study.config["detectors"][study.config["study"]["detectors"][0]]["extractor"]
+    shapes = layer_shapes(study.extractor(recipe.get("extractor") or first)) or [(0, 0)]
+    patches, channels = min(GRID, max(side for _, side in shapes)) ** 2, sum(channels for channels, _ in shapes)
+    others = candidates / 2 if candidates <= REFERENCES else REFERENCES
+    compared = (0 if recipe.get("score") == "shot" else others) + study.runs(names) * min(
+        study.shots(names), REFERENCES
+    )
+    return Work(units={"product_giga": candidates * compared * patches**2 * min(channels, DIMENSIONS) / GIGA})
 
 
 def _training_set(study: Study, names: Names) -> Work:
@@ -156,6 +170,7 @@ _WORK: dict[str, Callable[[Study, Names], Work]] = {
         text_encoder(study.config["encoders"][names["encoder"]]), {"texts": study.texts(names)}
     ),
     "score_prompts": _score_prompts,
+    "choose_unlabelled": _choice,
     "build_training_set": _training_set,
     "extract_features": lambda study, names: Work(_network(study, names), {"images": _of_split(study, names)}),
     "extract_added_features": lambda study, names: Work(_network(study, names), {"images": study.all_added(names)}),
