@@ -6,6 +6,7 @@ import h5py
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import norm
 
 from tests.memory import ROOT, measured
 from variad.core.errors import UserError
@@ -127,11 +128,23 @@ def test_the_shortest_half_is_where_values_are_densest():
     assert shortest_half(np.array([20, 0, 5, 5.1, 5.3, 6, 9])) == (5, 6)  # four of seven
 
 
-def test_the_cut_lies_two_spreads_above_the_centre():
+def test_a_tail_is_cut_two_spreads_above_the_centre():
     # four of seven logarithms lie within 1.5, around 2.75; below it 2.75, 2.25, 0.75, 0.65 and 0.55 away: median 0.75
-    scores = np.exp([0, 0.5, 2, 2.1, 2.2, 3.5, 9])
-    assert kept_by_itself(scores) == pytest.approx(np.exp(2.75 + 2 * 1.4826 * 0.75))
-    assert kept_by_itself(5 * scores) == pytest.approx(5 * np.exp(2.75 + 2 * 1.4826 * 0.75))  # no unit of its own
+    scores, spread = np.exp([0, 0.5, 2, 2.1, 2.2, 3.5, 9]), 1.4826 * 0.75 * (1 + 4 / 7)
+    assert 2.75 + 3 * spread < 9  # one of seven is a tail
+    assert kept_by_itself(scores) == pytest.approx(np.exp(2.75 + 2 * spread))
+    assert kept_by_itself(5 * scores) == pytest.approx(5 * np.exp(2.75 + 2 * spread))  # no unit of its own
+
+
+def test_without_a_tail_only_what_is_far_off_is_left_out():
+    scores, spread = np.exp([0, 0.5, 2, 2.1, 2.2, 3.5, 6]), 1.4826 * 0.75 * (1 + 4 / 7)
+    assert 2.75 + 3 * spread > 6
+    assert kept_by_itself(scores) == pytest.approx(np.exp(2.75 + 4 * spread))
+    # one of a hundred is no tail
+    quantiles = norm.ppf((np.arange(99) + 0.5) / 99)
+    for odd, kept in ((3.4, 100), (5, 99)):
+        many = np.exp([*quantiles, odd])
+        assert (many <= kept_by_itself(many)).sum() == kept
 
 
 def test_a_tail_of_defects_is_cut_and_a_clean_pile_is_kept():
@@ -139,14 +152,14 @@ def test_a_tail_of_defects_is_cut_and_a_clean_pile_is_kept():
     normal, defective = generator.lognormal(2, 0.1, 120), generator.lognormal(2.8, 0.2, 30)
     cut = kept_by_itself(np.concatenate([normal, defective]))
     assert (normal <= cut).mean() > 0.9 and (defective <= cut).mean() < 0.05
-    assert (normal <= kept_by_itself(normal)).mean() > 0.9
+    assert (normal <= kept_by_itself(normal)).all()
 
 
 def test_at_least_half_is_kept():
-    assert kept_by_itself(np.array([1.0, 1, 1, 1, 6, 7, 8, 9])) == 3.5  # no spread around the centre
+    assert kept_by_itself(np.array([1.0, 1, 1, 1, 6, 7, 8, 9])) == 1  # no spread around the centre
     assert kept_by_itself(np.ones(4)) == 1
     assert kept_by_itself(np.array([0, 0, 0, 4.0])) == 0  # copies of the shots
-    assert kept_by_itself(np.array([0, 4.0, 4.0, 4.0])) == pytest.approx(4)  # one copy is no spread
+    assert kept_by_itself(np.array([0, 4.0, 4.0, 4.0])) == 4  # one copy is no spread
 
 
 def test_patches_are_means_over_a_coarser_grid(tmp_path):

@@ -36,9 +36,11 @@ Minima = Callable[[Vectors, Vectors, bool], tuple[Vectors, Vectors | None]]
 
 EXPLAINED = 0.1  # part of the other pictures that explain a patch; MuSc's 0.3 drops more good pictures
 FEWEST = 3  # pictures, for "the others" to mean something
-SPREADS = 2.0  # above the centre, where the normal part ends
+# spreads above the centre of normal scores: where a tail begins, up to where pictures are kept with one, and without
+TAIL, CUT, UNCUT = 3.0, 2.0, 4.0
+TAIL_SHARE = 0.02  # part of the pictures that makes a tail
 GROWN = 0.5  # part of the pictures that joins the shots in rounds, where ``keep`` is left to the scores
-_NEGLIGIBLE = 1e-3  # of the median; lower scores are those of shots themselves
+_NEGLIGIBLE = 1e-3  # of the middle one; lower scores are those of shots themselves
 _READ = 32  # images whose features are in memory at once
 _BLOCK, _BLOCK_ON_GPU = 4, 64  # pictures on each side of a product; on a CPU it stays in the cache
 
@@ -359,22 +361,25 @@ def cut_of(scores: Scores, keep: float | Literal["auto"]) -> float:
 
 
 def kept_by_itself(scores: Scores) -> float:
-    """Where the scores of normal pictures end: two spreads above their centre, and never below the median.
+    """Where the scores of normal pictures end, and at least the lower half of all.
 
-    Defects make the upper tail, so centre and spread come from what they do not reach: the middle of the shortest
-    interval that holds half of the logarithms of scores, and the median distance from it on the side below, scaled to
-    the standard deviation of a normal distribution. At least half is kept: to leave out normal pictures costs more than
-    a few defects do, and a pile that is worse than half has no normal part to be found.
+    Defects make the upper tail, so centre and spread of the normal part come from what they do not reach: the middle of
+    the shortest interval that holds half of the logarithms of scores, and the median distance from it on the side
+    below, scaled to the standard deviation of a normal distribution (and a little up where there are few). A tail, that
+    is 2 % of the pictures or more above three spreads, is cut at two; where there is none, all up to four are kept:
+    to leave out normal pictures costs more than a few defects do.
 
-    Source: the shortest half is Andrews' shorth (1972); it was chosen among such rules on other data than any table's.
+    Source: the shortest half is Andrews' shorth (1972). The rule and its numbers were chosen among others on categories
+    that no table reports.
     """
-    median = float(np.median(scores))
-    if median == 0:  # at least half are shots themselves
+    lower_half = float(np.sort(scores)[-(-len(scores) // 2) - 1])
+    if lower_half == 0:  # copies of shots
         return 0.0
-    logs = np.log(np.maximum(scores, median * _NEGLIGIBLE))
+    logs = np.log(np.maximum(scores, lower_half * _NEGLIGIBLE))
     centre = sum(shortest_half(logs)) / 2
-    spread = 1.4826 * float(np.median(centre - logs[logs <= centre]))
-    return max(float(np.exp(centre + SPREADS * spread)), median)
+    spread = 1.4826 * float(np.median(centre - logs[logs <= centre])) * (1 + 4 / len(logs))
+    has_tail = (logs > centre + TAIL * spread).mean() >= TAIL_SHARE
+    return max(float(np.exp(centre + (CUT if has_tail else UNCUT) * spread)), lower_half)
 
 
 def shortest_half(values: Scores) -> tuple[float, float]:
