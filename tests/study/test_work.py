@@ -148,7 +148,8 @@ def test_a_choice_compares_the_patches_of_pictures(score, candidates, compared):
     found = Study({**CONFIG, "training_sets": sets, "study": study}, {("d", "c"): size})
     work = work_of(PlannedJob("choose_unlabelled", "d.c.one_shot.chosen"), found)
     # 14 x 14 positions with the channels of both layers
-    assert work.units == {"product_giga": pytest.approx(candidates * compared * 196**2 * (128 + 256) / 1e9)}
+    products = candidates * compared * 196**2 * (128 + 256)
+    assert work.units == {"images": candidates, "product_giga": pytest.approx(products / 1e9)}
 
 
 def test_memory_bank():

@@ -95,7 +95,8 @@ def _choice(study: Study, names: Names) -> Work:
     compared = (0 if recipe.get("score") == "shot" else others) + study.runs(names) * min(
         study.shots(names), REFERENCES
     )
-    return Work(units={"product_giga": candidates * compared * patches**2 * min(channels, DIMENSIONS) / GIGA})
+    products = candidates * compared * patches**2 * min(channels, DIMENSIONS)
+    return Work(units={"images": candidates, "product_giga": products / GIGA})
 
 
 def _training_set(study: Study, names: Names) -> Work:
