@@ -131,8 +131,7 @@ def test_without_photographs_the_set_is_that_of_the_shots_alone(candidates, tmp_
     assert with_chosen({0: ["train/good/s"]}, nothing) == {0: ["train/good/s"]}
     write_added(tmp_path / "added.h5", added, {})
     assert read_added(tmp_path / "added.h5").picture.tolist() == []
-    said = "there are no unlabelled photographs to choose from, so that it equals `original`, but for a detector's own draws."
-    assert choice_sentence(tmp_path / "added.h5") == said
+    assert "it equals `original`, but for a detector's own draws." in choice_sentence(tmp_path / "added.h5")
     made = joined(added, duplicate(flat([5]), [Request(0, "train/good/s", 7)]))
     write_added(tmp_path / "added.h5", made, {})
     assert "its images are made of the shots." in choice_sentence(tmp_path / "added.h5")

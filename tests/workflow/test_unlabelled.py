@@ -1,4 +1,4 @@
-"""Photographs that nobody has sorted join a training set, from the folder to the sheet, and a category may have none."""
+"""Photographs that nobody has sorted join a training set, from the folder to the export; a category may have none."""
 
 import h5py
 import pytest

@@ -31,7 +31,7 @@ rule aggregate_metrics:
         inventories=files_of(study_categories(), rules.take_inventory.output.inventory),
         train=files_of(study_categories(), of_split("train", rules.pack_category.output.images)),
         test=files_of(study_categories(), of_split("test", rules.pack_category.output.images)),
-        chosen=of_all(choosing_training_sets, rules.build_training_set.output.images),
+        chosen=files_of(choosing_photographs(study_training_sets()), rules.build_training_set.output.images),
         published=PUBLISHED_AUROC,
     output:
         summary=report("results/tables/summary.csv", caption="../report/summary.rst", category="Results"),
@@ -42,7 +42,7 @@ rule aggregate_metrics:
         groups=category_groups(),
         caption=config["run"]["caption"],
         names=["/".join(place) for place in names_of(study_categories())],
-        chosen=lambda wildcards: names_of(choosing_training_sets()),
+        chosen=names_of(choosing_photographs(study_training_sets())),
     script:
         "../../scripts/aggregate_metrics.py"
 
@@ -71,7 +71,7 @@ rule plot_gains:
 rule record_provenance:
     input:
         summary=rules.aggregate_metrics.output.summary,
-        manifests=files_of(in_splits(study_categories()), rules.index_category.output.manifest),
+        manifests=files_of(in_splits(study_categories(), study_splits()), rules.index_category.output.manifest),
         weights=lambda wildcards: study_weights(),
     output:
         record="results/tables/provenance.json",

@@ -16,9 +16,9 @@ def of_spread_extractor(pattern):
     return file_of(pattern, extractor=extractor_of(first), allow_missing=True)
 
 
-def choosing_training_sets():
-    """The study's training sets that take unlabelled photographs."""
-    return [place for place in study_training_sets() if takes_unlabelled(config["training_sets"][place["training_set"]])]
+def choosing_photographs(training_sets):
+    """Those that take unlabelled photographs."""
+    return [place for place in training_sets if takes_unlabelled(config["training_sets"][place["training_set"]])]
 
 
 def adding_images(training_sets):

@@ -71,11 +71,7 @@ rule plot_contact_sheet:
 rule plot_training_sets:
     input:
         images=parent_images,
-        added=expand(
-            rules.build_training_set.output.images,
-            training_set=config["study"]["training_sets"],
-            allow_missing=True,
-        ),
+        added=lambda wildcards: of_study_sets(rules.build_training_set.output.images, wildcards),
     output:
         figure="results/figures/training_sets/{dataset}/{category}.{scenario}.png",
     conda:

@@ -65,10 +65,20 @@ def chosen_of_recipe(wildcards):
     return {"chosen": file_of(rules.choose_unlabelled.output.chosen, **place), "candidates": candidates}
 
 
+def of_study_sets(pattern, wildcards):
+    """An output of a rule for every training set of the study."""
+    return expand(pattern, training_set=config["study"]["training_sets"], **wildcards)
+
+
 def parent_splits(*training_sets):
     """The splits that images of training sets are made of: shots, and the photographs that some of them choose."""
     chosen = [candidate_splits(config["training_sets"][name]) for name in training_sets]
     return unique(["train", *(split for splits in chosen for split in splits)])
+
+
+def study_splits():
+    """The splits that the study's figures rest on, those of chosen photographs among them."""
+    return unique(["train", "test", *parent_splits(*config["study"]["training_sets"])])
 
 
 def parent_images(wildcards):

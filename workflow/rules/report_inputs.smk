@@ -4,8 +4,7 @@ SHEET_CATEGORIES = 6  # of a data set, whose contact sheets are shown
 
 def of_shown_splits(pattern):
     """An output of a rule for the splits whose images the gallery shows, with the other wildcards as they are."""
-    splits = unique(["train", "test", *parent_splits(*config["study"]["training_sets"])])
-    return [of_split(split, pattern) for split in splits]
+    return [of_split(split, pattern) for split in study_splits()]
 
 
 def shown_sources():
