@@ -11,7 +11,7 @@ rule choose_unlabelled:
     conda:
         "../../envs/torch.yaml"
     resources:
-        **gpu_job(3000),
+        **gpu_job(4000),
     params:
         settings=choice_settings,
         seed=config["run"]["seed"],
