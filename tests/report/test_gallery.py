@@ -13,11 +13,14 @@ from PIL import Image
 
 from variad.core.errors import UserError
 from variad.core.tables import write_table
+from variad.generation.added import duplicate, write_added
+from variad.generation.settings import Request
+from variad.generation.unlabelled import chosen_images, joined
 from variad.report.drawing import colour_scale, colourise
 from variad.report.gallery import ASSETS, PAGE_FILES, build_page
 from variad.report.heatmaps import read_map
 
-from .synthetic_study import Study, build_category
+from .synthetic_study import Study, build_category, flat
 
 
 def built(study: Study) -> Path:
@@ -73,6 +76,28 @@ def test_every_picture_shows_its_image(tmp_path: Path) -> None:
             assert abs(grey(folder / "added" / str(number) / f"{index}.jpg") - (255 - value)) < 1.5
     pictures = [*folder.rglob("*.jpg")]
     assert len(pictures) == len(page["images"]["id"]) + 24 + 3 * study.tests
+
+
+def test_photographs_that_were_chosen_are_their_own_pictures_and_made_ones_lie_beside(tmp_path: Path) -> None:
+    study = build_category(Study(tmp_path, training_sets=("duplicated",)))
+    candidates, path = study.test_names[:3], study.folder / "one_shot" / "unlabelled_generated" / "added.h5"
+    scores = [(0, candidates[0], 0.1, True), (0, candidates[1], 2.0, False), (1, candidates[0], 0.3, True)]
+    table = pd.DataFrame(scores, columns=["run", "image_id", "score", "kept"]).assign(cut=1.0)
+    made = duplicate(flat(7)[None], [Request(0, candidates[0], 1)])
+    path.parent.mkdir(parents=True)
+    write_added(
+        path, joined(chosen_images(study.folder / "images.h5", table), made), {"method": "unlabelled_generated"}
+    )
+    sources = study.sources()
+    build_page(tmp_path / "page", replace(sources, added=[*sources.added, path]))
+    page = data_of(tmp_path / "page")
+    copies, entry = page["sets"]
+    assert "picture" not in copies and "score" not in copies
+    assert [page["images"]["id"][image] for image in entry["parent"]] == [*candidates[:2], candidates[0], candidates[0]]
+    assert entry["score"] == [0.1, 2.0, 0.3, None] and entry["accepted"] == [True, False, True, True]
+    assert entry["picture"] == [1, 0, 1, 2]  # by name
+    pictures = [file.name for file in (tmp_path / "page" / "added" / "1").iterdir()]
+    assert pictures == ["2.jpg"] and abs(grey(tmp_path / "page" / "added" / "1" / "2.jpg") - 7) < 1.5
 
 
 def test_maps_share_a_scale_within_their_cell(tmp_path: Path) -> None:

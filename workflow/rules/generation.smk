@@ -1,10 +1,29 @@
 include: "generation_inputs.smk"
 
 
+# choose unlabelled images that look normal, by the shots and by each other; nothing that it reads knows a label
+rule choose_unlabelled:
+    input:
+        unpack(seen_by_choice),
+        pool=rules.draw_pool.output.pool,
+    output:
+        chosen="results/{dataset}/{category}/{scenario}/{training_set}/chosen.csv",
+    conda:
+        "../../envs/torch.yaml"
+    resources:
+        **gpu_job(4000),
+    params:
+        settings=choice_settings,
+        seed=config["run"]["seed"],
+    script:
+        "../../scripts/choose_unlabelled.py"
+
+
 # add images to the shots, by one named recipe
 rule build_training_set:
     input:
         unpack(prompt_of_recipe),
+        unpack(chosen_of_recipe),
         images=of_split("train", rules.pack_category.output.images),
         shots=rules.sample_shots.output.shots,
         weights=weights_of_recipe,
@@ -18,6 +37,7 @@ rule build_training_set:
         **gpu_job(5000),
     params:
         recipe=recipe_of,
+        as_pool=good_of_pool,
         vqgan=lambda wildcards: config["vqgans"].get(recipe_of(wildcards).get("vqgan")),
         encoder=lambda wildcards: config["encoders"].get(recipe_of(wildcards).get("encoder")),
         seed=config["run"]["seed"],
@@ -28,7 +48,7 @@ rule build_training_set:
 # draw parents, optimisation steps and results of a training set
 rule plot_contact_sheet:
     input:
-        images=of_split("train", rules.pack_category.output.images),
+        images=parent_images,
         shots=rules.sample_shots.output.shots,
         added=rules.build_training_set.output.images,
     output:
@@ -50,12 +70,8 @@ rule plot_contact_sheet:
 # what every training set makes of the same shots
 rule plot_training_sets:
     input:
-        images=of_split("train", rules.pack_category.output.images),
-        added=expand(
-            rules.build_training_set.output.images,
-            training_set=config["study"]["training_sets"],
-            allow_missing=True,
-        ),
+        images=parent_images,
+        added=lambda wildcards: of_study_sets(rules.build_training_set.output.images, wildcards),
     output:
         figure="results/figures/training_sets/{dataset}/{category}.{scenario}.png",
     conda:

@@ -1,4 +1,5 @@
 # what recipes are made with
+from variad.generation.settings import made_by, takes_unlabelled
 
 
 def prompt_of_recipe(wildcards):
@@ -16,4 +17,73 @@ def prompt_of_recipe(wildcards):
 
 def weights_of_recipe(wildcards):
     recipe = recipe_of(wildcards)
-    return files_of_vqgan(recipe["vqgan"]) if recipe["method"] == "generate" else []
+    return files_of_vqgan(recipe["vqgan"]) if made_by(recipe) == "generate" else []
+
+
+def good_of_pool(wildcards):
+    """How many good images the data set's pool has, for a ceiling of as many; 0 for other recipes."""
+    return dataset_of(wildcards)["pool"]["good"] if recipe_of(wildcards).get("as_pool") else 0
+
+
+def candidate_splits(recipe):
+    """The split that a recipe's photographs are chosen from, in a list; none for a recipe that chooses none."""
+    if not takes_unlabelled(recipe):
+        return []
+    return ["test" if recipe.get("transductive") else "unlabelled"]
+
+
+def seen_by_choice(wildcards):
+    """Shots, images of the candidates, which know copies, and features of both; there is no label among them."""
+    place, recipe = dict(wildcards.items()), recipe_of(wildcards)
+    (split,) = candidate_splits(recipe)
+    features = {
+        name: file_of(rules.extract_features.output.features, **place, split=of, extractor=choosing_extractor(recipe))
+        for name, of in (("features", split), ("shot_features", "train"))
+    }
+    images = file_of(rules.pack_category.output.images, **place, split=split)
+    return {"shots": file_of(rules.sample_shots.output.shots, **place), "images": images, **features}
+
+
+def choosing_extractor(recipe):
+    """The extractor whose patches say how alike photographs are."""
+    return recipe.get("extractor") or extractor_of({"detector": config["study"]["detectors"][0]})
+
+
+def choice_settings(wildcards):
+    """The keys of a recipe that say how its photographs are chosen."""
+    recipe = recipe_of(wildcards)
+    return {key: recipe[key] for key in ("score", "keep", "rounds") if key in recipe}
+
+
+def chosen_of_recipe(wildcards):
+    """Which photographs were chosen, and the images of all candidates, for recipes that take some."""
+    splits = candidate_splits(recipe_of(wildcards))
+    if not splits:
+        return {}
+    place = dict(wildcards.items())
+    candidates = file_of(rules.pack_category.output.images, **place, split=splits[0])
+    return {"chosen": file_of(rules.choose_unlabelled.output.chosen, **place), "candidates": candidates}
+
+
+def of_study_sets(pattern, wildcards):
+    """An output of a rule for every training set of the study."""
+    return expand(pattern, training_set=config["study"]["training_sets"], **wildcards)
+
+
+def parent_splits(*training_sets):
+    """The splits that images of training sets are made of: shots, and the photographs that some of them choose."""
+    chosen = [candidate_splits(config["training_sets"][name]) for name in training_sets]
+    return unique(["train", *(split for splits in chosen for split in splits)])
+
+
+def study_splits():
+    """The splits that the study's figures rest on, those of chosen photographs among them."""
+    return unique(["train", "test", *parent_splits(*config["study"]["training_sets"])])
+
+
+def parent_images(wildcards):
+    """The packed images of a training set's parents; those of all of the study's where there is no such wildcard."""
+    names = config["study"]["training_sets"]
+    place = dict(wildcards.items())
+    splits = parent_splits(*([place["training_set"]] if "training_set" in place else names))
+    return files_of(in_splits([place], splits), rules.pack_category.output.images)

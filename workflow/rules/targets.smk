@@ -6,9 +6,16 @@ HEATMAPS = ("dataset", "category", "scenario", "detector")
 
 def files_of_training_sets(places):
     """What training sets keep, with all of their categories that these are made from."""
-    prompts = prompts_that_guide(places)
+    prompts, choosing = prompts_that_guide(places), choosing_photographs(places)
+    candidates = [
+        {**place, "split": split}
+        for place in choosing
+        for split in candidate_splits(config["training_sets"][place["training_set"]])
+    ]
     return [
         *files_of(in_splits(places), rules.index_category.output.manifest, rules.pack_category.output.images),
+        *files_of(candidates, rules.index_category.output.manifest, rules.pack_category.output.images),
+        *files_of(choosing, rules.draw_pool.output.pool, rules.choose_unlabelled.output.chosen),
         *files_of(places, rules.take_inventory.output.inventory),
         *files_of(places, rules.sample_shots.output.shots, rules.build_training_set.output.images),
         *files_of_prompts(prompts),

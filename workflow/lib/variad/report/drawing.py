@@ -87,10 +87,14 @@ def wrap(text: str, width: int, size: int, lines: int) -> list[str]:
     return broken
 
 
-def shorten(text: str, width: int, size: int) -> str:
-    """One line of text, cut with an ellipsis where it is wider than ``width`` pixels."""
+def shorten(text: str, width: int, size: int, end: bool = False) -> str:
+    """One line of text, cut with an ellipsis where it is wider than ``width`` pixels; with ``end`` its end is left."""
     if font(size).getlength(text) <= width:
         return text
+    while end:
+        text = text[1:]
+        if font(size).getlength(f"…{text}") <= width or not text:
+            return f"…{text.lstrip()}"
     while text and font(size).getlength(f"{text}…") > width:
         text = text[:-1]
     return f"{text.rstrip()}…"
@@ -118,6 +122,16 @@ def blank_tile(text: str, size: int) -> Image.Image:
     empty = Image.new("RGB", (size, size), EMPTY)
     write(empty, (size // 2, size // 2), text, 14, FAINT, anchor="mm")
     return empty
+
+
+def stacked(sheets: Sequence[Image.Image]) -> Image.Image:
+    """Sheets under each other, on the paper of the widest."""
+    whole = Image.new("RGB", (max(sheet.width for sheet in sheets), sum(sheet.height for sheet in sheets)), PAPER)
+    top = 0
+    for sheet in sheets:
+        whole.paste(sheet, (0, top))
+        top += sheet.height
+    return whole
 
 
 def save(sheet: Image.Image, target: str | Path) -> None:

@@ -37,6 +37,10 @@ NO_SOURCE = "none"
 FROZEN = "frozen"
 PLAIN = "support"
 WITH_VIEWS = "with views"
+# how closely unlabelled images are compared with each other
+GRID = 14  # positions a side, at most
+DIMENSIONS = 512  # of a patch, at most; longer ones are projected
+REFERENCES = 300  # other candidates, and as many shots, that those of a run are compared with, at most
 
 
 def kind_of(method: str) -> str:

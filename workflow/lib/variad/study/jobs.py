@@ -26,6 +26,7 @@ WILDCARDS = {
     "list_candidates": (*_CATEGORY, "word_source"),
     "embed_candidates": (*_CATEGORY, "encoder", "word_source"),
     "score_prompts": (*_CATEGORY, "scenario", "encoder", "word_source"),
+    "choose_unlabelled": _TRAINING_SET,
     "build_training_set": _TRAINING_SET,
     "extract_features": (*_CATEGORY, "split", "extractor"),
     "extract_added_features": (*_TRAINING_SET, "extractor"),

@@ -11,9 +11,13 @@ from typing import Any
 
 import pandas as pd
 
+from variad.core.images import SUFFIXES
 from variad.core.tables import read_table
+from variad.datasets.adapters import root_of, watched
 from variad.datasets.packaged import Elpv
+from variad.datasets.pool import Pool
 from variad.datasets.textures import KINDS, Textures
+from variad.generation.settings import images_per_parent, takes_unlabelled
 
 PUBLISHED = Path(__file__).resolve().parents[4] / "resources" / "published" / "dataset_sizes.csv"
 SINGLE_WORDS = 83_118  # of WordNet 3.0: the most that `wordnet_all` has
@@ -86,14 +90,33 @@ class Study:
 
     def added(self, names: Names) -> int:
         """Added images of one run, before any is refused."""
+        return self.candidates(names) + self.made(names)
+
+    def made(self, names: Names) -> int:
+        """Images that one run makes of its shots, and of all candidates where it makes some of chosen photographs."""
         recipe = self.config["training_sets"][names["training_set"]]
-        if recipe["method"] == "none":
-            return 0
-        return round(recipe["images_per_shot"][names["scenario"]] * self.shots(names))
+        if recipe.get("as_pool"):
+            good: int = self.config["datasets"][names["dataset"]]["pool"]["good"]
+            return min(good, self.size(names).train - self.shots(names))
+        each = images_per_parent(recipe, names["scenario"])
+        return round(each * (self.shots(names) + self.candidates(names))) if each else 0
 
     def all_added(self, names: Names) -> int:
-        """Added images of all runs."""
-        return self.runs(names) * self.added(names)
+        """Different added images of all runs: photographs that are chosen are the same in every run."""
+        return self.candidates(names) + self.runs(names) * self.made(names)
+
+    def candidates(self, names: Names) -> int:
+        """Photographs that some are chosen from; those of a user's folder that nobody has listed yet by its files."""
+        recipe = self.config["training_sets"][names["training_set"]]
+        if not takes_unlabelled(recipe):
+            return 0
+        if recipe.get("transductive"):
+            return self.size(names).test
+        dataset = self.config["datasets"][names["dataset"]]
+        if self.sizes[names["dataset"], names["category"]] is None and dataset.get("path"):
+            return _image_files(dataset, names)
+        found = self.size(names).unlabelled
+        return found if recipe.get("size") is None else min(found, recipe["size"])
 
     def texts(self, names: Names) -> int:
         """Prompts of a category, at most: a class with few neighbours in WordNet has fewer."""
@@ -107,6 +130,12 @@ class Study:
         return {**entry, "side": entry["crop"] or entry["resolution"] or self.config["image_size"]}
 
 
+def _image_files(dataset: Mapping[str, Any], names: Names) -> int:
+    """Images by their names among the unlabelled files of a user's folder, with all that is below it."""
+    folders = watched(dataset["adapter"], root_of(names["dataset"], dataset), names["category"], "unlabelled")
+    return sum(path.suffix.lower() in SUFFIXES for folder in folders for path in folder.rglob("*"))
+
+
 def sizes_of(config: Mapping[str, Any], results: str | Path = "results") -> Sizes:
     """Sizes by (data set, category): from the manifest, else as published or as the settings have it, else None."""
     published = {
@@ -115,11 +144,21 @@ def sizes_of(config: Mapping[str, Any], results: str | Path = "results") -> Size
     }
     return {
         (name, category): _from_manifests(Path(results) / name / category)
-        or _from_settings(dataset["adapter"], dataset["settings"])
-        or published.get((dataset["adapter"], category))
+        or _pooled(
+            _from_settings(dataset["adapter"], dataset["settings"]) or published.get((dataset["adapter"], category)),
+            dataset.get("pool"),
+        )
         for name, dataset in config["datasets"].items()
         for category in dataset["categories"]
     }
+
+
+def _pooled(size: Size | None, settings: Mapping[str, Any] | None) -> Size | None:
+    """A size before the images of a pool are moved, and after."""
+    if size is None or settings is None:
+        return size
+    pool = Pool(**settings)
+    return Size(size.train - pool.good, size.test - pool.bad, size.megapixels, pool.good + pool.bad)
 
 
 def _from_manifests(folder: Path) -> Size | None:

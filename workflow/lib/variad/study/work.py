@@ -11,7 +11,8 @@ from typing import Any, TypeVar
 
 from variad.core.tables import read_table
 from variad.detectors.interface import METHODS, default_settings
-from variad.generation.settings import is_guided
+from variad.generation.settings import is_guided, made_by
+from variad.selection.settings import DIMENSIONS, GRID, REFERENCES
 from variad.study.jobs import WILDCARDS, PlannedJob, wildcards_of
 from variad.study.sizes import Names, Study, UnknownSize, layer_shapes
 
@@ -84,19 +85,32 @@ def _score_prompts(study: Study, names: Names) -> Work:
     return Work(image_encoder(study.config["encoders"][names["encoder"]]), units)
 
 
+def _choice(study: Study, names: Names) -> Work:
+    """Products of candidates' patches with those of each other and of all runs' shots."""
+    recipe, candidates = study.config["training_sets"][names["training_set"]], study.candidates(names)
+    first = study.config["detectors"][study.config["study"]["detectors"][0]]["extractor"]
+    shapes = layer_shapes(study.extractor(recipe.get("extractor") or first)) or [(0, 0)]
+    patches, channels = min(GRID, max(side for _, side in shapes)) ** 2, sum(channels for channels, _ in shapes)
+    others = candidates / 2 if candidates <= REFERENCES else REFERENCES
+    compared = (0 if recipe.get("score") == "shot" else others) + study.runs(names) * min(
+        study.shots(names), REFERENCES
+    )
+    products = candidates * compared * patches**2 * min(channels, DIMENSIONS)
+    return Work(units={"images": candidates, "product_giga": products / GIGA})
+
+
 def _training_set(study: Study, names: Names) -> Work:
-    recipe, added = study.config["training_sets"][names["training_set"]], study.all_added(names)
-    if recipe["method"] == "none":
-        return Work("none")
-    if recipe["method"] != "generate":
-        return Work(recipe["method"], {"images": added})
+    recipe, made = study.config["training_sets"][names["training_set"]], study.runs(names) * study.made(names)
+    candidates, maker = study.candidates(names), made_by(recipe)
+    if maker == "none":  # to copy photographs is what `duplicate` does
+        return Work("duplicate", {"images": candidates}) if candidates else Work("none")
+    if maker != "generate":
+        return Work(maker, {"images": made})
     variant = f"generate, {recipe['vqgan']} at {study.config['image_size']} px, {recipe['precision']}"
     if not is_guided(recipe):
-        return Work(variant, {"images": added})
+        return Work(variant, {"images": made})
     encoder = image_encoder(study.config["encoders"][recipe["encoder"]])
-    return Work(
-        f"{variant}, {encoder}, {recipe['cutouts']} cutouts", {"image_iterations": added * recipe["iterations"]}
-    )
+    return Work(f"{variant}, {encoder}, {recipe['cutouts']} cutouts", {"image_iterations": made * recipe["iterations"]})
 
 
 def _network(study: Study, names: Names) -> str:
@@ -157,6 +171,7 @@ _WORK: dict[str, Callable[[Study, Names], Work]] = {
         text_encoder(study.config["encoders"][names["encoder"]]), {"texts": study.texts(names)}
     ),
     "score_prompts": _score_prompts,
+    "choose_unlabelled": _choice,
     "build_training_set": _training_set,
     "extract_features": lambda study, names: Work(_network(study, names), {"images": _of_split(study, names)}),
     "extract_added_features": lambda study, names: Work(_network(study, names), {"images": study.all_added(names)}),

@@ -1,0 +1,390 @@
+"""Unlabelled images that look normal, chosen without any label, to join the shots.
+
+1. ``grid_patches``: PatchCore's patches of every picture, on a coarse grid.
+2. ``nearest_by_image``: how near each of them comes to every other picture.
+3. ``shot_scores``, ``mutual_scores``, ``grown_scores``: how unlike the shots, or the other pictures, a picture is.
+4. ``kept_by_itself``: where the scores of normal pictures end.
+5. ``choose_unlabelled``: all of it, for the candidates of every run.
+
+Copies of a picture are one picture: they count once, do not explain each other, and have one score. Nothing depends on
+what images are called or on their order, which could tell labels. Nothing here needs torch on a CPU.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, get_args
+
+import h5py
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from variad.core.errors import UserError
+from variad.core.records import optional_strings, read_features, read_image_ids
+from variad.core.seeding import numpy_generator
+from variad.detectors.patchcore import embed_patches, random_projection
+from variad.selection.settings import DIMENSIONS, GRID, REFERENCES
+
+Vectors = NDArray[np.float32]
+Scores = NDArray[np.float64]
+Places = NDArray[np.int64]
+Score = Literal["shot", "mutual", "both", "rounds"]
+Minima = Callable[[Vectors, Vectors, bool], tuple[Vectors, Vectors | None]]
+
+EXPLAINED = 0.1  # part of the other pictures that explain a patch; MuSc's 0.3 drops more good pictures
+FEWEST = 3  # pictures, for "the others" to mean something
+# spreads above the centre of normal scores: where a tail begins, up to where pictures are kept with one, and without
+TAIL, CUT, UNCUT = 3.0, 2.0, 4.0
+TAIL_SHARE = 0.02  # part of the pictures that makes a tail
+GROWN = 0.5  # part of the pictures that joins the shots in rounds, where ``keep`` is left to the scores
+_NEGLIGIBLE = 1e-3  # of the middle one; lower scores are those of shots themselves
+_READ = 32  # images whose features are in memory at once
+_BLOCK, _BLOCK_ON_GPU = 4, 64  # pictures on each side of a product; on a CPU it stays in the cache
+
+
+@dataclass(frozen=True)
+class ChoiceSettings:
+    """How candidates are chosen, in the config's words.
+
+    Attributes:
+        score: ``shot`` (distance to the shots), ``mutual`` (to most of the other candidates, and the shots), ``both``
+            (geometric mean of the two) or ``rounds`` (to the shots and to candidates that joined them in rounds).
+        keep: part of the pictures that is kept, 0 < keep <= 1, or ``auto``.
+        rounds: in how many rounds candidates join the shots, of score ``rounds``.
+    """
+
+    score: Score = "mutual"
+    keep: float | Literal["auto"] = "auto"
+    rounds: int = 3
+
+    def __post_init__(self) -> None:
+        if self.score not in get_args(Score):
+            raise UserError(f"score: expected one of {', '.join(get_args(Score))}, found {self.score!r}.")
+        if self.keep != "auto" and not 0 < self.keep <= 1:
+            raise UserError(f"keep: expected auto, or a part above 0 and at most 1, found {self.keep}.")
+        if self.rounds < 1:
+            raise UserError(f"rounds: expected at least 1, found {self.rounds}.")
+
+
+@dataclass(frozen=True)
+class ChoiceFiles:
+    """What a choice sees of images: which are copies of a picture, and their features.
+
+    Attributes:
+        images: the ``images.h5`` of the split that candidates are from.
+        features, shot_features: of that split, and of the one that shots are from, by one extractor.
+    """
+
+    images: str | Path
+    features: str | Path
+    shot_features: str | Path
+
+
+def choose_unlabelled(
+    pool: pd.DataFrame,
+    shots: Mapping[int, Sequence[str]],
+    files: ChoiceFiles,
+    settings: ChoiceSettings,
+    *,
+    seed: int,
+    key: tuple[str, str],
+    device: str = "cpu",
+) -> pd.DataFrame:
+    """Score the candidates of every run, and say which are kept.
+
+    Args:
+        pool: which images are candidates of which run (schema ``pool``).
+        shots: image_ids by run, in order.
+        seed, key: root seed and (data set, category), of the draw of pictures that stand for a large pool.
+        device: where to compute; anything but ``cpu`` is torch's.
+
+    Returns:
+        Table ``chosen``, by run and score, the most normal first; empty where no run has a candidate.
+
+    Raises:
+        UserError: a candidate without an image, or too few for a score that compares them with each other.
+    """
+    if pool.empty:
+        return pool.assign(score=0.0, cut=0.0, kept=True)
+    pile = _Pile.of(pool, files.images, seed, key)
+    few = [len(members) for members in pile.members.values() if len(members) < FEWEST]
+    if few and settings.score != "shot":
+        raise UserError(
+            f"{'/'.join(key)}: expected at least {FEWEST} different unlabelled images for score {settings.score}, "
+            f"found {few[0]}; add some, or set score: shot."
+        )
+    patches = grid_patches(files.features, pile.shown, seed, key)
+    compared = _Compared.of(patches, pile.members.values(), settings.score != "shot", device)
+    first_shots = {run: list(shots[run])[:REFERENCES] for run in pile.members}
+    shot_names = list(dict.fromkeys(name for names in first_shots.values() for name in names))
+    shot_patches = grid_patches(files.shot_features, shot_names, seed, key)
+    to_shots = nearest_by_image(patches, shot_patches, device)
+    found = []
+    for run, members in pile.members.items():
+        columns = [shot_names.index(name) for name in first_shots[run]]
+        scores = _scored(settings, to_shots[members][:, :, columns], *compared.among(members))
+        found.append(pile.table(run, scores).assign(cut=cut_of(scores, settings.keep)))
+    table = pd.concat(found)
+    return table.assign(kept=table["score"] <= table["cut"]).sort_values(["run", "score"], kind="stable")
+
+
+@dataclass(frozen=True)
+class _Pile:
+    """The candidates of all runs, and the pictures that they show.
+
+    Attributes:
+        names: image_ids of the candidates by run.
+        picture: row of the picture that an image shows, by image_id.
+        shown: an image_id of each picture, in random order.
+        members: pictures of each run, rows in increasing order.
+    """
+
+    names: Mapping[int, Sequence[str]]
+    picture: Mapping[str, int]
+    shown: Sequence[str]
+    members: Mapping[int, Places]
+
+    @classmethod
+    def of(cls, pool: pd.DataFrame, images: str | Path, seed: int, key: tuple[str, ...]) -> "_Pile":
+        pixels = dict(zip(read_image_ids(images), optional_strings(images, "pixels") or [], strict=True))
+        missing = [name for name in pool["image_id"] if name not in pixels]
+        if missing:
+            raise UserError(f"{images}: expected the candidate {missing[0]}, found no such image_id.")
+        names = {run: list(pool.loc[pool["run"] == run, "image_id"]) for run in sorted(map(int, pool["run"].unique()))}
+        one_of = {pixels[name]: name for name in pool["image_id"]}
+        order = {name: row for row, name in enumerate(in_drawn_order(set(one_of), seed, key))}
+        picture = {name: order[pixels[name]] for name in pool["image_id"]}
+        members = {run: np.unique([picture[name] for name in part]) for run, part in names.items()}
+        return cls(names, picture, [one_of[name] for name in order], members)
+
+    def table(self, run: int, scores: Scores) -> pd.DataFrame:
+        """The candidates of a run with the scores of its pictures."""
+        of_picture = dict(zip(self.members[run].tolist(), scores.tolist(), strict=True))
+        score = [of_picture[self.picture[name]] for name in self.names[run]]
+        return pd.DataFrame({"run": run, "image_id": self.names[run], "score": score})
+
+
+def in_drawn_order(pictures: set[str], seed: int, key: tuple[str, ...]) -> list[str]:
+    """Hashes of pictures in a random order that depends on nothing but the seed and what they show."""
+    return sorted(pictures, key=lambda name: hashlib.sha256("\n".join([str(seed), *key, name]).encode()).digest())
+
+
+@dataclass(frozen=True)
+class _Compared:
+    """Pictures compared with each other.
+
+    Attributes:
+        between: distance of every patch of N pictures to the nearest one of each reference, ``[N, P, R]``; R = 0 if
+            that is not asked for.
+        references: which of the pictures they are, ``[R]``, increasing.
+    """
+
+    between: Vectors
+    references: Places
+
+    @classmethod
+    def of(cls, patches: Vectors, members: Iterable[Places], wanted: bool, device: str) -> "_Compared":
+        """Compare once for all runs: the references of each are the first of its members."""
+        firsts = [one[:REFERENCES] for one in members] if wanted else []
+        references = np.unique(np.concatenate([np.empty(0, np.int64), *firsts]))
+        others = None if len(references) == len(patches) else patches[references]
+        return cls(nearest_by_image(patches, others, device), references)
+
+    def among(self, members: Places) -> tuple[Vectors, Places]:
+        """Distances of a run's members to its references, and the column that is the member itself, -1 for none."""
+        mine = np.flatnonzero(np.isin(self.references, members[:REFERENCES]))
+        own = np.full(len(members), -1)
+        own[: len(mine)] = np.arange(len(mine))
+        whole = len(members) == len(self.between) and len(mine) == len(self.references)
+        return (self.between if whole else self.between[members[:, None], :, mine].transpose(0, 2, 1)), own
+
+
+def _scored(settings: ChoiceSettings, to_shots: Vectors, between: Vectors, own: Places) -> Scores:
+    """Scores of a run's members from distances to its shots ``[N, P, S]`` and to each other (``_Compared.among``)."""
+    if settings.score == "shot":
+        return shot_scores(to_shots)
+    if settings.score == "rounds":
+        share = GROWN if settings.keep == "auto" else settings.keep
+        return grown_scores(to_shots, between, own, share, settings.rounds)
+    mutual = mutual_scores(np.concatenate([between, to_shots], axis=2), own)
+    return mutual if settings.score == "mutual" else np.sqrt(mutual * shot_scores(to_shots))
+
+
+def grid_patches(features: str | Path, image_ids: Sequence[str], seed: int, key: tuple[str, ...]) -> Vectors:
+    """PatchCore's patches, averaged to at most 14 x 14 positions and projected to at most 512 dimensions.
+
+    Args:
+        features: of real images, by all layers of an extractor.
+
+    Returns:
+        float32 ``[N, P, D]`` of the images asked for, in that order.
+
+    Raises:
+        UserError: an image without features.
+    """
+    with h5py.File(features) as file:
+        layers = json.loads(file.attrs["extractor"])["layers"]
+    row = {name: place for place, name in enumerate(read_image_ids(features))}
+    missing = [name for name in image_ids if name not in row]
+    if missing:
+        raise UserError(f"{features}: expected features of image {missing[0]}, found no such image_id.")
+    parts = []
+    for start in range(0, max(1, len(image_ids)), _READ):
+        rows = [row[name] for name in image_ids[start : start + _READ]]
+        maps = embed_patches(read_features(features, layers, rows))
+        count, height, width, channels = maps.shape
+        down, across = _averages(height), _averages(width)
+        coarse = np.einsum(
+            "hi,niwc->nhwc", down, np.einsum("wj,nijc->niwc", across, maps, optimize=True), optimize=True
+        )
+        flat = coarse.reshape(-1, channels)
+        # one matrix for every part and call, so that all lie in one space
+        short = random_projection(flat, DIMENSIONS, numpy_generator(seed, *key, "unlabelled"))
+        parts.append(short.reshape(count, len(down) * len(across), short.shape[1]))
+    return np.concatenate(parts)
+
+
+def _averages(side: int) -> Vectors:
+    """The matrix ``[min(side, 14), side]`` of means over neighbouring positions, as adaptive average pooling has it."""
+    target = min(side, GRID)
+    matrix = np.zeros((target, side), np.float32)
+    for place in range(target):
+        start, end = place * side // target, -(-(place + 1) * side // target)
+        matrix[place, start:end] = 1 / (end - start)
+    return matrix
+
+
+def nearest_by_image(patches: Vectors, others: Vectors | None = None, device: str = "cpu") -> Vectors:
+    """Euclidean distance of every patch to the nearest one of each other picture.
+
+    Args:
+        patches: ``[N, P, D]``.
+        others: ``[M, Q, D]``; None compares the pictures among themselves, in half the products.
+
+    Returns:
+        float32 ``[N, P, M]``; the distance to a picture's own patches is among them, and about 0.
+    """
+    symmetric, others = others is None, patches if others is None else others
+    found = np.empty((len(patches), patches.shape[1], len(others)), np.float32)
+    if not found.size:
+        return found
+    # |q - m|^2 = (q, 1, |q|^2) . (-2 m, |m|^2, 1): one product; centred vectors keep the cancellation small
+    centre = others.mean(axis=(0, 1))
+    queries, bank = patches - centre, others - centre
+    squares, norms = np.square(queries).sum(axis=2), np.square(bank).sum(axis=2)
+    queries = np.concatenate([queries, np.ones_like(squares)[..., None], squares[..., None]], axis=2)
+    bank = np.concatenate([-2 * bank, norms[..., None], np.ones_like(norms)[..., None]], axis=2)
+    minima, size = (_minima, _BLOCK) if device == "cpu" else (_minima_with_torch(device), _BLOCK_ON_GPU)
+    for start in range(0, len(queries), size):
+        for begin in range(start if symmetric else 0, len(bank), size):
+            here, there = slice(start, start + size), slice(begin, begin + size)
+            found[here, :, there], back = minima(queries[here], bank[there], symmetric)
+            if symmetric:
+                found[there, :, here] = back
+    return np.sqrt(np.maximum(found, 0, out=found), out=found)
+
+
+def _minima(queries: Vectors, bank: Vectors, both: bool) -> tuple[Vectors, Vectors | None]:
+    """Least squared distances of n pictures' patches to each of m others, ``[n, P, m]``, and the other way round."""
+    products = np.dot(bank.reshape(-1, bank.shape[-1]), queries.reshape(-1, queries.shape[-1]).T)
+    products = products.reshape(*bank.shape[:2], *queries.shape[:2])
+    return products.min(axis=1).transpose(1, 2, 0), products.min(axis=3) if both else None
+
+
+def _minima_with_torch(device: str) -> Minima:
+    """The same on a GPU."""
+    import torch
+
+    def minima(queries: Vectors, bank: Vectors, both: bool) -> tuple[Vectors, Vectors | None]:
+        near, far = (torch.from_numpy(part).to(device) for part in (queries, bank))
+        products = (far.flatten(0, 1) @ near.flatten(0, 1).T).reshape(*far.shape[:2], *near.shape[:2])
+        forth = products.amin(dim=1).permute(1, 2, 0).cpu().numpy()
+        return forth, products.amin(dim=3).cpu().numpy() if both else None
+
+    return minima
+
+
+def shot_scores(to_shots: Vectors) -> Scores:
+    """The farthest patch of each picture from the nearest shot: ``[N, P, S]`` (see ``nearest_by_image``) to ``[N]``."""
+    return to_shots.min(axis=2).max(axis=1).astype(np.float64)
+
+
+def mutual_scores(between: Vectors, own: Places, share: float = EXPLAINED) -> Scores:
+    """How badly the other pictures explain the worst patch of each (MuSc, ICLR 2024, sections 3.2 and 3.3).
+
+    A patch has the mean of the lowest ``share`` of its distances to the others, so that some of them have to hold
+    something like it and one does not suffice; a picture has its highest patch.
+
+    Args:
+        between: ``[N, P, M]``, see ``nearest_by_image``; M has to be 2 or more.
+        own: ``[N]``, which of the M pictures each is itself, -1 for none.
+
+    Returns:
+        ``[N]``, higher is more unlike the others.
+    """
+    scores = np.empty(len(between))
+    for row, column in enumerate(own):
+        distances = between[row] if column < 0 else np.delete(between[row], column, axis=1)
+        count = max(1, round(share * distances.shape[1]))
+        lowest = np.partition(distances, count - 1, axis=1)[:, :count]
+        scores[row] = lowest.mean(axis=1, dtype=np.float64).max()
+    return scores
+
+
+def grown_scores(to_shots: Vectors, between: Vectors, own: Places, share: float, rounds: int) -> Scores:
+    """The farthest patch of each picture from the shots and from those that joined them in rounds.
+
+    In round r of R, the r/R of ``share`` that are nearest to what has joined so far are what has joined from then on.
+
+    Args:
+        to_shots: as for ``shot_scores``.
+        between, own: as for ``mutual_scores``; no picture explains itself.
+    """
+    scores, nearest_shot = shot_scores(to_shots), to_shots.min(axis=2)
+    for step in range(1, rounds + 1):
+        joined = scores <= cut_of(scores, share * step / rounds)
+        columns = own[joined & (own >= 0)]
+        for row, column in enumerate(own):
+            nearest = between[row][:, columns[columns != column]].min(axis=1, initial=np.inf)
+            scores[row] = np.minimum(nearest_shot[row], nearest).max()
+    return scores
+
+
+def cut_of(scores: Scores, keep: float | Literal["auto"]) -> float:
+    """The highest score ``[N]`` that is kept: of a part of the pictures, or where the scores say by themselves."""
+    if keep == "auto":
+        return kept_by_itself(scores)
+    return float(np.sort(scores)[max(1, round(keep * len(scores))) - 1])
+
+
+def kept_by_itself(scores: Scores) -> float:
+    """Where the scores of normal pictures end, and at least the lower half of all.
+
+    Defects make the upper tail, so centre and spread of the normal part come from what they do not reach: the middle of
+    the shortest interval that holds half of the logarithms of scores, and the median distance from it on the side
+    below, scaled to the standard deviation of a normal distribution (and a little up where there are few). A tail, that
+    is 2 % of the pictures or more above three spreads, is cut at two; where there is none, all up to four are kept:
+    to leave out normal pictures costs more than a few defects do.
+
+    Source: the shortest half is Andrews' shorth (1972). The rule and its numbers were chosen among others on categories
+    that no table reports.
+    """
+    lower_half = float(np.sort(scores)[-(-len(scores) // 2) - 1])
+    if lower_half == 0:  # copies of shots
+        return 0.0
+    logs = np.log(np.maximum(scores, lower_half * _NEGLIGIBLE))
+    centre = sum(shortest_half(logs)) / 2
+    spread = 1.4826 * float(np.median(centre - logs[logs <= centre])) * (1 + 4 / len(logs))
+    has_tail = (logs > centre + TAIL * spread).mean() >= TAIL_SHARE
+    return max(float(np.exp(centre + (CUT if has_tail else UNCUT) * spread)), lower_half)
+
+
+def shortest_half(values: Scores) -> tuple[float, float]:
+    """The ends of the shortest interval that holds half of the values ``[N]``, N >= 1; of several the lowest."""
+    ordered = np.sort(values)
+    half = -(-len(ordered) // 2)
+    start = int((ordered[half - 1 :] - ordered[: len(ordered) - half + 1]).argmin())
+    return float(ordered[start]), float(ordered[start + half - 1])
