@@ -17,9 +17,7 @@ with job(snakemake) as at:
         for name, label in zip(rows["image_id"], rows["label"], strict=True)
         if name not in objected
     }
-    drawn = draw_candidates(
-        labels, params.runs, params.size, params.contamination, params.seed,
-        names.dataset, names.category, names.training_set,
-    )  # fmt: skip
+    place = (names.dataset, names.category, names.training_set)
+    drawn = draw_candidates(labels, **params.pile, root_seed=params.seed, place=place)
     write_table(snakemake.output.pool, pd.DataFrame(drawn, columns=["run", "image_id"]), "pool")
-    at.log.info("%d candidates in %d runs; %d images are objected to", len(drawn), params.runs, len(objected))
+    at.log.info("%d candidates in %d runs; %d images are objected to", len(drawn), params.pile["runs"], len(objected))

@@ -15,7 +15,7 @@ with job(snakemake) as at:
     root = root_of(name, snakemake.config["datasets"][name])
     dataset = with_pool(open_dataset(root=root, **params.dataset), params.pool, name, snakemake.config["scenarios"])
     images = [row for path in given.manifests for row in read_table(path, "manifest").to_dict("records")]
-    inventory = pd.DataFrame(take_inventory(dataset, category, images, params.not_good))
+    inventory = pd.DataFrame(take_inventory(dataset, category, images, not_good=params.names.split("\n")[1:]))
     write_table(snakemake.output.inventory, inventory, "inventory")
-    write_known_files(snakemake.output.files, "\n".join([params.names, *params.not_good]), {}, {})
+    write_known_files(snakemake.output.files, params.names, {}, {})
     at.log.info("%d files", len(inventory))

@@ -236,7 +236,7 @@ PILE = {f"unlabelled/{number:03}": int(number >= 90) for number in range(130)}  
 
 
 def drawn(size=None, contamination=None, images=PILE, runs=3, seed=0):
-    rows = draw_candidates(images, runs, size, contamination, seed, "d", "c", "mine")
+    rows = draw_candidates(images, runs, size, contamination, seed, ("d", "c", "mine"))
     return [[name for run, name in rows if run == number] for number in range(runs)]
 
 
@@ -271,7 +271,7 @@ def test_without_a_contamination_all_come_and_labels_are_not_looked_at():
     assert all(sorted(names) == sorted(PILE) for names in drawn())
     assert [names[:20] for names in drawn()] == drawn(20) == drawn(20, images=hidden)
     assert drawn(500) == drawn()
-    assert draw_candidates({}, 3, None, None, 0, "d", "c") == []
+    assert draw_candidates({}, 3, None, None, 0, ("d", "c", "mine")) == []
 
 
 @given(st.integers(0, 2**32), st.sampled_from([0.1, 0.3]))

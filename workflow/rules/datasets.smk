@@ -106,7 +106,6 @@ rule take_inventory:
     params:
         dataset=dataset_arguments,
         pool=lambda wildcards: dataset_of(wildcards)["pool"],
-        not_good=objections,
         names=file_names,
     script:
         "../../scripts/take_inventory.py"
@@ -136,9 +135,7 @@ rule draw_pool:
     conda:
         "../../envs/base.yaml"
     params:
-        size=lambda wildcards: recipe_of(wildcards).get("size"),
-        contamination=lambda wildcards: recipe_of(wildcards).get("contamination"),
-        runs=lambda wildcards: config["scenarios"][wildcards.scenario]["runs"],
+        pile=pile_of_recipe,
         not_good=objections,
         seed=config["run"]["seed"],
     script:

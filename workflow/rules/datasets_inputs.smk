@@ -128,27 +128,37 @@ def files_version(wildcards):
 
 
 def file_names(wildcards):
-    """Another text when any file of a user's category came or went; of a folder that is gone the recorded one."""
+    """Another text when any file of a user's category came or went; of a folder that is gone the recorded one.
+
+    From its second line on it holds what the user objects to: the inventory says what became of each.
+    """
     if is_gone(wildcards):
-        return recorded_lines(wildcards)[0]
-    folders = [path for split in SPLITS for path in watched_paths(**wildcards, split=split)]
+        return recorded_names(wildcards)
+    folders = [path for split in SPLITS for path in watched_paths(wildcards.dataset, wildcards.category, split)]
     of_folder = dataset_of(wildcards)["adapter"] in LAID_OUT_AS_FOLDER  # else a parent may hold anything
     homes = sorted({str(Path(path).parent) if of_folder else path for path in folders})
-    return version_of("", dict.fromkeys(stamps_in(*homes)), root_of(wildcards.dataset, dataset_of(wildcards)))
+    version = version_of("", dict.fromkeys(stamps_in(*homes)), root_of(wildcards.dataset, dataset_of(wildcards)))
+    return "\n".join([version, *objections(wildcards)])
 
 
-def recorded_lines(wildcards):
-    """What `take_inventory` has written down: the text of `file_names`, and the lines of `objections`."""
-    return KnownFiles(file_of(rules.take_inventory.output.files, **place_of(wildcards))).version.split("\n")
+def recorded_names(wildcards):
+    """What `take_inventory` has written down."""
+    return KnownFiles(file_of(rules.take_inventory.output.files, **place_of(wildcards))).version
 
 
 def objections(wildcards):
-    """The photographs that a person does not want to be trained on, line by line; of a folder that is gone the recorded ones."""
+    """Which photographs a person does not want to be trained on, line by line; of a folder that is gone the recorded ones."""
     if is_gone(wildcards):
-        return recorded_lines(wildcards)[1:]
+        return recorded_names(wildcards).split("\n")[1:]
     dataset = dataset_of(wildcards)
     file = not_good_file(dataset["adapter"], root_of(wildcards.dataset, dataset), wildcards.category)
     return checked(lambda config: read_not_good(file))
+
+
+def pile_of_recipe(wildcards):
+    """How many images a recipe may choose from, with which share of defects, in how many runs."""
+    pile = {key: recipe_of(wildcards).get(key) for key in ("size", "contamination")}
+    return {"runs": config["scenarios"][wildcards.scenario]["runs"], **pile}
 
 
 def candidates_of_recipe(wildcards):

@@ -154,9 +154,7 @@ def draw_candidates(
     size: int | None,
     contamination: float | None,
     root_seed: int,
-    dataset: str,
-    category: str,
-    training_set: str = "",
+    place: tuple[str, str, str],
 ) -> list[tuple[int, str]]:
     """Draw the images that a recipe may choose from: (run, image_id), by run, in random order.
 
@@ -168,12 +166,13 @@ def draw_candidates(
         images: label by image_id (0 good, 1 defective, None unknown); labels are read with a ``contamination`` alone.
         size: at most so many in all; with a ``contamination`` exactly so many. None for all.
         contamination: share of defects; None takes images as they come. Without ``size``, all good ones are taken.
+        place: data set, category and training set; the last is for sentences alone.
 
     Raises:
         UserError: a contamination is asked of images without labels, or more images of a kind than there are.
     """
-    key = f"config key training_sets.{training_set}"
-    place = f"{dataset}/{category}"
+    dataset, category, training_set = place
+    key, where = f"config key training_sets.{training_set}", f"{dataset}/{category}"
     names = sorted(images)
     if contamination is None:
         return [
@@ -184,14 +183,14 @@ def draw_candidates(
     unknown = [name for name in names if images[name] is None]
     if unknown or not names:
         found = f"{len(unknown)} without, such as {unknown[0]}" if unknown else "none"
-        expected = f"unlabelled images of {place} whose labels are known, as datasets.{dataset}.pool draws them"
+        expected = f"unlabelled images of {where} whose labels are known, as datasets.{dataset}.pool draws them"
         raise UserError(f"{key}.contamination: expected {expected}, found {found}.")
     there = [sum(label == kind for label in images.values()) for kind in (0, 1)]
     bad = bad_among(there[0], contamination) if size is None else round(size * contamination)
     wanted = [there[0] if size is None else size - bad, bad]
     if wanted[0] > there[0] or wanted[1] > there[1]:
         raise UserError(
-            f"{key}.{'contamination' if size is None else 'size'}: expected a pile that {place} has images for, "
+            f"{key}.{'contamination' if size is None else 'size'}: expected a pile that {where} has images for, "
             f"{there[0]} good ones and {there[1]} with defects, found that it takes {wanted[0]} and {wanted[1]}."
         )
     rows = []
