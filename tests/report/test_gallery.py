@@ -158,8 +158,8 @@ def test_maps_that_no_run_kept_are_left_out(tmp_path: Path) -> None:
 def test_predictions_of_unlabelled_images(tmp_path: Path) -> None:
     study = build_category(Study(tmp_path))
     path = study.cells()[0] / "predictions.csv"
-    rows = [(1, study.test_names[2], 5.0, 4.0, True), (2, study.test_names[0], 3.0, 4.0, False)]
-    columns = ["rank", "image_id", "score", "threshold", "anomalous"]
+    rows = [(1, study.test_names[2], 5.0, 4.0, True, False), (2, study.test_names[0], 3.0, 4.0, False, True)]
+    columns = ["rank", "image_id", "score", "threshold", "anomalous", "held_out"]
     write_table(path, pd.DataFrame(rows, columns=columns), "predictions")
     build_page(tmp_path / "page", replace(study.sources(), scores=[path]))
     cell = data_of(tmp_path / "page")["cells"][0]

@@ -1,6 +1,7 @@
 # what detectors see: features, weights, and the penalty images of EfficientAD
 from variad.detectors.interface import method_file
 
+UNLABELLED = ("unlabelled", "unlabelled_generated")  # methods that take unlabelled photographs
 PENALTIES = ("photographs", "none")  # of EfficientAD, that need no folder
 
 
@@ -16,6 +17,19 @@ def features_of_added_images(wildcards):
     if recipe_of(wildcards)["method"] == "none":
         return []
     return file_of(rules.extract_added_features.output.features, **wildcards, extractor=extractor_of(wildcards))
+
+
+def of_pool(pattern):
+    """An output of a rule for the split that a recipe takes unlabelled photographs from; nothing for one that takes none."""
+
+    def files(wildcards):
+        recipe = recipe_of(wildcards)
+        if recipe["method"] not in UNLABELLED:
+            return []
+        split = "test" if recipe.get("transductive") else "unlabelled"
+        return file_of(pattern, **wildcards, split=split, extractor=extractor_of(wildcards))
+
+    return files
 
 
 def weights_of_detector(wildcards):
