@@ -8,7 +8,7 @@ A fold's detector sees at least four fifths of the families (one less of few), s
 the model, which sees all: the threshold, and the rank of photographs in the training set, err to the careful side.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
@@ -22,7 +22,7 @@ from variad.core.files import writing
 from variad.core.records import optional_strings, read_image_ids
 from variad.detectors.interface import Detector, DetectorInput, Extractor, Scored
 from variad.detectors.scoring import TestSet, joined, score_images
-from variad.detectors.training import CellFiles, parents_of, training_input
+from variad.detectors.training import CellFiles, candidates_of, parents_of, training_input
 
 FOLDS = 5  # at most
 OUTLIER = 3.0  # robust standard deviations above the median
@@ -45,16 +45,18 @@ class HeldOut(NamedTuple):
     Attributes:
         image_ids: of photographs; empty for what was made from the only picture.
         known_good: whether somebody has said that the image is good: shots, and what was made of them.
+        trained_on: whether the model saw it, or a copy of it.
     """
 
     image_ids: list[str]
-    known_good: list[bool]
+    known_good: NDArray[np.bool_]
+    trained_on: NDArray[np.bool_]
     scored: Scored
 
     def table(self) -> pd.DataFrame:
         """Table ``held_out_scores``."""
-        scores = self.scored.scores.astype(float)
-        return pd.DataFrame({"image_id": self.image_ids, "known_good": self.known_good, "score": scores})
+        told = {"image_id": self.image_ids, "known_good": self.known_good, "trained_on": self.trained_on}
+        return pd.DataFrame({**told, "score": self.scored.scores.astype(float)})
 
 
 def score_held_out(
@@ -66,7 +68,10 @@ def score_held_out(
     generator: np.random.Generator,
     run: int = 0,
 ) -> HeldOut:
-    """Score every photograph of a training set, and the copies of such in the pool, as a new one.
+    """Score every photograph of a training set, other candidates for it, and copies in the pool, as if all were new.
+
+    Candidates that were not accepted are scored by the same folds' detectors, for a threshold from the accepted ones
+    alone would be one from those that look most normal.
 
     With several families there are folds of them. A single one has to stay: then what was made from its picture is held
     out in two halves, and nothing is where there is nothing but the picture.
@@ -79,11 +84,7 @@ def score_held_out(
     parents = parents_of(cell, run, shots)
     picture = read_pictures([cell.images, pool.images] if pool else [cell.images])
     families = [picture[name] for name in parents]
-    known = set(families)
-    splits = [_photographs(cell.images, cell.features, extractor, set(parents).__contains__)]
-    if pool:
-        # not only those that were added: a copy of one would be vouched for as well
-        splits.append(_photographs(pool.images, pool.features, extractor, lambda name: picture[name] in known))
+    known, candidates = set(families), candidates_of(cell, run)
 
     def fit(training: DetectorInput) -> Detector:
         detector = create()
@@ -93,16 +94,21 @@ def score_held_out(
     training = training_input(cell, run, shots, create().uses_images)
     if len(known) == 1:
         scored = score_in_halves(fit, training, len(shots))
-        return HeldOut([""] * len(scored.scores), [True] * len(scored.scores), scored)
+        made = np.ones(len(scored.scores), bool)
+        return HeldOut([""] * len(made), made, made, scored)
+    splits = [_photographs(cell.images, cell.features, extractor, set(parents))]
+    if pool:
+        # not only those that were added: a copy of one would be vouched for as well
+        candidates |= {name for name in read_image_ids(pool.images) if picture[name] in known}
+        splits.append(_photographs(pool.images, pool.features, extractor, candidates))
     names, scored = score_in_folds(fit, training, families, splits, picture)
     good = set(splits[0].image_ids)
-    return HeldOut(names, [name in good for name in names], scored)
+    known_good, trained_on = [name in good for name in names], [picture[name] in known for name in names]
+    return HeldOut(names, np.array(known_good, bool), np.array(trained_on, bool), scored)
 
 
-def _photographs(
-    images: str | Path, features: str | Path, extractor: Extractor, wanted: Callable[[str], bool]
-) -> TestSet:
-    rows = pd.DataFrame({"image_id": [name for name in read_image_ids(images) if wanted(name)]})
+def _photographs(images: str | Path, features: str | Path, extractor: Extractor, wanted: Collection[str]) -> TestSet:
+    rows = pd.DataFrame({"image_id": [name for name in read_image_ids(images) if name in wanted]})
     return TestSet(rows, images, features, extractor.layers, extractor.resolution, extractor.crop)
 
 
@@ -123,28 +129,24 @@ def folds(families: Sequence[str]) -> Iterator[set[str]]:
 
 
 def score_in_folds(
-    fit: Fit,
-    training: DetectorInput,
-    families: Sequence[str],
-    photographs: Sequence[TestSet],
-    family: Mapping[str, str],
+    fit: Fit, training: DetectorInput, families: Sequence[str], photographs: Sequence[TestSet], family: Families
 ) -> tuple[list[str], Scored]:
-    """Score photographs, each by a detector that saw nothing of its family.
+    """Score photographs, each once, by a detector that saw nothing of its family.
 
     Args:
         fit: makes a detector and fits it.
-        training: the N images that the model is fitted on.
+        training: the N images that the model is fitted on, of at least two families.
         families: ``[N]``, of each of them.
         photographs: what is to be scored, of each split.
-        family: of a photograph, by image_id.
+        family: of a photograph, by image_id; one that is not among ``families`` has its place in a fold as well.
 
     Returns:
-        image_ids and scores of those photographs whose family is among ``families``; the model saw nothing of the
-        others. None where all training images are of one family.
+        image_ids, fold by fold, and their scores.
     """
     names: list[str] = []
     parts = []
-    for out in folds(families):
+    # those trained on first, so that no fold leaves out all of them
+    for out in folds([*families, *(family[name] for split in photographs for name in split.image_ids)]):
         detector = fit(training.rows([row for row, name in enumerate(families) if name not in out]))
         for split in photographs:
             held = replace(split, rows=split.rows[[family[name] in out for name in split.image_ids]])
@@ -195,8 +197,11 @@ def _without_outliers(scores: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def write_held_out_maps(path: str | Path, held_out: HeldOut) -> None:
-    """Write ``held_out_maps.h5``, of photographs that nobody has said to be good; see ``docs/data_contracts.md``."""
-    rows = np.flatnonzero(~np.array(held_out.known_good, bool))
+    """Write ``held_out_maps.h5``, of photographs that the model saw and nobody has said to be good.
+
+    See ``docs/data_contracts.md``.
+    """
+    rows = np.flatnonzero(held_out.trained_on & ~held_out.known_good)
     with writing(path) as temporary, h5py.File(temporary, "w") as file:
         file.create_dataset("image_id", data=[held_out.image_ids[row] for row in rows], dtype=h5py.string_dtype())
         file["score"], file["maps"] = held_out.scored.scores[rows], held_out.scored.maps[rows]

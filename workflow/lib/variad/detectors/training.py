@@ -10,7 +10,7 @@ import numpy as np
 from variad.core.images import FeatureMaps
 from variad.core.records import image_side, read_features, read_image_ids, read_images
 from variad.detectors.interface import DetectorInput, Extractor
-from variad.generation.added import read_added, read_usage
+from variad.generation.added import read_added, read_parents, read_usage
 
 
 @dataclass(frozen=True)
@@ -50,8 +50,14 @@ def accepted_rows(files: CellFiles, run: int) -> list[int]:
 
 def parents_of(files: CellFiles, run: int, shots: Sequence[str]) -> list[str]:
     """The photograph, by image_id, that each image of ``training_input`` is or was made from."""
-    parent = read_added(files.added).parent
+    parent = read_parents(files.added)
     return [*shots, *(parent[row] for row in accepted_rows(files, run))]
+
+
+def candidates_of(files: CellFiles, run: int) -> set[str]:
+    """Every photograph that was looked at for the training set of a run, accepted or not, by image_id."""
+    runs, _ = read_usage(files.added)
+    return {name for name, of_run in zip(read_parents(files.added), runs, strict=True) if of_run == run}
 
 
 def real_features(path: str | Path, layers: Sequence[str], image_ids: Sequence[str]) -> FeatureMaps:

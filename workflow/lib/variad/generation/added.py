@@ -111,6 +111,12 @@ def read_usage(path: str | Path) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
         return file["run"][:], file["accepted"][:]
 
 
+def read_parents(path: str | Path) -> list[str]:
+    """image_id of the photograph that every added image is or was made from, without reading the images."""
+    with h5py.File(path) as file:
+        return [str(name) for name in file["parent"].asstr()[:]]
+
+
 def digest_of(parts: Iterable[bytes]) -> str:
     """A name for what decides the images: the same parts give the same name, others another."""
     digest = hashlib.sha256()
