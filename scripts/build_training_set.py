@@ -5,24 +5,32 @@ What needs torch is imported where it is used: loading it takes longer than repe
 
 from variad.core.job import job
 from variad.core.records import image_side, read_images, read_shots, read_training_ids
+from variad.core.tables import read_table
 from variad.generation.added import Chunks, duplicate, no_images, write_added
-from variad.generation.settings import requests, unseen
+from variad.generation.settings import images_per_parent, made_by, requests, takes_unlabelled, unseen
+from variad.generation.unlabelled import chosen_images, joined, with_chosen
 
 with job(snakemake) as at:
     given, recipe = snakemake.input, snakemake.params.recipe
     names = snakemake.wildcards
     shots = read_shots(given.shots, names.scenario)
     key = (names.dataset, names.category, names.scenario, names.training_set)
-    per_shot = 0 if recipe["method"] == "none" else recipe["images_per_shot"][names.scenario]
-    wanted = requests(shots, per_shot, snakemake.params.seed, key)
-    if recipe["method"] == "real":
+    files, origins, chosen, maker = [given.images], shots, None, made_by(recipe)
+    if takes_unlabelled(recipe):
+        files.append(given.candidates)
+        chosen = read_table(given.chosen, "chosen")
+        origins = with_chosen(shots, chosen)
+        if chosen.empty:
+            at.warn(f"{'/'.join(key)}: no unlabelled photographs to choose from, only the shots are trained on.")
+    wanted = requests(origins, images_per_parent(recipe, names.scenario), snakemake.params.seed, key)
+    if maker == "real":
         wanted = unseen(wanted, shots, read_training_ids(given.shots), snakemake.params.seed, key)
-    parents = read_images(given.images, [request.parent for request in wanted])
+    parents = read_images(files, [request.parent for request in wanted])
     if not wanted:
         added = no_images(image_side(given.images))
-    elif recipe["method"] in ("duplicate", "real"):
+    elif maker in ("duplicate", "real"):
         added = duplicate(parents, wanted)
-    elif recipe["method"] == "augment":
+    elif maker == "augment":
         from variad.generation.strategies import augment
 
         added = augment(parents, wanted, recipe["strategy"])
@@ -34,6 +42,8 @@ with job(snakemake) as at:
             parents, wanted, recipe, snakemake.params.vqgan, snakemake.params.encoder, prompts,
             snakemake.output.images, at.device, at.memory,
         )  # fmt: skip
-    at.log.info("%d images added, %d of them accepted", len(added.images), added.accepted.sum())
+    if chosen is not None:
+        added = joined(chosen_images(given.candidates, chosen), added)
+    at.log.info("%d images added, %d of them accepted", len(added.run), added.accepted.sum())
     write_added(snakemake.output.images, added, recipe)
     Chunks(snakemake.output.images, "").clear()

@@ -17,7 +17,7 @@ with job(snakemake):
 
     added = read_added_table(given.added).rows
     chosen = added[(added["run"] == run) & added["accepted"]]
-    generated = pooled_features(given.added_features, [int(index) for index in chosen.index])
+    generated = pooled_features(given.added_features, [int(row) for row in chosen["picture"]])
     seed = int(numpy_generator(snakemake.params.seed, "tsne").integers(2**31))
     table = tsne_points(real, kinds, generated, list(chosen["parent"]), run, seed)
     write_table(snakemake.output.table, table, "tsne_points")

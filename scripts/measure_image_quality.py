@@ -1,5 +1,7 @@
 """Adapter of rule measure_image_quality: added images, their parents and features in, one row an image out."""
 
+import numpy as np
+
 from variad.core.job import job
 from variad.core.records import read_image_ids, read_images, read_shots
 from variad.core.tables import write_table
@@ -15,14 +17,17 @@ with job(snakemake) as at:
 
     parents = sorted(set(added.parent))
     images = read_images(snakemake.input.images, parents)
-    parent_of = [parents.index(name) for name in added.parent]
-    compared = compare_with_parents(added.images, images, parent_of, load_lpips(backbone) if backbone else None)
+    # each picture once, however many runs show it: it has one parent
+    _, first = np.unique(added.shown, return_index=True)
+    parent_of = [parents.index(added.parent[row]) for row in first]
+    of_pictures = compare_with_parents(added.images, images, parent_of, load_lpips(backbone) if backbone else None)
+    compared = {name: values[added.shown] for name, values in of_pictures.items()}
 
     row = {name: number for number, name in enumerate(read_image_ids(snakemake.input.real_features))}
     shots = {
         run: pooled_features(snakemake.input.real_features, [row[name] for name in names])
         for run, names in read_shots(snakemake.input.shots, snakemake.wildcards.scenario).items()
     }
-    features = pooled_features(snakemake.input.added_features)
+    features = pooled_features(snakemake.input.added_features)[added.shown]
     table = image_quality_table(vars(added), compared, features, shots)
     write_table(snakemake.output.table, table, "image_quality")

@@ -10,7 +10,7 @@ with job(snakemake):
     draw_contact_sheet(
         snakemake.output.sheet,
         title=f"{names.dataset} / {names.category}, {names.scenario}, {names.training_set}",
-        images=snakemake.input.images,
+        images=list(snakemake.input.images),
         added=snakemake.input.added,
         shots=shots[shots["scenario"] == names.scenario],
     )

@@ -7,5 +7,5 @@ with job(snakemake):
     names = snakemake.wildcards
     title = f"{names.dataset} / {names.category}, {names.scenario}, run 0"
     draw_side_by_side(
-        snakemake.output.figure, title, snakemake.input.images, snakemake.params.sets, snakemake.input.added
+        snakemake.output.figure, title, list(snakemake.input.images), snakemake.params.sets, snakemake.input.added
     )

@@ -19,7 +19,7 @@ with job(snakemake) as at:
         files,
         read_shots(given.shots, names.scenario)[RUN],
         extractor,
-        Pool(given.pool_images, given.pool_features) if given.get("pool_images") else None,
+        Pool(given.pool_images[0], given.pool_features[0]) if given.get("pool_images") else None,
         numpy_generator(snakemake.params.seed, names.dataset, names.category, "threshold"),
         RUN,
     )

@@ -28,7 +28,7 @@ def draw(study: Study, training_set: str) -> np.ndarray:
     target = study.root / f"{training_set}.png"
     shots = read_table(study.folder / "shots.csv", "shots")
     added = study.folder / "one_shot" / training_set / "added.h5"
-    draw_contact_sheet(target, "Löt ß", study.folder / "images.h5", added, shots)
+    draw_contact_sheet(target, "Löt ß", [study.folder / "images.h5"], added, shots)
     with Image.open(target) as sheet:
         return np.asarray(sheet).astype(int)
 
@@ -95,7 +95,7 @@ def test_side_by_side_each_set_is_a_row_of_parent_and_images(tmp_path: Path) -> 
     write_added(tmp_path / "two.h5", duplicate(255 - parents[[0, 1, 1]], requests), {})
     write_added(tmp_path / "none.h5", no_images(32), {})
     files = [tmp_path / "none.h5", tmp_path / "two.h5"]
-    draw_side_by_side(tmp_path / "out.png", "a title", tmp_path / "images.h5", ["original", "two"], files)
+    draw_side_by_side(tmp_path / "out.png", "a title", [tmp_path / "images.h5"], ["original", "two"], files)
     sheet = np.asarray(Image.open(tmp_path / "out.png"))
     grid = SIDE_BY_SIDE
     right, bottom = grid.at(1, COLUMNS)

@@ -1,7 +1,6 @@
 # what detectors see: features, weights, and the penalty images of EfficientAD
 from variad.detectors.interface import method_file
 
-UNLABELLED = ("unlabelled", "unlabelled_generated")  # methods that take unlabelled photographs
 PENALTIES = ("photographs", "none")  # of EfficientAD, that need no folder
 
 
@@ -19,17 +18,15 @@ def features_of_added_images(wildcards):
     return file_of(rules.extract_added_features.output.features, **wildcards, extractor=extractor_of(wildcards))
 
 
-def of_pool(pattern):
-    """An output of a rule for the split that a recipe takes unlabelled photographs from; nothing for one that takes none."""
-
-    def files(wildcards):
-        recipe = recipe_of(wildcards)
-        if recipe["method"] not in UNLABELLED:
-            return []
-        split = "test" if recipe.get("transductive") else "unlabelled"
-        return file_of(pattern, **wildcards, split=split, extractor=extractor_of(wildcards))
-
-    return files
+def of_candidates(pattern):
+    """An output of a rule for the split that a recipe's photographs are chosen from; nothing for one that chooses none."""
+    return lambda wildcards: files_of(
+        [
+            {**wildcards, "split": split, "extractor": extractor_of(wildcards)}
+            for split in candidate_splits(recipe_of(wildcards))
+        ],
+        pattern,
+    )
 
 
 def weights_of_detector(wildcards):

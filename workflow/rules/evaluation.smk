@@ -31,6 +31,7 @@ rule aggregate_metrics:
         inventories=files_of(study_categories(), rules.take_inventory.output.inventory),
         train=files_of(study_categories(), of_split("train", rules.pack_category.output.images)),
         test=files_of(study_categories(), of_split("test", rules.pack_category.output.images)),
+        chosen=of_all(choosing_training_sets, rules.build_training_set.output.images),
         published=PUBLISHED_AUROC,
     output:
         summary=report("results/tables/summary.csv", caption="../report/summary.rst", category="Results"),
@@ -41,6 +42,7 @@ rule aggregate_metrics:
         groups=category_groups(),
         caption=config["run"]["caption"],
         names=["/".join(place) for place in names_of(study_categories())],
+        chosen=lambda wildcards: names_of(choosing_training_sets()),
     script:
         "../../scripts/aggregate_metrics.py"
 
@@ -99,7 +101,7 @@ rule compare_training_sets:
 # compare added images with their parents, and measure how varied and how new they are
 rule measure_image_quality:
     input:
-        images=of_split("train", rules.pack_category.output.images),
+        images=parent_images,
         shots=rules.sample_shots.output.shots,
         added=rules.build_training_set.output.images,
         real_features=of_spread_extractor(of_split("train", rules.extract_features.output.features)),

@@ -16,6 +16,11 @@ def of_spread_extractor(pattern):
     return file_of(pattern, extractor=extractor_of(first), allow_missing=True)
 
 
+def choosing_training_sets():
+    """The study's training sets that take unlabelled photographs."""
+    return [place for place in study_training_sets() if takes_unlabelled(config["training_sets"][place["training_set"]])]
+
+
 def adding_images(training_sets):
     """Those that add images to the shots."""
     return [place for place in training_sets if config["training_sets"][place["training_set"]]["method"] != "none"]

@@ -5,6 +5,7 @@ include: "generation_inputs.smk"
 rule build_training_set:
     input:
         unpack(prompt_of_recipe),
+        unpack(chosen_of_recipe),
         images=of_split("train", rules.pack_category.output.images),
         shots=rules.sample_shots.output.shots,
         weights=weights_of_recipe,
@@ -28,7 +29,7 @@ rule build_training_set:
 # draw parents, optimisation steps and results of a training set
 rule plot_contact_sheet:
     input:
-        images=of_split("train", rules.pack_category.output.images),
+        images=parent_images,
         shots=rules.sample_shots.output.shots,
         added=rules.build_training_set.output.images,
     output:
@@ -50,7 +51,7 @@ rule plot_contact_sheet:
 # what every training set makes of the same shots
 rule plot_training_sets:
     input:
-        images=of_split("train", rules.pack_category.output.images),
+        images=parent_images,
         added=expand(
             rules.build_training_set.output.images,
             training_set=config["study"]["training_sets"],

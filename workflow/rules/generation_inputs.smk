@@ -1,4 +1,5 @@
 # what recipes are made with
+from variad.generation.settings import made_by, takes_unlabelled
 
 
 def prompt_of_recipe(wildcards):
@@ -16,4 +17,35 @@ def prompt_of_recipe(wildcards):
 
 def weights_of_recipe(wildcards):
     recipe = recipe_of(wildcards)
-    return files_of_vqgan(recipe["vqgan"]) if recipe["method"] == "generate" else []
+    return files_of_vqgan(recipe["vqgan"]) if made_by(recipe) == "generate" else []
+
+
+def candidate_splits(recipe):
+    """The split that a recipe's photographs are chosen from, in a list; none for a recipe that chooses none."""
+    if not takes_unlabelled(recipe):
+        return []
+    return ["test" if recipe.get("transductive") else "unlabelled"]
+
+
+def chosen_of_recipe(wildcards):
+    """Which photographs were chosen, and the images of all candidates, for recipes that take some."""
+    splits = candidate_splits(recipe_of(wildcards))
+    if not splits:
+        return {}
+    place = dict(wildcards.items())
+    candidates = file_of(rules.pack_category.output.images, **place, split=splits[0])
+    return {"chosen": file_of(rules.choose_unlabelled.output.chosen, **place), "candidates": candidates}
+
+
+def parent_splits(*training_sets):
+    """The splits that images of training sets are made of: shots, and the photographs that some of them choose."""
+    chosen = [candidate_splits(config["training_sets"][name]) for name in training_sets]
+    return unique(["train", *(split for splits in chosen for split in splits)])
+
+
+def parent_images(wildcards):
+    """The packed images of a training set's parents; those of all of the study's where there is no such wildcard."""
+    names = config["study"]["training_sets"]
+    place = dict(wildcards.items())
+    splits = parent_splits(*([place["training_set"]] if "training_set" in place else names))
+    return files_of(in_splits([place], splits), rules.pack_category.output.images)

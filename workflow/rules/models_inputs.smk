@@ -1,6 +1,6 @@
 # weight files that the config names: some ship, some are downloaded, some come from a package or a hub
 from variad.downloads.catalogue import find_lpips_backbone
-from variad.generation.settings import is_guided
+from variad.generation.settings import is_guided, made_by
 
 
 def file_of_package_or_user(path, key):
@@ -52,7 +52,7 @@ def encoder_files(name):
 def study_weights():
     """Weight files that the study's training sets and extractors are made with."""
     recipes = [config["training_sets"][name] for name in config["study"]["training_sets"]]
-    vqgans = {recipe["vqgan"] for recipe in recipes if recipe["method"] == "generate"}
+    vqgans = {recipe["vqgan"] for recipe in recipes if made_by(recipe) == "generate"}
     encoders = {recipe["encoder"] for recipe in recipes if is_guided(recipe)}
     extractors = {extractor_of({"detector": name}) for name in config["study"]["detectors"]}
     files = [path for name in sorted(vqgans) for path in files_of_vqgan(name)]

@@ -45,8 +45,8 @@ for detector in config["study"]["detectors"]:
 # make a category's page of the gallery, with all its pictures
 rule build_gallery_page:
     input:
-        images=of_splits(rules.pack_category.output.images),
-        manifests=of_splits(rules.index_category.output.manifest),
+        images=of_shown_splits(rules.pack_category.output.images),
+        manifests=of_shown_splits(rules.index_category.output.manifest),
         inventory=rules.take_inventory.output.inventory,
         shots=rules.sample_shots.output.shots,
         prompts=of_category(study_prompts, rules.score_prompts.output.choice),

@@ -2,6 +2,12 @@
 SHEET_CATEGORIES = 6  # of a data set, whose contact sheets are shown
 
 
+def of_shown_splits(pattern):
+    """An output of a rule for the splits whose images the gallery shows, with the other wildcards as they are."""
+    splits = unique(["train", "test", *parent_splits(*config["study"]["training_sets"])])
+    return [of_split(split, pattern) for split in splits]
+
+
 def shown_sources():
     """The sources whose contact sheets are shown: of large data sets those of the first categories."""
     places = selection_places()

@@ -150,7 +150,7 @@ def image_side(path: str | Path) -> int:
 
 
 def count_images(path: str | Path) -> int:
-    """Number of images of an ``images.h5`` or ``added.h5``."""
+    """Number of images of an ``images.h5``, or of pictures of an ``added.h5``."""
     with h5py.File(path) as file:
         return len(file["images"])
 
@@ -160,6 +160,18 @@ def optional_strings(path: str | Path, name: str) -> list[str] | None:
     with h5py.File(path) as file:
         named = name in file
     return _strings(path, name) if named else None
+
+
+def picture_rows(file: h5py.File) -> NDArray[np.int64]:
+    """Which row of ``/images`` each of the M images of an open ``added.h5`` shows, ``[M]``.
+
+    Several may show one picture, as a photograph does that was added in several runs; then the file says so in
+    ``/picture``. Where it has none, each shows its own. Features of added images lie in the order of ``/images``.
+    """
+    if "picture" in file:
+        rows: NDArray[np.int64] = file["picture"][:]
+        return rows
+    return np.arange(len(file["images"]) if "images" in file else 0)
 
 
 def image_batches(path: str | Path, size: int = 32, rows: Sequence[int] | None = None) -> Iterator[Images]:

@@ -10,7 +10,7 @@ import numpy as np
 from variad.core.images import FeatureMaps
 from variad.core.records import image_side, read_features, read_image_ids, read_images
 from variad.detectors.interface import DetectorInput, Extractor
-from variad.generation.added import read_added, read_parents, read_usage
+from variad.generation.added import read_added, read_parents, read_shown, read_usage
 
 
 @dataclass(frozen=True)
@@ -35,10 +35,11 @@ def training_input(files: CellFiles, run: int, shots: Sequence[str], with_images
     rows = accepted_rows(files, run)
     parts = [real_features(files.features, files.layers, shots)]
     if files.added_features is not None and len(rows):
-        parts.append(read_features(files.added_features, files.layers, rows))
+        shown = read_shown(files.added, rows)
+        parts.append(read_features(files.added_features, files.layers, [int(row) for row in shown]))
     images = None
     if with_images:
-        images = np.concatenate([read_images(files.images, shots), read_added(files.added).images[rows]])
+        images = np.concatenate([read_images(files.images, shots), read_added(files.added).pictures(rows)])
     return DetectorInput(concatenated(parts), images)
 
 

@@ -16,6 +16,7 @@ from PIL import Image
 
 from variad.core.files import writing
 from variad.core.images import Images
+from variad.core.records import picture_rows
 from variad.generation.settings import Request
 
 Arrays = dict[str, NDArray[np.generic]]
@@ -26,14 +27,16 @@ class AddedImages:
     """M added images; every array has length M unless it says otherwise.
 
     Attributes:
-        images: uint8 RGB ``[M, S, S, 3]``.
+        images: uint8 RGB ``[K, S, S, 3]``, the pictures that they show, each once; K is M where ``picture`` is None.
         run: run that the image belongs to.
-        parent: image_id of the shot that it was made from.
+        parent: image_id of the image that it was made from: a shot, or an unlabelled photograph, which is its own.
         prompt: text that guided it; empty if none did.
         seed: seed of all its random numbers.
         similarity: cosine with the prompt after the last step; NaN if not guided.
         distance: root mean square difference from the parent's view, in units of the full range (0 to 1).
         accepted: only accepted images are trained on.
+        picture: row of ``images`` that each shows; None where each shows its own.
+        score: what an unlabelled photograph was chosen by, lower is more normal; NaN for images that were made.
         trace: per step, ``loss`` and ``similarity``, ``[M, iterations + 1]``; empty if not guided.
         steps: uint8 ``[K, T, S, S, 3]``: K of the images at T iterations, for looking at.
         steps_index, steps_iteration: which images, ``[K]``, and which iterations, ``[T]``.
@@ -47,6 +50,8 @@ class AddedImages:
     similarity: NDArray[np.float32]
     distance: NDArray[np.float32]
     accepted: NDArray[np.bool_]
+    picture: NDArray[np.int64] | None = None
+    score: NDArray[np.float32] | None = None
     trace: dict[str, NDArray[np.float32]] = field(default_factory=dict)
     steps: Images | None = None
     steps_index: NDArray[np.int64] | None = None
@@ -66,6 +71,15 @@ class AddedImages:
             distance=distance.astype(np.float32),
             accepted=np.ones(count, bool),
         )
+
+    @property
+    def shown(self) -> NDArray[np.int64]:
+        """Row of ``images`` that each of the M shows."""
+        return np.arange(len(self.images)) if self.picture is None else self.picture
+
+    def pictures(self, rows: Sequence[int] | NDArray[np.integer[Any]]) -> Images:
+        """What some of the M images show, uint8 ``[len(rows), S, S, 3]``."""
+        return self.images[self.shown[np.asarray(rows, np.int64)]]
 
 
 def no_images(size: int) -> AddedImages:
@@ -88,6 +102,9 @@ def write_added(path: str | Path, added: AddedImages, recipe: dict[str, Any]) ->
             file[name] = getattr(added, name)
         for name in ("parent", "prompt"):
             file.create_dataset(name, data=getattr(added, name), dtype=h5py.string_dtype())
+        for name in ("picture", "score"):
+            if getattr(added, name) is not None:
+                file[name] = getattr(added, name)
         for name, values in added.trace.items():
             file[f"trace/{name}"] = values
         if added.steps is not None:
@@ -102,6 +119,7 @@ def read_added(path: str | Path) -> AddedImages:
         arrays: dict[str, Any] = {
             name: file[name][:] for name in ("images", "run", "seed", "similarity", "distance", "accepted")
         }
+        arrays |= {name: file[name][:] for name in ("picture", "score") if name in file}
     return AddedImages(**texts, **arrays)
 
 
@@ -115,6 +133,12 @@ def read_parents(path: str | Path) -> list[str]:
     """image_id of the photograph that every added image is or was made from, without reading the images."""
     with h5py.File(path) as file:
         return [str(name) for name in file["parent"].asstr()[:]]
+
+
+def read_shown(path: str | Path, rows: Sequence[int]) -> NDArray[np.int64]:
+    """The pictures that some added images show: rows of ``/images`` and of the features of added images."""
+    with h5py.File(path) as file:
+        return picture_rows(file)[np.asarray(rows, np.int64)]
 
 
 def digest_of(parts: Iterable[bytes]) -> str:
@@ -174,7 +198,7 @@ def export_training_set(folder: Path, shots: Sequence[str], images: Images, adde
         (Path(name).name if stems[Path(name).name] == 1 else "_".join(Path(name).parts[1:]), image)
         for name, image in zip(shots, images, strict=True)
     ]
-    named += [(f"added_{row:05d}", added.images[row]) for row in rows]
+    named += [(f"added_{row:05d}", image) for row, image in zip(rows, added.pictures(rows), strict=True)]
     for name, image in named:
         with writing(folder / f"{name}.png") as temporary:
             Image.fromarray(image).save(temporary)

@@ -41,9 +41,32 @@ class GenerationSettings:
         return is_guided({"method": "generate", **vars(self)})
 
 
+def takes_unlabelled(recipe: Mapping[str, Any]) -> bool:
+    """Whether a recipe of the config adds photographs that were chosen among unlabelled ones."""
+    return recipe["method"] in ("unlabelled", "unlabelled_generated")
+
+
+def made_by(recipe: Mapping[str, Any]) -> str:
+    """The method that makes a recipe's images, ``none`` where it makes none.
+
+    That of ``unlabelled_generated`` is its key ``then``, as the photographs themselves are chosen and not made.
+    """
+    others = {"unlabelled": "none", "unlabelled_generated": recipe.get("then")}
+    return str(others.get(recipe["method"], recipe["method"]))
+
+
+def images_per_parent(recipe: Mapping[str, Any], scenario: str) -> float:
+    """Images that a recipe makes of each shot, or of each shot and chosen photograph."""
+    if made_by(recipe) == "none":
+        return 0
+    if takes_unlabelled(recipe):
+        return float(recipe["images_per_image"])
+    return float(recipe["images_per_shot"][scenario])
+
+
 def is_guided(recipe: Mapping[str, Any]) -> bool:
     """Whether a text has any influence on the images of a recipe of the config, whatever its method."""
-    return recipe["method"] == "generate" and recipe["guidance"] > 0 and recipe["iterations"] > 0
+    return made_by(recipe) == "generate" and recipe["guidance"] > 0 and recipe["iterations"] > 0
 
 
 @dataclass(frozen=True)

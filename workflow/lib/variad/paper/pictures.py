@@ -16,6 +16,7 @@ import pandas as pd
 from PIL import Image
 
 from variad.core.errors import UserError
+from variad.core.records import picture_rows
 from variad.paper.ablation_entries import BASELINE
 from variad.report import drawing
 from variad.report.drawing import Point, TileGrid, colour_scale, open_real_images
@@ -181,7 +182,7 @@ def draw_form_panels(
         for column, row in enumerate(rows, start=1):
             left, top = FORMS.at(line, column)
             with h5py.File(added[category, row["training_set"]]) as file:
-                sheet.paste(drawing.tile(file["images"][row["index"]], FORMS.tile), (left, top))
+                sheet.paste(drawing.tile(file["images"][picture_rows(file)[row["index"]]], FORMS.tile), (left, top))
             text = f"SSIM {row['ssim']:.2f}, PSNR {row['psnr']:.1f} dB"
             drawing.write(sheet, (left, top + FORMS.tile + 4), text, 13, drawing.FAINT)
     drawing.save(sheet, target)

@@ -12,21 +12,35 @@ import numpy.typing as npt
 import pandas as pd
 from PIL import Image
 
+from variad.core.records import picture_rows
 from variad.report import drawing
 from variad.report.drawing import RealImages, TileGrid, open_real_images
 
+CHOSEN = TileGrid(tile=112, gap=12, left=12, head=84, text_width=190, under=32)  # its score under each tile
 STEP_BY_STEP = TileGrid(tile=112, gap=12, left=12, head=84, text_width=330)  # text to the right of the tiles
 SIDE_BY_SIDE = TileGrid(tile=132, gap=10, left=250, head=44, text_width=230)  # text to their left
 ROWS, STEPS, SHOTS_A_ROW = 12, 5, 8  # at most, step by step
 COLUMNS = 6  # at most, side by side
 NARROWEST = 760  # so that the title fits even over few columns
 # the columns of added.h5 that sheets and pages read, and what stands where a file has no such column
-ABSENT = {"run": 0, "seed": 0, "parent": "", "prompt": "", "similarity": np.nan, "distance": np.nan, "accepted": True}
+ABSENT = {
+    "run": 0,
+    "seed": 0,
+    "parent": "",
+    "prompt": "",
+    "similarity": np.nan,
+    "distance": np.nan,
+    "accepted": True,
+    "score": np.nan,
+}
 
 
 @dataclass(frozen=True)
 class AddedTable:
-    """The rows of ``added.h5`` (columns run, parent, prompt, seed, similarity, distance, accepted) and its recipe."""
+    """The rows of ``added.h5`` and its recipe.
+
+    Columns run, parent, prompt, seed, similarity, distance, accepted, score, and ``picture``, the row of ``/images``.
+    """
 
     rows: pd.DataFrame
     recipe: dict[str, Any]
@@ -35,8 +49,8 @@ class AddedTable:
 def read_added_table(path: str | Path) -> AddedTable:
     """Read the flat arrays of ``added.h5`` without its images; a training set without added images has no rows."""
     with h5py.File(path, "r") as file:
-        count = len(file["images"]) if "images" in file else 0
-        columns = {name: _column(file, name, count) for name in ABSENT}
+        picture = picture_rows(file)
+        columns = {name: _column(file, name, len(picture)) for name in ABSENT} | {"picture": picture}
         recipe = json.loads(file.attrs.get("recipe", "{}"))
     return AddedTable(pd.DataFrame(columns), recipe if isinstance(recipe, dict) else {})
 
@@ -49,20 +63,26 @@ def _column(file: h5py.File, name: str, count: int) -> Any:
 
 
 def draw_contact_sheet(
-    target: str | Path, title: str, images: str | Path, added: str | Path, shots: pd.DataFrame
+    target: str | Path, title: str, images: Sequence[str | Path], added: str | Path, shots: pd.DataFrame
 ) -> None:
     """Draw up to twelve rows of parent, steps and result, or the shots where nothing was added.
+
+    Of photographs that were chosen it shows the best, those next to the limit, and the worst, under the shots.
 
     Args:
         target: PNG to write.
         title: what the sheet is about, in one line.
-        images: the category's ``images.h5``.
+        images: the ``images.h5`` that the parents are in.
         added: the training set's ``added.h5``.
         shots: rows of the table ``shots`` of this scenario.
     """
     rows = read_added_table(added).rows
-    with open_real_images(images) as real, h5py.File(added, "r") as file:
-        sheet = _shots_sheet(title, real, shots) if rows.empty else _added_sheet(title, real, file, rows)
+    chosen, made = rows[rows["score"].notna()], rows[rows["score"].isna()]
+    with open_real_images(*images) as real, h5py.File(added, "r") as file:
+        sheets = [_chosen_sheet(title, real, shots, chosen)] if len(chosen) else []
+        if len(made):
+            sheets.append(_added_sheet("made of shots and kept photographs" if sheets else title, real, file, made))
+        sheet = drawing.stacked(sheets or [_shots_sheet(title, real, shots)])
     drawing.save(sheet, target)
 
 
@@ -88,7 +108,7 @@ def _added_sheet(title: str, real: RealImages, file: h5py.File, rows: pd.DataFra
         iterations = file["steps_iteration"][:].tolist()
     shown = sorted({round(at) for at in np.linspace(0, len(iterations) - 1, min(len(iterations), STEPS))})
     accepted = rows["accepted"].to_numpy(dtype=bool)
-    chosen = choose_rows(accepted, list(row_of))
+    chosen = choose_rows(accepted, [place for place, index in enumerate(rows.index) if index in row_of])
     heads = ["parent", *(f"step {iterations[column]}" for column in shown), "result"]
     yes = int(accepted.sum())
     counts = f"{len(rows)} added images, {yes} accepted, {len(rows) - yes} rejected; {len(chosen)} shown"
@@ -96,10 +116,11 @@ def _added_sheet(title: str, real: RealImages, file: h5py.File, rows: pd.DataFra
     for column, head in enumerate(heads):
         left, top = STEP_BY_STEP.at(0, column)
         drawing.write(sheet, (left, top - 22), head, 14, drawing.FAINT)
-    for line, index in enumerate(chosen):
+    for line, place in enumerate(chosen):
+        row, index = rows.iloc[place], int(rows.index[place])
         during = [file["steps"][row_of[index], column] if index in row_of else None for column in shown]
-        _place_row(sheet, line, [real.image(rows["parent"].iloc[index]), *during, file["images"][index]])
-        _describe_row(sheet, line, len(heads), rows.iloc[index], index)
+        _place_row(sheet, line, [real.image(row["parent"]), *during, file["images"][row["picture"]]])
+        _describe_row(sheet, line, len(heads), row, index)
     return sheet
 
 
@@ -119,6 +140,54 @@ def _describe_row(sheet: Image.Image, line: int, columns: int, row: Any, index: 
     drawing.write(sheet, (left, top + 87), "✓ accepted" if row["accepted"] else "✗ rejected", 16, colour, bold=True)
 
 
+def _chosen_sheet(title: str, real: RealImages, shots: pd.DataFrame, rows: pd.DataFrame) -> Image.Image:
+    """The shots of the first run, and its candidates from the best to the worst, with the two sides of the limit."""
+    run = int(rows["run"].min())
+    names = list(shots.loc[shots["run"] == run, "image_id"])
+    mine = rows[rows["run"] == run].sort_values("score", kind="stable")
+    bands = bands_of(mine)
+    kept = [int(group.sum()) for _, group in rows.groupby("run")["accepted"]]
+    all_runs = f"; {min(kept)} to {max(kept)} in the {len(kept)} runs" if len(kept) > 1 else ""
+    counts = f"run {run}: {kept[0]} of {len(mine)} unlabelled photographs taken as good{all_runs}"
+    sheet = _empty_sheet(title, counts, 1 + len(bands), SHOTS_A_ROW, CHOSEN)
+    _place_row(sheet, 0, [real.image(name) for name in names[:SHOTS_A_ROW]], CHOSEN)
+    _head_row(sheet, 0, "shots", f"{len(names)}, {min(len(names), SHOTS_A_ROW)} shown", drawing.INK)
+    for line, (head, band) in enumerate(bands.items(), start=1):
+        _place_row(sheet, line, [real.image(name) for name in band["parent"]], CHOSEN)
+        for column, row in enumerate(band.to_dict("records")):
+            left, top = CHOSEN.at(line, column)
+            drawing.frame(sheet, (left, top), CHOSEN.tile, drawing.ACCEPTED if row["accepted"] else drawing.REJECTED)
+            name = drawing.shorten(Path(row["parent"]).name, CHOSEN.tile, 12)
+            drawing.write(sheet, (left, top + CHOSEN.tile + 7), f"{row['score']:.3g}", 14, bold=True)
+            drawing.write(sheet, (left, top + CHOSEN.tile + 25), name, 12, drawing.FAINT)
+        good = bool(band["accepted"].iloc[0])
+        verdict = "✓ taken as good" if good else "✗ left out"
+        _head_row(sheet, line, head, verdict, drawing.ACCEPTED if good else drawing.REJECTED)
+    return sheet
+
+
+def bands_of(rows: pd.DataFrame, count: int = SHOTS_A_ROW) -> dict[str, pd.DataFrame]:
+    """The candidates of a run to show, none of them twice, at most ``count`` a band; bands without any are left out.
+
+    Args:
+        rows: columns ``score`` and ``accepted``, lowest score first.
+    """
+    kept, rest = rows[rows["accepted"]], rows[~rows["accepted"]]
+    bands = {
+        "most normal": kept[:count],
+        "last to be kept": kept[count:][-count:],
+        "first to be left out": rest[:count],
+        "least normal": rest[count:][-count:],
+    }
+    return {head: band for head, band in bands.items() if len(band)}
+
+
+def _head_row(sheet: Image.Image, line: int, head: str, text: str, colour: drawing.Colour) -> None:
+    left, top = CHOSEN.at(line, SHOTS_A_ROW)
+    drawing.write(sheet, (left, top + 30), head, 16, bold=True)
+    drawing.write(sheet, (left, top + 54), text, 14, colour)
+
+
 def _shots_sheet(title: str, real: RealImages, shots: pd.DataFrame) -> Image.Image:
     runs = list(shots.groupby("run", sort=True)["image_id"])[:ROWS]
     columns = min(SHOTS_A_ROW, max((len(names) for _, names in runs), default=1))
@@ -132,21 +201,22 @@ def _shots_sheet(title: str, real: RealImages, shots: pd.DataFrame) -> Image.Ima
     return sheet
 
 
-def _empty_sheet(title: str, counts: str, rows: int, columns: int) -> Image.Image:
-    gap = STEP_BY_STEP.gap
-    right, bottom = STEP_BY_STEP.at(rows, columns)
-    size = (max(right + STEP_BY_STEP.text_width + gap, NARROWEST), bottom + gap)
+def _empty_sheet(title: str, counts: str, rows: int, columns: int, grid: TileGrid = STEP_BY_STEP) -> Image.Image:
+    gap = grid.gap
+    right, bottom = grid.at(rows, columns)
+    size = (max(right + grid.text_width + gap, NARROWEST), bottom + gap)
     sheet = Image.new("RGB", size, drawing.PAPER)
     drawing.write(sheet, (gap, 8), drawing.shorten(title, sheet.width - 2 * gap, 19), 18)
     drawing.write(sheet, (gap, 34), counts, 15, drawing.FAINT)
     return sheet
 
 
-def _place_row(sheet: Image.Image, line: int, tiles: list[npt.NDArray[np.uint8] | None]) -> None:
-    size = STEP_BY_STEP.tile
+def _place_row(
+    sheet: Image.Image, line: int, tiles: Sequence[npt.NDArray[np.uint8] | None], grid: TileGrid = STEP_BY_STEP
+) -> None:
     for column, pixels in enumerate(tiles):
-        picture = drawing.blank_tile("not kept", size) if pixels is None else drawing.tile(pixels, size)
-        sheet.paste(picture, STEP_BY_STEP.at(line, column))
+        picture = drawing.blank_tile("not kept", grid.tile) if pixels is None else drawing.tile(pixels, grid.tile)
+        sheet.paste(picture, grid.at(line, column))
 
 
 def _beside(line: int, columns: int) -> drawing.Point:
@@ -156,18 +226,23 @@ def _beside(line: int, columns: int) -> drawing.Point:
 
 
 def draw_side_by_side(
-    target: str | Path, title: str, images: str | Path, names: Sequence[str], added: Sequence[str | Path], run: int = 0
+    target: str | Path,
+    title: str,
+    images: Sequence[str | Path],
+    names: Sequence[str],
+    added: Sequence[str | Path],
+    run: int = 0,
 ) -> None:
     """Draw a row a training set: its name, a parent, and images made of it; sets without images are left out.
 
     Args:
         target: PNG to write.
-        images: the category's ``images.h5``.
+        images: the ``images.h5`` that the parents are in.
         names, added: training sets and their ``added.h5``.
-        run: whose images are shown, those of its first shot.
+        run: whose images are shown, those of its first shot; of chosen photographs the best.
     """
     grid = SIDE_BY_SIDE
-    with open_real_images(images) as real:
+    with open_real_images(*images) as real:
         rows = [(name, tiles) for name, path in zip(names, added, strict=True) if (tiles := _tiles(real, path, run))]
     right, bottom = grid.at(max(1, len(rows)), COLUMNS)
     sheet = Image.new("RGB", (right + grid.gap, bottom + grid.gap), drawing.PAPER)
@@ -184,10 +259,13 @@ def draw_side_by_side(
 def _tiles(real: RealImages, path: str | Path, run: int) -> list[npt.NDArray[np.uint8]]:
     """The first parent of a run and what was made of it, at most ``COLUMNS`` images; nothing if nothing was added."""
     rows = read_added_table(path).rows
-    rows = rows[rows["run"] == run]
+    rows = rows[(rows["run"] == run) & (rows["score"].isna() | rows["accepted"])]
     if rows.empty:
         return []
+    if rows["score"].notna().any():  # photographs, which are their own parents
+        best = rows.sort_values("score", kind="stable")["parent"][:COLUMNS]
+        return [real.image(name) for name in best]
     parent = rows["parent"].iloc[0]
     chosen = rows.index[rows["parent"] == parent][: COLUMNS - 1]
     with h5py.File(path) as file:
-        return [real.image(parent), *(file["images"][int(index)] for index in chosen)]
+        return [real.image(parent), *(file["images"][rows.at[index, "picture"]] for index in chosen)]

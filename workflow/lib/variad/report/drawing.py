@@ -120,6 +120,16 @@ def blank_tile(text: str, size: int) -> Image.Image:
     return empty
 
 
+def stacked(sheets: Sequence[Image.Image]) -> Image.Image:
+    """Sheets under each other, on the paper of the widest."""
+    whole = Image.new("RGB", (max(sheet.width for sheet in sheets), sum(sheet.height for sheet in sheets)), PAPER)
+    top = 0
+    for sheet in sheets:
+        whole.paste(sheet, (0, top))
+        top += sheet.height
+    return whole
+
+
 def save(sheet: Image.Image, target: str | Path) -> None:
     """Save a picture in one go, in the format of its suffix."""
     with writing(target) as temporary:

@@ -119,7 +119,7 @@ def build_page(folder: str | Path, sources: PageSources) -> None:
             pictures = temporary / "added" / str(number)
             pictures.mkdir(parents=True)
             with h5py.File(path, "r") as file:
-                for index in range(len(file["images"]) if "images" in file else 0):
+                for index in made_pictures(page["sets"][number]):
                     save_picture(file["images"][index], pictures / f"{index}.jpg")
         for number, (cell, path) in enumerate(zip(page["cells"], sources.scores, strict=True)):
             if cell["maps"]:
@@ -187,8 +187,9 @@ def _writing_folder(target: Path) -> Iterator[Path]:
 def collect_page(sources: PageSources, real: RealImages) -> dict[str, Any]:
     """Everything that the page shows, ready for JSON.
 
-    Images are numbered; ``images`` is the key. Picture ``i`` of ``images`` lies at ``images/{i}.jpg``, added image
-    ``i`` of set ``k`` at ``added/{k}/{i}.jpg``, and map ``i`` of cell ``k`` at ``maps/{k}/{i}.jpg``.
+    Images are numbered; ``images`` is the key. Picture ``i`` of ``images`` lies at ``images/{i}.jpg``, and map ``i`` of
+    cell ``k`` at ``maps/{k}/{i}.jpg``. Added image ``i`` of set ``k`` lies at ``added/{k}/{i}.jpg``; where its set has
+    ``score`` and ``picture``, at ``added/{k}/{picture[i]}.jpg`` if it was made, and else it is its parent.
     """
     shots = read_table(sources.shots, "shots")
     sets = [collect_set(path) for path in sources.added]
@@ -221,9 +222,20 @@ def collect_set(path: Path) -> dict[str, Any]:
     # 64-bit seeds do not fit a browser's numbers
     rows = table.rows.astype({"seed": str}).to_dict("list")
     rows |= {name: _rounded(rows[name]) for name in ("similarity", "distance")}
-    names = ("run", "parent", "prompt", "seed", "similarity", "distance", "accepted")
+    names = ["run", "parent", "prompt", "seed", "similarity", "distance", "accepted"]
+    if table.rows["score"].notna().any():  # photographs that were chosen
+        rows["score"] = _rounded(rows["score"])
+        names += ["score", "picture"]
     about = {"scenario": path.parts[-3], "training_set": path.parts[-2], "recipe": table.recipe}
     return {**about, **{name: rows[name] for name in names}}
+
+
+def made_pictures(entry: dict[str, Any]) -> list[int]:
+    """Those pictures of a set that were made: all of them but photographs, which are their own parents."""
+    if "score" not in entry:
+        return list(range(len(entry["run"])))
+    pairs = zip(entry["picture"], entry["score"], strict=True)
+    return sorted({int(picture) for picture, score in pairs if np.isnan(score)})
 
 
 def collect_cell(path: Path) -> dict[str, Any]:

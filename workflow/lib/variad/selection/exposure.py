@@ -88,7 +88,7 @@ def support_requests(
 def added_of_run(path: str | Path, run: int) -> Images:
     """The accepted images of one run, uint8 ``[N, S, S, 3]``."""
     added = read_added(path)
-    return added.images[np.flatnonzero((added.run == run) & added.accepted)]
+    return added.pictures(np.flatnonzero((added.run == run) & added.accepted))
 
 
 def support_views(support: Images, count: int, seed: int, key: tuple[str, str, int]) -> Images:

@@ -23,6 +23,8 @@ SELECTION_SECTIONS = {"anomaly_sources", "candidates", "selection"}
 # sections that change nothing of what a study finds, so that the default's caption holds with others in their place
 WITHOUT_EFFECT = {"run", "downloads", "plan"}
 LONGEST_SHOWN = 100  # characters of a wrong value
+# methods whose keys no other recipe gets: with its defaults, a new key of theirs would have every other one made again
+KEYS_ALONE = {"unlabelled", "unlabelled_generated"}
 SCHEMA = Path(__file__).resolve().parents[3] / "schemas" / "config.schema.yaml"
 Config = dict[str, Any]
 
@@ -106,10 +108,16 @@ def _fill_defaults(node: Any, schema: Any, root: Config) -> None:
     known = schema.get("properties", {})
     for key, child in known.items():
         child = _dereference(child, root)
-        if key not in node and "default" in child:
+        if key not in node and "default" in child and not _of_others(child, node):
             node[key] = copy.deepcopy(child["default"])
     for key, value in node.items():
         _fill_defaults(value, known.get(key, schema.get("additionalProperties")), root)
+
+
+def _of_others(child: Config, node: Config) -> bool:
+    """Whether a key is one of methods that stand alone, and the entry is of another method."""
+    methods = set(child.get("of", ()))
+    return bool(methods) and methods <= KEYS_ALONE and node.get("method") not in methods
 
 
 def _dereference(schema: Config, root: Config) -> Config:

@@ -171,8 +171,8 @@ def images_and_steps(jobs: Iterable[PlannedJob], study: Study) -> tuple[int, int
     """Images that jobs ``build_training_set`` add, steps of their optimisation, and jobs of which both are unknown."""
 
     def of_job(study: Study, names: Names) -> tuple[int, int]:
-        recipe, added = study.config["training_sets"][names["training_set"]], study.all_added(names)
-        return added, added * int(recipe["iterations"]) if is_guided(recipe) else 0
+        recipe, made = study.config["training_sets"][names["training_set"]], study.runs(names) * study.made(names)
+        return study.all_added(names), made * int(recipe["iterations"]) if is_guided(recipe) else 0
 
     found = [by_rule({job.rule: of_job}, job, study) for job in jobs if job.rule == "build_training_set"]
     known = [one for one in found if one is not None]

@@ -11,9 +11,12 @@ from typing import Any
 
 import pandas as pd
 
+from variad.core.images import SUFFIXES
 from variad.core.tables import read_table
+from variad.datasets.adapters import root_of, watched
 from variad.datasets.packaged import Elpv
 from variad.datasets.textures import KINDS, Textures
+from variad.generation.settings import images_per_parent, takes_unlabelled
 
 PUBLISHED = Path(__file__).resolve().parents[4] / "resources" / "published" / "dataset_sizes.csv"
 SINGLE_WORDS = 83_118  # of WordNet 3.0: the most that `wordnet_all` has
@@ -86,14 +89,29 @@ class Study:
 
     def added(self, names: Names) -> int:
         """Added images of one run, before any is refused."""
-        recipe = self.config["training_sets"][names["training_set"]]
-        if recipe["method"] == "none":
-            return 0
-        return round(recipe["images_per_shot"][names["scenario"]] * self.shots(names))
+        return self.candidates(names) + self.made(names)
+
+    def made(self, names: Names) -> int:
+        """Images that one run makes of its shots, and of all candidates where it makes some of chosen photographs."""
+        each = images_per_parent(self.config["training_sets"][names["training_set"]], names["scenario"])
+        return round(each * (self.shots(names) + self.candidates(names))) if each else 0
 
     def all_added(self, names: Names) -> int:
-        """Added images of all runs."""
-        return self.runs(names) * self.added(names)
+        """Different added images of all runs: photographs that are chosen are the same in every run."""
+        return self.candidates(names) + self.runs(names) * self.made(names)
+
+    def candidates(self, names: Names) -> int:
+        """Photographs that some are chosen from; those of a user's folder that nobody has listed yet by its files."""
+        recipe = self.config["training_sets"][names["training_set"]]
+        if not takes_unlabelled(recipe):
+            return 0
+        if recipe.get("transductive"):
+            return self.size(names).test
+        dataset = self.config["datasets"][names["dataset"]]
+        if self.sizes[names["dataset"], names["category"]] is None and dataset.get("path"):
+            return _image_files(dataset, names)
+        found = self.size(names).unlabelled
+        return found if recipe.get("size") is None else min(found, recipe["size"])
 
     def texts(self, names: Names) -> int:
         """Prompts of a category, at most: a class with few neighbours in WordNet has fewer."""
@@ -105,6 +123,12 @@ class Study:
         """An extractor with the side of the image that its network sees, ``side``, pixels."""
         entry = self.config["extractors"][name]
         return {**entry, "side": entry["crop"] or entry["resolution"] or self.config["image_size"]}
+
+
+def _image_files(dataset: Mapping[str, Any], names: Names) -> int:
+    """Images by their names among the unlabelled files of a user's folder, with all that is below it."""
+    folders = watched(dataset["adapter"], root_of(names["dataset"], dataset), names["category"], "unlabelled")
+    return sum(path.suffix.lower() in SUFFIXES for folder in folders for path in folder.rglob("*"))
 
 
 def sizes_of(config: Mapping[str, Any], results: str | Path = "results") -> Sizes:

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from variad.core.tables import read_table
 from variad.detectors.interface import METHODS, default_settings
-from variad.generation.settings import is_guided
+from variad.generation.settings import is_guided, made_by
 from variad.study.jobs import WILDCARDS, PlannedJob, wildcards_of
 from variad.study.sizes import Names, Study, UnknownSize, layer_shapes
 
@@ -85,18 +85,17 @@ def _score_prompts(study: Study, names: Names) -> Work:
 
 
 def _training_set(study: Study, names: Names) -> Work:
-    recipe, added = study.config["training_sets"][names["training_set"]], study.all_added(names)
-    if recipe["method"] == "none":
-        return Work("none")
-    if recipe["method"] != "generate":
-        return Work(recipe["method"], {"images": added})
+    recipe, made = study.config["training_sets"][names["training_set"]], study.runs(names) * study.made(names)
+    candidates, maker = study.candidates(names), made_by(recipe)
+    if maker == "none":  # to copy photographs is what `duplicate` does
+        return Work("duplicate", {"images": candidates}) if candidates else Work("none")
+    if maker != "generate":
+        return Work(maker, {"images": made})
     variant = f"generate, {recipe['vqgan']} at {study.config['image_size']} px, {recipe['precision']}"
     if not is_guided(recipe):
-        return Work(variant, {"images": added})
+        return Work(variant, {"images": made})
     encoder = image_encoder(study.config["encoders"][recipe["encoder"]])
-    return Work(
-        f"{variant}, {encoder}, {recipe['cutouts']} cutouts", {"image_iterations": added * recipe["iterations"]}
-    )
+    return Work(f"{variant}, {encoder}, {recipe['cutouts']} cutouts", {"image_iterations": made * recipe["iterations"]})
 
 
 def _network(study: Study, names: Names) -> str:

@@ -9,6 +9,7 @@ const added = data.sets.flatMap((set, number) => set.run.map((run, index) => ({
   kind: "added", set, number, index, run, scenario: set.scenario, trainingSet: set.training_set,
   parent: set.parent[index], prompt: set.prompt[index], seed: set.seed[index],
   similarity: set.similarity[index], distance: set.distance[index], accepted: set.accepted[index],
+  score: set.score ? set.score[index] : null, picture: set.picture ? set.picture[index] : index,
 })));
 
 const tests = data.cells.flatMap((cell, number) => {
@@ -22,7 +23,8 @@ const tests = data.cells.flatMap((cell, number) => {
   }));
 });
 
-const addedPicture = (item, alt) => picture(`added/${item.number}/${item.index}.jpg`, alt);
+// a photograph that was chosen is its own parent
+const addedPicture = (item, alt) => (item.score === null ? picture(`added/${item.number}/${item.picture}.jpg`, alt) : real(item.parent, alt));
 const mapPicture = (item, alt) => picture(`maps/${item.number}/${item.index}.jpg`, alt);
 
 
@@ -39,7 +41,7 @@ function addedCard(item) {
       verdict(item.accepted),
       el("span", {}, item.trainingSet),
       el("span", { className: "faint" }, `${scenarioName(item.scenario)}, run ${item.run}`),
-      el("span", { className: "faint" }, guided ? `similarity ${number(item.similarity)}` : `distance ${number(item.distance)}`))];
+      el("span", { className: "faint" }, item.score !== null ? `score ${score(item.score)}` : guided ? `similarity ${number(item.similarity)}` : `distance ${number(item.distance)}`))];
 }
 
 function otherCellCard(item) {

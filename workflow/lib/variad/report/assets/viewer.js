@@ -36,9 +36,10 @@ function shotDetail(item) {
 
 function addedDetail(item) {
   const siblings = added.filter((other) => other.number === item.number && other.run === item.run && other.parent === item.parent && other !== item);
-  return [el("div", { className: "panels two" }, panel("Parent", real(item.parent)),
-    panel("Added image", addedPicture(item, `Added image ${item.index}`))),
-    facts([["verdict", verdict(item.accepted)], ["prompt", item.prompt || "not guided by a prompt"],
+  const name = item.score === null ? "Added image" : "Unlabelled photograph";
+  return [el("div", { className: "panels two" }, item.score === null ? panel("Parent", real(item.parent)) : null,
+    panel(name, addedPicture(item, `Added image ${item.index}`))),
+    facts([["verdict", verdict(item.accepted)], ...(item.score === null ? [] : [["score", `${score(item.score)} (lower is more normal)`]]), ["prompt", item.prompt || "not guided by a prompt"],
       ["similarity to the prompt", number(item.similarity, 4)], ["distance to the parent", number(item.distance, 4)],
       ["training set", `${item.trainingSet}, image ${item.index}`], ["scenario", scenarioName(item.scenario)], ["run", item.run],
       ["parent", imageName(item.parent)], ["seed", item.seed],
