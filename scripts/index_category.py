@@ -5,14 +5,17 @@ from variad.core.tables import write_table
 from variad.datasets.adapters import LAID_OUT_AS_FOLDER, open_dataset, root_of, watched
 from variad.datasets.changes import KnownFiles, hashes_of, stamps_of, write_known_files
 from variad.datasets.manifest import index_category
+from variad.datasets.pool import with_pool
 
 with job(snakemake) as at:
     params, names, out = snakemake.params, snakemake.wildcards, snakemake.output
-    said = snakemake.config["datasets"][names.dataset]["settings"]
+    entry, scenarios = snakemake.config["datasets"][names.dataset], snakemake.config["scenarios"]
+    said = entry["settings"]
     answers = {key: said[key] for key in params.answers if key in said and key not in params.dataset}
-    adapter, root = params.dataset["adapter"], root_of(names.dataset, snakemake.config["datasets"][names.dataset])
-    dataset = open_dataset(root=root, **params.dataset, **answers)
-    parts = watched(adapter, root, names.category, names.split) if params.version else []  # of a user's own folder
+    adapter, root = params.dataset["adapter"], root_of(names.dataset, entry)
+    dataset = with_pool(open_dataset(root=root, **params.dataset, **answers), params.pool, names.dataset, scenarios)
+    of_user = bool(params.version)  # a folder of theirs
+    parts = watched(adapter, root, names.category, names.split, bool(params.pool)) if of_user else []
     known, stamps = KnownFiles(out.files, root), stamps_of(parts, adapter in LAID_OUT_AS_FOLDER)
     manifest = index_category(dataset, names.category, names.split, known.sha256)
     write_table(out.manifest, manifest, "manifest")

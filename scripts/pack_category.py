@@ -20,6 +20,7 @@ with job(snakemake) as at:
         category=names.category,
         saturations=saturations_of(dataset, names.category),
         train=given.train or None,
+        test=given.test or None,
         made_with=digest_of(given.code, ("numpy", "pillow", "tifffile")),
         refuse_copies=params.refuse_copies,
         masks_inverted=getattr(dataset, "masks_inverted", False),

@@ -7,13 +7,15 @@ from variad.core.tables import read_table, write_table
 from variad.datasets.adapters import open_dataset, root_of
 from variad.datasets.changes import write_known_files
 from variad.datasets.inventory import take_inventory
+from variad.datasets.pool import with_pool
 
 with job(snakemake) as at:
     given, params, category = snakemake.input, snakemake.params, snakemake.wildcards.category
-    root = root_of(snakemake.wildcards.dataset, snakemake.config["datasets"][snakemake.wildcards.dataset])
-    dataset = open_dataset(root=root, **params.dataset)
+    name = snakemake.wildcards.dataset
+    root = root_of(name, snakemake.config["datasets"][name])
+    dataset = with_pool(open_dataset(root=root, **params.dataset), params.pool, name, snakemake.config["scenarios"])
     images = [row for path in given.manifests for row in read_table(path, "manifest").to_dict("records")]
-    inventory = pd.DataFrame(take_inventory(dataset, category, images))
+    inventory = pd.DataFrame(take_inventory(dataset, category, images, params.not_good))
     write_table(snakemake.output.inventory, inventory, "inventory")
-    write_known_files(snakemake.output.files, params.names, {}, {})
+    write_known_files(snakemake.output.files, "\n".join([params.names, *params.not_good]), {}, {})
     at.log.info("%d files", len(inventory))

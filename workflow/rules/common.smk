@@ -152,6 +152,11 @@ def as_place(dataset, category):
     return {"dataset": dataset, "category": category}
 
 
+def place_of(wildcards):
+    """The category of a job's wildcards."""
+    return as_place(wildcards.dataset, wildcards.category)
+
+
 def study_categories():
     """The places that the study compares."""
     return [

@@ -67,6 +67,7 @@ rule index_category:
         "../../envs/base.yaml"
     params:
         dataset=dataset_arguments,
+        pool=pool_of_split,
         answers=folder_answers,
         version=files_version,
     script:
@@ -79,6 +80,7 @@ rule pack_category:
         unpack(dataset_files),
         manifest=rules.index_category.output.manifest,
         train=scale_of_split,
+        test=test_beside_pool,
     output:
         images=update("results/{dataset}/{category}/{split}/images.h5"),
     conda:
@@ -103,6 +105,8 @@ rule take_inventory:
         "../../envs/base.yaml"
     params:
         dataset=dataset_arguments,
+        pool=lambda wildcards: dataset_of(wildcards)["pool"],
+        not_good=objections,
         names=file_names,
     script:
         "../../scripts/take_inventory.py"
@@ -121,3 +125,21 @@ rule sample_shots:
         seed=config["run"]["seed"],
     script:
         "../../scripts/sample_shots.py"
+
+
+# draw the unlabelled images that a recipe may choose from; the last rule on the way to a choice that may read a label
+rule draw_pool:
+    input:
+        manifest=candidates_of_recipe,
+    output:
+        pool="results/{dataset}/{category}/{scenario}/{training_set}/pool.csv",
+    conda:
+        "../../envs/base.yaml"
+    params:
+        size=lambda wildcards: recipe_of(wildcards).get("size"),
+        contamination=lambda wildcards: recipe_of(wildcards).get("contamination"),
+        runs=lambda wildcards: config["scenarios"][wildcards.scenario]["runs"],
+        not_good=objections,
+        seed=config["run"]["seed"],
+    script:
+        "../../scripts/draw_pool.py"

@@ -9,6 +9,7 @@ from variad.datasets.adapters import (
 )
 from variad.datasets.changes import KnownFiles, stamps_of, version_of
 from variad.datasets.inventory import sentences_of
+from variad.datasets.pool import not_good_file, read_not_good
 from variad.downloads.catalogue import BESIDE, DATASETS
 
 
@@ -97,7 +98,8 @@ def watched_paths(dataset, category, split):
     entry = config["datasets"][dataset]
     if not entry["path"] or not Path(entry["path"]).is_dir():
         return []
-    return list(map(str, watched(entry["adapter"], root_of(dataset, entry), category, split)))
+    pooled = entry["pool"] is not None
+    return list(map(str, watched(entry["adapter"], root_of(dataset, entry), category, split, pooled)))
 
 
 @functools.cache
@@ -127,11 +129,31 @@ def files_version(wildcards):
 def file_names(wildcards):
     """Another text when any file of a user's category came or went; of a folder that is gone the recorded one."""
     if is_gone(wildcards):
-        return KnownFiles(file_of(rules.take_inventory.output.files, **wildcards)).version
+        return recorded_lines(wildcards)[0]
     folders = [path for split in SPLITS for path in watched_paths(**wildcards, split=split)]
     of_folder = dataset_of(wildcards)["adapter"] in LAID_OUT_AS_FOLDER  # else a parent may hold anything
     homes = sorted({str(Path(path).parent) if of_folder else path for path in folders})
     return version_of("", dict.fromkeys(stamps_in(*homes)), root_of(wildcards.dataset, dataset_of(wildcards)))
+
+
+def recorded_lines(wildcards):
+    """What `take_inventory` has written down: the text of `file_names`, and the lines of `objections`."""
+    return KnownFiles(file_of(rules.take_inventory.output.files, **place_of(wildcards))).version.split("\n")
+
+
+def objections(wildcards):
+    """The photographs that a person does not want to be trained on, line by line; of a folder that is gone the recorded ones."""
+    if is_gone(wildcards):
+        return recorded_lines(wildcards)[1:]
+    dataset = dataset_of(wildcards)
+    file = not_good_file(dataset["adapter"], root_of(wildcards.dataset, dataset), wildcards.category)
+    return checked(lambda config: read_not_good(file))
+
+
+def candidates_of_recipe(wildcards):
+    """Where a recipe's candidates are listed: among unlabelled images, or test images where it is called so."""
+    split = "test" if recipe_of(wildcards).get("transductive") else "unlabelled"
+    return of_split(split, rules.index_category.output.manifest)
 
 
 def say_what_was_used():
@@ -158,7 +180,23 @@ def refuses_copies(wildcards):
     """
     dataset = dataset_of(wildcards)
     answer = dataset["copies"] or ("refuse" if dataset["path"] else "warn")
-    return wildcards.split == "test" and answer == "refuse"
+    return (wildcards.split == "test" or has_pool(wildcards)) and answer == "refuse"
+
+
+def has_pool(wildcards):
+    """Whether the images of a split are drawn from those with labels."""
+    return wildcards.split == "unlabelled" and dataset_of(wildcards)["pool"] is not None
+
+
+def test_beside_pool(wildcards):
+    """The test images, none of which an image of a pool may be. A user's own pile is not packed anew for a test image."""
+    return of_split("test", rules.pack_category.output.images) if has_pool(wildcards) else []
+
+
+def pool_of_split(wildcards):
+    """What the pool of a data set takes away from a split, or adds to it: training images are no matter of its defects."""
+    pool = dataset_of(wildcards)["pool"]
+    return {key: pool[key] for key in ("good", "seed")} if pool and wildcards.split == "train" else pool
 
 
 def adapter_code(wildcards):

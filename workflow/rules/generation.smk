@@ -1,6 +1,26 @@
 include: "generation_inputs.smk"
 
 
+# choose unlabelled images that look normal, by the shots and by each other; nothing that it reads knows a label
+rule choose_unlabelled:
+    input:
+        unpack(seen_by_choice),
+        pool=rules.draw_pool.output.pool,
+        shots=rules.sample_shots.output.shots,
+    output:
+        chosen="results/{dataset}/{category}/{scenario}/{training_set}/chosen.csv",
+    conda:
+        "../../envs/torch.yaml"
+    resources:
+        **gpu_job(3000),
+    params:
+        settings=choice_settings,
+        layers=lambda wildcards: config["extractors"][choosing_extractor(recipe_of(wildcards))]["layers"],
+        seed=config["run"]["seed"],
+    script:
+        "../../scripts/choose_unlabelled.py"
+
+
 # add images to the shots, by one named recipe
 rule build_training_set:
     input:

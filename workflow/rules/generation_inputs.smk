@@ -27,6 +27,28 @@ def candidate_splits(recipe):
     return ["test" if recipe.get("transductive") else "unlabelled"]
 
 
+def seen_by_choice(wildcards):
+    """Images of the candidates, which know copies, and features of candidates and shots, as detectors see them."""
+    place, recipe = dict(wildcards.items()), recipe_of(wildcards)
+    (split,) = candidate_splits(recipe)
+    features = {
+        name: file_of(rules.extract_features.output.features, **place, split=of, extractor=choosing_extractor(recipe))
+        for name, of in (("features", split), ("shot_features", "train"))
+    }
+    return {"images": file_of(rules.pack_category.output.images, **place, split=split), **features}
+
+
+def choosing_extractor(recipe):
+    """The extractor whose patches say how alike photographs are."""
+    return recipe.get("extractor") or extractor_of({"detector": config["study"]["detectors"][0]})
+
+
+def choice_settings(wildcards):
+    """The keys of a recipe that say how its photographs are chosen."""
+    recipe = recipe_of(wildcards)
+    return {key: recipe[key] for key in ("score", "keep", "rounds") if key in recipe}
+
+
 def chosen_of_recipe(wildcards):
     """Which photographs were chosen, and the images of all candidates, for recipes that take some."""
     splits = candidate_splits(recipe_of(wildcards))

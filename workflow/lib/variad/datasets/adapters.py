@@ -55,7 +55,8 @@ class Entry:
     """One image of a category.
 
     Attributes:
-        defect: ``good``, the defect's name, or empty if unlabelled.
+        defect: ``good``, the defect's name, or empty where nobody knows. Unlabelled images of a pool
+            (``datasets.pool``) have one, for reporting alone.
         image_path: relative to the data set's root; its stem is the last part of ``image_id``.
         mask_path: relative to the data set's root, or None. A folder stands for all masks in it, which are joined.
         name: last part of ``image_id`` in place of the stem, where two folders make up one and share stems.
@@ -78,8 +79,8 @@ class Entry:
 
     @property
     def label(self) -> int | None:
-        """0 normal, 1 anomalous, None if unlabelled."""
-        if self.split == "unlabelled":
+        """0 normal, 1 anomalous, None if nobody knows."""
+        if not self.defect:
             return None
         return 0 if self.defect == "good" else 1
 
@@ -204,14 +205,20 @@ def passed_over_of(dataset: Dataset, category: str) -> list[PassedOver]:
     return dataset.passed_over(category) if hasattr(dataset, "passed_over") else []
 
 
-def watched(adapter: str, root: str | Path | None, category: str, split: Split) -> list[Path]:
+def watched(adapter: str, root: str | Path | None, category: str, split: Split, pooled: bool = False) -> list[Path]:
     """What a split of a category is read from: folders, with all that is below them, and files that are there.
 
     For a watch of changes while Snakemake parses: nothing is opened, and nothing heavy is imported. What the layout
     does not tell apart is watched for every split alike; a class task needs the images of all classes.
+
+    Args:
+        pooled: whether images of the other splits are moved to the unlabelled ones, which are read from all then.
     """
+    splits = SPLITS if pooled and split == "unlabelled" else (split,)
     try:
-        return _watched(adapter, Path(root), category, split) if root is not None and Path(root).is_dir() else []
+        there = root is not None and Path(root).is_dir()
+        paths = [path for one in splits for path in _watched(adapter, Path(str(root)), category, one)] if there else []
+        return list(dict.fromkeys(paths))
     except OSError:  # whoever reads the folder says that it cannot be read
         return []
 

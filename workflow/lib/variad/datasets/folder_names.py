@@ -82,6 +82,7 @@ _IN_GOOD_ONES = ("good", "normal", "nominal", "okay")  # within a longer word: "
 
 _PARTS = {"train": "train", "test": "test", "unlabelled": "unlabelled", "unlabeled": "unlabelled"}
 _TRUTH = frozenset({"groundtruth", "groundtruths", "gt", "gts", "mask", "masks", "truth", "gtmask", "gtmasks"})
+NOT_GOOD_FILE = "not_good.txt"  # beside `unlabelled`, names photographs in it that a person objects to
 # what systems leave in people's folders, beside what begins with a dot
 CLUTTER = frozenset({"@eadir", "__macosx", "$recycle.bin", "#recycle", "#snapshot", "lost+found"})
 

@@ -78,7 +78,8 @@ COLUMNS = (
 
 def _row(root: Path, category: str, entry: Entry, hash_of: Callable[[Path], str]) -> dict[str, str | int | None]:
     height, width = read_size(root / entry.image_path)
-    masks = mask_files(root / entry.mask_path) if entry.mask_path is not None else []
+    mask_path = None if entry.split == "unlabelled" else entry.mask_path  # of a pool's image, and nothing to be read
+    masks = mask_files(root / mask_path) if mask_path is not None else []
     for file in masks:
         _check_mask_size(file, read_size(file), (height, width))
     hashes = [hash_of(file) for file in masks]
@@ -89,7 +90,7 @@ def _row(root: Path, category: str, entry: Entry, hash_of: Callable[[Path], str]
         "label": entry.label,
         "defect": entry.defect,
         "image_path": entry.image_path.as_posix(),
-        "mask_path": "" if entry.mask_path is None else entry.mask_path.as_posix(),
+        "mask_path": "" if mask_path is None else mask_path.as_posix(),
         "height": height,
         "width": width,
         "sha256": hash_of(root / entry.image_path),
@@ -109,6 +110,7 @@ def pack_category(
     made_with: str = "",
     refuse_copies: bool = False,
     masks_inverted: bool | None = False,
+    test: str | Path | None = None,
 ) -> list[str]:
     """Write ``images.h5`` (see ``docs/data_contracts.md``) for the rows of a manifest, in their order.
 
@@ -120,8 +122,9 @@ def pack_category(
             training images.
         made_with: stands for the code that packs; with another one nothing is taken over.
         refuse_copies: whether a test image that is the same picture as a training image, or as one with another label,
-            is an error; else a sentence.
+            is an error; or an unlabelled one the same as one of ``test``; else a sentence.
         masks_inverted: as ``inverted`` of ``read_mask``.
+        test: the ``images.h5`` of the test images, which no image of a pool may be; None where nothing is compared.
 
     Returns:
         Sentences about images that do not fit the training images' values, also in the attribute ``warnings``.
@@ -148,11 +151,12 @@ def pack_category(
         warnings = _misfits(packed, train, scale, deep)
         if empty:
             warnings.append(f"{len(empty)} masks mark nothing ({_some(empty)})")
-        copies = _copies(packed, manifest, train)
+        copies = _copies(packed, manifest, train) + _tested(packed, test)
         if refuse_copies and copies:
             raise UserError(
-                f"{root}: expected test images of '{category}' that are no training images and have one label each, "
-                f"found that {'; '.join(copies)}; remove the copies, or set datasets.{dataset}.copies to warn."
+                f"{root}: expected test images of '{category}' that are no training images or unlabelled ones and have "
+                f"one label each, found that {'; '.join(copies)}; remove the copies, or set datasets.{dataset}.copies "
+                "to warn."
             )
         warnings += copies
         packed.attrs["warnings"] = json.dumps(warnings, ensure_ascii=False)
@@ -273,10 +277,7 @@ def _misfits(
 
 def _copies(packed: h5py.File, manifest: pd.DataFrame, train: str | Path | None) -> list[str]:
     """Sentences about pictures, equal pixel by pixel at their full size, that make figures of a test mean nothing."""
-    trained: dict[str, str] = {}
-    if train is not None:
-        with h5py.File(train) as file:
-            trained = dict(zip(file["pixels"].asstr()[:], file["image_id"].asstr()[:], strict=True))
+    trained = _pictures(train)
     known: dict[str, tuple[str, Any]] = {}
     as_trained, contradictory = [], []
     tested = manifest["split"] == "test"
@@ -291,6 +292,22 @@ def _copies(packed: h5py.File, manifest: pd.DataFrame, train: str | Path | None)
             contradictory.append(f"{name} is {other}")
     found = {"test images are training images": as_trained, "test images have two labels": contradictory}
     return [f"{len(names)} {what} ({_some(names)})" for what, names in found.items() if names]
+
+
+def _tested(packed: h5py.File, test: str | Path | None) -> list[str]:
+    """A sentence about unlabelled pictures that are tested as well: a choice from them would see the test."""
+    tested = _pictures(test)
+    columns = (packed["pixels"].asstr()[:], packed["image_id"].asstr()[:])
+    names = [f"{name} is {tested[pixels]}" for pixels, name in zip(*columns, strict=True) if pixels in tested]
+    return [f"{len(names)} unlabelled images are test images ({_some(names)})"] if names else []
+
+
+def _pictures(path: str | Path | None) -> dict[str, str]:
+    """image_ids by picture; none of a file that is not given."""
+    if path is None:
+        return {}
+    with h5py.File(path) as file:
+        return dict(zip(file["pixels"].asstr()[:], file["image_id"].asstr()[:], strict=True))
 
 
 def _some(names: list[str]) -> str:

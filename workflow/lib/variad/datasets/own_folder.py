@@ -12,6 +12,7 @@ from variad.core.images import SUFFIXES
 from variad.datasets.adapters import SPLITS, Entry, PassedOver, Split, check_file_name, subfolders
 from variad.datasets.folder_names import (
     CLUTTER,
+    NOT_GOOD_FILE,
     caseless,
     category_home,
     contradicts,
@@ -216,6 +217,9 @@ class _Survey:
             used = {top.name for part in (*SPLITS, "truth") for top in parts[part]}
             for files in _walk(self.home, set(), UNUSED, used):
                 self._pass_over(files)
+            objections = PassedOver(self.home.relative_to(self.root) / NOT_GOOD_FILE, UNUSED)
+            # it is used, in its own way: what it says is told line by line
+            self.passed = [replace(one, reason="") if one == objections else one for one in self.passed]
 
     def _pass_over(self, files: _Files) -> None:
         below = files.folder.relative_to(self.root)

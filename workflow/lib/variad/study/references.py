@@ -36,7 +36,7 @@ TAKEN: dict[str, Collection[str]] = {
     "categories": ("average",),
     "vqgans": ("conse.safetensors", "diffusion", "teachers"),
     "training_sets": ("prompts",),
-    "detectors": ("features", "export", "added.h5", "contact_sheet.png", "image_quality.csv"),
+    "detectors": ("features", "export", "pool.csv", "added.h5", "contact_sheet.png", "image_quality.csv"),
     "anomaly_sources": ("inversions", NO_SOURCE, *RESERVED),
     "maps": (
         *("figure_12", "figure_15", "figure_16", "figure_17", "figure_18", "loco", "aupro"),
@@ -147,6 +147,8 @@ def check_references(config: Config) -> None:
     for name, recipe in config["training_sets"].items():
         _defined(config, f"training_sets.{name}.vqgan", recipe.get("vqgan"), "vqgans")
         _defined(config, f"training_sets.{name}.encoder", recipe.get("encoder"), "encoders")
+        _defined(config, f"training_sets.{name}.extractor", recipe.get("extractor"), "extractors")
+        _check_candidates(name, recipe)
     used = _used_detectors(config)
     for name in config["detectors"]:
         _check_detector(config, name, name in used)
@@ -164,6 +166,18 @@ def check_references(config: Config) -> None:
         _check_dataset(config, name, dataset)
     for name in config["downloads"]["sources"]:
         one_of("downloads.sources", name, CATALOGUE)
+
+
+def _check_candidates(name: str, recipe: Config) -> None:
+    """Where a recipe that chooses among unlabelled images has them from."""
+    if not recipe.get("transductive"):
+        return
+    if "transductive" not in name:
+        expected = f"false, or a name that says so in every table, such as {name}_transductive"
+        raise _wrong(f"training_sets.{name}.transductive", expected, "true")
+    if recipe.get("contamination") is not None:
+        none = "none, as the candidates are the test images"
+        raise _wrong(f"training_sets.{name}.contamination", none, recipe["contamination"])
 
 
 def _check_detector(config: Config, name: str, used: bool) -> None:
@@ -225,6 +239,12 @@ def check_study(config: Config) -> None:
         if config["training_sets"][name]["method"] == "real" and "full_shot" not in config["scenarios"]:
             expected = f"full_shot, whose shots training set {name!r} of method real draws from"
             raise _wrong("scenarios", expected, ", ".join(config["scenarios"]))
+    for name in study["training_sets"]:
+        share = config["training_sets"][name].get("contamination")
+        for dataset, entry in config["datasets"].items():
+            if share is not None and entry["in_study"] and entry["pool"] is None:
+                expected = f"none, as data set {dataset} of the study has no pool"
+                raise _wrong(f"training_sets.{name}.contamination", expected, share)
     _check_only(config)
     _check_kept_maps(config)
 

@@ -15,6 +15,7 @@ from variad.core.images import SUFFIXES
 from variad.core.tables import read_table
 from variad.datasets.adapters import root_of, watched
 from variad.datasets.packaged import Elpv
+from variad.datasets.pool import Pool
 from variad.datasets.textures import KINDS, Textures
 from variad.generation.settings import images_per_parent, takes_unlabelled
 
@@ -139,11 +140,21 @@ def sizes_of(config: Mapping[str, Any], results: str | Path = "results") -> Size
     }
     return {
         (name, category): _from_manifests(Path(results) / name / category)
-        or _from_settings(dataset["adapter"], dataset["settings"])
-        or published.get((dataset["adapter"], category))
+        or _pooled(
+            _from_settings(dataset["adapter"], dataset["settings"]) or published.get((dataset["adapter"], category)),
+            dataset["pool"],
+        )
         for name, dataset in config["datasets"].items()
         for category in dataset["categories"]
     }
+
+
+def _pooled(size: Size | None, settings: Mapping[str, Any] | None) -> Size | None:
+    """A size before the images of a pool are moved, and after."""
+    if size is None or settings is None:
+        return size
+    pool = Pool(**settings)
+    return Size(size.train - pool.good, size.test - pool.bad, size.megapixels, pool.good + pool.bad)
 
 
 def _from_manifests(folder: Path) -> Size | None:

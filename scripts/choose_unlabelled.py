@@ -1,0 +1,21 @@
+"""Adapter of rule choose_unlabelled: candidates and shots in, the candidates' scores and which are kept out."""
+
+from variad.core.job import job
+from variad.core.records import read_shots
+from variad.core.tables import read_table, write_table
+from variad.selection.unlabelled import ChoiceFiles, ChoiceSettings, choose_unlabelled
+
+with job(snakemake) as at:
+    given, params, names = snakemake.input, snakemake.params, snakemake.wildcards
+    chosen = choose_unlabelled(
+        read_table(given.pool, "pool"),
+        read_shots(given.shots, names.scenario),
+        ChoiceFiles(given.images, given.features, given.shot_features, params.layers),
+        ChoiceSettings(**params.settings),
+        seed=params.seed,
+        key=(names.dataset, names.category),
+        device=at.device,
+    )
+    write_table(snakemake.output.chosen, chosen, "chosen")
+    for run, part in chosen.groupby("run"):
+        at.log.info("run %d: %d of %d kept, up to %.6g", run, part["kept"].sum(), len(part), part["cut"].iloc[0])

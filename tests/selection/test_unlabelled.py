@@ -1,0 +1,343 @@
+"""The choice among unlabelled images: hand-counted scores on tiny patches, and what it must not depend on."""
+
+import h5py
+import numpy as np
+import pandas as pd
+import pytest
+
+from tests.memory import measured
+from variad.core.errors import UserError
+from variad.core.records import read_features
+from variad.core.tables import read_table, write_table
+from variad.detectors.patchcore import embed_patches
+from variad.selection import unlabelled
+from variad.selection.unlabelled import (
+    ChoiceFiles,
+    ChoiceSettings,
+    choose_unlabelled,
+    cut_of,
+    grid_patches,
+    grown_scores,
+    half_sample_mode,
+    in_drawn_order,
+    kept_by_itself,
+    mutual_scores,
+    nearest_by_image,
+    nearest_of_all,
+    shot_scores,
+)
+
+KEY = ("mine", "lid")
+SCORES = ["shot", "mutual", "both", "rounds"]
+
+
+def line(*places: list[float]) -> np.ndarray:
+    """Pictures whose patches are points on a line."""
+    return np.array(places, np.float32)[..., None]
+
+
+# pictures of two patches; the last one has a patch like no other's
+PICTURES = line([0, 10], [1, 10], [2, 11], [0, 30])
+EVERY = np.arange(4)
+
+
+def test_distances_are_to_the_nearest_patch_of_each_other_picture():
+    expected = [  # by picture, patch, other picture
+        [[0, 1, 2, 0], [0, 0, 1, 10]],
+        [[1, 0, 1, 1], [0, 0, 1, 10]],
+        [[2, 1, 0, 2], [1, 1, 0, 11]],
+        [[0, 1, 2, 0], [20, 20, 19, 0]],
+    ]
+    # one product of centred float32 vectors: squares are right to a few 1e-5
+    assert nearest_by_image(PICTURES) == pytest.approx(np.array(expected), abs=0.01)
+    assert nearest_by_image(PICTURES, PICTURES[[2]])[:, :, 0] == pytest.approx(np.array(expected)[:, :, 2], abs=0.01)
+
+
+@pytest.fixture
+def many() -> np.ndarray:
+    return np.random.default_rng(0).normal(size=(11, 6, 9)).astype(np.float32)
+
+
+def plainly(patches: np.ndarray, others: np.ndarray) -> np.ndarray:
+    differences = patches[:, :, None, None].astype(np.float64) - others[None, None]
+    return np.sqrt((differences**2).sum(-1)).min(axis=3)
+
+
+@pytest.mark.parametrize("size", [1, 3, 4, 100])
+def test_blocks_change_nothing(many, size, monkeypatch):
+    monkeypatch.setattr(unlabelled, "_BLOCK", size)
+    among, apart = nearest_by_image(many), nearest_by_image(many, many[:7])
+    expected = plainly(many, many)
+    own = np.eye(11, dtype=bool)[:, None] & np.ones((11, 6, 11), bool)
+    assert among[~own] == pytest.approx(expected[~own], rel=1e-4)
+    assert among[own].max() < 0.01
+    assert apart == pytest.approx(among[:, :, :7], abs=2e-3)
+
+
+def test_torch_computes_the_same(many, monkeypatch):
+    pytest.importorskip("torch")
+    monkeypatch.setattr(unlabelled, "_BLOCK_ON_GPU", 4)
+    torch_minima = unlabelled._minima_with_torch("cpu")
+    monkeypatch.setattr(unlabelled, "_minima_with_torch", lambda device: torch_minima)
+    assert nearest_by_image(many, device="cuda") == pytest.approx(nearest_by_image(many), abs=2e-3)
+    others = many[:5] + 1
+    assert nearest_by_image(many, others, "cuda") == pytest.approx(nearest_by_image(many, others), abs=2e-3)
+
+
+def test_the_mutual_score_is_the_worst_patchs_mean_of_its_lowest_distances():
+    between = nearest_by_image(PICTURES)
+    # of three others the lowest 30 % are one, and two of three at .67
+    assert mutual_scores(between, EVERY) == pytest.approx([0, 1, 1, 19], abs=0.01)
+    assert mutual_scores(between, EVERY, 0.67) == pytest.approx([0.5, 1, 1.5, 19.5], abs=0.01)
+    # what is no reference is compared with all of them
+    assert mutual_scores(between[3:, :, :2], np.array([-1])) == pytest.approx([20], abs=0.01)
+
+
+def test_the_shots_score_is_the_farthest_patchs_distance():
+    to_shots = nearest_of_all(PICTURES, line([0, 10], [5, 12]))
+    assert to_shots.tolist() == [[0, 0], [1, 0], [2, 1], [0, 18]]
+    assert shot_scores(to_shots).tolist() == [0, 1, 2, 18]
+
+
+def test_candidates_join_the_shots_in_rounds():
+    pictures = line([1], [2], [3], [9])
+    to_shots, between = nearest_of_all(pictures, line([0])), nearest_by_image(pictures)
+    # a half of four in two rounds: [1] joins, then [1] and what is now nearest beside it, [2] (1 away from [1])
+    # [1] is 1 from the shot and from [2], [2] is 1 from [1], [3] is 1 from [2], [9] is 7 from [2]
+    assert grown_scores(to_shots, between, EVERY, 0.5, 2) == pytest.approx([1, 1, 1, 7], abs=0.01)
+    # in one round the two that are nearest to the shot join
+    assert grown_scores(to_shots, between, EVERY, 0.5, 1) == pytest.approx([1, 1, 1, 7], abs=0.01)
+    # what joined does not explain itself: [9] stays 6 from [3] when all join
+    assert grown_scores(to_shots, between, EVERY, 1, 1) == pytest.approx([1, 1, 1, 6], abs=0.01)
+    # pictures that stand for no others cannot join
+    none = np.full(4, -1)
+    assert grown_scores(to_shots, between[:, :, :0], none, 1, 3).tolist() == [1, 2, 3, 9]
+
+
+def test_a_part_is_kept_by_number_of_pictures():
+    scores = np.array([4.0, 1, 3, 2, 5])
+    assert [cut_of(scores, keep) for keep in (0.01, 0.2, 0.4, 0.6, 0.75, 1)] == [1, 1, 2, 3, 4, 5]
+
+
+def test_the_mode_is_where_values_are_densest():
+    assert half_sample_mode(np.array([7.0])) == 7
+    assert half_sample_mode(np.array([1.0, 2])) == 1.5
+    assert half_sample_mode(np.array([1.0, 2, 4])) == 1.5
+    assert half_sample_mode(np.array([1.0, 3, 4])) == 3.5
+    assert half_sample_mode(np.array([1.0, 2, 3])) == 2
+    # halves of four: [5, 5.1, 5.3, 6], of two: [5, 5.1]
+    assert half_sample_mode(np.array([0, 5, 5.1, 5.3, 6, 9, 20])) == pytest.approx(5.05)
+
+
+def test_the_cut_lies_above_the_normal_part():
+    # mode 5.05; below it, 5.05, .05 away: median 2.55, and 3 x 1.4826 x 2.55 above it
+    assert kept_by_itself(np.array([0, 5, 5.1, 5.3, 6, 9, 20])) == pytest.approx(5.05 + 3 * 1.4826 * 2.55)
+    generator = np.random.default_rng(1)
+    normal, defective = generator.normal(10, 1, 120), generator.normal(20, 2, 30)
+    cut = kept_by_itself(np.concatenate([normal, defective]))
+    assert (normal <= cut).mean() > 0.95 and (defective <= cut).mean() < 0.05
+    assert (normal <= kept_by_itself(normal)).mean() > 0.95
+
+
+def test_at_least_half_is_kept():
+    assert kept_by_itself(np.array([1.0, 1, 1, 1, 6, 7, 8, 9])) == 3.5  # no spread around the mode
+    assert kept_by_itself(np.ones(4)) == 1
+
+
+def test_patches_are_means_over_a_coarser_grid(tmp_path):
+    maps = np.random.default_rng(0).normal(size=(3, 28, 28, 5)).astype(np.float32)
+    write_features(tmp_path / "fine.h5", ["a", "b", "c"], fine=maps, coarse=maps[:, ::2, ::2])
+    found = grid_patches(tmp_path / "fine.h5", ["fine", "coarse"], ["c", "a"], 0, KEY)
+    embedded = embed_patches(read_features(tmp_path / "fine.h5", ["fine", "coarse"], [2, 0]))
+    expected = embedded.reshape(2, 14, 2, 14, 2, 10).mean(axis=(2, 4)).reshape(2, 196, 10)
+    assert found == pytest.approx(expected, abs=1e-5)
+    with pytest.raises(UserError, match="expected features of image d, found no such image_id"):
+        grid_patches(tmp_path / "fine.h5", ["fine"], ["d"], 0, KEY)
+
+
+def test_a_grid_that_is_not_a_multiple_is_pooled_adaptively(tmp_path):
+    torch = pytest.importorskip("torch")
+    maps = np.random.default_rng(0).normal(size=(1, 16, 9, 2)).astype(np.float32)
+    write_features(tmp_path / "odd.h5", ["a"], one=maps)
+    found = grid_patches(tmp_path / "odd.h5", ["one"], ["a"], 0, KEY)
+    embedded = torch.from_numpy(embed_patches({"one": maps})).permute(0, 3, 1, 2)
+    expected = torch.nn.functional.adaptive_avg_pool2d(embedded, (14, 9)).permute(0, 2, 3, 1).reshape(1, 14 * 9, 2)
+    assert found == pytest.approx(expected.numpy(), abs=1e-5)
+
+
+def test_long_patches_are_projected_into_one_space(tmp_path):
+    maps = np.random.default_rng(0).normal(size=(40, 1, 1, 700)).astype(np.float32)  # more than are read at once
+    write_features(tmp_path / "long.h5", [str(row) for row in range(40)], one=maps)
+    found = grid_patches(tmp_path / "long.h5", ["one"], [str(row) for row in range(40)], 0, KEY)
+    assert found.shape == (40, 1, 512)
+    whole = nearest_by_image(embed_patches({"one": maps}).reshape(40, 1, 700))
+    apart = ~np.eye(40, dtype=bool)[:, None]
+    assert nearest_by_image(found)[apart] == pytest.approx(whole[apart], rel=0.2)
+
+
+def write_features(path, image_ids, **layers):
+    with h5py.File(path, "w") as file:
+        file.create_dataset("image_id", data=image_ids, dtype=h5py.string_dtype())
+        for name, values in layers.items():
+            file[name] = values
+
+
+def pile(folder, shown, names=None):
+    """Files of candidates that show some of ten pictures, of which 8 and 9 are odd, and of two shots."""
+    generator = np.random.default_rng(3)
+    pictures = generator.normal(size=(10, 4, 4, 6)).astype(np.float32) * 0.1
+    pictures[8:, 1, 1] += 5
+    pictures[9, 1, 1] *= 3
+    names = names or [f"unlabelled/{place}" for place in range(len(shown))]
+    with h5py.File(folder / "images.h5", "w") as file:
+        file.create_dataset("image_id", data=names, dtype=h5py.string_dtype())
+        file.create_dataset("pixels", data=[f"hash {picture}" for picture in shown], dtype=h5py.string_dtype())
+    write_features(folder / "features.h5", names, one=pictures[shown])
+    shots = generator.normal(size=(2, 4, 4, 6)).astype(np.float32) * 0.1
+    write_features(folder / "shots.h5", ["train/good/0", "train/good/1"], one=shots)
+    return ChoiceFiles(folder / "images.h5", folder / "features.h5", folder / "shots.h5", ["one"])
+
+
+def pool_of(*runs):
+    rows = [(run, f"unlabelled/{place}") for run, places in enumerate(runs) for place in places]
+    return pd.DataFrame(rows, columns=["run", "image_id"])
+
+
+def chosen(files, pool, score="mutual", keep="auto", **changes):
+    shots = {run: [f"train/good/{run % 2}"] for run in range(4)}
+    settings = ChoiceSettings(score, keep, **changes)
+    return choose_unlabelled(pool, shots, files, settings, seed=0, key=KEY)
+
+
+@pytest.mark.parametrize("score", SCORES)
+def test_odd_pictures_are_left_out(tmp_path, score):
+    files = pile(tmp_path, list(range(10)))
+    table = chosen(files, pool_of(range(10), [8, *range(8)]), score, 0.8)
+    write_table(tmp_path / "chosen.csv", table, "chosen")
+    table = read_table(tmp_path / "chosen.csv", "chosen")
+    assert list(table["run"]) == [0] * 10 + [1] * 9
+    for run, odd in ((0, {"unlabelled/8", "unlabelled/9"}), (1, {"unlabelled/8"})):
+        part = table[table["run"] == run]
+        assert part["score"].is_monotonic_increasing
+        assert (part["kept"] == (part["score"] <= part["cut"])).all() and part["cut"].nunique() == 1
+        assert part["kept"].sum() == round(0.8 * len(part))
+        assert odd.isdisjoint(part.loc[part["kept"], "image_id"])
+
+
+@pytest.mark.parametrize("score", SCORES)
+def test_left_to_itself_the_cut_finds_the_odd_ones(tmp_path, score):
+    table = chosen(pile(tmp_path, list(range(10))), pool_of(range(10)), score)
+    assert {"unlabelled/8", "unlabelled/9"}.isdisjoint(table.loc[table["kept"], "image_id"])
+    assert 5 <= table["kept"].sum() <= 8
+
+
+@pytest.mark.parametrize("score", SCORES)
+def test_a_run_knows_its_own_candidates_alone(tmp_path, score):
+    files = pile(tmp_path, list(range(10)))
+    together = chosen(files, pool_of([0, 1, 2, 3], range(10), [4, 5, 6, 8]), score)
+    alone = chosen(files, pool_of([0, 1, 2, 3]), score)
+    part = together[together["run"] == 0]
+    assert part["image_id"].tolist() == alone["image_id"].tolist()
+    assert part["score"].tolist() == pytest.approx(alone["score"].tolist(), rel=1e-3)
+
+
+@pytest.mark.parametrize("score", SCORES)
+def test_names_and_order_change_nothing(tmp_path, score):
+    """Nor do labels, which only a name or an order could tell: no file of the choice holds any."""
+    (tmp_path / "other").mkdir()
+    pool = pool_of(range(10), range(1, 9))
+    before = chosen(pile(tmp_path, list(range(10))), pool, score)
+    order = np.random.default_rng(0).permutation(10)
+    swapped = [f"unlabelled/{'defect' if place < 8 else 'good'}/{place}" for place in range(10)]
+    files = pile(tmp_path / "other", order.tolist(), [swapped[place] for place in order])
+    other_name = {f"unlabelled/{place}": name for place, name in enumerate(swapped)}
+    renamed = pool.replace({"image_id": other_name}).sample(frac=1, random_state=0)
+    after = chosen(files, renamed, score).set_index(["run", "image_id"]).sort_index()
+    before = before.replace({"image_id": other_name}).set_index(["run", "image_id"]).sort_index()
+    assert after["score"].tolist() == pytest.approx(before["score"].tolist(), rel=1e-3)
+    assert after["kept"].tolist() == before["kept"].tolist()
+
+
+@pytest.mark.parametrize("score", ["mutual", "rounds", "both"])
+def test_copies_do_not_explain_each_other(tmp_path, score):
+    """A defect that was photographed into the pile five times is as odd as one that lies there once."""
+    (tmp_path / "copied").mkdir()
+    once = chosen(pile(tmp_path, list(range(10))), pool_of(range(10)), score)
+    copied = chosen(pile(tmp_path / "copied", [*range(10), 9, 9, 9, 9, 0]), pool_of(range(15)), score)
+    scores = dict(zip(copied["image_id"], copied["score"], strict=True))
+    assert len({scores[f"unlabelled/{place}"] for place in (9, 10, 11, 12, 13)}) == 1
+    assert scores["unlabelled/14"] == scores["unlabelled/0"]
+    for name, value in zip(once["image_id"], once["score"], strict=True):
+        assert scores[name] == pytest.approx(value, rel=1e-3)
+    assert copied["cut"].iloc[0] == pytest.approx(once["cut"].iloc[0], rel=1e-3)
+
+
+def test_a_large_pile_is_compared_with_some_of_it(tmp_path, monkeypatch):
+    files, pool = pile(tmp_path, list(range(10))), pool_of(range(10))
+    whole = chosen(files, pool)
+    monkeypatch.setattr(unlabelled, "REFERENCES", 10)
+    pd.testing.assert_frame_equal(chosen(files, pool), whole)
+    monkeypatch.setattr(unlabelled, "REFERENCES", 6)
+    some = chosen(files, pool)
+    order = in_drawn_order({f"hash {place}" for place in range(10)}, 0, KEY)
+    rows = [int(name.split()[1]) for name in order]
+    patches = grid_patches(files.features, ["one"], [f"unlabelled/{row}" for row in rows], 0, KEY)
+    own = np.array([*range(6), -1, -1, -1, -1])
+    expected = mutual_scores(nearest_by_image(patches, patches[:6]), own)
+    scores = dict(zip(some["image_id"], some["score"], strict=True))
+    assert [scores[f"unlabelled/{row}"] for row in rows] == pytest.approx(expected, rel=1e-4)
+    assert some["image_id"].tolist()[-1] == "unlabelled/9"
+
+
+def test_which_stand_for_a_large_pile_is_random(tmp_path):
+    pictures = {f"hash {place}" for place in range(40)}
+    assert in_drawn_order(pictures, 0, KEY) != in_drawn_order(pictures, 1, KEY)
+    assert sorted(in_drawn_order(pictures, 0, KEY)) == sorted(pictures)
+
+
+def test_no_candidates_are_an_empty_table(tmp_path):
+    table = chosen(pile(tmp_path, []), pool_of())
+    write_table(tmp_path / "chosen.csv", table, "chosen")
+    assert read_table(tmp_path / "chosen.csv", "chosen").empty
+
+
+def test_too_few_pictures_are_refused_in_one_sentence(tmp_path):
+    files = pile(tmp_path, [0, 1, 1])
+    with pytest.raises(UserError) as refused:
+        chosen(files, pool_of(range(3)))
+    expected = "mine/lid: expected at least 3 different unlabelled images for score mutual, found 2"
+    assert str(refused.value) == f"{expected}; add some, or set score: shot."
+    assert len(chosen(files, pool_of(range(3)), "shot")) == 3
+
+
+def test_a_candidate_without_an_image_is_refused(tmp_path):
+    with pytest.raises(UserError, match=r"images\.h5: expected the candidate unlabelled/7, found no such image_id"):
+        chosen(pile(tmp_path, [0, 1, 2]), pool_of([0, 1, 7]))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "sentence"),
+    [
+        ({"keep": 0}, "keep: expected auto, or a part above 0 and at most 1, found 0."),
+        ({"keep": 1.2}, "keep: expected auto, or a part above 0 and at most 1, found 1.2."),
+        ({"score": "label"}, "score: expected one of shot, mutual, both, rounds, found 'label'."),
+        ({"rounds": 0}, "rounds: expected at least 1, found 0."),
+    ],
+)
+def test_settings_that_mean_nothing_are_refused(wrong, sentence):
+    with pytest.raises(UserError, match=sentence):
+        ChoiceSettings(**wrong)
+
+
+@pytest.mark.slow
+def test_memory_does_not_grow_with_the_square_of_the_pile():
+    """All distances between the patches of 1,000 pictures would be 143 GiB; those to 300 of them by picture are 0.2."""
+    code = """
+import numpy as np
+from variad.selection.unlabelled import mutual_scores, nearest_by_image
+patches = np.random.default_rng(0).normal(size=(1000, 196, 8)).astype(np.float32)
+own = np.where(np.arange(1000) < 300, np.arange(1000), -1)
+result = len(mutual_scores(nearest_by_image(patches, patches[:300]), own))
+"""
+    result, peak = measured(code)
+    assert result == 1000 and peak < 1
