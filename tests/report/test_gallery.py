@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import pandas as pd
 import pytest
@@ -13,11 +14,12 @@ from PIL import Image
 
 from variad.core.errors import UserError
 from variad.core.tables import write_table
+from variad.generation.added import AddedImages, write_added
 from variad.report.drawing import colour_scale, colourise
 from variad.report.gallery import ASSETS, PAGE_FILES, build_page
 from variad.report.heatmaps import read_map
 
-from .synthetic_study import Study, build_category
+from .synthetic_study import Study, build_category, flat
 
 
 def built(study: Study) -> Path:
@@ -133,7 +135,48 @@ def test_card_counts(tmp_path: Path) -> None:
     accepted = sum(page["sets"][1]["accepted"]) + 12
     card = json.loads((folder / "card.json").read_text("utf-8"))
     assert (card["added"], card["accepted"], card["tested"], card["cells"]) == (24, accepted, 8, 3)
+    assert card["unlabelled"] == 0
     assert page["images"]["id"][card["shot"]] == study.shots[0]
+
+
+def test_photographs_to_choose_from_are_shown_once_and_are_no_added_images(tmp_path: Path) -> None:
+    """Two runs look at three photographs and take other ones; one image was made of a photograph that was taken."""
+    study = build_category(Study(tmp_path))
+    names = [f"unlabelled/{name}" for name in ("a", "b", "c")]
+    images, manifest = study.folder / "unlabelled.h5", study.folder / "unlabelled.csv"
+    with h5py.File(images, "w") as file:
+        file["images"], file["image_id"] = np.stack([flat(value) for value in (10, 20, 30)]), names
+    rows = pd.read_csv(study.folder / "manifest.csv", dtype=str, keep_default_na=False)[:3]
+    rows = rows.assign(image_id=names, split="unlabelled", label=None, defect="", height=16, width=16)
+    write_table(manifest, rows, "manifest")
+    added = AddedImages(
+        np.stack([flat(value) for value in (10, 20, 30, 200)]),
+        *(np.array([0, 0, 0, 1, 1, 1, 1]), [*names, *names, names[2]], [""] * 7, np.zeros(7, np.uint64)),
+        *(np.full(7, np.nan, np.float32), np.zeros(7, np.float32)),
+        np.array([True, True, False, False, False, True, True]),
+        picture=np.array([0, 1, 2, 0, 1, 2, 3]),
+        score=np.array([1, 2, 3, 3, 2, 1, np.nan], np.float32),
+    )
+    path = study.folder / "one_shot/piled/added.h5"
+    path.parent.mkdir()
+    write_added(path, added, {"method": "unlabelled_generated"})
+    sources = study.sources()
+    folder = tmp_path / "page"
+    build_page(
+        folder,
+        replace(sources, images=[*sources.images, images], manifests=[*sources.manifests, manifest], added=[path]),
+    )
+    page = data_of(folder)
+    (entry,) = page["sets"]
+    assert entry["score"] == [1, 2, 3, 3, 2, 1, None]
+    assert entry["accepted"] == [True, True, False, False, False, True, True]
+    where = [page["images"]["id"][parent] for parent in entry["parent"]]
+    assert where == [*names, *names, names[2]]
+    assert [page["images"]["label"][parent] for parent in entry["parent"]] == [None] * 7
+    assert [path.name for path in (folder / "added/0").iterdir()] == ["3.jpg"]
+    assert abs(grey(folder / "images" / f"{entry['parent'][1]}.jpg") - 20) < 1.5
+    card = json.loads((folder / "card.json").read_text("utf-8"))
+    assert (card["added"], card["accepted"], card["unlabelled"]) == (1, 1, 3)
 
 
 def test_optional_parts_may_be_missing(tmp_path: Path) -> None:
