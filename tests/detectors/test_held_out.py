@@ -193,6 +193,17 @@ def test_what_is_predicted_of_a_photograph_that_was_added_is_of_its_fold(tmp_pat
     assert list(table["held_out"]) == [True, True, False]
 
 
+def test_test_images_of_a_transductive_recipe_are_held_out_for_the_threshold_and_predict_nothing(tmp_path):
+    pool = {"test/good/x": 10, "test/hole/y": 11}
+    cell = Cell(tmp_path / "cell", {"train/good/a": 1}, pool, [(name, value, True) for name, value in pool.items()])
+    held, _ = cell.held_out(["train/good/a"])
+    assert dict(zip(held.image_ids, held.scored.scores, strict=True)) == {"train/good/a": 1, **pool}
+    write_held_out_maps(tmp_path / "maps.h5", held)
+    model = Scored(np.full(1, 5.0, np.float32), np.zeros((1, 2, 2), np.float32))
+    scored, replaced = with_held_out(model, ["unlabelled/x"], tmp_path / "maps.h5")
+    assert scored.scores.tolist() == [5] and not replaced.any()
+
+
 def answers(teacher, image):
     """What EfficientAD's teacher makes of an image."""
     with torch.inference_mode():
