@@ -131,10 +131,11 @@ def test_without_photographs_the_set_is_that_of_the_shots_alone(candidates, tmp_
     assert with_chosen({0: ["train/good/s"]}, nothing) == {0: ["train/good/s"]}
     write_added(tmp_path / "added.h5", added, {})
     assert read_added(tmp_path / "added.h5").picture.tolist() == []
-    assert choice_sentence(tmp_path / "added.h5") == "there are no unlabelled photographs, so that it is `original`."
+    said = "there are no unlabelled photographs to choose from, so that it equals `original`, but for a detector's own draws."
+    assert choice_sentence(tmp_path / "added.h5") == said
     made = joined(added, duplicate(flat([5]), [Request(0, "train/good/s", 7)]))
     write_added(tmp_path / "added.h5", made, {})
-    assert "its images are made of the shots alone" in choice_sentence(tmp_path / "added.h5")
+    assert "its images are made of the shots." in choice_sentence(tmp_path / "added.h5")
 
 
 def test_counts_of_a_choice_that_differs_between_runs(candidates, tmp_path):

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import h5py
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 
@@ -11,17 +12,20 @@ from variad.core.errors import UserError
 from variad.core.tables import read_table
 from variad.generation.added import duplicate, no_images, write_added
 from variad.generation.settings import Request
+from variad.generation.unlabelled import chosen_images, joined
 from variad.report import drawing
 from variad.report.contact_sheet import (
+    CHOSEN,
     COLUMNS,
     SIDE_BY_SIDE,
     STEP_BY_STEP,
+    bands_of,
     choose_rows,
     draw_contact_sheet,
     draw_side_by_side,
 )
 
-from .synthetic_study import Study, build_category
+from .synthetic_study import Study, build_category, flat
 
 
 def draw(study: Study, training_set: str) -> np.ndarray:
@@ -104,6 +108,75 @@ def test_side_by_side_each_set_is_a_row_of_parent_and_images(tmp_path: Path) -> 
     row = [tuple(sheet[top + grid.tile // 2, left + grid.tile // 2]) for left, top in places]
     assert row[0] == (250, 0, 0) and row[1] == (5, 255, 255)
     assert row[2] == tuple(sheet[2, 2])  # the run's other shot is not among them
+
+
+def photographs(folder: Path) -> pd.DataFrame:
+    """Twenty unlabelled photographs of grey 0, 10, 20 ... in two runs; the scores of run 0 grow with them."""
+    names = [f"unlabelled/{number:02}" for number in range(20)]
+    with h5py.File(folder / "unlabelled.h5", "w") as file:
+        file["images"] = np.stack([flat(10 * number) for number in range(20)])
+        file.create_dataset("image_id", data=names, dtype=h5py.string_dtype())
+    rows = [
+        (run, name, abs(place - 19 * run), abs(place - 19 * run) < 18)
+        for run in (0, 1)
+        for place, name in enumerate(names)
+    ]
+    return pd.DataFrame(rows, columns=["run", "image_id", "score", "kept"]).assign(cut=17.0)
+
+
+def test_chosen_photographs_are_shown_from_the_most_normal_to_those_left_out(tmp_path: Path) -> None:
+    study = build_category(Study(tmp_path))
+    chosen = photographs(tmp_path)
+    images = [study.folder / "images.h5", tmp_path / "unlabelled.h5"]
+    write_added(tmp_path / "added.h5", chosen_images(images[1], chosen), {"method": "unlabelled"})
+    shots = read_table(study.folder / "shots.csv", "shots")
+    draw_contact_sheet(tmp_path / "chosen.png", "title", images, tmp_path / "added.h5", shots)
+    sheet = np.asarray(Image.open(tmp_path / "chosen.png")).astype(int)
+
+    def row(line: int) -> list[tuple[int, tuple[int, ...]]]:
+        """Grey and frame of every tile."""
+        places = [CHOSEN.at(line, column) for column in range(8)]
+        return [(int(sheet[top + 50, left + 50, 0]), tuple(sheet[top + 5, left - 2])) for left, top in places]
+
+    assert row(0)[0][0] == 20  # the shot of run 0
+    assert row(1) == [(10 * number, drawing.ACCEPTED) for number in range(8)]
+    assert row(2) == [(10 * number, drawing.ACCEPTED) for number in range(10, 18)]
+    assert row(3)[:3] == [(180, drawing.REJECTED), (190, drawing.REJECTED), (255, drawing.PAPER)]
+    assert sheet.shape[0] == CHOSEN.at(4, 0)[1] + CHOSEN.gap
+
+    draw_side_by_side(tmp_path / "side.png", "title", images, ["unlabelled"], [tmp_path / "added.h5"], run=1)
+    side, places = (
+        np.asarray(Image.open(tmp_path / "side.png")),
+        [SIDE_BY_SIDE.at(0, column) for column in range(COLUMNS)],
+    )
+    assert [side[top + 60, left + 60, 0] for left, top in places] == [190, 180, 170, 160, 150, 140]
+
+
+def test_what_was_made_of_chosen_photographs_stands_under_them(tmp_path: Path) -> None:
+    study = build_category(Study(tmp_path))
+    images = [study.folder / "images.h5", tmp_path / "unlabelled.h5"]
+    made = duplicate(flat(77)[None], [Request(0, "unlabelled/03", 1)])
+    chosen = photographs(tmp_path)
+    write_added(tmp_path / "added.h5", joined(chosen_images(images[1], chosen), made), {})
+    shots = read_table(study.folder / "shots.csv", "shots")
+    draw_contact_sheet(tmp_path / "both.png", "title", images, tmp_path / "added.h5", shots)
+    sheet = np.asarray(Image.open(tmp_path / "both.png")).astype(int)[CHOSEN.at(4, 0)[1] + CHOSEN.gap :]
+    assert (tile(sheet, 0, 0) == 30).all() and (tile(sheet, 0, 1) == 77).all()
+
+
+def test_no_photograph_is_in_two_bands() -> None:
+    for kept, rest in ((0, 3), (1, 0), (5, 20), (12, 12), (40, 9)):
+        rows = pd.DataFrame({"score": np.arange(kept + rest), "accepted": np.arange(kept + rest) < kept})
+        bands = bands_of(rows, 4)
+        shown = [score for band in bands.values() for score in band["score"]]
+        assert shown == sorted(set(shown)) and len(shown) == min(kept, 8) + min(rest, 8)
+        assert all(band["accepted"].nunique() == 1 for band in bands.values())
+
+
+def test_of_a_long_name_the_end_can_be_kept() -> None:
+    found = drawing.shorten("2026-11-27_line_3_0012", 100, 12, end=True)
+    assert found.startswith("…") and found.endswith("_0012") and drawing.font(12).getlength(found) <= 100
+    assert drawing.shorten("0012", 100, 12, end=True) == "0012"
 
 
 def test_the_font_draws_umlauts() -> None:

@@ -6,7 +6,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 import pandas as pd
 import pytest
@@ -14,7 +13,9 @@ from PIL import Image
 
 from variad.core.errors import UserError
 from variad.core.tables import write_table
-from variad.generation.added import AddedImages, write_added
+from variad.generation.added import duplicate, write_added
+from variad.generation.settings import Request
+from variad.generation.unlabelled import chosen_images, joined
 from variad.report.drawing import colour_scale, colourise
 from variad.report.gallery import ASSETS, PAGE_FILES, build_page
 from variad.report.heatmaps import read_map
@@ -77,6 +78,30 @@ def test_every_picture_shows_its_image(tmp_path: Path) -> None:
     assert len(pictures) == len(page["images"]["id"]) + 24 + 3 * study.tests
 
 
+def test_photographs_that_were_chosen_are_their_own_pictures_and_made_ones_lie_beside(tmp_path: Path) -> None:
+    study = build_category(Study(tmp_path, training_sets=("duplicated",)))
+    candidates, path = study.test_names[:3], study.folder / "one_shot" / "unlabelled_generated" / "added.h5"
+    scores = [(0, candidates[0], 0.1, True), (0, candidates[1], 2.0, False), (1, candidates[0], 0.3, True)]
+    table = pd.DataFrame(scores, columns=["run", "image_id", "score", "kept"]).assign(cut=1.0)
+    made = duplicate(flat(7)[None], [Request(0, candidates[0], 1)])
+    path.parent.mkdir(parents=True)
+    write_added(
+        path, joined(chosen_images(study.folder / "images.h5", table), made), {"method": "unlabelled_generated"}
+    )
+    sources = study.sources()
+    build_page(tmp_path / "page", replace(sources, added=[*sources.added, path]))
+    page = data_of(tmp_path / "page")
+    copies, entry = page["sets"]
+    assert "picture" not in copies and "score" not in copies
+    assert [page["images"]["id"][image] for image in entry["parent"]] == [*candidates[:2], candidates[0], candidates[0]]
+    assert entry["score"] == [0.1, 2.0, 0.3, None] and entry["accepted"] == [True, False, True, True]
+    assert entry["picture"] == [1, 0, 1, 2]  # by name
+    pictures = [file.name for file in (tmp_path / "page" / "added" / "1").iterdir()]
+    assert pictures == ["2.jpg"] and abs(grey(tmp_path / "page" / "added" / "1" / "2.jpg") - 7) < 1.5
+    card = json.loads((tmp_path / "page" / "card.json").read_text("utf-8"))
+    assert (card["added"], card["accepted"], card["unlabelled"]) == (13, 13, 2)  # what was made, and to choose from
+
+
 def test_maps_share_a_scale_within_their_cell(tmp_path: Path) -> None:
     study = build_category(Study(tmp_path))
     folder = built(study)
@@ -137,46 +162,6 @@ def test_card_counts(tmp_path: Path) -> None:
     assert (card["added"], card["accepted"], card["tested"], card["cells"]) == (24, accepted, 8, 3)
     assert card["unlabelled"] == 0
     assert page["images"]["id"][card["shot"]] == study.shots[0]
-
-
-def test_photographs_to_choose_from_are_shown_once_and_are_no_added_images(tmp_path: Path) -> None:
-    """Two runs look at three photographs and take other ones; one image was made of a photograph that was taken."""
-    study = build_category(Study(tmp_path))
-    names = [f"unlabelled/{name}" for name in ("a", "b", "c")]
-    images, manifest = study.folder / "unlabelled.h5", study.folder / "unlabelled.csv"
-    with h5py.File(images, "w") as file:
-        file["images"], file["image_id"] = np.stack([flat(value) for value in (10, 20, 30)]), names
-    rows = pd.read_csv(study.folder / "manifest.csv", dtype=str, keep_default_na=False)[:3]
-    rows = rows.assign(image_id=names, split="unlabelled", label=None, defect="", height=16, width=16)
-    write_table(manifest, rows, "manifest")
-    added = AddedImages(
-        np.stack([flat(value) for value in (10, 20, 30, 200)]),
-        *(np.array([0, 0, 0, 1, 1, 1, 1]), [*names, *names, names[2]], [""] * 7, np.zeros(7, np.uint64)),
-        *(np.full(7, np.nan, np.float32), np.zeros(7, np.float32)),
-        np.array([True, True, False, False, False, True, True]),
-        picture=np.array([0, 1, 2, 0, 1, 2, 3]),
-        score=np.array([1, 2, 3, 3, 2, 1, np.nan], np.float32),
-    )
-    path = study.folder / "one_shot/piled/added.h5"
-    path.parent.mkdir()
-    write_added(path, added, {"method": "unlabelled_generated"})
-    sources = study.sources()
-    folder = tmp_path / "page"
-    build_page(
-        folder,
-        replace(sources, images=[*sources.images, images], manifests=[*sources.manifests, manifest], added=[path]),
-    )
-    page = data_of(folder)
-    (entry,) = page["sets"]
-    assert entry["score"] == [1, 2, 3, 3, 2, 1, None]
-    assert entry["accepted"] == [True, True, False, False, False, True, True]
-    where = [page["images"]["id"][parent] for parent in entry["parent"]]
-    assert where == [*names, *names, names[2]]
-    assert [page["images"]["label"][parent] for parent in entry["parent"]] == [None] * 7
-    assert [path.name for path in (folder / "added/0").iterdir()] == ["3.jpg"]
-    assert abs(grey(folder / "images" / f"{entry['parent'][1]}.jpg") - 20) < 1.5
-    card = json.loads((folder / "card.json").read_text("utf-8"))
-    assert (card["added"], card["accepted"], card["unlabelled"]) == (1, 1, 3)
 
 
 def test_optional_parts_may_be_missing(tmp_path: Path) -> None:

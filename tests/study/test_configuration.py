@@ -58,6 +58,19 @@ def test_defaults_of_the_schema_fill_what_is_missing():
     assert config["training_sets"]["x"]["images_per_shot"] == {"one_shot": 8, "few_shot": 4, "full_shot": 1}
 
 
+def test_keys_of_unlabelled_photographs_stand_in_their_own_recipes_alone():
+    """Another recipe with a key more would be another one, whose images are made again."""
+    mine = {
+        "mine": {"method": "unlabelled"},
+        "more": {"method": "unlabelled_generated", "vqgan": "vqgan_small", "guidance": 0},
+    }
+    sets = resolve({"training_sets": {**load_yaml(DEFAULT)["training_sets"], **mine}}, DEFAULT)["training_sets"]
+    assert (sets["more"]["then"], sets["more"]["images_per_image"]) == ("generate", 1)
+    assert sets["more"]["output"] == "decoded" and sets["mine"]["method"] == "unlabelled"
+    for name in ("original", "generated", "duplicated", "augmented_sharpen"):
+        assert {"then", "images_per_image"}.isdisjoint(sets[name])
+
+
 def test_extractors_of_ones_own_need_not_serve_the_defaults_other_detectors():
     mine = {"lite0": {"backbone": "efficientnet_lite0", "layers": ["stage3"]}}
     assert list(resolve({"extractors": mine, **study()}, DEFAULT)["extractors"]) == ["lite0"]
@@ -181,6 +194,23 @@ WHOLE = [
     (
         recipes(method="augment", strategy="sharp"),
         f"training_sets.mine.strategy: expected one of {STRATEGIES}, found 'sharp'",
+    ),
+    (
+        recipes(method="unlabelled_generated", then="augment"),
+        "training_sets.mine.strategy: expected the name of a strategy such as sharpen, found None",
+    ),
+    (recipes(method="unlabelled_generated"), "training_sets.mine: expected the key vqgan, found none"),
+    (
+        recipes(method="unlabelled_generated", vqgan="vqgan_small"),
+        "training_sets.mine: expected the key encoder, found none",
+    ),
+    (
+        recipes(method="unlabelled_generated", then="real"),
+        r"training_sets.mine.then: expected one of \['augment', 'generate'\], found 'real'",
+    ),
+    (
+        recipes(method="unlabelled_generated", then="augment", strategy="sharpen", images_per_image=0),
+        "training_sets.mine.images_per_image: expected more than 0, found 0",
     ),
     (recipes(method="duplicate", images_per_shot={"one_shot": math.nan}), "expected a value of type number, found nan"),
     (

@@ -82,6 +82,61 @@ def test_a_full_shot_of_unknown_size_is_unknown_and_one_shot_is_not():
     assert of("extract_features", "d.unseen.train.e") is None
 
 
+UNLABELLED = {
+    "chosen": {"method": "unlabelled"},
+    "tested": {"method": "unlabelled", "transductive": True},
+    "ten": {"method": "unlabelled", "size": 10},
+    "more": {**GENERATE, "method": "unlabelled_generated", "then": "generate", "images_per_image": 0.5, "guidance": 0},
+    "guided": {**GENERATE, "method": "unlabelled_generated", "then": "generate", "images_per_image": 0.5},
+    "sharp": {"method": "unlabelled_generated", "then": "augment", "images_per_image": 2},
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "variant", "units", "pictures", "seen"),
+    [
+        # 30 photographs once, whatever the runs; every one of the five runs sees its shot and all of them
+        ("chosen", "duplicate", {"images": 30}, 30, 31),
+        ("tested", "duplicate", {"images": 40}, 40, 41),
+        ("ten", "duplicate", {"images": 10}, 10, 11),
+        # 5 runs of round(0.5 * 31) = 16 made images
+        ("more", "generate, small at 64 px, float32", {"images": 80}, 110, 47),
+        (
+            "guided",
+            "generate, small at 64 px, float32, conse 128 px, 4 cutouts",
+            {"image_iterations": 1600},
+            110,
+            47,
+        ),
+        ("sharp", "augment", {"images": 310}, 340, 93),
+    ],
+)
+def test_photographs_are_counted_once_and_what_is_made_of_them_in_every_run(name, variant, units, pictures, seen):
+    config = {**CONFIG, "training_sets": {**CONFIG["training_sets"], **UNLABELLED}}
+    study = Study(config, {("d", "c"): Size(train=100, test=40, megapixels=0.5, unlabelled=30)})
+
+    def units_of(rule, place):
+        work = work_of(PlannedJob(rule, place), study)
+        return work.variant, dict(work.units)
+
+    assert units_of("build_training_set", f"d.c.one_shot.{name}") == (variant, units)
+    assert units_of("extract_added_features", f"d.c.one_shot.{name}.e")[1] == {"images": pictures}
+    assert units_of("train_detector", f"d.c.one_shot.{name}.bank")[1]["images"] == 5 * seen
+
+
+def test_photographs_of_a_folder_that_nobody_has_listed_are_counted_by_their_files(tmp_path):
+    for name in ("a.png", "b.JPG", "monday/c.tif", "notes.txt"):
+        file = tmp_path / "lid" / "unlabelled" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.touch()
+    own = {"adapter": "folder", "path": str(tmp_path), "settings": {}, "prompts": {}, "categories": {"lid": {}}}
+    config = {**CONFIG, "datasets": {"d": own}, "training_sets": UNLABELLED}
+    study = Study(config, {("d", "lid"): None})
+    place = {"dataset": "d", "category": "lid", "scenario": "one_shot"}
+    assert study.all_added({**place, "training_set": "chosen"}) == 3
+    assert study.all_added({**place, "training_set": "sharp"}) == 3 + 5 * 2 * (1 + 3)
+
+
 def test_memory_bank():
     # 1 shot + 8 images of 28 x 28 patches; a tenth would be 705, the limit is 70
     _, units = of("train_detector", "d.c.one_shot.generated.bank")
@@ -163,8 +218,11 @@ def test_published_sizes_and_those_of_the_settings(tmp_path):
             "textures": {"adapter": "textures", "settings": {"train_good": 9}, "categories": {"brick": {}}},
         }
     }
+    pool = {"good": 60, "defective": 0.25}  # of 80 images
+    config["datasets"]["pooled"] = {**config["datasets"]["mvtec"], "pool": pool}
     sizes = sizes_of(config, tmp_path)
     assert sizes["mvtec", "bottle"] == Size(209, 83, 0.81)
-    assert sizes["mvtec", "my_own"] is None
+    assert sizes["pooled", "bottle"] == Size(149, 63, 0.81, 80)
+    assert sizes["mvtec", "my_own"] is sizes["pooled", "my_own"] is None
     assert sizes["elpv", "mono"] == Size(7, 105, 0.09)
     assert sizes["textures", "brick"] == Size(9, 64, 0.016384)  # 32 good, 4 kinds of 8

@@ -76,8 +76,10 @@ def choice_sentence(path: str | Path) -> str:
         run, accepted, score = file["run"][:], file["accepted"][:], file["score"][:]
     candidates = ~np.isnan(score)
     if not candidates.any():
-        others = "its images are made of the shots alone" if len(run) else "it is `original`"
-        return f"there are no unlabelled photographs, so that {others}."
+        others = (
+            "its images are made of the shots" if len(run) else "it equals `original`, but for a detector's own draws"
+        )
+        return f"there are no unlabelled photographs to choose from, so that {others}."
     kept = [int(accepted[candidates & (run == number)].sum()) for number in np.unique(run[candidates])]
     most = max(int((candidates & (run == number)).sum()) for number in np.unique(run[candidates]))
     counts = str(kept[0]) if min(kept) == max(kept) else f"{min(kept)} to {max(kept)}"

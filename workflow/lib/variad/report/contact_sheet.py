@@ -16,7 +16,7 @@ from variad.core.records import picture_rows
 from variad.report import drawing
 from variad.report.drawing import RealImages, TileGrid, open_real_images
 
-CHOSEN = TileGrid(tile=112, gap=12, left=12, head=84, text_width=190, under=32)  # its score under each tile
+CHOSEN = TileGrid(tile=112, gap=12, left=12, head=84, text_width=190, under=42)  # its score under each tile
 STEP_BY_STEP = TileGrid(tile=112, gap=12, left=12, head=84, text_width=330)  # text to the right of the tiles
 SIDE_BY_SIDE = TileGrid(tile=132, gap=10, left=250, head=44, text_width=230)  # text to their left
 ROWS, STEPS, SHOTS_A_ROW = 12, 5, 8  # at most, step by step
@@ -147,17 +147,18 @@ def _chosen_sheet(title: str, real: RealImages, shots: pd.DataFrame, rows: pd.Da
     mine = rows[rows["run"] == run].sort_values("score", kind="stable")
     bands = bands_of(mine)
     kept = [int(group.sum()) for _, group in rows.groupby("run")["accepted"]]
-    all_runs = f"; {min(kept)} to {max(kept)} in the {len(kept)} runs" if len(kept) > 1 else ""
+    all_runs = f"; {min(kept)} to {max(kept)} in the {len(kept)} runs" if min(kept) < max(kept) else ""
     counts = f"run {run}: {kept[0]} of {len(mine)} unlabelled photographs taken as good{all_runs}"
     sheet = _empty_sheet(title, counts, 1 + len(bands), SHOTS_A_ROW, CHOSEN)
     _place_row(sheet, 0, [real.image(name) for name in names[:SHOTS_A_ROW]], CHOSEN)
-    _head_row(sheet, 0, "shots", f"{len(names)}, {min(len(names), SHOTS_A_ROW)} shown", drawing.INK)
+    more = f", the first {SHOTS_A_ROW} shown" if len(names) > SHOTS_A_ROW else ""
+    _head_row(sheet, 0, f"{len(names)} shot{'s' * (len(names) != 1)}{more}", "known to be good", drawing.FAINT)
     for line, (head, band) in enumerate(bands.items(), start=1):
         _place_row(sheet, line, [real.image(name) for name in band["parent"]], CHOSEN)
         for column, row in enumerate(band.to_dict("records")):
             left, top = CHOSEN.at(line, column)
             drawing.frame(sheet, (left, top), CHOSEN.tile, drawing.ACCEPTED if row["accepted"] else drawing.REJECTED)
-            name = drawing.shorten(Path(row["parent"]).name, CHOSEN.tile, 12)
+            name = drawing.shorten(Path(row["parent"]).name, CHOSEN.tile, 12, end=True)
             drawing.write(sheet, (left, top + CHOSEN.tile + 7), f"{row['score']:.3g}", 14, bold=True)
             drawing.write(sheet, (left, top + CHOSEN.tile + 25), name, 12, drawing.FAINT)
         good = bool(band["accepted"].iloc[0])
@@ -243,29 +244,33 @@ def draw_side_by_side(
     """
     grid = SIDE_BY_SIDE
     with open_real_images(*images) as real:
-        rows = [(name, tiles) for name, path in zip(names, added, strict=True) if (tiles := _tiles(real, path, run))]
+        known = [(name, *_row_of(real, path, run)) for name, path in zip(names, added, strict=True)]
+    rows = [(name, tiles, parent) for name, tiles, parent in known if tiles]
     right, bottom = grid.at(max(1, len(rows)), COLUMNS)
     sheet = Image.new("RGB", (right + grid.gap, bottom + grid.gap), drawing.PAPER)
     drawing.write(sheet, (grid.gap, 10), drawing.shorten(title, right - grid.gap, 18), 18, bold=True)
-    for line, (name, tiles) in enumerate(rows):
+    for line, (name, tiles, parent) in enumerate(rows):
         middle = grid.at(line, 0)[1] + grid.tile // 2
         drawing.write(sheet, (grid.gap, middle - 10), drawing.shorten(name, grid.text_width, 16), 16)
         for column, pixels in enumerate(tiles):
             sheet.paste(drawing.tile(pixels, grid.tile), grid.at(line, column))
-        drawing.frame(sheet, grid.at(line, 0), grid.tile, drawing.FAINT)
+        if parent:
+            drawing.frame(sheet, grid.at(line, 0), grid.tile, drawing.FAINT)
     drawing.save(sheet, target)
 
 
-def _tiles(real: RealImages, path: str | Path, run: int) -> list[npt.NDArray[np.uint8]]:
-    """The first parent of a run and what was made of it, at most ``COLUMNS`` images; nothing if nothing was added."""
-    rows = read_added_table(path).rows
-    rows = rows[(rows["run"] == run) & (rows["score"].isna() | rows["accepted"])]
+def _row_of(real: RealImages, path: str | Path, run: int) -> tuple[list[npt.NDArray[np.uint8]], bool]:
+    """At most ``COLUMNS`` images, none if a run has none, and whether the first is the parent of the others.
+
+    Photographs that were chosen are shown, the most normal first, where nothing was made.
+    """
+    table = read_added_table(path).rows
+    mine = table[table["run"] == run]
+    rows = mine[mine["score"].isna()]
     if rows.empty:
-        return []
-    if rows["score"].notna().any():  # photographs, which are their own parents
-        best = rows.sort_values("score", kind="stable")["parent"][:COLUMNS]
-        return [real.image(name) for name in best]
+        best = mine[mine["accepted"]].sort_values("score", kind="stable")["parent"][:COLUMNS]
+        return [real.image(name) for name in best], False
     parent = rows["parent"].iloc[0]
     chosen = rows.index[rows["parent"] == parent][: COLUMNS - 1]
     with h5py.File(path) as file:
-        return [real.image(parent), *(file["images"][rows.at[index, "picture"]] for index in chosen)]
+        return [real.image(parent), *(file["images"][rows.at[index, "picture"]] for index in chosen)], True

@@ -87,10 +87,14 @@ def wrap(text: str, width: int, size: int, lines: int) -> list[str]:
     return broken
 
 
-def shorten(text: str, width: int, size: int) -> str:
-    """One line of text, cut with an ellipsis where it is wider than ``width`` pixels."""
+def shorten(text: str, width: int, size: int, end: bool = False) -> str:
+    """One line of text, cut with an ellipsis where it is wider than ``width`` pixels; with ``end`` its end is left."""
     if font(size).getlength(text) <= width:
         return text
+    while end:
+        text = text[1:]
+        if font(size).getlength(f"…{text}") <= width or not text:
+            return f"…{text.lstrip()}"
     while text and font(size).getlength(f"{text}…") > width:
         text = text[:-1]
     return f"{text.rstrip()}…"

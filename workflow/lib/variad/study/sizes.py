@@ -142,7 +142,7 @@ def sizes_of(config: Mapping[str, Any], results: str | Path = "results") -> Size
         (name, category): _from_manifests(Path(results) / name / category)
         or _pooled(
             _from_settings(dataset["adapter"], dataset["settings"]) or published.get((dataset["adapter"], category)),
-            dataset["pool"],
+            dataset.get("pool"),
         )
         for name, dataset in config["datasets"].items()
         for category in dataset["categories"]

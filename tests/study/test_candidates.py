@@ -1,0 +1,68 @@
+"""What a config may say of unlabelled candidates: pools of data sets, and the keys of the recipes that choose."""
+
+import pytest
+
+from variad.core.errors import UserError
+from variad.study.configuration import load_yaml, resolve
+
+DEFAULT = "config/config.yaml"
+FOLDER = {"adapter": "folder", "path": "photos", "categories": {"lid": {"class_name": "lid"}}}
+
+
+def config_with(pool=None, name="unlabelled_10", in_study=True, **keys):
+    sets = {"original": {"method": "none"}, name: {"method": "unlabelled", **keys}}
+    study = {"scenarios": ["one_shot"], "training_sets": list(sets), "detectors": ["patchcore"]}
+    mine = {"mine": {**FOLDER, "pool": pool}, "other": {**FOLDER, "pool": {"good": 5}, "in_study": in_study}}
+    return {"datasets": mine, "training_sets": {**load_yaml(DEFAULT)["training_sets"], **sets}, "study": study}
+
+
+def test_a_pool_is_completed_and_a_recipe_keeps_what_it_says():
+    config = resolve(config_with({"good": 12, "defective": 0.25}, contamination=0.1, size=20), DEFAULT)
+    assert config["datasets"]["mine"]["pool"] == {"good": 12, "defective": 0.25, "defects": None, "seed": 0}
+    recipe = config["training_sets"]["unlabelled_10"]
+    assert (recipe["contamination"], recipe["size"]) == (0.1, 20)
+    assert {"contamination", "size", "transductive"}.isdisjoint(config["training_sets"]["augmented_sharpen"])
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        ({"pool": {}}, "datasets.mine.pool: expected the key 'good', found none."),
+        ({"pool": {"good": 0}}, "datasets.mine.pool.good: expected at least 1, found 0."),
+        ({"pool": {"good": 5, "defective": 1}}, "datasets.mine.pool.defective: expected less than 1, found 1."),
+        ({"pool": {"good": 5, "defective": -0.1}}, "datasets.mine.pool.defective: expected at least 0, found -0.1."),
+        ({"pool": {"good": 5, "defects": []}}, "datasets.mine.pool.defects: expected at least 1 entries, found []."),
+        ({"contamination": 1.0}, "training_sets.unlabelled_10.contamination: expected less than 1, found 1.0."),
+        ({"size": 0}, "training_sets.unlabelled_10.size: expected at least 1, found 0."),
+        (
+            {"contamination": 0.1},
+            "training_sets.unlabelled_10.contamination: expected none, as data set mine of the study has no pool, "
+            "found 0.1.",
+        ),
+        (
+            {"transductive": True},
+            "training_sets.unlabelled_10.transductive: expected false, or a name that says so in every table, such as "
+            "unlabelled_10_transductive, found true.",
+        ),
+        (
+            {"name": "transductive", "transductive": True, "contamination": 0.1},
+            "training_sets.transductive.contamination: expected none, as the candidates are the test images, found "
+            "0.1.",
+        ),
+    ],
+)
+def test_what_is_refused(given, sentence):
+    with pytest.raises(UserError) as refused:
+        resolve(config_with(**given), DEFAULT)
+    assert str(refused.value) == f"config key {sentence}"
+
+
+def test_a_name_that_says_transductive_is_enough():
+    config = resolve(config_with(name="unlabelled_transductive", transductive=True), DEFAULT)
+    assert config["training_sets"]["unlabelled_transductive"]["transductive"] is True
+
+
+def test_a_data_set_outside_the_study_needs_no_pool():
+    given = config_with({"good": 5}, contamination=0.1, in_study=False)
+    given["datasets"]["other"]["pool"] = None
+    assert resolve(given, DEFAULT)["datasets"]["other"]["pool"] is None
