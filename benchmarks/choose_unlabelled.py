@@ -9,6 +9,7 @@ server that has imported the library.
 """
 
 import argparse
+import json
 import sys
 import tempfile
 from pathlib import Path
@@ -56,6 +57,7 @@ def write_pile(folder: Path, count: int, runs: int) -> None:
     for path, names in (("features.h5", candidates), ("shots.h5", shots)):
         with h5py.File(folder / path, "w") as file:
             file.create_dataset("image_id", data=names, dtype=h5py.string_dtype())
+            file.attrs["extractor"] = json.dumps({"layers": list(SHAPES)})
             for layer, shape in SHAPES.items():
                 values = file.create_dataset(layer, (len(names), *shape), "float32", chunks=(1, *shape))
                 for row in range(len(names)):
@@ -77,7 +79,7 @@ def _load() -> Any:
         folder, runs = Path(request["folder"]), range(request["runs"])
         names = [f"unlabelled/{number}" for number in range(request["candidates"])]
         pool = pd.DataFrame([(run, name) for run in runs for name in names], columns=["run", "image_id"])
-        files = ChoiceFiles(folder / "images.h5", folder / "features.h5", folder / "shots.h5", list(SHAPES))
+        files = ChoiceFiles(folder / "images.h5", folder / "features.h5", folder / "shots.h5")
         watch = Stopwatch(request["device"])
         choose_unlabelled(
             pool, {run: [f"train/good/{run}"] for run in runs}, files, ChoiceSettings(request["score"]),

@@ -7,7 +7,7 @@ from variad.core.job import job
 from variad.core.records import image_side, read_images, read_shots, read_training_ids
 from variad.core.tables import read_table
 from variad.generation.added import Chunks, duplicate, no_images, write_added
-from variad.generation.settings import images_per_parent, made_by, requests, takes_unlabelled, unseen
+from variad.generation.settings import as_many_as_pool, images_per_parent, made_by, requests, takes_unlabelled, unseen
 from variad.generation.unlabelled import chosen_images, joined, with_chosen
 
 with job(snakemake) as at:
@@ -22,7 +22,10 @@ with job(snakemake) as at:
         origins = with_chosen(shots, chosen)
         if chosen.empty:
             at.warn(f"{'/'.join(key)}: no unlabelled photographs to choose from, only the shots are trained on.")
-    wanted = requests(origins, images_per_parent(recipe, names.scenario), snakemake.params.seed, key)
+    each = images_per_parent(recipe, names.scenario)
+    if snakemake.params.as_pool:
+        each = as_many_as_pool(snakemake.params.as_pool, shots, read_training_ids(given.shots))
+    wanted = requests(origins, each, snakemake.params.seed, key)
     if maker == "real":
         wanted = unseen(wanted, shots, read_training_ids(given.shots), snakemake.params.seed, key)
     parents = read_images(files, [request.parent for request in wanted])

@@ -1,11 +1,13 @@
 """The choice among unlabelled images: hand-counted scores on tiny patches, and what it must not depend on."""
 
+import json
+
 import h5py
 import numpy as np
 import pandas as pd
 import pytest
 
-from tests.memory import measured
+from tests.memory import ROOT, measured
 from variad.core.errors import UserError
 from variad.core.records import read_features
 from variad.core.tables import read_table, write_table
@@ -18,14 +20,14 @@ from variad.selection.unlabelled import (
     cut_of,
     grid_patches,
     grown_scores,
-    half_sample_mode,
     in_drawn_order,
     kept_by_itself,
     mutual_scores,
     nearest_by_image,
-    nearest_of_all,
+    shortest_half,
     shot_scores,
 )
+from variad.study.configuration import resolve
 
 KEY = ("mine", "lid")
 SCORES = ["shot", "mutual", "both", "rounds"]
@@ -86,7 +88,7 @@ def test_torch_computes_the_same(many, monkeypatch):
 
 def test_the_mutual_score_is_the_worst_patchs_mean_of_its_lowest_distances():
     between = nearest_by_image(PICTURES)
-    # of three others the lowest 30 % are one, and two of three at .67
+    # of three others the lowest tenth is one, and two of three at .67
     assert mutual_scores(between, EVERY) == pytest.approx([0, 1, 1, 19], abs=0.01)
     assert mutual_scores(between, EVERY, 0.67) == pytest.approx([0.5, 1, 1.5, 19.5], abs=0.01)
     # what is no reference is compared with all of them
@@ -94,24 +96,23 @@ def test_the_mutual_score_is_the_worst_patchs_mean_of_its_lowest_distances():
 
 
 def test_the_shots_score_is_the_farthest_patchs_distance():
-    to_shots = nearest_of_all(PICTURES, line([0, 10], [5, 12]))
-    assert to_shots.tolist() == [[0, 0], [1, 0], [2, 1], [0, 18]]
-    assert shot_scores(to_shots).tolist() == [0, 1, 2, 18]
+    to_shots = nearest_by_image(PICTURES, line([0, 10], [5, 12]))
+    assert to_shots.min(axis=2) == pytest.approx(np.array([[0, 0], [1, 0], [2, 1], [0, 18]]), abs=0.01)
+    assert shot_scores(to_shots) == pytest.approx([0, 1, 2, 18], abs=0.01)
 
 
 def test_candidates_join_the_shots_in_rounds():
     pictures = line([1], [2], [3], [9])
-    to_shots, between = nearest_of_all(pictures, line([0])), nearest_by_image(pictures)
-    # a half of four in two rounds: [1] joins, then [1] and what is now nearest beside it, [2] (1 away from [1])
-    # [1] is 1 from the shot and from [2], [2] is 1 from [1], [3] is 1 from [2], [9] is 7 from [2]
+    to_shots, between = nearest_by_image(pictures, line([0])), nearest_by_image(pictures)
+    # [1] joins first, so that [2] is 1 away from what has joined; then both have, and [3] is 1 away and [9] 7
     assert grown_scores(to_shots, between, EVERY, 0.5, 2) == pytest.approx([1, 1, 1, 7], abs=0.01)
-    # in one round the two that are nearest to the shot join
-    assert grown_scores(to_shots, between, EVERY, 0.5, 1) == pytest.approx([1, 1, 1, 7], abs=0.01)
+    # a quarter in one round: [1] alone
+    assert grown_scores(to_shots, between, EVERY, 0.25, 1) == pytest.approx([1, 1, 2, 8], abs=0.01)
     # what joined does not explain itself: [9] stays 6 from [3] when all join
     assert grown_scores(to_shots, between, EVERY, 1, 1) == pytest.approx([1, 1, 1, 6], abs=0.01)
     # pictures that stand for no others cannot join
     none = np.full(4, -1)
-    assert grown_scores(to_shots, between[:, :, :0], none, 1, 3).tolist() == [1, 2, 3, 9]
+    assert grown_scores(to_shots, between[:, :, :0], none, 1, 3) == pytest.approx([1, 2, 3, 9], abs=0.01)
 
 
 def test_a_part_is_kept_by_number_of_pictures():
@@ -119,47 +120,51 @@ def test_a_part_is_kept_by_number_of_pictures():
     assert [cut_of(scores, keep) for keep in (0.01, 0.2, 0.4, 0.6, 0.75, 1)] == [1, 1, 2, 3, 4, 5]
 
 
-def test_the_mode_is_where_values_are_densest():
-    assert half_sample_mode(np.array([7.0])) == 7
-    assert half_sample_mode(np.array([1.0, 2])) == 1.5
-    assert half_sample_mode(np.array([1.0, 2, 4])) == 1.5
-    assert half_sample_mode(np.array([1.0, 3, 4])) == 3.5
-    assert half_sample_mode(np.array([1.0, 2, 3])) == 2
-    # halves of four: [5, 5.1, 5.3, 6], of two: [5, 5.1]
-    assert half_sample_mode(np.array([0, 5, 5.1, 5.3, 6, 9, 20])) == pytest.approx(5.05)
+def test_the_shortest_half_is_where_values_are_densest():
+    assert shortest_half(np.array([7.0])) == (7, 7)
+    assert shortest_half(np.array([1.0, 5])) == (1, 1)
+    assert shortest_half(np.array([4.0, 1, 2])) == (1, 2)
+    assert shortest_half(np.array([20, 0, 5, 5.1, 5.3, 6, 9])) == (5, 6)  # four of seven
 
 
-def test_the_cut_lies_above_the_normal_part():
-    # mode 5.05; below it, 5.05, .05 away: median 2.55, and 3 x 1.4826 x 2.55 above it
-    assert kept_by_itself(np.array([0, 5, 5.1, 5.3, 6, 9, 20])) == pytest.approx(5.05 + 3 * 1.4826 * 2.55)
+def test_the_cut_lies_two_spreads_above_the_centre():
+    # four of seven logarithms lie within 1.5, around 2.75; below it 2.75, 2.25, 0.75, 0.65 and 0.55 away: median 0.75
+    scores = np.exp([0, 0.5, 2, 2.1, 2.2, 3.5, 9])
+    assert kept_by_itself(scores) == pytest.approx(np.exp(2.75 + 2 * 1.4826 * 0.75))
+    assert kept_by_itself(5 * scores) == pytest.approx(5 * np.exp(2.75 + 2 * 1.4826 * 0.75))  # no unit of its own
+
+
+def test_a_tail_of_defects_is_cut_and_a_clean_pile_is_kept():
     generator = np.random.default_rng(1)
-    normal, defective = generator.normal(10, 1, 120), generator.normal(20, 2, 30)
+    normal, defective = generator.lognormal(2, 0.1, 120), generator.lognormal(2.8, 0.2, 30)
     cut = kept_by_itself(np.concatenate([normal, defective]))
-    assert (normal <= cut).mean() > 0.95 and (defective <= cut).mean() < 0.05
-    assert (normal <= kept_by_itself(normal)).mean() > 0.95
+    assert (normal <= cut).mean() > 0.9 and (defective <= cut).mean() < 0.05
+    assert (normal <= kept_by_itself(normal)).mean() > 0.9
 
 
 def test_at_least_half_is_kept():
-    assert kept_by_itself(np.array([1.0, 1, 1, 1, 6, 7, 8, 9])) == 3.5  # no spread around the mode
+    assert kept_by_itself(np.array([1.0, 1, 1, 1, 6, 7, 8, 9])) == 3.5  # no spread around the centre
     assert kept_by_itself(np.ones(4)) == 1
+    assert kept_by_itself(np.array([0, 0, 0, 4.0])) == 0  # copies of the shots
+    assert kept_by_itself(np.array([0, 4.0, 4.0, 4.0])) == pytest.approx(4)  # one copy is no spread
 
 
 def test_patches_are_means_over_a_coarser_grid(tmp_path):
     maps = np.random.default_rng(0).normal(size=(3, 28, 28, 5)).astype(np.float32)
     write_features(tmp_path / "fine.h5", ["a", "b", "c"], fine=maps, coarse=maps[:, ::2, ::2])
-    found = grid_patches(tmp_path / "fine.h5", ["fine", "coarse"], ["c", "a"], 0, KEY)
+    found = grid_patches(tmp_path / "fine.h5", ["c", "a"], 0, KEY)
     embedded = embed_patches(read_features(tmp_path / "fine.h5", ["fine", "coarse"], [2, 0]))
     expected = embedded.reshape(2, 14, 2, 14, 2, 10).mean(axis=(2, 4)).reshape(2, 196, 10)
     assert found == pytest.approx(expected, abs=1e-5)
     with pytest.raises(UserError, match="expected features of image d, found no such image_id"):
-        grid_patches(tmp_path / "fine.h5", ["fine"], ["d"], 0, KEY)
+        grid_patches(tmp_path / "fine.h5", ["d"], 0, KEY)
 
 
 def test_a_grid_that_is_not_a_multiple_is_pooled_adaptively(tmp_path):
     torch = pytest.importorskip("torch")
     maps = np.random.default_rng(0).normal(size=(1, 16, 9, 2)).astype(np.float32)
     write_features(tmp_path / "odd.h5", ["a"], one=maps)
-    found = grid_patches(tmp_path / "odd.h5", ["one"], ["a"], 0, KEY)
+    found = grid_patches(tmp_path / "odd.h5", ["a"], 0, KEY)
     embedded = torch.from_numpy(embed_patches({"one": maps})).permute(0, 3, 1, 2)
     expected = torch.nn.functional.adaptive_avg_pool2d(embedded, (14, 9)).permute(0, 2, 3, 1).reshape(1, 14 * 9, 2)
     assert found == pytest.approx(expected.numpy(), abs=1e-5)
@@ -168,7 +173,7 @@ def test_a_grid_that_is_not_a_multiple_is_pooled_adaptively(tmp_path):
 def test_long_patches_are_projected_into_one_space(tmp_path):
     maps = np.random.default_rng(0).normal(size=(40, 1, 1, 700)).astype(np.float32)  # more than are read at once
     write_features(tmp_path / "long.h5", [str(row) for row in range(40)], one=maps)
-    found = grid_patches(tmp_path / "long.h5", ["one"], [str(row) for row in range(40)], 0, KEY)
+    found = grid_patches(tmp_path / "long.h5", [str(row) for row in range(40)], 0, KEY)
     assert found.shape == (40, 1, 512)
     whole = nearest_by_image(embed_patches({"one": maps}).reshape(40, 1, 700))
     apart = ~np.eye(40, dtype=bool)[:, None]
@@ -178,6 +183,7 @@ def test_long_patches_are_projected_into_one_space(tmp_path):
 def write_features(path, image_ids, **layers):
     with h5py.File(path, "w") as file:
         file.create_dataset("image_id", data=image_ids, dtype=h5py.string_dtype())
+        file.attrs["extractor"] = json.dumps({"layers": list(layers)})
         for name, values in layers.items():
             file[name] = values
 
@@ -195,7 +201,7 @@ def pile(folder, shown, names=None):
     write_features(folder / "features.h5", names, one=pictures[shown])
     shots = generator.normal(size=(2, 4, 4, 6)).astype(np.float32) * 0.1
     write_features(folder / "shots.h5", ["train/good/0", "train/good/1"], one=shots)
-    return ChoiceFiles(folder / "images.h5", folder / "features.h5", folder / "shots.h5", ["one"])
+    return ChoiceFiles(folder / "images.h5", folder / "features.h5", folder / "shots.h5")
 
 
 def pool_of(*runs):
@@ -278,12 +284,13 @@ def test_a_large_pile_is_compared_with_some_of_it(tmp_path, monkeypatch):
     monkeypatch.setattr(unlabelled, "REFERENCES", 10)
     pd.testing.assert_frame_equal(chosen(files, pool), whole)
     monkeypatch.setattr(unlabelled, "REFERENCES", 6)
+    shots = grid_patches(files.shot_features, ["train/good/0"], 0, KEY)
     some = chosen(files, pool)
     order = in_drawn_order({f"hash {place}" for place in range(10)}, 0, KEY)
     rows = [int(name.split()[1]) for name in order]
-    patches = grid_patches(files.features, ["one"], [f"unlabelled/{row}" for row in rows], 0, KEY)
+    patches = grid_patches(files.features, [f"unlabelled/{row}" for row in rows], 0, KEY)
     own = np.array([*range(6), -1, -1, -1, -1])
-    expected = mutual_scores(nearest_by_image(patches, patches[:6]), own)
+    expected = mutual_scores(nearest_by_image(patches, np.concatenate([patches[:6], shots])), own)
     scores = dict(zip(some["image_id"], some["score"], strict=True))
     assert [scores[f"unlabelled/{row}"] for row in rows] == pytest.approx(expected, rel=1e-4)
     assert some["image_id"].tolist()[-1] == "unlabelled/9"
@@ -327,6 +334,28 @@ def test_a_candidate_without_an_image_is_refused(tmp_path):
 def test_settings_that_mean_nothing_are_refused(wrong, sentence):
     with pytest.raises(UserError, match=sentence):
         ChoiceSettings(**wrong)
+
+
+@pytest.mark.parametrize(
+    ("keys", "sentence"),
+    [
+        ({"keep": 0}, "pile.keep: expected more than 0, found 0."),
+        ({"keep": "most"}, "pile.keep: expected auto, or a part above 0 and at most 1, found 'most'."),
+        (
+            {"score": "label"},
+            "pile.score: expected one of ['shot', 'mutual', 'both', 'rounds'], found 'label'.",
+        ),
+        ({"rounds": 0}, "pile.rounds: expected at least 1, found 0."),
+        ({"extractor": "eye"}, "pile.extractor: expected one of extractors ("),
+    ],
+)
+def test_keys_that_mean_nothing_are_refused(keys, sentence):
+    sets = {"original": {"method": "none"}, "pile": {"method": "unlabelled", **keys}}
+    study = {"scenarios": ["one_shot"], "training_sets": list(sets), "detectors": ["patchcore"]}
+    predict = {"scenario": "one_shot", "training_set": "original", "detector": "patchcore"}
+    with pytest.raises(UserError) as refused:
+        resolve({"training_sets": sets, "study": study, "predict": predict}, ROOT / "config/config.yaml")
+    assert str(refused.value).startswith(f"config key training_sets.{sentence}")
 
 
 @pytest.mark.slow

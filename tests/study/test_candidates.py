@@ -3,6 +3,7 @@
 import pytest
 
 from variad.core.errors import UserError
+from variad.generation.settings import as_many_as_pool, requests
 from variad.study.configuration import load_yaml, resolve
 
 DEFAULT = "config/config.yaml"
@@ -55,6 +56,27 @@ def test_what_is_refused(given, sentence):
     with pytest.raises(UserError) as refused:
         resolve(config_with(**given), DEFAULT)
     assert str(refused.value) == f"config key {sentence}"
+
+
+def test_a_ceiling_as_large_as_the_pool_needs_one():
+    given = config_with({"good": 5}, name="real")
+    given["training_sets"]["real"] = {"method": "real", "as_pool": True}
+    assert resolve(given, DEFAULT)["training_sets"]["real"]["as_pool"] is True
+    given["datasets"]["mine"]["pool"] = None
+    with pytest.raises(
+        UserError, match=r"training_sets.real.as_pool: expected false, as data set mine of the study ha"
+    ):
+        resolve(given, DEFAULT)
+
+
+def test_how_many_images_a_ceiling_adds():
+    """Of 10 training images: 6 beside one shot; beside 5 shots the 5 that are left, and beside all none."""
+    training = [str(number) for number in range(10)]
+
+    def added(shots):
+        return len(requests({0: training[:shots]}, as_many_as_pool(6, {0: training[:shots]}, training), 0, ("key",)))
+
+    assert [added(shots) for shots in (1, 3, 5, 10)] == [6, 6, 5, 0]
 
 
 def test_a_name_that_says_transductive_is_enough():

@@ -6,7 +6,6 @@ rule choose_unlabelled:
     input:
         unpack(seen_by_choice),
         pool=rules.draw_pool.output.pool,
-        shots=rules.sample_shots.output.shots,
     output:
         chosen="results/{dataset}/{category}/{scenario}/{training_set}/chosen.csv",
     conda:
@@ -15,7 +14,6 @@ rule choose_unlabelled:
         **gpu_job(3000),
     params:
         settings=choice_settings,
-        layers=lambda wildcards: config["extractors"][choosing_extractor(recipe_of(wildcards))]["layers"],
         seed=config["run"]["seed"],
     script:
         "../../scripts/choose_unlabelled.py"
@@ -39,6 +37,7 @@ rule build_training_set:
         **gpu_job(5000),
     params:
         recipe=recipe_of,
+        as_pool=good_of_pool,
         vqgan=lambda wildcards: config["vqgans"].get(recipe_of(wildcards).get("vqgan")),
         encoder=lambda wildcards: config["encoders"].get(recipe_of(wildcards).get("encoder")),
         seed=config["run"]["seed"],

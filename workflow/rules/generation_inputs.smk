@@ -20,6 +20,11 @@ def weights_of_recipe(wildcards):
     return files_of_vqgan(recipe["vqgan"]) if made_by(recipe) == "generate" else []
 
 
+def good_of_pool(wildcards):
+    """How many good images the data set's pool has, for a ceiling of as many; 0 for other recipes."""
+    return dataset_of(wildcards)["pool"]["good"] if recipe_of(wildcards).get("as_pool") else 0
+
+
 def candidate_splits(recipe):
     """The split that a recipe's photographs are chosen from, in a list; none for a recipe that chooses none."""
     if not takes_unlabelled(recipe):
@@ -28,14 +33,15 @@ def candidate_splits(recipe):
 
 
 def seen_by_choice(wildcards):
-    """Images of the candidates, which know copies, and features of candidates and shots, as detectors see them."""
+    """Shots, images of the candidates, which know copies, and features of both; there is no label among them."""
     place, recipe = dict(wildcards.items()), recipe_of(wildcards)
     (split,) = candidate_splits(recipe)
     features = {
         name: file_of(rules.extract_features.output.features, **place, split=of, extractor=choosing_extractor(recipe))
         for name, of in (("features", split), ("shot_features", "train"))
     }
-    return {"images": file_of(rules.pack_category.output.images, **place, split=split), **features}
+    images = file_of(rules.pack_category.output.images, **place, split=split)
+    return {"shots": file_of(rules.sample_shots.output.shots, **place), "images": images, **features}
 
 
 def choosing_extractor(recipe):

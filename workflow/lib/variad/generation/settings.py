@@ -94,6 +94,18 @@ def requests(
     ]
 
 
+def as_many_as_pool(good: int, shots: Mapping[int, Sequence[str]], pool: Sequence[str]) -> float:
+    """Images per shot that make up as many real images a run as a data set's pool has good ones, or all that are left.
+
+    Args:
+        good: good images of the pool.
+        shots: image_ids by run, as many in each.
+        pool: image_ids of all training images.
+    """
+    each = len(next(iter(shots.values())))
+    return min(good, len(pool) - each) / each
+
+
 def unseen(
     wanted: Sequence[Request],
     shots: Mapping[int, Sequence[str]],

@@ -2,7 +2,7 @@
 
 1. ``grid_patches``: PatchCore's patches of every picture, on a coarse grid.
 2. ``nearest_by_image``: how near each of them comes to every other picture.
-3. ``shot_scores``, ``mutual_scores``, ``grown_scores``: how unlike the shots, the other pictures or both a picture is.
+3. ``shot_scores``, ``mutual_scores``, ``grown_scores``: how unlike the shots, or the other pictures, a picture is.
 4. ``kept_by_itself``: where the scores of normal pictures end.
 5. ``choose_unlabelled``: all of it, for the candidates of every run.
 
@@ -11,20 +11,21 @@ what images are called or on their order, which could tell labels. Nothing here 
 """
 
 import hashlib
+import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
+import h5py
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.stats import rankdata
 
 from variad.core.errors import UserError
 from variad.core.records import optional_strings, read_features, read_image_ids
 from variad.core.seeding import numpy_generator
-from variad.detectors.patchcore import BankSearch, embed_patches, random_projection
+from variad.detectors.patchcore import embed_patches, random_projection
 
 Vectors = NDArray[np.float32]
 Scores = NDArray[np.float64]
@@ -34,11 +35,12 @@ Minima = Callable[[Vectors, Vectors, bool], tuple[Vectors, Vectors | None]]
 
 GRID = 14  # positions a side, at most
 DIMENSIONS = 512  # of a patch, at most; longer ones are projected
-REFERENCES = 300  # pictures, and shots, that the candidates of a run are compared with, at most
-EXPLAINED = 0.3  # part of the other pictures that explain a patch (MuSc, section 3.2)
+REFERENCES = 300  # other candidates, and as many shots, that those of a run are compared with, at most
+EXPLAINED = 0.1  # part of the other pictures that explain a patch; MuSc's 0.3 drops more good pictures
 FEWEST = 3  # pictures, for "the others" to mean something
-SPREADS = 3.0  # above the mode, where the normal part ends
+SPREADS = 2.0  # above the centre, where the normal part ends
 GROWN = 0.5  # part of the pictures that joins the shots in rounds, where ``keep`` is left to the scores
+_NEGLIGIBLE = 1e-3  # of the median; lower scores are those of shots themselves
 _READ = 32  # images whose features are in memory at once
 _BLOCK, _BLOCK_ON_GPU = 4, 64  # pictures on each side of a product; on a CPU it stays in the cache
 
@@ -48,8 +50,8 @@ class ChoiceSettings:
     """How candidates are chosen, in the config's words.
 
     Attributes:
-        score: ``shot`` (distance to the shots), ``mutual`` (to the other candidates), ``both`` (mean of the two ranks)
-            or ``rounds`` (to the shots and to candidates that joined them in rounds).
+        score: ``shot`` (distance to the shots), ``mutual`` (to most of the other candidates, and the shots), ``both``
+            (geometric mean of the two) or ``rounds`` (to the shots and to candidates that joined them in rounds).
         keep: part of the pictures that is kept, 0 < keep <= 1, or ``auto``.
         rounds: in how many rounds candidates join the shots, of score ``rounds``.
     """
@@ -73,14 +75,12 @@ class ChoiceFiles:
 
     Attributes:
         images: the ``images.h5`` of the split that candidates are from.
-        features, shot_features: of that split, and of the one that shots are from.
-        layers: which features describe a patch.
+        features, shot_features: of that split, and of the one that shots are from, by one extractor.
     """
 
     images: str | Path
     features: str | Path
     shot_features: str | Path
-    layers: Sequence[str]
 
 
 def choose_unlabelled(
@@ -109,38 +109,62 @@ def choose_unlabelled(
     """
     if pool.empty:
         return pool.assign(score=0.0, cut=0.0, kept=True)
-    picture = _pictures(files.images, list(pool["image_id"]))
-    distinct = in_drawn_order(set(picture.values()), seed, key)
-    row = {name: place for place, name in enumerate(distinct)}
-    first = {picture[name]: name for name in reversed(list(picture))}
-    patches = grid_patches(files.features, files.layers, [first[name] for name in distinct], seed, key)
-    runs = {run: list(pool.loc[pool["run"] == run, "image_id"]) for run in sorted({int(run) for run in pool["run"]})}
-    members = {run: np.unique([row[picture[name]] for name in names]) for run, names in runs.items()}
-    if settings.score != "shot" and (few := [len(one) for one in members.values() if len(one) < FEWEST]):
+    pile = _Pile.of(pool, files.images, seed, key)
+    few = [len(members) for members in pile.members.values() if len(members) < FEWEST]
+    if few and settings.score != "shot":
         raise UserError(
             f"{'/'.join(key)}: expected at least {FEWEST} different unlabelled images for score {settings.score}, "
             f"found {few[0]}; add some, or set score: shot."
         )
-    compared = _Compared.of(patches, members.values(), settings.score != "shot", device)
+    patches = grid_patches(files.features, pile.shown, seed, key)
+    compared = _Compared.of(patches, pile.members.values(), settings.score != "shot", device)
+    first_shots = {run: list(shots[run])[:REFERENCES] for run in pile.members}
+    shot_names = list(dict.fromkeys(name for names in first_shots.values() for name in names))
+    shot_patches = grid_patches(files.shot_features, shot_names, seed, key)
+    to_shots = nearest_by_image(patches, shot_patches, device)
     found = []
-    for run, names in runs.items():
-        needed = [] if settings.score == "mutual" else list(shots[run])[:REFERENCES]
-        shot_patches = grid_patches(files.shot_features, files.layers, needed, seed, key)
-        scores, cut = _scored(compared, members[run], shot_patches, settings, device)
-        of_picture = dict(zip(members[run].tolist(), scores.tolist(), strict=True))
-        score = [of_picture[row[picture[name]]] for name in names]
-        found.append(pd.DataFrame({"run": run, "image_id": names, "score": score, "cut": cut}))
+    for run, members in pile.members.items():
+        columns = [shot_names.index(name) for name in first_shots[run]]
+        scores = _scored(settings, to_shots[members][:, :, columns], *compared.among(members))
+        found.append(pile.table(run, scores).assign(cut=cut_of(scores, settings.keep)))
     table = pd.concat(found)
     return table.assign(kept=table["score"] <= table["cut"]).sort_values(["run", "score"], kind="stable")
 
 
-def _pictures(images: str | Path, wanted: Sequence[str]) -> dict[str, str]:
-    """What each image shows, by image_id: the hash of its pixels."""
-    known = dict(zip(read_image_ids(images), optional_strings(images, "pixels") or [], strict=True))
-    missing = [name for name in wanted if name not in known]
-    if missing:
-        raise UserError(f"{images}: expected the candidate {missing[0]}, found no such image_id.")
-    return {name: known[name] for name in wanted}
+@dataclass(frozen=True)
+class _Pile:
+    """The candidates of all runs, and the pictures that they show.
+
+    Attributes:
+        names: image_ids of the candidates by run.
+        picture: row of the picture that an image shows, by image_id.
+        shown: an image_id of each picture, in random order.
+        members: pictures of each run, rows in increasing order.
+    """
+
+    names: Mapping[int, Sequence[str]]
+    picture: Mapping[str, int]
+    shown: Sequence[str]
+    members: Mapping[int, Places]
+
+    @classmethod
+    def of(cls, pool: pd.DataFrame, images: str | Path, seed: int, key: tuple[str, ...]) -> "_Pile":
+        pixels = dict(zip(read_image_ids(images), optional_strings(images, "pixels") or [], strict=True))
+        missing = [name for name in pool["image_id"] if name not in pixels]
+        if missing:
+            raise UserError(f"{images}: expected the candidate {missing[0]}, found no such image_id.")
+        names = {run: list(pool.loc[pool["run"] == run, "image_id"]) for run in sorted(map(int, pool["run"].unique()))}
+        one_of = {pixels[name]: name for name in pool["image_id"]}
+        order = {name: row for row, name in enumerate(in_drawn_order(set(one_of), seed, key))}
+        picture = {name: order[pixels[name]] for name in pool["image_id"]}
+        members = {run: np.unique([picture[name] for name in part]) for run, part in names.items()}
+        return cls(names, picture, [one_of[name] for name in order], members)
+
+    def table(self, run: int, scores: Scores) -> pd.DataFrame:
+        """The candidates of a run with the scores of its pictures."""
+        of_picture = dict(zip(self.members[run].tolist(), scores.tolist(), strict=True))
+        score = [of_picture[self.picture[name]] for name in self.names[run]]
+        return pd.DataFrame({"run": run, "image_id": self.names[run], "score": score})
 
 
 def in_drawn_order(pictures: set[str], seed: int, key: tuple[str, ...]) -> list[str]:
@@ -153,12 +177,11 @@ class _Compared:
     """Pictures compared with each other.
 
     Attributes:
-        patches: of N pictures, ``[N, P, D]``.
-        between: distance of every patch to the nearest one of each reference, ``[N, P, R]``; R = 0 if not asked for.
+        between: distance of every patch of N pictures to the nearest one of each reference, ``[N, P, R]``; R = 0 if
+            that is not asked for.
         references: which of the pictures they are, ``[R]``, increasing.
     """
 
-    patches: Vectors
     between: Vectors
     references: Places
 
@@ -168,7 +191,7 @@ class _Compared:
         firsts = [one[:REFERENCES] for one in members] if wanted else []
         references = np.unique(np.concatenate([np.empty(0, np.int64), *firsts]))
         others = None if len(references) == len(patches) else patches[references]
-        return cls(patches, nearest_by_image(patches, others, device), references)
+        return cls(nearest_by_image(patches, others, device), references)
 
     def among(self, members: Places) -> tuple[Vectors, Places]:
         """Distances of a run's members to its references, and the column that is the member itself, -1 for none."""
@@ -179,40 +202,31 @@ class _Compared:
         return (self.between if whole else self.between[members[:, None], :, mine].transpose(0, 2, 1)), own
 
 
-def _scored(
-    compared: _Compared, members: Places, shot_patches: Vectors, settings: ChoiceSettings, device: str
-) -> tuple[Scores, float]:
-    """Scores of a run's members, and the cut."""
-    if settings.score == "mutual":
-        scores = mutual_scores(*compared.among(members))
-        return scores, cut_of(scores, settings.keep)
-    to_shots = nearest_of_all(compared.patches[members], shot_patches, device)
+def _scored(settings: ChoiceSettings, to_shots: Vectors, between: Vectors, own: Places) -> Scores:
+    """Scores of a run's members from distances to its shots ``[N, P, S]`` and to each other (``_Compared.among``)."""
     if settings.score == "shot":
-        scores = shot_scores(to_shots)
-        return scores, cut_of(scores, settings.keep)
-    between, own = compared.among(members)
+        return shot_scores(to_shots)
     if settings.score == "rounds":
         share = GROWN if settings.keep == "auto" else settings.keep
-        scores = grown_scores(to_shots, between, own, share, settings.rounds)
-        return scores, cut_of(scores, settings.keep)
-    # ranks have no shape of their own: as many are kept as the mutual scores alone would keep
-    mutual = mutual_scores(between, own)
-    keep = float((mutual <= cut_of(mutual, settings.keep)).mean())
-    scores = (rankdata(shot_scores(to_shots)) + rankdata(mutual)) / (2 * len(members))
-    return scores, cut_of(scores, keep)
+        return grown_scores(to_shots, between, own, share, settings.rounds)
+    mutual = mutual_scores(np.concatenate([between, to_shots], axis=2), own)
+    return mutual if settings.score == "mutual" else np.sqrt(mutual * shot_scores(to_shots))
 
 
-def grid_patches(
-    features: str | Path, layers: Sequence[str], image_ids: Sequence[str], seed: int, key: tuple[str, ...]
-) -> Vectors:
+def grid_patches(features: str | Path, image_ids: Sequence[str], seed: int, key: tuple[str, ...]) -> Vectors:
     """PatchCore's patches, averaged to at most 14 x 14 positions and projected to at most 512 dimensions.
+
+    Args:
+        features: of real images, by all layers of an extractor.
 
     Returns:
         float32 ``[N, P, D]`` of the images asked for, in that order.
 
     Raises:
-        UserError: features of an image or layer that are not there.
+        UserError: an image without features.
     """
+    with h5py.File(features) as file:
+        layers = json.loads(file.attrs["extractor"])["layers"]
     row = {name: place for place, name in enumerate(read_image_ids(features))}
     missing = [name for name in image_ids if name not in row]
     if missing:
@@ -293,26 +307,20 @@ def _minima_with_torch(device: str) -> Minima:
     return minima
 
 
-def nearest_of_all(patches: Vectors, others: Vectors, device: str = "cpu") -> Vectors:
-    """Distance of every patch ``[N, P, D]`` to the nearest one of all other pictures ``[M, Q, D]``: ``[N, P]``."""
-    search = BankSearch(np.ascontiguousarray(others.reshape(-1, others.shape[-1])), device)
-    return search.nearest(np.ascontiguousarray(patches.reshape(-1, patches.shape[-1])))[0].reshape(patches.shape[:2])
-
-
 def shot_scores(to_shots: Vectors) -> Scores:
-    """The farthest patch of each picture from the shots: ``[N, P]`` to ``[N]``."""
-    return to_shots.max(axis=1).astype(np.float64)
+    """The farthest patch of each picture from the nearest shot: ``[N, P, S]`` (see ``nearest_by_image``) to ``[N]``."""
+    return to_shots.min(axis=2).max(axis=1).astype(np.float64)
 
 
 def mutual_scores(between: Vectors, own: Places, share: float = EXPLAINED) -> Scores:
     """How badly the other pictures explain the worst patch of each (MuSc, ICLR 2024, sections 3.2 and 3.3).
 
-    A patch has the mean of the lowest ``share`` of its distances to the others, so that many of them have to hold
-    something like it; a picture has its highest patch.
+    A patch has the mean of the lowest ``share`` of its distances to the others, so that some of them have to hold
+    something like it and one does not suffice; a picture has its highest patch.
 
     Args:
-        between: ``[N, P, M]``, see ``nearest_by_image``.
-        own: ``[N]``, which of the M pictures each is itself, -1 for none; M has to be 2 or more.
+        between: ``[N, P, M]``, see ``nearest_by_image``; M has to be 2 or more.
+        own: ``[N]``, which of the M pictures each is itself, -1 for none.
 
     Returns:
         ``[N]``, higher is more unlike the others.
@@ -320,7 +328,7 @@ def mutual_scores(between: Vectors, own: Places, share: float = EXPLAINED) -> Sc
     scores = np.empty(len(between))
     for row, column in enumerate(own):
         distances = between[row] if column < 0 else np.delete(between[row], column, axis=1)
-        count = max(1, int(share * distances.shape[1]))
+        count = max(1, round(share * distances.shape[1]))
         lowest = np.partition(distances, count - 1, axis=1)[:, :count]
         scores[row] = lowest.mean(axis=1, dtype=np.float64).max()
     return scores
@@ -332,16 +340,16 @@ def grown_scores(to_shots: Vectors, between: Vectors, own: Places, share: float,
     In round r of R, the r/R of ``share`` that are nearest to what has joined so far are what has joined from then on.
 
     Args:
-        to_shots: ``[N, P]``.
+        to_shots: as for ``shot_scores``.
         between, own: as for ``mutual_scores``; no picture explains itself.
     """
-    scores = shot_scores(to_shots)
+    scores, nearest_shot = shot_scores(to_shots), to_shots.min(axis=2)
     for step in range(1, rounds + 1):
         joined = scores <= cut_of(scores, share * step / rounds)
         columns = own[joined & (own >= 0)]
         for row, column in enumerate(own):
             nearest = between[row][:, columns[columns != column]].min(axis=1, initial=np.inf)
-            scores[row] = np.minimum(to_shots[row], nearest).max()
+            scores[row] = np.minimum(nearest_shot[row], nearest).max()
     return scores
 
 
@@ -353,27 +361,27 @@ def cut_of(scores: Scores, keep: float | Literal["auto"]) -> float:
 
 
 def kept_by_itself(scores: Scores) -> float:
-    """Where the scores of normal pictures end: three spreads above their mode, and never below the median.
+    """Where the scores of normal pictures end: two spreads above their centre, and never below the median.
 
-    Defects make the upper tail, so mode and spread come from what they do not reach: the half-sample mode, and the
-    median distance from it on the side below, scaled to the standard deviation of a normal distribution. At least half
-    is kept, since a pile that is worse than that has no normal part to be found.
+    Defects make the upper tail, so centre and spread come from what they do not reach: the middle of the shortest
+    interval that holds half of the logarithms of scores, and the median distance from it on the side below, scaled to
+    the standard deviation of a normal distribution. At least half is kept: to leave out normal pictures costs more than
+    a few defects do, and a pile that is worse than half has no normal part to be found.
+
+    Source: the shortest half is Andrews' shorth (1972); it was chosen among such rules on other data than any table's.
     """
-    mode = half_sample_mode(scores)
-    spread = 1.4826 * float(np.median(mode - scores[scores <= mode]))
-    return max(mode + SPREADS * spread, float(np.median(scores)))
+    median = float(np.median(scores))
+    if median == 0:  # at least half are shots themselves
+        return 0.0
+    logs = np.log(np.maximum(scores, median * _NEGLIGIBLE))
+    centre = sum(shortest_half(logs)) / 2
+    spread = 1.4826 * float(np.median(centre - logs[logs <= centre]))
+    return max(float(np.exp(centre + SPREADS * spread)), median)
 
 
-def half_sample_mode(values: Scores) -> float:
-    """Where values ``[N]``, N >= 1, are densest: the closest half of the closest half, and so on.
-
-    Source: Bickel and Fruehwirth, On a fast, robust estimator of the mode (2006).
-    """
-    left = np.sort(values)
-    while len(left) > 3:
-        half = -(-len(left) // 2)
-        start = int((left[half - 1 :] - left[: len(left) - half + 1]).argmin())
-        left = left[start : start + half]
-    if len(left) == 3 and left[1] - left[0] != left[2] - left[1]:
-        left = left[:2] if left[1] - left[0] < left[2] - left[1] else left[1:]
-    return float(left.mean()) if len(left) < 3 else float(left[1])
+def shortest_half(values: Scores) -> tuple[float, float]:
+    """The ends of the shortest interval that holds half of the values ``[N]``, N >= 1; of several the lowest."""
+    ordered = np.sort(values)
+    half = -(-len(ordered) // 2)
+    start = int((ordered[half - 1 :] - ordered[: len(ordered) - half + 1]).argmin())
+    return float(ordered[start]), float(ordered[start + half - 1])

@@ -36,7 +36,10 @@ TAKEN: dict[str, Collection[str]] = {
     "categories": ("average",),
     "vqgans": ("conse.safetensors", "diffusion", "teachers"),
     "training_sets": ("prompts",),
-    "detectors": ("features", "export", "pool.csv", "added.h5", "contact_sheet.png", "image_quality.csv"),
+    "detectors": (
+        *("features", "export", "pool.csv", "chosen.csv", "added.h5"),
+        *("contact_sheet.png", "image_quality.csv"),
+    ),
     "anomaly_sources": ("inversions", NO_SOURCE, *RESERVED),
     "maps": (
         *("figure_12", "figure_15", "figure_16", "figure_17", "figure_18", "loco", "aupro"),
@@ -240,11 +243,12 @@ def check_study(config: Config) -> None:
             expected = f"full_shot, whose shots training set {name!r} of method real draws from"
             raise _wrong("scenarios", expected, ", ".join(config["scenarios"]))
     for name in study["training_sets"]:
-        share = config["training_sets"][name].get("contamination")
-        for dataset, entry in config["datasets"].items():
-            if share is not None and entry["in_study"] and entry["pool"] is None:
-                expected = f"none, as data set {dataset} of the study has no pool"
-                raise _wrong(f"training_sets.{name}.contamination", expected, share)
+        for key, none in (("contamination", "none"), ("as_pool", "false")):
+            value = config["training_sets"][name].get(key)
+            for dataset, entry in config["datasets"].items():
+                if value not in (None, False) and entry["in_study"] and entry["pool"] is None:
+                    expected = f"{none}, as data set {dataset} of the study has no pool"
+                    raise _wrong(f"training_sets.{name}.{key}", expected, value)
     _check_only(config)
     _check_kept_maps(config)
 

@@ -94,7 +94,11 @@ class Study:
 
     def made(self, names: Names) -> int:
         """Images that one run makes of its shots, and of all candidates where it makes some of chosen photographs."""
-        each = images_per_parent(self.config["training_sets"][names["training_set"]], names["scenario"])
+        recipe = self.config["training_sets"][names["training_set"]]
+        if recipe.get("as_pool"):
+            good: int = self.config["datasets"][names["dataset"]]["pool"]["good"]
+            return min(good, self.size(names).train - self.shots(names))
+        each = images_per_parent(recipe, names["scenario"])
         return round(each * (self.shots(names) + self.candidates(names))) if each else 0
 
     def all_added(self, names: Names) -> int:
