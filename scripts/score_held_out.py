@@ -4,7 +4,7 @@ from variad.core.job import job
 from variad.core.records import read_shots
 from variad.core.seeding import numpy_generator
 from variad.core.tables import write_table
-from variad.detectors.held_out import Pool, score_held_out, write_held_out_maps
+from variad.detectors.held_out import CandidateFiles, score_held_out, write_held_out_maps
 from variad.detectors.interface import create_detector
 from variad.detectors.training import CellFiles, extractor_of
 
@@ -19,7 +19,9 @@ with job(snakemake) as at:
         files,
         read_shots(given.shots, names.scenario)[RUN],
         extractor,
-        Pool(given.pool_images[0], given.pool_features[0]) if given.get("pool_images") else None,
+        CandidateFiles(given.candidate_images[0], given.candidate_features[0])
+        if given.get("candidate_images")
+        else None,
         numpy_generator(snakemake.params.seed, names.dataset, names.category, "threshold"),
         RUN,
     )

@@ -11,7 +11,7 @@ import torch
 from variad.core.records import read_images
 from variad.core.tables import read_table, write_table
 from variad.detectors.held_out import (
-    Pool,
+    CandidateFiles,
     folds,
     score_held_out,
     threshold_of,
@@ -71,7 +71,7 @@ class Cell:
         folder.mkdir(exist_ok=True)
         features = (folder / "train_features.h5", folder / "added.h5", folder / "added_features.h5")
         self.files = CellFiles(self._split("train", train), *features, list(draw(0)))
-        self.pool = Pool(self._split("pool", pool), folder / "pool_features.h5")
+        self.pool = CandidateFiles(self._split("pool", pool), folder / "pool_features.h5")
         self._features("added", [value for _, value, _ in added])
         nothing = np.zeros(len(added), np.float32)
         images = np.array([picture(value) for _, value, _ in added], np.uint8).reshape(-1, SIDE, SIDE, 3)

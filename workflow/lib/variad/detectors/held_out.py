@@ -32,7 +32,7 @@ Families = Mapping[str, str]  # of photographs, by image_id
 
 
 @dataclass(frozen=True)
-class Pool:
+class CandidateFiles:
     """Where the split lies that a recipe takes unlabelled photographs from: its ``images.h5`` and its features."""
 
     images: str | Path
@@ -64,7 +64,7 @@ def score_held_out(
     cell: CellFiles,
     shots: Sequence[str],
     extractor: Extractor,
-    pool: Pool | None,
+    pool: CandidateFiles | None,
     generator: np.random.Generator,
     run: int = 0,
 ) -> HeldOut:
