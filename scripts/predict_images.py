@@ -8,8 +8,9 @@ from variad.core.errors import UserError
 from variad.core.files import filling
 from variad.core.job import job
 from variad.core.tables import read_table, write_table
+from variad.detectors.held_out import threshold_of, with_held_out
 from variad.detectors.interface import detector_class
-from variad.detectors.scoring import TestSet, full_size_maps, quantile_of, ranked, score_images, write_map
+from variad.detectors.scoring import TestSet, full_size_maps, ranked, score_images, write_map
 from variad.detectors.training import extractor_of
 from variad.report.heatmaps import draw_predictions
 
@@ -24,19 +25,20 @@ with job(snakemake) as at, filling(snakemake.output.heatmaps) as folder:
     test = TestSet(rows, given.images, given.features, extractor.layers, extractor.resolution, extractor.crop)
     model = Path(given.models).with_name(f"run_{RUN}.safetensors")
     detector = detector_class(params.method).load(model, at.device)
-    scored = score_images(detector, test)
-    normal = read_table(given.held_out, "held_out_scores")["score"].to_numpy()
-    threshold = quantile_of(normal, params.quantile)
+    # what is in the training set itself has its score from detectors that saw nothing of it
+    scored, held_out = with_held_out(score_images(detector, test), test.image_ids, given.held_out_maps)
+    threshold, normal = threshold_of(read_table(given.held_out, "held_out_scores"), params.quantile)
     if threshold is None:
         name = f"{snakemake.wildcards.dataset}/{snakemake.wildcards.category}"
         at.warn(f"{name}: no threshold, as one training picture alone leaves none to hold out; images are ranked.")
     else:
-        at.log.info("threshold %.6g: quantile %g of %d held-out scores", threshold, params.quantile, len(normal))
+        at.log.info("threshold %.6g: quantile %g of %d held-out scores", threshold, params.quantile, normal)
+    at.log.info("%d of %d images are in the training set", held_out.sum(), len(rows))
 
     # one map of full size at a time
     maps = full_size_maps(scored, test, detector.map_sigma)
     for name, anomaly_map in tqdm(maps, total=len(rows), unit="map", desc="maps", mininterval=5, disable=None):
         write_map(folder / f"{name}.tiff", anomaly_map)
-    predictions = ranked(test.image_ids, scored.scores, threshold)
+    predictions = ranked(test.image_ids, scored.scores, threshold, held_out)
     draw_predictions(folder, given.images, predictions)
     write_table(snakemake.output.predictions, predictions, "predictions")

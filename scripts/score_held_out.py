@@ -1,14 +1,12 @@
-"""Adapter of rule score_held_out: scores of training normals by detectors that saw nothing of them."""
-
-import pandas as pd
+"""Adapter of rule score_held_out: photographs of a training set, scored by detectors that saw nothing of them."""
 
 from variad.core.job import job
-from variad.core.records import optional_strings, read_image_ids, read_shots
+from variad.core.records import read_shots
 from variad.core.seeding import numpy_generator
 from variad.core.tables import write_table
+from variad.detectors.held_out import CandidateFiles, score_held_out, write_held_out_maps
 from variad.detectors.interface import create_detector
-from variad.detectors.training import CellFiles, accepted_rows, extractor_of, held_out_scores, training_input
-from variad.generation.added import read_added
+from variad.detectors.training import CellFiles, extractor_of
 
 RUN = 0
 
@@ -16,16 +14,17 @@ with job(snakemake) as at:
     given, entry, names = snakemake.input, snakemake.params.detector, snakemake.wildcards
     extractor = extractor_of(snakemake.params.extractor, given.images)
     files = CellFiles(given.images, given.features, given.added, given.get("added_features") or None, extractor.layers)
-    shots, added = read_shots(given.shots, names.scenario)[RUN], read_added(given.added)
-    # two copies of a picture are one: neither is new to a detector that saw the other
-    picture = dict(zip(read_image_ids(given.images), optional_strings(given.images, "pixels") or (), strict=True))
-    parents = shots + [added.parent[row] for row in accepted_rows(files, RUN)]
-    scores = held_out_scores(
+    held_out = score_held_out(
         lambda: create_detector(entry["method"], entry["settings"], extractor, at.device),
-        training_input(files, RUN, shots, create_detector(entry["method"], entry["settings"], extractor).uses_images),
-        [picture[name] for name in parents],
-        len(shots),
+        files,
+        read_shots(given.shots, names.scenario)[RUN],
+        extractor,
+        CandidateFiles(given.candidate_images[0], given.candidate_features[0])
+        if given.get("candidate_images")
+        else None,
         numpy_generator(snakemake.params.seed, names.dataset, names.category, "threshold"),
+        RUN,
     )
-    write_table(snakemake.output.scores, pd.DataFrame({"score": scores}), "held_out_scores")
-    at.log.info("%d held-out normal scores", len(scores))
+    write_table(snakemake.output.scores, held_out.table(), "held_out_scores")
+    write_held_out_maps(snakemake.output.maps, held_out)
+    at.log.info("%d held-out scores", len(held_out.image_ids))

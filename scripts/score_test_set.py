@@ -1,4 +1,8 @@
-"""Adapter of rule score_test_set: models and test images in; scores, metrics and maps out."""
+"""Adapter of rule score_test_set: models and test images in; scores, metrics and maps out.
+
+No test image is in a training set, so none needs folds; but for a recipe that is transductive, whose name says so: it
+knows the test images by their look, as such methods do, and they are scored by the model that does.
+"""
 
 from pathlib import Path
 

@@ -98,6 +98,8 @@ def test_photographs_that_were_chosen_are_their_own_pictures_and_made_ones_lie_b
     assert entry["picture"] == [1, 0, 1, 2]  # by name
     pictures = [file.name for file in (tmp_path / "page" / "added" / "1").iterdir()]
     assert pictures == ["2.jpg"] and abs(grey(tmp_path / "page" / "added" / "1" / "2.jpg") - 7) < 1.5
+    card = json.loads((tmp_path / "page" / "card.json").read_text("utf-8"))
+    assert (card["added"], card["accepted"], card["unlabelled"]) == (13, 13, 2)  # what was made, and to choose from
 
 
 def test_maps_share_a_scale_within_their_cell(tmp_path: Path) -> None:
@@ -158,6 +160,7 @@ def test_card_counts(tmp_path: Path) -> None:
     accepted = sum(page["sets"][1]["accepted"]) + 12
     card = json.loads((folder / "card.json").read_text("utf-8"))
     assert (card["added"], card["accepted"], card["tested"], card["cells"]) == (24, accepted, 8, 3)
+    assert card["unlabelled"] == 0
     assert page["images"]["id"][card["shot"]] == study.shots[0]
 
 
@@ -183,8 +186,8 @@ def test_maps_that_no_run_kept_are_left_out(tmp_path: Path) -> None:
 def test_predictions_of_unlabelled_images(tmp_path: Path) -> None:
     study = build_category(Study(tmp_path))
     path = study.cells()[0] / "predictions.csv"
-    rows = [(1, study.test_names[2], 5.0, 4.0, True), (2, study.test_names[0], 3.0, 4.0, False)]
-    columns = ["rank", "image_id", "score", "threshold", "anomalous"]
+    rows = [(1, study.test_names[2], 5.0, 4.0, True, False), (2, study.test_names[0], 3.0, 4.0, False, True)]
+    columns = ["rank", "image_id", "score", "threshold", "anomalous", "held_out"]
     write_table(path, pd.DataFrame(rows, columns=columns), "predictions")
     build_page(tmp_path / "page", replace(study.sources(), scores=[path]))
     cell = data_of(tmp_path / "page")["cells"][0]

@@ -79,7 +79,8 @@ rule score_test_set:
         "../../scripts/score_test_set.py"
 
 
-# normal scores of training images that a detector did not see, from folds: what a threshold is made of
+# photographs of the training set, shots and unlabelled ones, scored by detectors that saw nothing of them, from folds: what a
+# threshold is made of, and what is predicted of unlabelled photographs that were added
 rule score_held_out:
     input:
         images=of_split("train", rules.pack_category.output.images),
@@ -87,11 +88,14 @@ rule score_held_out:
         added=rules.build_training_set.output.images,
         features=features_of("train"),
         added_features=features_of_added_images,
+        candidate_images=of_candidates(rules.pack_category.output.images),
+        candidate_features=of_candidates(rules.extract_features.output.features),
         weights=weights_of_detector,
         penalty=penalty_images,
         method=detector_code,
     output:
         scores="results/{dataset}/{category}/{scenario}/{training_set}/{detector}/held_out_scores.csv",
+        maps="results/{dataset}/{category}/{scenario}/{training_set}/{detector}/held_out_maps.h5",
     conda:
         "../../envs/torch.yaml"
     resources:
@@ -109,6 +113,7 @@ rule predict_images:
     input:
         models=rules.train_detector.output.models,
         held_out=rules.score_held_out.output.scores,
+        held_out_maps=rules.score_held_out.output.maps,
         manifest=of_split("unlabelled", rules.index_category.output.manifest),
         images=of_split("unlabelled", rules.pack_category.output.images),
         features=features_of("unlabelled"),

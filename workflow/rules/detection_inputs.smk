@@ -18,6 +18,17 @@ def features_of_added_images(wildcards):
     return file_of(rules.extract_added_features.output.features, **wildcards, extractor=extractor_of(wildcards))
 
 
+def of_candidates(pattern):
+    """An output of a rule for the split that a recipe's photographs are chosen from; nothing for one that chooses none."""
+    return lambda wildcards: files_of(
+        [
+            {**wildcards, "split": split, "extractor": extractor_of(wildcards)}
+            for split in candidate_splits(recipe_of(wildcards))
+        ],
+        pattern,
+    )
+
+
 def weights_of_detector(wildcards):
     """The weights of the network whose features a detector sees: EfficientAD runs it on views of its own."""
     return weights_of("extractors", extractor_of(wildcards))

@@ -55,6 +55,11 @@ def score_images(detector: Detector, test: TestSet) -> Scored:
         batch = names[start : start + _BATCH]
         images = read_images(test.images, batch) if detector.uses_images else None
         parts.append(detector.score(DetectorInput(real_features(test.features, test.layers, batch), images)))
+    return joined(parts)
+
+
+def joined(parts: Sequence[Scored]) -> Scored:
+    """Scores and maps of several sets of images, one after another."""
     if not parts:
         return Scored(np.empty(0, np.float32), np.empty((0, 1, 1), np.float32))
     return Scored(np.concatenate([part.scores for part in parts]), np.concatenate([part.maps for part in parts]))
@@ -118,17 +123,21 @@ def pixel_metrics_table(metrics: Mapping[int, Mapping[str, float]]) -> pd.DataFr
     return pd.DataFrame(rows, columns=["run", "metric", "value"])
 
 
-def quantile_of(normal: NDArray[np.float64], quantile: float) -> float | None:
-    """The threshold that leaves this share of held-out normal scores below it; None where there are none."""
-    return float(np.quantile(normal, quantile)) if len(normal) else None
-
-
-def ranked(image_ids: Sequence[str], scores: NDArray[np.float32], threshold: float | None) -> pd.DataFrame:
+def ranked(
+    image_ids: Sequence[str],
+    scores: NDArray[np.float32],
+    threshold: float | None,
+    held_out: Sequence[bool] | NDArray[np.bool_] | None = None,
+) -> pd.DataFrame:
     """Table ``predictions``: the most anomalous first, equal scores by name; above the threshold is anomalous.
 
     Without a threshold nothing is said but the rank.
+
+    Args:
+        held_out: which images are in the training set, so that a detector scored them that saw nothing of them.
     """
-    table = pd.DataFrame({"image_id": list(image_ids), "score": scores.astype(float)})
+    told = np.zeros(len(scores), bool) if held_out is None else np.asarray(held_out)
+    table = pd.DataFrame({"image_id": list(image_ids), "score": scores.astype(float), "held_out": told})
     table = table.sort_values(["score", "image_id"], ascending=[False, True], ignore_index=True)
     table["rank"] = np.arange(1, len(table) + 1)
     table["threshold"] = np.nan if threshold is None else threshold

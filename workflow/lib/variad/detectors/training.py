@@ -1,19 +1,16 @@
-"""What a detector trains on (the shots of a run and its accepted added images), and a threshold from that alone."""
+"""What a detector trains on: the shots of a run and its accepted added images."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from variad.core.images import FeatureMaps
 from variad.core.records import image_side, read_features, read_image_ids, read_images
-from variad.detectors.interface import Detector, DetectorInput, Extractor
-from variad.generation.added import read_added, read_shown, read_usage
-
-FOLDS = 5  # of held-out shots
+from variad.detectors.interface import DetectorInput, Extractor
+from variad.generation.added import read_added, read_parents, read_shown, read_usage
 
 
 @dataclass(frozen=True)
@@ -52,6 +49,18 @@ def accepted_rows(files: CellFiles, run: int) -> list[int]:
     return [int(row) for row in np.flatnonzero((runs == run) & accepted)]
 
 
+def parents_of(files: CellFiles, run: int, shots: Sequence[str]) -> list[str]:
+    """The photograph, by image_id, that each image of ``training_input`` is or was made from."""
+    parent = read_parents(files.added)
+    return [*shots, *(parent[row] for row in accepted_rows(files, run))]
+
+
+def candidates_of(files: CellFiles, run: int) -> set[str]:
+    """Every photograph that was looked at for the training set of a run, accepted or not, by image_id."""
+    runs, _ = read_usage(files.added)
+    return {name for name, of_run in zip(read_parents(files.added), runs, strict=True) if of_run == run}
+
+
 def real_features(path: str | Path, layers: Sequence[str], image_ids: Sequence[str]) -> FeatureMaps:
     """Features of real images by image_id, in the order asked for."""
     row = {name: index for index, name in enumerate(read_image_ids(path))}
@@ -61,51 +70,3 @@ def real_features(path: str | Path, layers: Sequence[str], image_ids: Sequence[s
 def concatenated(parts: Sequence[FeatureMaps]) -> FeatureMaps:
     """Feature maps of several sets of images, one after another."""
     return {layer: np.concatenate([part[layer] for part in parts]) for layer in parts[0]}
-
-
-def held_out_scores(
-    create: Callable[[], Detector],
-    training: DetectorInput,
-    parents: Sequence[str],
-    originals: int,
-    generator: np.random.Generator,
-) -> NDArray[np.float32]:
-    """Scores of normal images by detectors that saw neither them nor anything made from them.
-
-    With several shots, whole families (a shot and its added images) are held out in turn, in at most five folds, and
-    the shots of the fold are scored. A single shot has to stay; then its added images are held out in two halves.
-
-    Args:
-        create: makes an unfitted detector.
-        training: shots first, then added images.
-        parents: the shot that each image is or comes from; by one name for copies of one picture.
-        originals: how many of the first images are shots.
-
-    Returns:
-        One score for every image that was held out: none where there is only one training image.
-    """
-    scores = [np.empty(0, np.float32)]
-    for kept, held in _folds(parents, originals):
-        detector = create()
-        detector.fit(training.rows(kept), generator)
-        scores.append(detector.score(training.rows(held)).scores)
-    return np.concatenate(scores)
-
-
-def _folds(parents: Sequence[str], originals: int) -> Iterator[tuple[list[int], list[int]]]:
-    everything = range(len(parents))
-    families = list(dict.fromkeys(parents))
-    if len(parents) < 2:
-        return
-    if len(families) == 1:
-        added = list(everything)[originals:]
-        for part in range(min(2, len(added))):
-            held = added[part::2]
-            yield [row for row in everything if row not in held], held
-        return
-    for part in range(min(FOLDS, len(families))):
-        out = set(families[part::FOLDS])
-        yield (
-            [row for row in everything if parents[row] not in out],
-            [row for row in everything[:originals] if parents[row] in out],
-        )

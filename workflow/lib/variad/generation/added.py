@@ -129,6 +129,12 @@ def read_usage(path: str | Path) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
         return file["run"][:], file["accepted"][:]
 
 
+def read_parents(path: str | Path) -> list[str]:
+    """image_id of the photograph that every added image is or was made from, without reading the images."""
+    with h5py.File(path) as file:
+        return [str(name) for name in file["parent"].asstr()[:]]
+
+
 def read_shown(path: str | Path, rows: Sequence[int]) -> NDArray[np.int64]:
     """The pictures that some added images show: rows of ``/images`` and of the features of added images."""
     with h5py.File(path) as file:

@@ -161,13 +161,22 @@ def _write_page(folder: Path, page: dict[str, Any]) -> None:
 def _card(page: dict[str, Any]) -> dict[str, Any]:
     """What the overview says about a category."""
     shots = page["shots"]
+    made = [accepted for entry in page["sets"] for accepted, chosen in _rows(entry, "accepted") if not chosen]
+    photographs = {parent for entry in page["sets"] for parent, chosen in _rows(entry, "parent") if chosen}
     return {
         "shot": shots[0]["image"][0] if shots and shots[0]["image"] else None,
-        "added": sum(len(entry["run"]) for entry in page["sets"]),
-        "accepted": sum(sum(entry["accepted"]) for entry in page["sets"]),
+        "added": len(made),
+        "accepted": sum(made),
+        "unlabelled": len(photographs),
         "tested": len({image for cell in page["cells"] for image in cell["image"]}),
         "cells": len(page["cells"]),
     }
+
+
+def _rows(entry: dict[str, Any], column: str) -> Iterator[tuple[Any, bool]]:
+    """A column of a set, and whether each row is a photograph that could be chosen, not an image that was made."""
+    scores = entry.get("score", [np.nan] * len(entry["run"]))
+    yield from zip(entry[column], ~np.isnan(scores), strict=True)
 
 
 @contextmanager

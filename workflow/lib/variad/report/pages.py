@@ -85,11 +85,12 @@ def _card(page: Path) -> str:
     if card["shot"] is not None:
         address = href(dataset, category, "images", f"{card['shot']}.jpg")
         picture = f'<img src="{text(address)}" alt="" loading="lazy" width="112" height="112">'
+    pile = f"<small>{card['unlabelled']} unlabelled photographs</small>" if card["unlabelled"] else ""
     return (
         f'<li><a class="category" href="{text(href(dataset, category, "index.html"))}">{picture}'
         f"<span><strong>{text(category)}</strong><small>{text(dataset)}</small>"
         f"<small>{card['tested']} test images in {card['cells']} cells</small>"
-        f"<small>{card['added']} added images, {card['accepted']} accepted</small></span></a></li>"
+        f"<small>{card['added']} added images, {card['accepted']} accepted</small>{pile}</span></a></li>"
     )
 
 

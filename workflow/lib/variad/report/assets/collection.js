@@ -23,6 +23,7 @@ const FILTERS = {
   detector: ["detector", String],
   run: ["run", String],
   accepted: ["verdict", (value) => (value ? "accepted" : "rejected")],
+  band: ["verdict", (value) => BANDS[value]],
   label: ["label", labelName],
   defect: ["defect", String],
 };

@@ -19,14 +19,35 @@ function inventory() {
     el("p", { className: "faint" }, "Every file, used or not, is in inventory.csv of this category's folder of results.")];
 }
 
+// How a person can object to what was taken as good; where labels are known there is nothing to object to.
+function objection() {
+  const known = unlabelled.every((item) => data.images.label[item.image] !== null);
+  return el("p", {}, ...(known ? ["The labels of this pile are known. They are shown here, and were not used to choose."] : [
+    "One that was taken is not good? Write its file's name on a line of ", el("code", {}, "not_good.txt"),
+    " in the category's folder, beside ", el("code", {}, "unlabelled"), ", and run again: only what depends on it is made anew."]));
+}
+
+function photographsTaken() {
+  const lines = runsOfCandidates.map(({ kept, rest, candidates: [one] }) => {
+    const limit = !rest.length || !kept.length ? "" : `; the limit lies between the scores ${score(kept.at(-1).score)} and ${score(rest[0].score)}`;
+    return [`${one.trainingSet}, ${scenarioName(one.scenario).toLowerCase()}, run ${one.run}`, `${kept.length} of ${one.of} taken as good${limit}`];
+  });
+  const [{ candidates: [first] }] = runsOfCandidates;
+  return el("div", {}, el("p", {}, "Photographs that nobody has sorted, chosen without any label: the lower the score, the more normal. "), objection(),
+    el("details", { open: lines.length <= 5 }, el("summary", {}, "How many were taken"), facts(lines)),
+    collection(unlabelled, ["scenario", "trainingSet", "run", "band"], ["score_up", "score_down"],
+      { scenario: first.scenario, trainingSet: first.trainingSet, run: String(first.run) }, false));
+}
+
+const photographs = new Set(unlabelled.map((item) => item.image)).size;
 const tested = new Set(tests.map((item) => item.image)).size;
 
 const views = [
   { key: "tests", name: "Test images", items: tests, count: tested, draw: () => collection(tests, ["scenario", "trainingSet", "detector", "label", "defect"],
     ["score_down", "score_up", "order"], firstCell(), true) },
   { key: "added", name: "Added images", items: added, draw: () => collection(added, ["scenario", "trainingSet", "run", "accepted"],
-    ["order", "similarity_down", "similarity_up", "distance_down", "distance_up",
-    ...(added.some((item) => item.score !== null) ? ["score_up", "score_down"] : [])], {}, false) },
+    ["order", "similarity_down", "similarity_up", "distance_down", "distance_up"], {}, false) },
+  ...(unlabelled.length ? [{ key: "unlabelled", name: "Unlabelled", items: unlabelled, count: photographs, draw: photographsTaken }] : []),
   { key: "shots", name: "Shots", items: shots, draw: () => collection(shots, ["scenario", "run"], ["order"], {}, false) },
   { key: "prompts", name: "Prompts", items: data.prompts, draw: () => el("div", {}, el("h2", {}, "Prompts"), ...promptTable()) },
   { key: "files", name: "Files", items: data.inventory, draw: () => el("div", {}, ...inventory()) },
@@ -69,6 +90,6 @@ tabs.addEventListener("keydown", (event) => {
 
 const accepted = added.filter((item) => item.accepted).length;
 document.getElementById("counts").textContent =
-  `${tested} test images scored in ${data.cells.length} cells; ${added.length} added images, ${accepted} accepted`;
+  `${tested} test images scored in ${data.cells.length} cells; ${added.length} added images, ${accepted} accepted${photographs ? `; ${photographs} unlabelled photographs to choose from` : ""}`;
 const wanted = views.find((view) => `#${view.key}` === location.hash);
 openTab(wanted || views.find((view) => view.items.length) || views[0]);

@@ -36,15 +36,25 @@ function shotDetail(item) {
 
 function addedDetail(item) {
   const siblings = added.filter((other) => other.number === item.number && other.run === item.run && other.parent === item.parent && other !== item);
-  const name = item.score === null ? "Added image" : "Unlabelled photograph";
-  return [el("div", { className: "panels two" }, item.score === null ? panel("Parent", real(item.parent)) : null,
-    panel(name, addedPicture(item, `Added image ${item.index}`))),
-    facts([["verdict", verdict(item.accepted)], ...(item.score === null ? [] : [["score", `${score(item.score)} (lower is more normal)`]]), ["prompt", item.prompt || "not guided by a prompt"],
+  return [el("div", { className: "panels two" }, panel("Parent", real(item.parent)),
+    panel("Added image", addedPicture(item, `Added image ${item.index}`))),
+    facts([["verdict", verdict(item.accepted)], ["prompt", item.prompt || "not guided by a prompt"],
       ["similarity to the prompt", number(item.similarity, 4)], ["distance to the parent", number(item.distance, 4)],
       ["training set", `${item.trainingSet}, image ${item.index}`], ["scenario", scenarioName(item.scenario)], ["run", item.run],
       ["parent", imageName(item.parent)], ["seed", item.seed],
       ["recipe", el("code", {}, JSON.stringify(item.set.recipe))]]),
     ...strip("Others of the same parent", siblings, addedCard)];
+}
+
+function unlabelledDetail(item) {
+  const others = unlabelled.filter((other) => other.image === item.image && other !== item);
+  const known = data.images.label[item.image];
+  return [el("div", { className: "panels two" }, panel("Unlabelled photograph", real(item.image))),
+    facts([["verdict", badge(item.accepted, BANDS[item.band])], ["score", `${score(item.score)} (lower is more normal)`],
+      ["rank", `${item.rank} of ${item.of} (1 is most normal)`], ...(known === null ? [] : [["label, not used", label(known)]]),
+      ["image", imageName(item.image)], ["original size", sizeOf(item.image)], ["training set", item.trainingSet],
+      ["scenario", scenarioName(item.scenario)], ["run", item.run], ["recipe", el("code", {}, JSON.stringify(item.set.recipe))]]),
+    objection(), ...strip("The same photograph elsewhere", others, unlabelledCard)];
 }
 
 function testDetail(item) {
@@ -61,8 +71,8 @@ function testDetail(item) {
     ...strip("The same image with other training sets", others, otherCellCard)];
 }
 
-const CARDS = { shot: shotCard, added: addedCard, test: testCard };
-const DETAILS = { shot: shotDetail, added: addedDetail, test: testDetail };
+const CARDS = { shot: shotCard, added: addedCard, unlabelled: unlabelledCard, test: testCard };
+const DETAILS = { shot: shotDetail, added: addedDetail, unlabelled: unlabelledDetail, test: testDetail };
 
 function strip(title, items, card) {
   if (!items.length) return [];
