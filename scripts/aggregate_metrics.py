@@ -4,6 +4,7 @@ from variad.core.job import job
 from variad.core.tables import read_table, write_table
 from variad.datasets.inventory import sentences_of
 from variad.evaluation.aggregation import average_rows, read_rows, summarise
+from variad.generation.settings import Turning
 from variad.report.summary import write_markdown
 
 with job(snakemake):
@@ -14,4 +15,7 @@ with job(snakemake):
     packed = list(zip(snakemake.input.train, snakemake.input.test, strict=True))
     known = zip(snakemake.params.names, snakemake.input.inventories, packed, strict=True)
     remarks = {name: list(sentences_of(inventory, images, unlabelled=False)) for name, inventory, images in known}
+    if snakemake.input.turning:
+        for name, path in zip(snakemake.params.names, snakemake.input.turning, strict=True):
+            remarks[name].append(Turning.read(path).sentence.rstrip("."))
     write_markdown(snakemake.output.page, table, snakemake.params.caption, remarks)

@@ -6,7 +6,7 @@ What needs torch is imported where it is used: loading it takes longer than repe
 from variad.core.job import job
 from variad.core.records import image_side, read_images, read_shots, read_training_ids
 from variad.generation.added import Chunks, duplicate, no_images, write_added
-from variad.generation.settings import requests, unseen
+from variad.generation.settings import Turning, requests, turns_of, unseen
 
 with job(snakemake) as at:
     given, recipe = snakemake.input, snakemake.params.recipe
@@ -17,6 +17,9 @@ with job(snakemake) as at:
     wanted = requests(shots, per_shot, snakemake.params.seed, key)
     if recipe["method"] == "real":
         wanted = unseen(wanted, shots, read_training_ids(given.shots), snakemake.params.seed, key)
+    if given.turning and not (found := Turning.read(given.turning)).turns:
+        at.log.info("%s", found.sentence)
+        wanted = []
     parents = read_images(given.images, [request.parent for request in wanted])
     if not wanted:
         added = no_images(image_side(given.images))
@@ -25,7 +28,7 @@ with job(snakemake) as at:
     elif recipe["method"] == "augment":
         from variad.generation.strategies import augment
 
-        added = augment(parents, wanted, recipe["strategy"])
+        added = augment(parents, wanted, recipe["strategy"], turns_of(recipe))
     else:
         from variad.generation.engine import PromptFiles, build_generated
 

@@ -31,6 +31,7 @@ rule aggregate_metrics:
         inventories=files_of(study_categories(), rules.take_inventory.output.inventory),
         train=files_of(study_categories(), of_split("train", rules.pack_category.output.images)),
         test=files_of(study_categories(), of_split("test", rules.pack_category.output.images)),
+        turning=of_all(turning_places, rules.decide_turning.output.turning),
         published=PUBLISHED_AUROC,
     output:
         summary=report("results/tables/summary.csv", caption="../report/summary.rst", category="Results"),

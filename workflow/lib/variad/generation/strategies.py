@@ -4,6 +4,7 @@ Every strategy takes images ``[B, 3, H, W]`` in [0, 1] and one generator an imag
 """
 
 import math
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -16,7 +17,7 @@ from torch.nn import functional
 from variad.core.errors import UserError
 from variad.core.images import Images
 from variad.generation.added import AddedImages
-from variad.generation.settings import Request
+from variad.generation.settings import ROTATIONS, Request, Turn
 from variad.networks.features import are_grey, to_tensor, to_uint8
 
 Generators = Sequence[torch.Generator]
@@ -26,17 +27,56 @@ MAX_ROTATION = 2.0  # degrees [assumed]
 _BATCH = 32
 
 
-def augment(parents: Images, requests: Sequence[Request], name: str) -> AddedImages:
-    """Change each parent ``[M, S, S, 3]`` by the classical strategy ``name``."""
-    apply = strategy(name)
+def augment(parents: Images, requests: Sequence[Request], name: str, turned: Sequence[Turn] = ()) -> AddedImages:
+    """Change each parent ``[M, S, S, 3]`` by the classical strategy ``name``.
+
+    Args:
+        turned: of strategy ``rotations``, the turned copies of an image: the k-th request for a parent in a run is its
+            k-th copy, so that nothing is drawn.
+
+    Raises:
+        UserError: there is no such strategy, or more copies of an image are asked for than there are.
+    """
+    wanted = _in_turn(requests, turned) if name == ROTATIONS else []
+    apply = strategy("none" if wanted else name)
     images, distances = [], []
     for start in range(0, len(parents), _BATCH):
         rows = slice(start, start + _BATCH)
         batch = to_tensor(parents[rows])
-        changed = apply(batch, [torch.Generator().manual_seed(request.seed) for request in requests[rows]])
+        generators = [torch.Generator().manual_seed(request.seed) for request in requests[rows]]
+        changed = turn(batch, wanted[rows]) if wanted else apply(batch, generators)
         images.append(to_uint8(changed))
         distances.append(distance_to_view(changed, batch).numpy())
     return AddedImages.of(np.concatenate(images), requests, np.concatenate(distances))
+
+
+def _in_turn(requests: Sequence[Request], turned: Sequence[Turn]) -> list[Turn]:
+    """The turn of every request: the first, second and on of those for its parent."""
+    before = Counter[tuple[int, str]]()
+    places = []
+    for request in requests:
+        places.append(before[request.run, request.parent])
+        before[request.run, request.parent] += 1
+    if max(places, default=-1) >= len(turned):
+        raise UserError(f"rotations: expected at most {len(turned)} copies of an image, found {max(places) + 1}.")
+    return [turned[place] for place in places]
+
+
+def turn(images: Tensor, wanted: Sequence[Turn]) -> Tensor:
+    """Each of ``[B, 3, H, W]`` in [0, 1], mirrored (left to right) or not, turned anticlockwise around its centre.
+
+    Bicubic; the border is continued into the corners, which on turned bricks serves better than mirroring it.
+    """
+    theta = torch.tensor([_turn_matrix(one) for one in wanted], dtype=images.dtype, device=images.device)
+    grid = functional.affine_grid(theta, list(images.shape), align_corners=False)
+    return functional.grid_sample(images, grid, mode="bicubic", padding_mode="border", align_corners=False).clamp(0, 1)
+
+
+def _turn_matrix(wanted: Turn) -> list[list[float]]:
+    """Where each place of the result is in the image, in units of half its side, x to the right and y down."""
+    angle, sign = math.radians(wanted.degrees), -1.0 if wanted.mirrored else 1.0
+    cosine, sine = math.cos(angle), math.sin(angle)
+    return [[sign * cosine, -sign * sine, 0.0], [sine, cosine, 0.0]]
 
 
 def strategy(name: str) -> Strategy:
