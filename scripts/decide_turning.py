@@ -21,4 +21,4 @@ with job(snakemake) as at:
         lambda images: extract(backbone, images, extractor, at.device),
     )
     found.write(snakemake.output.turning)
-    at.say(f"{names.dataset}/{names.category}: {found.sentence}")
+    at.log.info("%s", found.sentence)

@@ -27,11 +27,6 @@ class Job:
     memory: int
     log: logging.Logger
 
-    def say(self, sentence: str) -> None:
-        """Say what a person wants to know, in the log and on the terminal."""
-        self.log.info("%s", sentence)
-        print(sentence, file=sys.stderr)
-
     def warn(self, sentence: str) -> None:
         """Say something that a person has to know, in the log and on the terminal."""
         self.log.warning("%s", sentence)

@@ -3,7 +3,7 @@
 1. ``copies_of``: a shot and turned copies of it; beside them the shot and as many copies that hardly turn.
 2. ``explained_better``: a photograph is explained as well as its patches are near to patches of these copies. The
    worst-explained tenth counts, so that a background, which every copy explains, does not.
-3. ``judge``: the mean over photographs and shots against a limit, and the sentence that says so.
+3. ``judge``: the mean over shots against a limit, and the sentence that says so.
 
 Nothing here sees a label. A photograph with a defect is explained by neither, and moves the mean little."""
 
@@ -25,7 +25,7 @@ STILL = 2.0  # degrees that the copies turn that hardly do
 SHOTS = 5  # looked at, at most: each costs 46 images through the network
 CANDIDATES = 60  # likewise
 _BATCH = 24  # candidates in the network at once, as many as copies of a shot
-_EPSILON = 1e-6  # a photograph that is a copy of a shot is explained fully by both
+_EPSILON = 1e-6  # photographs that are copies of a shot are explained fully by both
 
 Embed = Callable[[Images], FeatureMaps]
 
@@ -71,8 +71,8 @@ def coarse_patches(features: FeatureMaps) -> Vectors:
 def explained_better(candidates: Vectors, turned: Vectors, still: Vectors) -> float:
     """Distance of candidates' patches to turned copies over that to unturned ones: below 1, the turned explain better.
 
-    Of every candidate the 90th percentile of its patches' distances to the nearest patch; of the candidates' ratios the
-    geometric mean.
+    Of every candidate the 90th percentile of its patches' distances to the nearest patch; the mean of these over
+    candidates for either kind, since a mean of ratios would hang on the few that some copy explains almost fully.
 
     Args:
         candidates: ``[N, P, D]``, N >= 1.
@@ -80,8 +80,8 @@ def explained_better(candidates: Vectors, turned: Vectors, still: Vectors) -> fl
     """
     queries = candidates.reshape(-1, candidates.shape[-1])
     distances = [nearest(queries, copies.reshape(-1, copies.shape[-1]))[0] for copies in (turned, still)]
-    high = [np.quantile(part.reshape(len(candidates), -1), QUANTILE, axis=1) + _EPSILON for part in distances]
-    return float(np.exp(np.log(high[0] / high[1]).mean()))
+    high = [np.quantile(part.reshape(len(candidates), -1), QUANTILE, axis=1).mean() + _EPSILON for part in distances]
+    return float(high[0] / high[1])
 
 
 def judge(ratios: Mapping[str, float], candidates: int) -> Turning:

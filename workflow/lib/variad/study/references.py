@@ -12,6 +12,7 @@ from variad.core.errors import UserError
 from variad.datasets.adapters import RENDERED_ADAPTERS, check_adapter
 from variad.detectors.interface import check_extractor, check_method
 from variad.downloads.catalogue import ARCHIVES, CATALOGUE
+from variad.generation.settings import turns_of
 from variad.paper.ablation_entries import BASELINE, entries, one_of, places
 from variad.selection.settings import NO_SOURCE, RESERVED
 
@@ -147,6 +148,11 @@ def check_references(config: Config) -> None:
     for name, recipe in config["training_sets"].items():
         _defined(config, f"training_sets.{name}.vqgan", recipe.get("vqgan"), "vqgans")
         _defined(config, f"training_sets.{name}.encoder", recipe.get("encoder"), "encoders")
+        most = len(turns_of(recipe))
+        for scenario, count in recipe["images_per_shot"].items() if most else ():
+            if count > most:
+                key = f"training_sets.{name}.images_per_shot.{scenario}"
+                raise _wrong(key, f"at most the {most} turned copies of a shot", count)
     used = _used_detectors(config)
     for name in config["detectors"]:
         _check_detector(config, name, name in used)
