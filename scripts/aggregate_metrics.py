@@ -4,6 +4,7 @@ from variad.core.job import job
 from variad.core.tables import read_table, write_table
 from variad.datasets.inventory import sentences_of
 from variad.evaluation.aggregation import average_rows, read_rows, summarise
+from variad.generation.settings import Turning
 from variad.generation.unlabelled import choice_sentence
 from variad.report.summary import write_markdown
 
@@ -17,4 +18,7 @@ with job(snakemake):
     remarks = {name: list(sentences_of(inventory, images, unlabelled=False)) for name, inventory, images in known}
     for (dataset, category, scenario, name), path in zip(snakemake.params.chosen, snakemake.input.chosen, strict=True):
         remarks[f"{dataset}/{category}"].append(f"`{name}`, {scenario}: {choice_sentence(path)}")
+    if snakemake.input.turning:
+        for name, path in zip(snakemake.params.names, snakemake.input.turning, strict=True):
+            remarks[name].append(Turning.read(path).sentence.rstrip("."))
     write_markdown(snakemake.output.page, table, snakemake.params.caption, remarks)

@@ -20,5 +20,6 @@ with job(snakemake), filling(snakemake.output.page) as folder:
             prompts=[Path(path) for path in given.get("prompts", [])],
             added=[Path(path) for path in given.get("added", [])],
             scores=[Path(path) for path in given.get("scores", [])],
+            turning=[Path(path) for path in given.get("turning", [])],
         ),
     )

@@ -7,7 +7,16 @@ from variad.core.job import job
 from variad.core.records import image_side, read_images, read_shots, read_training_ids
 from variad.core.tables import read_table
 from variad.generation.added import Chunks, duplicate, no_images, write_added
-from variad.generation.settings import as_many_as_pool, images_per_parent, made_by, requests, takes_unlabelled, unseen
+from variad.generation.settings import (
+    Turning,
+    as_many_as_pool,
+    images_per_parent,
+    made_by,
+    requests,
+    takes_unlabelled,
+    turns_of,
+    unseen,
+)
 from variad.generation.unlabelled import chosen_images, joined, with_chosen
 
 with job(snakemake) as at:
@@ -28,6 +37,9 @@ with job(snakemake) as at:
     wanted = requests(origins, each, snakemake.params.seed, key)
     if maker == "real":
         wanted = unseen(wanted, shots, read_training_ids(given.shots), snakemake.params.seed, key)
+    if given.turning and not (found := Turning.read(given.turning)).turns:
+        at.log.info("%s", found.sentence)
+        wanted = []
     parents = read_images(files, [request.parent for request in wanted])
     if not wanted:
         added = no_images(image_side(given.images))
@@ -36,7 +48,7 @@ with job(snakemake) as at:
     elif maker == "augment":
         from variad.generation.strategies import augment
 
-        added = augment(parents, wanted, recipe["strategy"])
+        added = augment(parents, wanted, recipe["strategy"], turns_of(recipe))
     else:
         from variad.generation.engine import PromptFiles, build_generated
 

@@ -30,6 +30,7 @@ def test_modules_imported_from_a_package_count(tmp_path):
         "generation/settings.py",
         "core/__init__.py",
         "core/errors.py",
+        "core/files.py",
         "core/seeding.py",
     }
 

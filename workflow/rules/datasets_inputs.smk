@@ -11,6 +11,7 @@ from variad.datasets.changes import KnownFiles, stamps_of, version_of
 from variad.datasets.inventory import sentences_of
 from variad.datasets.pool import not_good_file, read_not_good
 from variad.downloads.catalogue import BESIDE, DATASETS
+from variad.generation.settings import Turning
 
 
 def dataset_of(wildcards):
@@ -175,6 +176,8 @@ def say_what_was_used():
         lines = (
             list(sentences_of(inventory, [path for path in packed if path.is_file()])) if inventory.is_file() else []
         )
+        answers = map(Path, files_of(turning_places([place]), rules.decide_turning.output.turning))
+        lines += [Turning.read(path).sentence.rstrip(".") for path in answers if path.is_file()]
         for number, line in enumerate(lines):
             print(f"{place['dataset']}/{place['category']}: {line}" if not number else f"  {line}", file=sys.stderr)
 

@@ -19,6 +19,27 @@ rule choose_unlabelled:
         "../../scripts/choose_unlabelled.py"
 
 
+# whether the product lies at any angle, as unlabelled photographs say; no manifest, no label
+rule decide_turning:
+    input:
+        images=of_split("train", rules.pack_category.output.images),
+        unlabelled=of_split("unlabelled", rules.pack_category.output.images),
+        shots=rules.sample_shots.output.shots,
+        weights=lambda wildcards: weights_of("extractors", turning_extractor()),
+    output:
+        turning="results/{dataset}/{category}/turning.json",
+    conda:
+        "../../envs/torch.yaml"
+    resources:
+        **gpu_job(3000),
+    params:
+        extractor=lambda wildcards: config["extractors"][turning_extractor()],
+        scenarios=config["study"]["scenarios"],
+        seed=config["run"]["seed"],
+    script:
+        "../../scripts/decide_turning.py"
+
+
 # add images to the shots, by one named recipe
 rule build_training_set:
     input:
@@ -27,6 +48,7 @@ rule build_training_set:
         images=of_split("train", rules.pack_category.output.images),
         shots=rules.sample_shots.output.shots,
         weights=weights_of_recipe,
+        turning=turning_of_recipe,
     output:
         images="results/{dataset}/{category}/{scenario}/{training_set}/added.h5",
     # the longest jobs; started late, they would leave the other cores idle at the end

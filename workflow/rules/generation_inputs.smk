@@ -1,5 +1,5 @@
 # what recipes are made with
-from variad.generation.settings import made_by, takes_unlabelled
+from variad.generation.settings import asks_for_turning, made_by, takes_unlabelled
 
 
 def prompt_of_recipe(wildcards):
@@ -87,3 +87,20 @@ def parent_images(wildcards):
     place = dict(wildcards.items())
     splits = parent_splits(*([place["training_set"]] if "training_set" in place else names))
     return files_of(in_splits([place], splits), rules.pack_category.output.images)
+
+
+def turning_extractor():
+    """The extractor whose patches say whether a product turns: that of the study's first detector."""
+    return extractor_of({"detector": config["study"]["detectors"][0]})
+
+
+def turning_of_recipe(wildcards):
+    """Whether the product turns, for recipes that turn shots only then."""
+    return rules.decide_turning.output.turning if asks_for_turning(recipe_of(wildcards)) else []
+
+
+def turning_places(places=None):
+    """The study's categories, or given ones, where a training set asks whether a product turns."""
+    if not any(asks_for_turning(config["training_sets"][name]) for name in config["study"]["training_sets"]):
+        return []
+    return study_categories() if places is None else places

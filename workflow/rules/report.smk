@@ -53,6 +53,7 @@ rule build_gallery_page:
         added=of_category(study_training_sets, rules.build_training_set.output.images),
         scores=of_category(study_cells, rules.score_test_set.output.scores),
         maps=of_category(study_cells, rules.score_test_set.output.maps),
+        turning=of_category(turning_places, rules.decide_turning.output.turning),
         assets=GALLERY_ASSETS,
     output:
         page="results/gallery/{dataset}/{category}/contents.txt",

@@ -1,11 +1,18 @@
 """What decides how images are generated, in the config's words, and which images a recipe has to make."""
 
+import json
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
 from typing import Any, Self
 
 from variad.core.errors import UserError
+from variad.core.files import write_text
 from variad.core.seeding import numpy_generator, torch_seed
+
+ROTATIONS = "rotations"  # the strategy that turns shots; how many images it adds follows from its angles
+STEP = 15.0  # degrees between two of its copies, where a recipe does not say: every 45 degrees gain nothing on a screw
 
 
 @dataclass(frozen=True)
@@ -76,6 +83,61 @@ class Request:
     run: int
     parent: str
     seed: int
+
+
+@dataclass(frozen=True)
+class Turn:
+    """How strategy ``rotations`` lays an image: mirrored (left to right) or not, then turned anticlockwise."""
+
+    degrees: float
+    mirrored: bool = False
+
+
+def turns(step: float, mirror: bool = False) -> list[Turn]:
+    """All of a circle in steps of so many degrees but the image itself; with ``mirror`` the mirrored image's, too."""
+    angles = [place * step for place in range(math.ceil(360 / step))]
+    return [Turn(angle, mirrored) for mirrored in ((False, True) if mirror else (False,)) for angle in angles][1:]
+
+
+def turns_of(recipe: Mapping[str, Any]) -> list[Turn]:
+    """The turned copies that a recipe of the config makes of an image, none where it has another strategy."""
+    return turns(recipe["angles"], recipe["mirror"]) if recipe.get("strategy") == ROTATIONS else []
+
+
+def asks_for_turning(recipe: Mapping[str, Any]) -> bool:
+    """Whether a recipe of the config turns images only where the product turns."""
+    return recipe.get("strategy") == ROTATIONS and recipe["rotations"] == "auto"
+
+
+@dataclass(frozen=True)
+class Turning:
+    """Whether a product lies at any angle, as unlabelled photographs say (``variad.selection.turning``).
+
+    Attributes:
+        turns: whether turned copies are worth adding.
+        ratio: how far patches are from turned copies, relative to how far they are from unturned ones; None if there
+            was nothing to compare with.
+        limit: a product turns whose ratio is below it.
+        candidates: unlabelled photographs that were looked at.
+        shots: ratio by the image_id of each shot.
+        sentence: all of it in words.
+    """
+
+    turns: bool
+    ratio: float | None
+    limit: float
+    candidates: int
+    shots: Mapping[str, float]
+    sentence: str
+
+    def write(self, path: str | Path) -> None:
+        """Write ``turning.json``; see ``docs/data_contracts.md``."""
+        write_text(path, json.dumps(asdict(self), indent=2) + "\n")
+
+    @classmethod
+    def read(cls, path: str | Path) -> Self:
+        """Read what ``write`` wrote."""
+        return cls(**json.loads(Path(path).read_text("utf-8")))
 
 
 def requests(

@@ -4,7 +4,9 @@ Every strategy takes images ``[B, 3, H, W]`` in [0, 1] and one generator an imag
 """
 
 import math
+from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,7 +18,7 @@ from torch.nn import functional
 from variad.core.errors import UserError
 from variad.core.images import Images
 from variad.generation.added import AddedImages
-from variad.generation.settings import Request
+from variad.generation.settings import ROTATIONS, Request, Turn
 from variad.networks.features import are_grey, to_tensor, to_uint8
 
 Generators = Sequence[torch.Generator]
@@ -26,17 +28,82 @@ MAX_ROTATION = 2.0  # degrees [assumed]
 _BATCH = 32
 
 
-def augment(parents: Images, requests: Sequence[Request], name: str) -> AddedImages:
-    """Change each parent ``[M, S, S, 3]`` by the classical strategy ``name``."""
+def augment(parents: Images, requests: Sequence[Request], name: str, turned: Sequence[Turn] = ()) -> AddedImages:
+    """Change each parent ``[M, S, S, 3]`` by the classical strategy ``name``.
+
+    Args:
+        turned: of strategy ``rotations``, the turned copies of an image: the k-th request for a parent in a run is its
+            k-th copy, so that nothing is drawn.
+
+    Raises:
+        UserError: there is no such strategy, or more copies of an image are asked for than there are.
+    """
+    if name == ROTATIONS:
+        return _augment_by_turning(parents, requests, _in_turn(requests, turned))
     apply = strategy(name)
+    images, distance = _in_batches(
+        parents,
+        range(len(parents)),
+        lambda batch, rows: apply(batch, [torch.Generator().manual_seed(requests[row].seed) for row in rows]),
+    )
+    return AddedImages.of(images, requests, distance)
+
+
+def _augment_by_turning(parents: Images, requests: Sequence[Request], wanted: Sequence[Turn]) -> AddedImages:
+    """Turn each parent; a copy that several runs have is one picture."""
+    rows: dict[tuple[str, Turn], int] = {}  # the first request for each picture
+    for row, (request, one) in enumerate(zip(requests, wanted, strict=True)):
+        rows.setdefault((request.parent, one), row)
+    place = {key: number for number, key in enumerate(rows)}
+    picture = np.array([place[request.parent, one] for request, one in zip(requests, wanted, strict=True)], np.int64)
+    images, distance = _in_batches(
+        parents, list(rows.values()), lambda batch, some: turn(batch, [wanted[row] for row in some])
+    )
+    added = AddedImages.of(images, requests, distance[picture])
+    return added if len(rows) == len(requests) else replace(added, picture=picture)
+
+
+def _in_batches(
+    parents: Images, rows: Sequence[int], change: Callable[[Tensor, Sequence[int]], Tensor]
+) -> tuple[Images, NDArray[np.float32]]:
+    """Some of the parents, changed, and how far each is from its parent."""
     images, distances = [], []
-    for start in range(0, len(parents), _BATCH):
-        rows = slice(start, start + _BATCH)
-        batch = to_tensor(parents[rows])
-        changed = apply(batch, [torch.Generator().manual_seed(request.seed) for request in requests[rows]])
+    for start in range(0, len(rows), _BATCH):
+        some = rows[start : start + _BATCH]
+        batch = to_tensor(parents[np.asarray(some)])
+        changed = change(batch, some)
         images.append(to_uint8(changed))
         distances.append(distance_to_view(changed, batch).numpy())
-    return AddedImages.of(np.concatenate(images), requests, np.concatenate(distances))
+    return np.concatenate(images), np.concatenate(distances)
+
+
+def _in_turn(requests: Sequence[Request], turned: Sequence[Turn]) -> list[Turn]:
+    """The turn of every request: the first, second and on of those for its parent."""
+    before = Counter[tuple[int, str]]()
+    places = []
+    for request in requests:
+        places.append(before[request.run, request.parent])
+        before[request.run, request.parent] += 1
+    if max(places, default=-1) >= len(turned):
+        raise UserError(f"rotations: expected at most {len(turned)} copies of an image, found {max(places) + 1}.")
+    return [turned[place] for place in places]
+
+
+def turn(images: Tensor, wanted: Sequence[Turn]) -> Tensor:
+    """Each of ``[B, 3, H, W]`` in [0, 1], mirrored (left to right) or not, turned anticlockwise around its centre.
+
+    Bicubic; the border is continued into the corners, which on turned bricks serves better than mirroring it.
+    """
+    theta = torch.tensor([_turn_matrix(one) for one in wanted], dtype=images.dtype, device=images.device)
+    grid = functional.affine_grid(theta, list(images.shape), align_corners=False)
+    return functional.grid_sample(images, grid, mode="bicubic", padding_mode="border", align_corners=False).clamp(0, 1)
+
+
+def _turn_matrix(wanted: Turn) -> list[list[float]]:
+    """Where each place of the result is in the image, in units of half its side, x to the right and y down."""
+    angle, sign = math.radians(wanted.degrees), -1.0 if wanted.mirrored else 1.0
+    cosine, sine = math.cos(angle), math.sin(angle)
+    return [[sign * cosine, -sign * sine, 0.0], [sine, cosine, 0.0]]
 
 
 def strategy(name: str) -> Strategy:

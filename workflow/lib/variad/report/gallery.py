@@ -9,7 +9,7 @@ import html
 import json
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +27,7 @@ from variad.core.errors import UserError
 from variad.core.files import write_text
 from variad.core.tables import read_table
 from variad.datasets.inventory import sentences_of
+from variad.generation.settings import Turning
 from variad.report.contact_sheet import read_added_table
 from variad.report.drawing import RealImages, colour_scale, colourise, open_real_images
 from variad.report.heatmaps import first_kept_run, map_path, read_map
@@ -91,6 +92,7 @@ class PageSources:
         scores: ``{scenario}/{training_set}/{detector}/scores.csv``, or ``predictions.csv`` of unlabelled images.
         images, manifests: of the splits that these name images of.
         inventory: of the category, or nothing.
+        turning: whether the product turns, where a recipe asks for it.
     """
 
     dataset: str
@@ -102,6 +104,7 @@ class PageSources:
     added: list[Path]
     scores: list[Path]
     inventory: Path | None = None
+    turning: Sequence[Path] = ()
 
 
 def build_page(folder: str | Path, sources: PageSources) -> None:
@@ -221,7 +224,10 @@ def collect_page(sources: PageSources, real: RealImages) -> dict[str, Any]:
         ],
         "sets": sets,
         "cells": cells,
-        "inventory": list(sentences_of(sources.inventory, sources.images)) if sources.inventory else [],
+        "inventory": [
+            *(sentences_of(sources.inventory, sources.images) if sources.inventory else []),
+            *(Turning.read(path).sentence.rstrip(".") for path in sources.turning),
+        ],
     }
 
 

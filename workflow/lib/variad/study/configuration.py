@@ -6,6 +6,7 @@ and with the rooms' own checks whether the parts fit each other.
 
 import copy
 import math
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from jsonschema.exceptions import ValidationError, best_match
 from jsonschema.validators import extend
 
 from variad.core.errors import UserError
+from variad.generation.settings import ROTATIONS, STEP, turns_of
 from variad.paper.ablation_entries import check_ablations
 from variad.selection.settings import check_exposure, check_recipes, check_selection
 from variad.study.references import check_names, check_predict, check_references, check_study
@@ -57,6 +59,8 @@ def resolve(given: Config, default: str | Path) -> Config:
     config = {**copy.deepcopy(shipped), **copy.deepcopy(given)}
     check_names(config)
     schema = load_yaml(SCHEMA)
+    for recipe in _mappings(config.get("training_sets")):
+        _fill_rotations(recipe, schema["$defs"]["per_scenario"]["properties"])
     _fill_defaults(config, schema, schema)
     _check(config, schema)
     _check_settings(config, schema)
@@ -98,6 +102,27 @@ def load_yaml(path: str | Path) -> Config:
 def merged(default: Config, override: Config | None) -> Config:
     """A copy of ``default`` with the keys of ``override`` replaced."""
     return {**default, **(override or {})}
+
+
+def _mappings(section: Any) -> list[Config]:
+    """Entries of a section that are mappings, as the schema will ask all of them to be."""
+    return [entry for entry in section.values() if isinstance(entry, dict)] if isinstance(section, dict) else []
+
+
+def _fill_rotations(recipe: Config, scenarios: Iterable[str]) -> None:
+    """Complete a recipe that turns images: all turned copies of each, where it does not say how many.
+
+    Not by the schema's ``default``, so that no other recipe, nor the record of it in ``added.h5``, has these keys.
+    """
+    if recipe.get("strategy") != ROTATIONS:
+        return
+    for key, value in {"angles": STEP, "mirror": False, "rotations": "always"}.items():
+        recipe.setdefault(key, value)
+    counts, number = recipe.get("images_per_shot", {}), Validator({"type": "number", "exclusiveMinimum": 0})
+    if isinstance(counts, dict) and number.is_valid(recipe["angles"]):
+        recipe["images_per_shot"] = {**dict.fromkeys(scenarios, len(turns_of(recipe))), **counts}
+        if recipe.get("method") == "unlabelled_generated":
+            recipe.setdefault("images_per_image", len(turns_of(recipe)))
 
 
 def _fill_defaults(node: Any, schema: Any, root: Config) -> None:

@@ -12,6 +12,7 @@ from variad.core.errors import UserError
 from variad.datasets.adapters import RENDERED_ADAPTERS, check_adapter
 from variad.detectors.interface import check_extractor, check_method
 from variad.downloads.catalogue import ARCHIVES, CATALOGUE
+from variad.generation.settings import takes_unlabelled, turns_of
 from variad.paper.ablation_entries import BASELINE, entries, one_of, places
 from variad.selection.settings import NO_SOURCE, RESERVED
 
@@ -149,6 +150,7 @@ def check_references(config: Config) -> None:
         _defined(config, f"training_sets.{name}.encoder", recipe.get("encoder"), "encoders")
         _defined(config, f"training_sets.{name}.extractor", recipe.get("extractor"), "extractors")
         _check_candidates(name, recipe)
+        _check_copies(name, recipe)
     used = _used_detectors(config)
     for name in config["detectors"]:
         _check_detector(config, name, name in used)
@@ -166,6 +168,19 @@ def check_references(config: Config) -> None:
         _check_dataset(config, name, dataset)
     for name in config["downloads"]["sources"]:
         one_of("downloads.sources", name, CATALOGUE)
+
+
+def _check_copies(name: str, recipe: Config) -> None:
+    """That a recipe which turns images wants no more of each than there are places on the circle."""
+    most = len(turns_of(recipe))
+    if not most:
+        return
+    counts = {f"images_per_shot.{scenario}": count for scenario, count in recipe["images_per_shot"].items()}
+    if takes_unlabelled(recipe):
+        counts = {"images_per_image": recipe["images_per_image"]}
+    for key, count in counts.items():
+        if count > most:
+            raise _wrong(f"training_sets.{name}.{key}", f"at most the {most} turned copies of an image", count)
 
 
 def _check_candidates(name: str, recipe: Config) -> None:
