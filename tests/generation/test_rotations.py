@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from variad.core.errors import UserError
-from variad.generation.settings import Turn, requests, turns
+from variad.generation.settings import Turn, asks_for_turning, requests, turns
 from variad.generation.strategies import augment, turn
 from variad.study.configuration import resolve
 
@@ -52,9 +52,10 @@ def test_each_shot_has_its_copies_in_the_order_of_angles_in_every_run():
     parents = np.stack([pictures[request.parent] for request in wanted])
     added = augment(parents, wanted, "rotations", turns(90))
     assert added.parent == ["a", "b"] * 3 + ["b", "a"] * 3
+    assert len(added.images) == 6  # what both runs have is one picture
     for row, (name, quarters) in enumerate(zip(added.parent, [1, 1, 2, 2, 3, 3] * 2, strict=True)):
         expected = np.rot90(pictures[name], quarters).astype(int)
-        assert np.abs(added.images[row] - expected).max() <= 1
+        assert np.abs(added.pictures([row])[0] - expected).max() <= 1
     assert added.accepted.all() and (added.distance > 0.1).all()
 
 
@@ -102,3 +103,12 @@ def test_other_recipes_have_none_of_the_keys():
 def test_mistakes_are_named(given, sentence):
     with pytest.raises(UserError, match=sentence):
         recipe(**given)
+
+
+def test_chosen_photographs_are_turned_as_often_as_shots():
+    chosen = {"method": "unlabelled_generated", "then": "augment", "angles": 90}
+    assert recipe(**chosen)["images_per_image"] == 3
+    assert recipe(**chosen, images_per_image=2)["images_per_image"] == 2
+    assert asks_for_turning(recipe(**chosen, rotations="auto"))
+    with pytest.raises(UserError, match="images_per_image: expected at most the 3 turned copies of an image, found 4"):
+        recipe(**chosen, images_per_image=4)

@@ -199,14 +199,14 @@ WHOLE = [
         recipes(method="unlabelled_generated", then="augment"),
         "training_sets.mine.strategy: expected the name of a strategy such as sharpen, found None",
     ),
-    (recipes(method="unlabelled_generated"), "training_sets.mine: expected the key vqgan, found none"),
+    (recipes(method="unlabelled_generated"), "training_sets.mine: expected the key 'vqgan', found none"),
     (
         recipes(method="unlabelled_generated", vqgan="vqgan_small"),
-        "training_sets.mine: expected the key encoder, found none",
+        "training_sets.mine: expected the key 'encoder', found none",
     ),
     (
         recipes(method="unlabelled_generated", then="real"),
-        r"training_sets.mine.then: expected one of \['augment', 'generate'\], found 'real'",
+        "training_sets.mine.then: expected one of ['augment', 'generate'], found 'real'",
     ),
     (
         recipes(method="unlabelled_generated", then="augment", strategy="sharpen", images_per_image=0),
