@@ -11,7 +11,7 @@ from variad.report.summary import write_markdown
 with job(snakemake):
     rows = [row for path in snakemake.input.draws for row in read_rows(path)]
     published = read_table(snakemake.input.published, "published_auroc")
-    table = summarise(rows + average_rows(rows, snakemake.params.groups), published)
+    table = summarise(rows + average_rows(rows, snakemake.params.groups, snakemake.params.across), published)
     write_table(snakemake.output.summary, table, "summary")
     packed = list(zip(snakemake.input.train, snakemake.input.test, strict=True))
     known = zip(snakemake.params.names, snakemake.input.inventories, packed, strict=True)

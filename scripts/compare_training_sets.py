@@ -6,5 +6,5 @@ from variad.evaluation.aggregation import average_rows, contrast_table, read_row
 
 with job(snakemake):
     rows = [row for path in snakemake.input.draws for row in read_rows(path)]
-    rows += average_rows(rows, snakemake.params.groups)
+    rows += average_rows(rows, snakemake.params.groups, snakemake.params.across)
     write_table(snakemake.output.table, contrast_table(rows, snakemake.params.pairs), "contrasts")

@@ -252,6 +252,22 @@ def test_averages_of_groups():
     assert few == ["average", "average_object"]  # one texture is no average
 
 
+def test_averages_over_categories_of_several_data_sets():
+    def row(dataset, category, training_set, value, gain=np.nan):
+        key = [dataset, category, "patchcore", "one_shot", training_set, "image_auroc"]
+        draws = np.zeros(0) if training_set == "original" else np.array([gain, gain + 0.1])
+        return SummaryRow(*key, runs=(0,), values=np.array([value]), gain=gain, gain_draws=draws)
+
+    rows = [row("mvtec_ad", "screw", "original", 0.5), row("mvtec_ad", "screw", "more", 0.7, 0.2)]
+    rows += [row("mine", "screw", "original", 0.8), row("mine", "screw", "more", 0.9, 0.1)]
+    rows += [row("mine", "nut", "original", 0.2)]
+    original, more = average_rows(rows, across={"all": ["mvtec_ad/screw", "mine/screw"]})[-2:]
+    assert (original.dataset, original.category, original.training_set) == ("all", "average", "original")
+    assert original.values == pytest.approx([0.65]) and more.values == pytest.approx([0.8])
+    assert more.gain == pytest.approx(0.15) and more.gain_draws == pytest.approx([0.15, 0.25])
+    assert rows[0].dataset == "mvtec_ad"
+
+
 def test_an_average_needs_every_category(tmp_path):
     rows = two_categories(tmp_path)
     rows = [row for row in rows if not (row.category == "poly" and row.metric == "pixel_auroc")]

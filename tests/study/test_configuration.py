@@ -391,6 +391,14 @@ WHOLE = [
         study(only={"patchcore": {"datasets": ["elpv"]}}),
         "study.only: expected a detector that sees data set textures, found none",
     ),
+    (
+        study(averages={"all": ["elpv/mono", "elpv/brick"]}),
+        "study.averages.all: expected one of .*, found 'elpv/brick'",
+    ),
+    (
+        study(averages={"elpv": ["elpv/mono", "textures/brick"]}),
+        "study.averages: expected a name that no data set has, found 'elpv'",
+    ),
     ({1: 2}, "(top level): expected only the keys .*, found 1"),
     ({"exposure": {"sources": {"rust": ["classification"]}}}, "exposure.sources: expected one of .*, found 'rust'"),
     ({"recipes": {"detectors": ["padim"]}}, "recipes.detectors: expected one of .*, found 'padim'"),

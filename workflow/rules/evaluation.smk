@@ -41,6 +41,7 @@ rule aggregate_metrics:
         "../../envs/base.yaml"
     params:
         groups=category_groups(),
+        across=config["study"]["averages"],
         caption=config["run"]["caption"],
         names=["/".join(place) for place in names_of(study_categories())],
         chosen=names_of(choosing_photographs(study_training_sets())),
@@ -94,6 +95,7 @@ rule compare_training_sets:
         "../../envs/base.yaml"
     params:
         groups=category_groups(),
+        across=config["study"]["averages"],
         pairs=config["study"]["contrasts"],
     script:
         "../../scripts/compare_training_sets.py"

@@ -105,7 +105,11 @@ def _plain_rows(cell: Cell) -> list[SummaryRow]:
     return rows
 
 
-def average_rows(rows: Sequence[SummaryRow], groups: Mapping[str, Mapping[str, str]] | None = None) -> list[SummaryRow]:
+def average_rows(
+    rows: Sequence[SummaryRow],
+    groups: Mapping[str, Mapping[str, str]] | None = None,
+    across: Mapping[str, Sequence[str]] | None = None,
+) -> list[SummaryRow]:
     """Averages over all categories of each data set, and over each of its groups of them, where there is more than one.
 
     A row is left out unless every category has it, in one run at least that all have, so that averages stay comparable
@@ -114,6 +118,8 @@ def average_rows(rows: Sequence[SummaryRow], groups: Mapping[str, Mapping[str, s
 
     Args:
         groups: for a data set, the group (say ``object``) of each category; gives ``average_object`` and so on.
+        across: averages over categories of several data sets, each ``dataset/category``, by a name that stands for a
+            data set's.
     """
     averages = []
     for dataset in dict.fromkeys(row.dataset for row in rows):
@@ -127,6 +133,9 @@ def average_rows(rows: Sequence[SummaryRow], groups: Mapping[str, Mapping[str, s
         for name, group in averaged.items():
             if len(group) > 1:
                 averages += _average(members, group, name)
+    for name, places in (across or {}).items():
+        members = [replace(row, dataset=name, category=f"{row.dataset}/{row.category}") for row in rows]
+        averages += _average(members, places, "average")
     return averages
 
 

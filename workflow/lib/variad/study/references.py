@@ -246,6 +246,12 @@ def check_study(config: Config) -> None:
             _defined(config, f"study.{key}", name, key)
     for name in chain.from_iterable(study["contrasts"]):
         one_of("study.contrasts", name, study["training_sets"])
+    places = {f"{name}/{category}" for name, entry in config["datasets"].items() for category in entry["categories"]}
+    for name, members in study["averages"].items():
+        if name in config["datasets"]:
+            raise _wrong("study.averages", "a name that no data set has", repr(name))
+        for place in members:
+            one_of(f"study.averages.{name}", place, places)
     if BASELINE not in study["training_sets"]:
         raise _wrong("study.training_sets", f"'{BASELINE}' among them", "it missing")
     if (found := config["training_sets"][BASELINE]["method"]) != "none":
