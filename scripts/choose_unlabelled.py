@@ -3,7 +3,7 @@
 from variad.core.job import job
 from variad.core.records import read_shots
 from variad.core.tables import read_table, write_table
-from variad.selection.unlabelled import ChoiceFiles, ChoiceSettings, choose_unlabelled
+from variad.selection.unlabelled import FEWEST, ChoiceFiles, ChoiceSettings, choose_unlabelled
 
 with job(snakemake) as at:
     given, params, names = snakemake.input, snakemake.params, snakemake.wildcards
@@ -18,4 +18,9 @@ with job(snakemake) as at:
     )
     write_table(snakemake.output.chosen, chosen, "chosen")
     for run, part in chosen.groupby("run"):
+        if not part["kept"].any():
+            at.warn(
+                f"{names.dataset}/{names.category}, {names.training_set}: none of {len(part)} unlabelled photographs is "
+                f"taken; {FEWEST} different ones are the fewest that tell good from bad (`keep: 1` takes them)."
+            )
         at.log.info("run %d: %d of %d kept, up to %.6g", run, part["kept"].sum(), len(part), part["cut"].iloc[0])

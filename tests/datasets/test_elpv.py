@@ -90,6 +90,37 @@ def test_numbers_that_the_data_set_does_not_have(settings, message):
         Elpv(**settings).entries("mono")
 
 
+def test_unlabelled_cells_are_neither_trained_nor_tested_and_change_no_other_split():
+    def cells(**settings):
+        entries = Elpv(train_good=100, test_good=100, test_defect=100, **settings).entries("poly")
+        return {split: [e for e in entries if e.split == split] for split in ("train", "test", "unlabelled")}
+
+    with_pile = cells(unlabelled_good=90, unlabelled_defect=10, unlabelled_unsure=5)
+    assert {name: with_pile[name] for name in ("train", "test")} == {name: cells()[name] for name in ("train", "test")}
+    pile = [entry.image_path for entry in with_pile["unlabelled"]]
+    assert len(set(pile)) == 105 and pile == sorted(pile)  # in file order, which tells nothing
+    assert not set(pile) & {entry.image_path for split in ("train", "test") for entry in with_pile[split]}
+    rows = [line.split() for line in (Elpv().root / "labels.csv").read_text().splitlines() if line.strip()]
+    probability = {Path(row[0]): round(float(row[1]), 2) for row in rows}
+    found = sorted(probability[path] for path in pile)
+    assert found[:90] == [0.0] * 90 and set(found[90:95]) <= {0.33, 0.67} and found[95:] == [1.0] * 10
+    assert {entry.label for entry in with_pile["unlabelled"]} == {None}
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"unlabelled_good": 389}, "unlabelled_good: expected at most 388, found 389"),
+        ({"unlabelled_defect": 214}, "unlabelled_defect: expected at most 213, found 214"),
+        ({"unlabelled_unsure": 174}, "unlabelled_unsure: expected at most 173, found 174"),
+        ({"split": "blocks", "unlabelled_good": 1}, "expected at most 0 with split blocks, found 1"),
+    ],
+)
+def test_more_unlabelled_cells_than_are_left(settings, message):
+    with pytest.raises(UserError, match=message):
+        Elpv(**settings).entries("mono")
+
+
 def test_unknown_category():
     with pytest.raises(UserError, match="expected the category mono or poly, found 'thin'"):
         Elpv().entries("thin")

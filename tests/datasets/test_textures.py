@@ -91,6 +91,23 @@ def test_a_tile_does_not_depend_on_how_many_there_are_but_on_the_seed(tmp_path):
     assert not np.array_equal(other.image, few[0].image)
 
 
+def test_unlabelled_tiles_have_numbers_for_names_and_no_masks(tmp_path):
+    settings = {**SMALL, "unlabelled_good": 5, "unlabelled_per_kind": 2}
+    unpack_dataset("textures", tmp_path / "made", **settings)
+    manifest = index_category(open_dataset("textures", tmp_path / "made", **settings), "gravel")
+    pile = manifest[manifest["split"] == "unlabelled"]
+    assert list(pile["image_id"]) == [f"unlabelled/{number:03}" for number in range(5 + 2 * 4)]
+    assert pile["label"].isna().all() and (pile["mask_path"] == "").all()
+    tiles = [t for t in Textures(tmp_path, **settings).tiles("gravel") if t.split == "unlabelled"]
+    assert all(tile.top + 128 <= 256 for tile in tiles)  # from the half of training tiles
+    read = [read_image(tmp_path / "made" / path).tobytes() for path in pile["image_path"]]
+    assert sorted(read) == sorted(tile.image.tobytes() for tile in tiles)
+    assert read != [tile.image.tobytes() for tile in tiles]  # good ones do not come first
+    without = list(Textures(tmp_path, **SMALL).tiles("gravel"))
+    for one, other in zip(without, Textures(tmp_path, **settings).tiles("gravel"), strict=False):
+        np.testing.assert_array_equal(one.image, other.image)
+
+
 def test_errors(tmp_path):
     with pytest.raises(UserError, match="expected a category of brick, grass, gravel, found 'wood'"):
         Textures(tmp_path).entries("wood")

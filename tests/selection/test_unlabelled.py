@@ -321,13 +321,13 @@ def test_no_candidates_are_an_empty_table(tmp_path):
     assert read_table(tmp_path / "chosen.csv", "chosen").empty
 
 
-def test_too_few_pictures_are_refused_in_one_sentence(tmp_path):
+@pytest.mark.parametrize("score", ["shot", "mutual", "both", "rounds"])
+def test_two_pictures_are_too_few_to_tell_good_from_bad(tmp_path, score):
     files = pile(tmp_path, [0, 1, 1])
-    with pytest.raises(UserError) as refused:
-        chosen(files, pool_of(range(3)))
-    expected = "mine/lid: expected at least 3 different unlabelled images for score mutual, found 2"
-    assert str(refused.value) == f"{expected}; add some, or set score: shot."
-    assert len(chosen(files, pool_of(range(3)), "shot")) == 3
+    table = chosen(files, pool_of(range(3)), score)
+    assert len(table) == 3 and not table["kept"].any() and (table["score"] > 0).all()
+    assert chosen(files, pool_of(range(3)), score, 1.0)["kept"].all()
+    assert not chosen(pile(tmp_path, [0]), pool_of(range(1)), score)["kept"].any()
 
 
 def test_a_candidate_without_an_image_is_refused(tmp_path):

@@ -17,6 +17,7 @@ from variad.datasets.textures import CATEGORIES as SURFACES
 from variad.datasets.textures import ROWS, Grey, photograph
 
 CELLS = ("mono", "poly")
+UNSURE = (0.3333333333333333, 0.6666666666666666)  # probabilities as the package's list has them
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,8 @@ class Elpv:
     """ELPV: electroluminescence photographs of solar cells of one kind, from the package ``elpv-dataset``.
 
     2,624 cells of 300 x 300 px, CC BY-NC-SA 4.0. A cell with defect probability 0 is normal, one with 1 is anomalous,
-    those between are left out. There are no masks. Source: Buerhop-Lutz et al. 2018, Deitsch et al. 2019 and 2021.
+    those between neither train nor test. There are no masks. Source: Buerhop-Lutz et al. 2018, Deitsch et al. 2019 and
+    2021.
 
     Attributes:
         split: ``random`` permutes the normals and the anomalies, each with its own generator of ``split_seed``; the
@@ -38,6 +40,9 @@ class Elpv:
             down, if ``train_good`` is None as well.
         test_defect: number of test anomalies; None for all (with ``blocks``: all before the first training cell).
         split_seed: root seed of ``random``; not used by ``blocks``.
+        unlabelled_good, unlabelled_defect: numbers of further normals and anomalies that nobody has sorted, those that
+            come next in their permutation; with ``random`` alone.
+        unlabelled_unsure: likewise of cells that experts were not sure about (probability 1/3 or 2/3).
     """
 
     split: Literal["random", "blocks"] = "random"
@@ -45,6 +50,9 @@ class Elpv:
     test_good: int | None = 100
     test_defect: int | None = 100
     split_seed: int = 0
+    unlabelled_good: int = 0
+    unlabelled_defect: int = 0
+    unlabelled_unsure: int = 0
 
     @property
     def root(self) -> Path:
@@ -52,7 +60,7 @@ class Elpv:
         return package_folder("elpv_dataset", "data set elpv", "elpv-dataset") / "data"
 
     def entries(self, category: str) -> list[Entry]:
-        """Training normals, test normals and test anomalies, each in file order."""
+        """Training normals, test normals, test anomalies and unlabelled cells, each in file order."""
         if category not in CELLS:
             raise UserError(f"data set elpv: expected the category mono or poly, found '{category}'.")
         normal, anomalous = self._cells(category, 0.0), self._cells(category, 1.0)
@@ -72,7 +80,29 @@ class Elpv:
             *(Entry("train", "good", path) for path in sorted(train)),
             *(Entry("test", "good", path) for path in sorted(test)),
             *(Entry("test", "defect", path) for path in sorted(anomalous[:n_defect])),
+            *(
+                Entry("unlabelled", "", path)
+                for path in sorted(self._unlabelled(category, normal, anomalous, n_defect))
+            ),
         ]
+
+    def _unlabelled(self, category: str, normal: list[Path], anomalous: list[Path], tested: int) -> list[Path]:
+        """What comes after the images that train or test, whose file names say nothing of a label."""
+        used = {"good": sum(self._numbers(category, len(normal))), "defect": tested, "unsure": 0}
+        left = {"good": normal, "defect": anomalous, "unsure": []}
+        if self.unlabelled_unsure:
+            left["unsure"] = self._shuffled(category, "unsure", self._cells(category, *UNSURE))
+        found = []
+        for kind, paths in left.items():
+            number = getattr(self, f"unlabelled_{kind}")
+            most = max(len(paths) - used[kind], 0) if self.split == "random" else 0
+            if number > most:
+                unless = "" if self.split == "random" else " with split blocks"
+                raise UserError(
+                    f"data set elpv, {category}, unlabelled_{kind}: expected at most {most}{unless}, found {number}."
+                )
+            found += paths[used[kind] : used[kind] + number]
+        return found
 
     def _numbers(self, category: str, available: int) -> tuple[int, int]:
         train, test = self.train_good, self.test_good
@@ -91,9 +121,9 @@ class Elpv:
         order = numpy_generator(self.split_seed, "elpv", category, kind).permutation(len(paths))
         return [paths[position] for position in order]
 
-    def _cells(self, category: str, probability: float) -> list[Path]:
+    def _cells(self, category: str, *probabilities: float) -> list[Path]:
         rows = (line.split() for line in (self.root / "labels.csv").read_text("utf-8").splitlines() if line.strip())
-        return sorted(Path(path) for path, value, kind in rows if kind == category and float(value) == probability)
+        return sorted(Path(path) for path, value, kind in rows if kind == category and float(value) in probabilities)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,6 @@ whose root mean square difference inside the mask stays below ``VISIBLE`` grey l
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -21,11 +20,11 @@ from scipy.ndimage import gaussian_filter
 from variad.core.errors import UserError
 from variad.core.files import package_folder
 from variad.core.seeding import numpy_generator
-from variad.datasets.adapters import Entry, rendering
+from variad.datasets.adapters import Entry, Split, rendering
 from variad.datasets.own_folder import Folder
 
 CATEGORIES = ("brick", "grass", "gravel")
-ROWS = {"train": (0, 256), "test": (256, 512)}
+ROWS = {"train": (0, 256), "test": (256, 512), "unlabelled": (0, 256)}
 KINDS = ("blur", "foreign", "scratch", "stain")
 EDGE = 0.125
 VISIBLE = 8.0
@@ -43,7 +42,7 @@ class Tile:
         mask: 255 inside the simulated defect, else 0; None for a good tile.
     """
 
-    split: Literal["train", "test"]
+    split: Split
     defect: str
     number: int
     top: int
@@ -63,6 +62,8 @@ class Textures:
         test_good: number of good test tiles a category.
         defects_per_kind: number of test tiles with each kind of simulated defect.
         seed: root seed of positions, brightness and defects.
+        unlabelled_good, unlabelled_per_kind: numbers of good tiles, and of tiles with each kind of simulated defect,
+            from the half of training tiles, that nobody has sorted: named by numbers in a random order, without masks.
     """
 
     root: Path
@@ -71,12 +72,19 @@ class Textures:
     test_good: int = 32
     defects_per_kind: int = 8
     seed: int = 0
+    unlabelled_good: int = 0
+    unlabelled_per_kind: int = 0
 
     def unpack(self) -> None:
         """Render all three categories into ``root``, which must be empty or not exist; complete or not at all."""
         with rendering(self.root) as folder:
             for category in CATEGORIES:
+                order = numpy_generator(self.seed, "textures", category, "unlabelled", "order")
+                names = iter(order.permutation(self.unlabelled_good + len(KINDS) * self.unlabelled_per_kind))
                 for tile in self.tiles(category):
+                    if tile.split == "unlabelled":
+                        _save(folder / category / tile.split / f"{next(names):03}.png", tile.image)
+                        continue
                     _save(folder / category / tile.split / tile.defect / f"{tile.number:03}.png", tile.image)
                     if tile.mask is not None:
                         _save(
@@ -101,8 +109,11 @@ class Textures:
         yield from (self._tile(category, "test", "good", number) for number in range(self.test_good))
         for kind in KINDS:
             yield from (self._tile(category, "test", kind, number) for number in range(self.defects_per_kind))
+        yield from (self._tile(category, "unlabelled", "good", number) for number in range(self.unlabelled_good))
+        for kind in KINDS:
+            yield from (self._tile(category, "unlabelled", kind, number) for number in range(self.unlabelled_per_kind))
 
-    def _tile(self, category: str, split: Literal["train", "test"], defect: str, number: int) -> Tile:
+    def _tile(self, category: str, split: Split, defect: str, number: int) -> Tile:
         generator = numpy_generator(self.seed, "textures", category, split, defect, number)
         top, left, clean = self._cut(category, split, generator)
         if defect == "good":

@@ -35,7 +35,7 @@ Score = Literal["shot", "mutual", "both", "rounds"]
 Minima = Callable[[Vectors, Vectors, bool], tuple[Vectors, Vectors | None]]
 
 EXPLAINED = 0.1  # part of the other pictures that explain a patch; MuSc's 0.3 drops more good pictures
-FEWEST = 3  # pictures, for "the others" to mean something
+FEWEST = 3  # pictures whose scores have a shape; of fewer ``auto`` keeps none
 # spreads above the centre of normal scores: where a tail begins, up to where pictures are kept with one, and without
 TAIL, CUT, UNCUT = 3.0, 2.0, 4.0
 TAIL_SHARE = 0.02  # part of the pictures that makes a tail
@@ -105,17 +105,11 @@ def choose_unlabelled(
         Table ``chosen``, by run and score, the most normal first; empty where no run has a candidate.
 
     Raises:
-        UserError: a candidate without an image, or too few for a score that compares them with each other.
+        UserError: a candidate without an image.
     """
     if pool.empty:
         return pool.assign(score=0.0, cut=0.0, kept=True)
     pile = _Pile.of(pool, files.images, seed, key)
-    few = [len(members) for members in pile.members.values() if len(members) < FEWEST]
-    if few and settings.score != "shot":
-        raise UserError(
-            f"{'/'.join(key)}: expected at least {FEWEST} different unlabelled images for score {settings.score}, "
-            f"found {few[0]}; add some, or set score: shot."
-        )
     patches = grid_patches(files.features, pile.shown, seed, key)
     compared = _Compared.of(patches, pile.members.values(), settings.score != "shot", device)
     first_shots = {run: list(shots[run])[:REFERENCES] for run in pile.members}
@@ -126,7 +120,8 @@ def choose_unlabelled(
     for run, members in pile.members.items():
         columns = [shot_names.index(name) for name in first_shots[run]]
         scores = _scored(settings, to_shots[members][:, :, columns], *compared.among(members))
-        found.append(pile.table(run, scores).assign(cut=cut_of(scores, settings.keep)))
+        too_few = settings.keep == "auto" and len(members) < FEWEST
+        found.append(pile.table(run, scores).assign(cut=0.0 if too_few else cut_of(scores, settings.keep)))
     table = pd.concat(found)
     return table.assign(kept=table["score"] <= table["cut"]).sort_values(["run", "score"], kind="stable")
 

@@ -158,7 +158,8 @@ def _pooled(size: Size | None, settings: Mapping[str, Any] | None) -> Size | Non
     if size is None or settings is None:
         return size
     pool = Pool(**settings)
-    return Size(size.train - pool.good, size.test - pool.bad, size.megapixels, pool.good + pool.bad)
+    moved = pool.good + pool.bad
+    return Size(size.train - pool.good, size.test - pool.bad, size.megapixels, size.unlabelled + moved)
 
 
 def _from_manifests(folder: Path) -> Size | None:
@@ -176,11 +177,13 @@ def _from_settings(adapter: str, settings: Mapping[str, Any]) -> Size | None:
     if adapter == "textures":
         made = Textures(Path(), **settings)
         test = made.test_good + made.defects_per_kind * len(KINDS)
-        return Size(made.train_good, test, made.tile_size**2 / 1e6)
+        pile = made.unlabelled_good + made.unlabelled_per_kind * len(KINDS)
+        return Size(made.train_good, test, made.tile_size**2 / 1e6, pile)
     if adapter == "elpv":
         cells = Elpv(**settings)
         if cells.train_good is not None and cells.test_good is not None and cells.test_defect is not None:
-            return Size(cells.train_good, cells.test_good + cells.test_defect, 0.09)
+            pile = cells.unlabelled_good + cells.unlabelled_defect + cells.unlabelled_unsure
+            return Size(cells.train_good, cells.test_good + cells.test_defect, 0.09, pile)
     return None
 
 
