@@ -20,7 +20,7 @@ with job(snakemake) as at:
     for run, part in chosen.groupby("run"):
         if not part["kept"].any():
             at.warn(
-                f"{names.dataset}/{names.category}, {names.training_set}: none of {len(part)} unlabelled photographs is "
-                f"taken; {FEWEST} different ones are the fewest that tell good from bad (`keep: 1` takes them)."
+                f"{names.dataset}/{names.category}, {names.training_set}: none of {len(part)} unlabelled photographs "
+                f"is taken; {FEWEST} different ones are the fewest that tell good from bad (`keep: 1` takes them)."
             )
         at.log.info("run %d: %d of %d kept, up to %.6g", run, part["kept"].sum(), len(part), part["cut"].iloc[0])
