@@ -138,7 +138,7 @@ def _work(arguments: argparse.Namespace):  # type: ignore[no-untyped-def]
     from timing import computed_in
 
     from variad.core.job import keep_freed_memory
-    from variad.generation.guidance import guide
+    from variad.generation.steps import guide
     from variad.networks.vqgan import fold_upsampling
 
     vqgan, by, starts, settings = _models(arguments)

@@ -10,7 +10,8 @@ import torch
 from torch.nn import functional
 
 from tests.generation.conftest import TinyEncoder, make_vqgan
-from variad.generation.guidance import Guide, guide
+from variad.generation.guidance import Guide
+from variad.generation.steps import guide
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 
