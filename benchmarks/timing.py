@@ -54,10 +54,10 @@ def machine(device: str) -> str:
 
 
 def computed_in(precision: str, device: str) -> str:
-    """The precision that a row is of: a CPU without instructions for bfloat16 computes in float32."""
-    from variad.core.precision import in_bfloat16
+    """The precision that a row is of: a CPU has no TF32, and without instructions for bfloat16 float32 alone."""
+    from variad.core.precision import Arithmetic
 
-    return "bfloat16" if in_bfloat16(precision, device) else "float32"
+    return Arithmetic.of(precision, device).precision
 
 
 def write_rows(path: Path, columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> None:

@@ -38,9 +38,10 @@ class FrozenGroupNorm(nn.Module):
         self.register_buffer("bias", norm.bias.detach().clone())
 
     def forward(self, x: Tensor) -> Tensor:
-        """``[B, C, H, W]`` to the same shape, order and precision."""
+        """``[B, C, H, W]`` or ``[B, C, N]`` to the same shape, order and precision."""
         if x.is_cuda and norms_stay_channels_last(x.device):
-            return fused(x, self.weight, self.bias, self.groups, self.eps, self.silu)
+            images = x if x.dim() == 4 else x.unsqueeze(-1)
+            return fused(images, self.weight, self.bias, self.groups, self.eps, self.silu).view_as(x)
         y = functional.group_norm(x, self.groups, self.weight, self.bias, self.eps)
         return functional.silu(y) if self.silu else y
 
