@@ -74,7 +74,8 @@ def test_as_a_gpu_wants_them_weights_are_cast_once(
         found = replace(plain, unet=unet).epsilon(images, 50, lambda h, t, shift=shift: h + shift)
         wanted = plain.epsilon(images, 50)
         assert found.dtype == torch.float32
-        assert 0 < (found - wanted).norm() / wanted.norm() < most
+        error = float((found.detach() - wanted).norm() / wanted.norm())
+        assert error < most and (error > 1e-4) == (precision == "bfloat16")
         (gradient,) = torch.autograd.grad(found.square().sum(), shift)
         assert gradient.abs().max() > 0
 

@@ -167,7 +167,9 @@ def on_device(unet: UNet2DModel, arithmetic: Arithmetic, device: str) -> UNet2DM
                 setattr(module, name, FrozenGroupNorm(child, silu=False))
     last = norms_stay_channels_last(torch.device(device))
     layout = torch.channels_last if last else torch.contiguous_format
-    return unet.to(device, dtype=arithmetic.weights, memory_format=layout)
+    # diffusers' own ``to`` warns of layers to be kept in float32, of which this network has none
+    nn.Module.to(unet, device, dtype=arithmetic.weights, memory_format=layout)  # type: ignore[call-overload]
+    return unet
 
 
 def _load_small(path: str, sha256: str | None) -> tuple[UNet2DModel, int]:
