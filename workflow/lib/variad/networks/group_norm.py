@@ -16,7 +16,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 TILE = 4096  # numbers that a program of the kernels holds at once
-PROGRAMS, CHUNKS = 1024, 64  # programs that fill a GPU, and most chunks of an image
+PROGRAMS, CHUNKS = 1024, 64  # programs that fill a GPU, and most chunks of an image, a power of two
 log = logging.getLogger("variad")
 
 
@@ -132,7 +132,7 @@ class _Size:
         self.chunks = math.ceil(self.positions / self.rows)
         self.tile = {"C": self.channels, "ROWS": height, "WIDTH": width}
         each = self.channels // groups
-        self.group = {"C": self.channels, "D": each, "CHUNKS": _power_of_two(self.chunks), "WIDTH": _power_of_two(each)}
+        self.group = {"C": self.channels, "D": each, "CHUNKS": CHUNKS, "WIDTH": _power_of_two(each)}
         self.by_chunks, self.by_groups = (self.images, self.chunks), (self.images, groups)
         self.by_tiles = (math.ceil(self.positions / height), self.images)
 

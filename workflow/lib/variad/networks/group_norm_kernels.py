@@ -9,8 +9,11 @@ Imported where a GPU computes, and nowhere else.
 import triton
 import triton.language as tl
 
+# else each size of image and batch would compile kernels of its own, at most of a second each
+SIZES = ["positions", "rows", "chunks", "images"]
 
-@triton.jit
+
+@triton.jit(do_not_specialize=SIZES)
 def channel_sums(x, out, positions, rows, C: tl.constexpr, ROWS: tl.constexpr, WIDTH: tl.constexpr):
     """Sums of ``x - pivot`` and of its squares over a chunk's positions: ``out`` ``[B, chunks, 2, C]``."""
     image, chunk = tl.program_id(0), tl.program_id(1)
@@ -33,7 +36,7 @@ def channel_sums(x, out, positions, rows, C: tl.constexpr, ROWS: tl.constexpr, W
     tl.store(to + C, tl.sum(second, axis=0), mask=inside)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=SIZES)
 def moments(
     x, sums, weight, bias, scale, shift, mean, rstd, positions, chunks, eps,
     C: tl.constexpr, D: tl.constexpr, CHUNKS: tl.constexpr, WIDTH: tl.constexpr,
@@ -60,7 +63,7 @@ def moments(
     tl.store(rstd + image * tl.num_programs(1) + group, inverse)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=SIZES)
 def normalise(
     x, y, scale, shift, positions, C: tl.constexpr, SILU: tl.constexpr, ROWS: tl.constexpr, WIDTH: tl.constexpr
 ):
@@ -85,7 +88,7 @@ def _through_silu(gradient, z):
     return gradient * s * (1 + z * (1 - s))
 
 
-@triton.jit
+@triton.jit(do_not_specialize=SIZES)
 def gradient_sums(
     x, gradient, out, scale, shift, mean, rstd, positions, rows,
     C: tl.constexpr, D: tl.constexpr, SILU: tl.constexpr, ROWS: tl.constexpr, WIDTH: tl.constexpr,
@@ -117,7 +120,7 @@ def gradient_sums(
     tl.store(to + C, tl.sum(second, axis=0), mask=inside)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=SIZES)
 def gradient_means(
     sums, weight, means, positions, chunks,
     C: tl.constexpr, D: tl.constexpr, CHUNKS: tl.constexpr, WIDTH: tl.constexpr,
@@ -136,7 +139,7 @@ def gradient_means(
     tl.store(to + tl.num_programs(0) * tl.num_programs(1), second)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=SIZES)
 def gradient_of_input(
     x, gradient, out, scale, shift, mean, rstd, means, images, positions,
     C: tl.constexpr, D: tl.constexpr, SILU: tl.constexpr, ROWS: tl.constexpr, WIDTH: tl.constexpr,
