@@ -12,6 +12,7 @@ the first. A row is written as soon as it is measured; one that fails says why, 
 
 import argparse
 import contextlib
+import copy
 import csv
 import json
 import statistics
@@ -30,9 +31,10 @@ COLUMNS = (
     "images_per_second", "by_plain", "step_ms", "record_s", "peak_gb", "first_loss", "last_loss", "graph", "machine",
     "torch", "error",
 )  # fmt: skip
-GROUPS = ("plain", "bfloat16", "tf32", "float32")  # a process each: the plain loop, the engine's precisions
-VARIANTS = ("no graph", "any kernel", "planes")  # what each cure brings, of bfloat16 at one batch size
+GROUPS = ("plain", "bfloat16", "tf32", "float32", "adm")  # a process each: plain loop, the engine's precisions, ADM
+VARIANTS = ("no graph", "any kernel", "planes", "unfolded")  # each takes one cure away, of bfloat16 at one batch size
 VARIANT_BATCH = 16
+ADM_BATCH, ADM_EVALUATIONS = 32, 100  # 50 steps to the noise, 50 back
 PATIENCE = 6.0  # seconds of one run above which it is not repeated
 START = 40.0  # seconds that a process needs at most before its first row
 
@@ -51,7 +53,7 @@ def main() -> None:
         for group in arguments.groups:
             for row in _group_rows(arguments, group, end):
                 plain = plain or row.get("images_per_second")
-                if plain and row.get("images_per_second"):
+                if plain and row.get("images_per_second") and group != "adm":
                     row["by_plain"] = round(row["images_per_second"] / plain, 2)
                 writer.writerow(row)
                 stream.flush()
@@ -79,7 +81,9 @@ def _parsed() -> argparse.Namespace:
 
 def _group_rows(arguments: argparse.Namespace, group: str, end: float) -> Iterator[dict[str, Any]]:
     """Rows of a group as they come; after one that failed the others come from a new process."""
-    waiting = [(1, ""), (1, "exact")] if group == "plain" else [(size, "") for size in arguments.batch]
+    waiting = {"plain": [(1, ""), (1, "exact")], "adm": [(ADM_BATCH, "bfloat16"), (ADM_BATCH, "tf32")]}.get(
+        group, [(size, "") for size in arguments.batch]
+    )
     if group == "bfloat16" and VARIANT_BATCH in arguments.batch:
         waiting += [(VARIANT_BATCH, variant) for variant in VARIANTS]
     while waiting and time.monotonic() + START < end:
@@ -98,9 +102,12 @@ def _group_rows(arguments: argparse.Namespace, group: str, end: float) -> Iterat
             child.wait()
         if waiting and child.returncode:
             size, variant = waiting.pop(0)
-            engine = "plain" if group == "plain" else "variad"
+            engine = group if group in ("plain", "adm") else "variad"
             reason = "no time left" if time.monotonic() >= end else f"the process ended with {child.returncode}"
             yield {"engine": engine, "precision": group, "variant": variant, "batch": size, "error": reason}
+    for size, variant in waiting:
+        engine = group if group in ("plain", "adm") else "variad"
+        yield {"engine": engine, "precision": group, "variant": variant, "batch": size, "error": "no time left"}
 
 
 @contextlib.contextmanager
@@ -119,11 +126,13 @@ def _killed_after(child: "subprocess.Popen[str]", seconds: float) -> Iterator[No
 
 def _measure_group(arguments: argparse.Namespace) -> None:
     """A row on each line of the output; an error ends the process, since a GPU's may outlast its cause."""
-    given = _given(arguments, max(size for size, _ in arguments.rows))
+    given = () if arguments.only == "adm" else _given(arguments, max(size for size, _ in arguments.rows))
     for size, variant in arguments.rows:
         try:
             if arguments.only == "plain":
                 row = _plain(arguments, variant, *given)
+            elif arguments.only == "adm":
+                row = _adm(arguments, size, variant)
             else:
                 row = _engine(arguments, size, variant, *given)
         except Exception as error:  # the row says it, and the parent goes on
@@ -148,8 +157,9 @@ def _facts(arguments: argparse.Namespace, size: int, variant: str) -> dict[str, 
     import torch
     from timing import computed_in, machine
 
-    engine = "plain" if arguments.only == "plain" else "variad"
-    precision = "float32" if engine == "plain" else computed_in(arguments.only, arguments.device)
+    engine = arguments.only if arguments.only in ("plain", "adm") else "variad"
+    asked = {"plain": "float32", "adm": variant}.get(engine, arguments.only)
+    precision = computed_in(asked, arguments.device)
     names = ("iterations", "cutouts", "size")
     return {
         "engine": engine, "precision": precision, "variant": variant, "batch": size,
@@ -186,7 +196,9 @@ def _engine(
     from variad.generation.steps import GuidedBatch, Steps, guide
     from variad.networks.vqgan import fold_upsampling
 
-    fold_upsampling(vqgan)
+    vqgan = copy.deepcopy(vqgan)
+    if variant != "unfolded":
+        fold_upsampling(vqgan)
     rows = slice(size)
     with _variant(variant):
         _forget(arguments.device)
@@ -212,6 +224,34 @@ def _engine(
             seconds.append(_seconds(arguments.device, run))
         losses = {"first_loss": round(float(made.loss[0, 0]), 5), "last_loss": round(float(made.loss[0, -1]), 5)}
         return _timed(arguments, size, seconds, record_s) | losses | {"graph": steps.arithmetic.graph}
+
+
+def _adm(arguments: argparse.Namespace, size: int, precision: str) -> dict[str, Any]:
+    """ADM at 256 px, random weights: images a second of ``ADM_EVALUATIONS`` that take what ten do on average."""
+    import torch
+
+    from variad.core.precision import Arithmetic
+    from variad.networks.adm import build_adm
+    from variad.networks.diffusion_models import DiffusionModel, linear_alphas_cumprod, on_device
+
+    _forget(arguments.device)
+    with torch.device(arguments.device):
+        unet = build_adm().eval().requires_grad_(False)
+        x = torch.randn(size, 3, 256, 256)
+    unet = on_device(unet, Arithmetic.of(precision, arguments.device), arguments.device)
+    model = DiffusionModel(unet, linear_alphas_cumprod(), 256, precision=precision)  # type: ignore[arg-type]
+
+    @torch.no_grad()
+    def evaluate(times: int) -> None:
+        for place in range(times):
+            model.epsilon(x, 90 * place)
+
+    record = _seconds(arguments.device, lambda: evaluate(2))
+    seconds = [_seconds(arguments.device, lambda: evaluate(10)) / 10 for _ in range(min(2, arguments.repeats))]
+    middle = statistics.median(seconds)
+    return _timed(arguments, size, [middle * ADM_EVALUATIONS], record) | {
+        "iterations": ADM_EVALUATIONS, "size": 256, "cutouts": None, "step_ms": round(1000 * middle, 2),
+    }  # fmt: skip
 
 
 def _arithmetic(arguments: argparse.Namespace, variant: str) -> Any:
@@ -244,10 +284,13 @@ def _variant(name: str) -> Iterator[None]:
 def _profile(arguments: argparse.Namespace, vqgan: Any, by: Any, starts: Any, settings: Any) -> None:
     """The kernels of one step, taken by itself, with their share of the GPU's time."""
     import torch
+    from generation import _wait
     from torch.profiler import ProfilerActivity, profile
 
     from variad.generation.steps import GuidedBatch, Steps
+    from variad.networks.vqgan import fold_upsampling
 
+    fold_upsampling(vqgan)
     size = min(VARIANT_BATCH, len(starts))
     steps = Steps(vqgan, by.encoder, settings, arguments.device, _arithmetic(arguments, "no graph"))
     steps.begin(GuidedBatch(starts[:size], by.texts[:size]))
@@ -257,7 +300,7 @@ def _profile(arguments: argparse.Namespace, vqgan: Any, by: Any, starts: Any, se
         steps.move(windows)
     with profile(activities=[ProfilerActivity.CPU, ProfilerActivity.CUDA]) as seen:
         steps.move(windows)
-        torch.cuda.synchronize()
+        _wait(arguments.device)
     table = seen.key_averages().table(sort_by="self_cuda_time_total", row_limit=40, max_name_column_width=90)
     arguments.profile.write_text(f"{arguments.only}, batch {size}\n{table}\n", encoding="utf-8")
 

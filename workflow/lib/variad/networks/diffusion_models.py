@@ -82,10 +82,10 @@ class DiffusionModel:
             h: edits the mid block's output on the way; gradients flow through it.
         """
         arithmetic = Arithmetic.of(self.precision, x.device)
+        weights = next((weight.dtype for weight in self.unet.parameters()), x.dtype)
         # weights that were cast need no autocast
-        cast = contextlib.nullcontext() if arithmetic.gpu else arithmetic.autocast(x.device)
-        with edited(self.unet, h, t), arithmetic.kernels(), cast:
-            weights = next((weight.dtype for weight in self.unet.parameters()), x.dtype)
+        around = contextlib.nullcontext() if weights == torch.bfloat16 else arithmetic.autocast(x.device)
+        with edited(self.unet, h, t), arithmetic.kernels(), around:
             found: Tensor = self.unet(x.to(weights), t).sample
         return found[:, :3].float()
 
