@@ -52,7 +52,8 @@ def main() -> None:
         plain = None
         for group in arguments.groups:
             for row in _group_rows(arguments, group, end):
-                plain = plain or row.get("images_per_second")
+                if group == "plain":
+                    plain = plain or row.get("images_per_second")
                 if plain and row.get("images_per_second") and group != "adm":
                     row["by_plain"] = round(row["images_per_second"] / plain, 2)
                 writer.writerow(row)
