@@ -152,5 +152,5 @@ def test_float32_is_float32_and_tf32_is_not():
             for given, wanted in ((found, exact), (product.cpu(), whole @ whole.T))
         ]
 
-    assert all(value < 5e-6 for value in error("float32"))
+    assert all(value < 2e-5 for value in error("float32"))
     assert all(5e-5 < value < 5e-3 for value in error("tf32"))

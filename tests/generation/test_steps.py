@@ -1,5 +1,6 @@
 """Guided steps as a GPU takes them, on a CPU that passes for one, against the CPU's own."""
 
+import dataclasses
 import logging
 
 import numpy as np
@@ -8,10 +9,11 @@ import torch
 from torch.nn import functional
 
 from variad.core.precision import Arithmetic
+from variad.generation.engine import generate
 from variad.generation.guidance import Guide, cutouts, cutouts_by_products, draw_windows
 from variad.generation.steps import GuidedBatch, Steps, guide
 
-from .conftest import TinyEncoder
+from .conftest import TinyEncoder, requests_of
 
 DEVICE = torch.device("cpu")
 
@@ -175,3 +177,20 @@ def test_a_first_look_counts_a_gpus_backward_pass(vqgan, by, guided):
     assert on_cpu.loss.requires_grad and gradient[0].shape == (5, 4, 16, 16) and gradient[0].abs().max() > 0
     np.testing.assert_allclose(step.loss.detach(), last.loss, rtol=1e-5)
     assert not last.loss.requires_grad
+
+
+def test_a_training_set_on_a_device_that_passes_for_a_gpu_is_the_cpus(parents, vqgan, by, guided, monkeypatch):
+    """In batches as equal as can be, with steps that are recorded once, after twenty steps that amplify rounding."""
+    wanted_of = requests_of(11, 12, 13, 14, 15)
+    values = dataclasses.replace(guided, iterations=20, batch_size=4)
+    whole = generate(parents, wanted_of, values, vqgan, by)
+    record, sizes, begin = Recorder(), [], Steps.begin
+    monkeypatch.setattr(Arithmetic, "of", lambda precision, device: Arithmetic(precision, True, True))
+    monkeypatch.setattr(Steps.__init__, "__defaults__", (None, record))
+    monkeypatch.setattr(Steps, "begin", lambda self, batch: sizes.append(len(batch.start)) or begin(self, batch))
+    found = generate(parents, wanted_of, values, vqgan, by)
+    assert sizes == [3, 2] and record.recorded == 2 and record.replayed == 2 * 20
+    np.testing.assert_allclose(found.images.astype(int), whole.images, atol=1)
+    np.testing.assert_array_equal(found.steps_iteration, whole.steps_iteration)
+    np.testing.assert_allclose(found.steps.astype(int), whole.steps, atol=1)
+    assert (found.steps[:, 0] != found.steps[:, -1]).any()

@@ -20,9 +20,9 @@ for case in CASES:
 """
 # images, channels, height, width, groups, SiLU, precision and the error it may have
 CASES = [
-    (2, 32, 5, 7, 4, True, torch.float32, 1e-6),
-    (3, 96, 9, 11, 32, True, torch.float32, 1e-6),  # 96 is no power of two, 99 positions no multiple of a tile
-    (2, 64, 12, 12, 32, False, torch.float32, 1e-6),
+    (2, 32, 5, 7, 4, True, torch.float32, 3e-6),
+    (3, 96, 9, 11, 32, True, torch.float32, 3e-6),  # 96 is no power of two, 99 positions no multiple of a tile
+    (2, 64, 12, 12, 32, False, torch.float32, 3e-6),
     (2, 64, 20, 20, 32, True, torch.bfloat16, 6e-3),
 ]
 

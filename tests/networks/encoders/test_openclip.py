@@ -10,6 +10,7 @@ from torch.nn import functional
 
 from tests.memory import measured
 from variad.core.errors import UserError
+from variad.core.precision import Arithmetic
 from variad.networks.encoders import load_encoder
 from variad.networks.openclip import OpenClip, encode_short, load_openclip
 
@@ -103,7 +104,8 @@ def test_with_weights_of_bfloat16_images_lie_where_they_lay(weights, name, tmp_p
 def test_on_a_gpu_images_lie_where_they_lie_on_a_cpu(weights):
     images = torch.rand(3, 3, 40, 40)
     wanted = load_openclip("variad-tiny", weights).encode_image(images)
-    found = load_openclip("variad-tiny", weights, "cuda").encode_image(images.cuda())
+    with Arithmetic.of("float32", "cuda").kernels():
+        found = load_openclip("variad-tiny", weights, "cuda").encode_image(images.cuda())
     torch.testing.assert_close(found.cpu(), wanted, atol=1e-4, rtol=0)
 
 
