@@ -128,6 +128,17 @@ def test_another_training_image_reaches_everything(daily):
     assert jobs_of(daily).keys() >= NEVER
 
 
+def test_only_a_run_takes_times_down(daily):
+    record = daily / "results/mine/lid/train/files.json"
+    os.utime(daily / "photos/lid/train/good/0.png", (0, 0))
+    before = record.read_bytes()
+    for arguments in (["--summary"], ["--dag"], ["--lint"], ["-n"]):
+        succeed(daily, *arguments, config=daily / "mine.yaml")
+        assert record.read_bytes() == before, arguments
+    succeed(daily, "--cores", "1", config=daily / "mine.yaml")
+    assert record.read_bytes() != before
+
+
 def test_times_alone_are_no_change(daily):
     for path in (daily / "photos").rglob("*.png"):
         os.utime(path)

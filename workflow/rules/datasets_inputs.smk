@@ -120,8 +120,9 @@ def files_version(wildcards):
     record = file_of(rules.index_category.output.files, **wildcards)
     if is_gone(wildcards):
         return KnownFiles(record).version
-    root, changes = root_of(wildcards.dataset, dataset_of(wildcards)), workflow.is_main_process and not workflow.dryrun
-    return version_of(record, watched_stamps(**wildcards), root, note=changes)
+    runs = workflow.executor_plugin is not None and not workflow.dryrun  # there is none for --summary, --dag and --lint
+    root = root_of(wildcards.dataset, dataset_of(wildcards))
+    return version_of(record, watched_stamps(**wildcards), root, note=workflow.is_main_process and runs)
 
 
 def file_names(wildcards):
