@@ -101,7 +101,8 @@ def batches_of_features(
             before = found
         else:
             maps = feature_maps(backbone, prepared)
-            yield {layer: values.astype(stored_as, copy=False) for layer, values in maps.items()}
+            with np.errstate(over="ignore"):  # whoever stores them checks
+                yield {layer: values.astype(stored_as, copy=False) for layer, values in maps.items()}
     if before is not None:
         yield before.arrived()
 
