@@ -105,11 +105,12 @@ class CFlow:
         self.device = device
         self.layers: dict[str, LayerFlow] = {}
 
-    @torch.no_grad()  # not inference mode: graphs of other detectors share the generator's state with those of this one
     def fit(self, training: DetectorInput, generator: np.random.Generator) -> None:
         """Train one flow after another; see ``Detector.fit``."""
         total = len(training.features) * self.schedule.epochs
         with (
+            # graphs share a state of the GPU's random numbers, which is not to be made in inference mode
+            torch.no_grad() if is_cuda(self.device) else torch.inference_mode(),
             tqdm(total=total, desc="cflow", unit="epoch", disable=None, mininterval=5) as bar,
             seeded(generator) as own,
         ):
