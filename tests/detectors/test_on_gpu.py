@@ -21,7 +21,7 @@ from variad.networks.weights import save_weights
 
 pytestmark = pytest.mark.gpu
 SIDE = 64
-SCORING, TRAINING = 1e-3, 0.05  # differences, as parts of a map's standard deviation
+SCORING, TRAINING = 1e-3, 0.02  # differences, as parts of a map's standard deviation
 
 
 @pytest.fixture(autouse=True)
@@ -78,7 +78,15 @@ SETTINGS: dict[str, tuple[dict[str, Any], bool]] = {
     "patchcore": ({"coreset_fraction": 0.2, "projection": 48}, True),
     "cflow": ({"epochs": 4, "coupling_blocks": 4, "condition_size": 32, "fiber_batch_size": 64}, True),
     "reverse_distillation": (
-        {"epochs": 6, "batch_size": 4, "block": "basic", "blocks": [1, 1, 1], "embedding_blocks": 1},
+        # at the paper's rate of 0.005, features that differ by a millionth are a quarter of the spread apart after 18 steps
+        {
+            "epochs": 6,
+            "batch_size": 4,
+            "block": "basic",
+            "blocks": [1, 1, 1],
+            "embedding_blocks": 1,
+            "learning_rate": 1e-4,
+        },
         False,
     ),
     "efficientad": ({"steps": 20, "penalty": "photographs", "precision": "float32"}, False),
@@ -157,7 +165,7 @@ def test_bfloat16_trains(case):
     assert np.isfinite(half.maps).all()
     alike = np.corrcoef(exact.maps.ravel(), half.maps.ravel())[0, 1]
     print(f"correlation of the maps {alike:.4f}")
-    assert alike > 0.7
+    assert alike > 0.9
 
 
 class Pooled(torch.nn.Module):
