@@ -3,7 +3,8 @@
     python benchmarks/half_features.py --seeds 3
 
 Both fit and score the same images from the same seed; only the features are rounded, as ``stored_as: float16`` has them
-on disk. Cases, images and weights are those of ``detectors.py``.
+on disk. A control changes them by a millionth instead: what it costs is chance, the training's own. Cases, images and
+weights are those of ``detectors.py``.
 """
 
 import argparse
@@ -32,6 +33,7 @@ from variad.networks.backbones import load_backbone  # noqa: E402
 
 DETECTORS = ("patchcore", "cflow", "reverse_distillation")  # EfficientAD's teacher answers views of images too
 COLUMNS = ("detector", "category", "seed", "stored_as", "image_auroc", "pixel_auroc", "test_images", "machine")
+CONTROL = "float32, a millionth apart"
 Row = dict[str, Any]
 
 
@@ -75,7 +77,7 @@ def compared(name: str, category: str, seed: int, arguments: argparse.Namespace,
     test = as_input(detector, backbone, np.concatenate(pictures[1:]), "cpu")
     labels = [int(file.startswith("defect")) for file in image_names(images)]
     masks, side = read_masks(images), case.resolution
-    for stored_as in ("float32", "float16"):
+    for stored_as in ("float32", "float16", CONTROL):
         detector = create_detector(name, settings, extractor)
         detector.fit(rounded(given, stored_as), np.random.default_rng(seed))
         scored = detector.score(rounded(test, stored_as))
@@ -89,21 +91,28 @@ def compared(name: str, category: str, seed: int, arguments: argparse.Namespace,
 
 
 def rounded(given: DetectorInput, stored_as: str) -> DetectorInput:
-    """Features as they come back from the disk."""
+    """Features as they come back from the disk, or the control's."""
+    if stored_as == CONTROL:
+        draw = np.random.default_rng(0)
+        changed = {
+            layer: maps * (1 + 1e-6 * draw.standard_normal(maps.shape)) for layer, maps in given.features.items()
+        }
+        return DetectorInput({layer: maps.astype(np.float32) for layer, maps in changed.items()})
     return DetectorInput({layer: maps.astype(stored_as).astype(np.float32) for layer, maps in given.features.items()})
 
 
 def print_differences(rows: list[Row]) -> None:
-    """Mean and largest change of each detector's AUROC, float16 less float32, points."""
+    """Mean and largest change of each detector's AUROC from float32, points."""
     for name in dict.fromkeys(row["detector"] for row in rows):
         for metric in ("image_auroc", "pixel_auroc"):
-            found: dict[str, list[float]] = {"float32": [], "float16": []}
+            found: dict[str, list[float]] = {"float32": [], "float16": [], CONTROL: []}
             for row in rows:
                 if row["detector"] == name and row[metric] != "":
                     found[row["stored_as"]].append(row[metric])
-            if found["float32"]:
-                change = np.subtract(found["float16"], found["float32"])
-                print(f"{name}, {metric}: mean {change.mean():+.3f}, largest {np.abs(change).max():.3f} points")
+            for stored_as in ("float16", CONTROL) if found["float32"] else ():
+                change = np.subtract(found[stored_as], found["float32"])
+                largest = np.abs(change).max()
+                print(f"{name}, {metric}, {stored_as}: mean {change.mean():+.3f}, largest {largest:.3f} points")
 
 
 if __name__ == "__main__":

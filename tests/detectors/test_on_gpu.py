@@ -78,7 +78,7 @@ SETTINGS: dict[str, tuple[dict[str, Any], bool]] = {
     "patchcore": ({"coreset_fraction": 0.2, "projection": 48}, True),
     "cflow": ({"epochs": 4, "coupling_blocks": 4, "condition_size": 32, "fiber_batch_size": 64}, True),
     "reverse_distillation": (
-        # at the paper's rate of 0.005, features that differ by a millionth are a quarter of the spread apart after 18 steps
+        # at the paper's rate of 0.005 a millionth in the features is a quarter of the spread in the maps after 18 steps
         {
             "epochs": 6,
             "batch_size": 4,
