@@ -1,12 +1,32 @@
 """Work of fixed shapes that a GPU does again and again: recorded once, replayed as a whole."""
 
-from collections.abc import Callable
+import gc
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Generic, TypeVar
 
 import torch
 
 Result = TypeVar("Result")
 WARM_UPS = 2  # before recording: kernels are loaded and chosen, which cannot be recorded
+
+
+@contextmanager
+def recording(graph: torch.cuda.CUDAGraph, stream: torch.cuda.Stream | None = None) -> Iterator[None]:
+    """Record into ``graph`` what is launched meanwhile.
+
+    Nothing is collected before it ends: an older graph that Python frees meanwhile would end the recording. Only this
+    thread is watched for what may not be recorded, so that others may pin memory.
+    """
+    gc.collect()
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        with torch.cuda.graph(graph, stream=stream, capture_error_mode="thread_local"):
+            yield
+    finally:
+        if collects:
+            gc.enable()
 
 
 class Recording(Generic[Result]):
@@ -34,7 +54,7 @@ class Recording(Generic[Result]):
         before.wait_stream(aside)
         self._graph = torch.cuda.CUDAGraph()
         try:
-            with torch.cuda.graph(self._graph):
+            with recording(self._graph):
                 self.result = work()
         except RuntimeError as error:
             torch.cuda.set_stream(before)

@@ -13,6 +13,8 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
+from variad.core.graphs import recording
+
 Given = TypeVar("Given")
 Made = TypeVar("Made")
 Signature = tuple[tuple[torch.Size, torch.dtype], ...]
@@ -77,8 +79,7 @@ class Recorded:
     def __init__(self, step: Callable[..., Tensor], given: Iterable[Tensor], stream: torch.cuda.Stream) -> None:
         self.given = [tensor.clone() for tensor in given]
         self.graph = torch.cuda.CUDAGraph()
-        # only this thread is watched for what may not be recorded: others may pin memory meanwhile
-        with torch.cuda.graph(self.graph, stream=stream, capture_error_mode="thread_local"):
+        with recording(self.graph, stream):
             self.found = step(*self.given)
 
     def replay(self, given: Iterable[Tensor]) -> Tensor:
