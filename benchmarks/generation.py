@@ -52,7 +52,9 @@ def _parsed() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--models", choices=("small", "full"), default="small")
     parser.add_argument("--device", default="cpu")
-    parser.add_argument("--precision", choices=("float32", "bfloat16"), default="bfloat16", help="of the engine")
+    parser.add_argument(
+        "--precision", choices=("float32", "tf32", "bfloat16"), default="bfloat16", help="of the engine"
+    )
     parser.add_argument("--batch", type=int, nargs="+", default=[1, 4, 8], help="batch sizes of the engine")
     parser.add_argument("--images", type=int, default=8, help="of every process")
     parser.add_argument("--iterations", type=int, default=20)
@@ -138,7 +140,7 @@ def _work(arguments: argparse.Namespace):  # type: ignore[no-untyped-def]
     from timing import computed_in
 
     from variad.core.job import keep_freed_memory
-    from variad.generation.guidance import guide
+    from variad.generation.steps import guide
     from variad.networks.vqgan import fold_upsampling
 
     vqgan, by, starts, settings = _models(arguments)

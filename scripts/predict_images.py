@@ -36,7 +36,7 @@ with job(snakemake) as at, filling(snakemake.output.heatmaps) as folder:
     at.log.info("%d of %d images are in the training set", held_out.sum(), len(rows))
 
     # one map of full size at a time
-    maps = full_size_maps(scored, test, detector.map_sigma)
+    maps = full_size_maps(scored, test, detector.map_sigma, at.device)
     for name, anomaly_map in tqdm(maps, total=len(rows), unit="map", desc="maps", mininterval=5, disable=None):
         write_map(folder / f"{name}.tiff", anomaly_map)
     predictions = ranked(test.image_ids, scored.scores, threshold, held_out)

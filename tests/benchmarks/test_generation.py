@@ -10,7 +10,8 @@ import torch
 from torch.nn import functional
 
 from tests.generation.conftest import TinyEncoder, make_vqgan
-from variad.generation.guidance import Guide, guide
+from variad.generation.guidance import Guide
+from variad.generation.steps import guide
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 
@@ -50,3 +51,32 @@ def test_the_benchmark_writes_one_row_a_measurement(tmp_path, models, cores):
     ]
     assert [" ".join(row[name] for name in names) for row in rows] == wanted
     assert all(float(row["images_per_second"]) > 0 and float(row["peak_gb"]) > 0 for row in rows)
+
+
+def rows_on_a_gpu(path, *options):
+    command = [sys.executable, BENCHMARKS / "generation_gpu.py", "--models=small", "--size=64", "--iterations=1"]
+    command += ["--cutouts=1", "--repeats=1", f"--output={path}", *options]
+    subprocess.run(command, check=True, timeout=600)
+    with open(path, encoding="utf-8") as stream:
+        return list(csv.DictReader(stream))
+
+
+@pytest.mark.slow
+def test_the_benchmark_of_a_gpu_has_a_row_for_every_batch(tmp_path):
+    """On a CPU, where a step cannot be recorded and TF32 is float32."""
+    rows = rows_on_a_gpu(tmp_path / "out.csv", "--device=cpu", "--batch", "1", "2", "--groups", "plain", "tf32")
+    names = ("engine", "precision", "variant", "batch", "error")
+    assert [[row[name] for name in names] for row in rows] == [
+        ["plain", "float32", "", "1", ""], ["plain", "float32", "exact", "1", ""],
+        ["variad", "float32", "", "1", ""], ["variad", "float32", "", "2", ""],
+    ]  # fmt: skip
+    assert rows[0]["by_plain"] == "1.0" and all(float(row["images_per_second"]) > 0 for row in rows)
+    assert rows[2]["first_loss"] == rows[3]["first_loss"] != rows[3]["last_loss"]  # of the same first image
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(torch.cuda.is_available(), reason="to fail it needs a machine without a GPU")
+def test_a_row_that_fails_says_why_and_the_next_ones_are_tried(tmp_path):
+    rows = rows_on_a_gpu(tmp_path / "out.csv", "--device=cuda", "--batch", "1", "--groups", "plain", "float32")
+    assert [(row["engine"], row["batch"]) for row in rows] == [("plain", "1"), ("plain", "1"), ("variad", "1")]
+    assert all("the process ended with 1" in row["error"] and not row["seconds"] for row in rows)

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from variad.core import precision
-from variad.core.precision import autocast, in_bfloat16, packs_convolutions
+from variad.core.precision import Arithmetic, autocast, in_bfloat16, packs_convolutions, products
 
 
 @pytest.fixture
@@ -90,3 +90,67 @@ def test_the_documented_variable_makes_an_older_processor_of_this_one():
     done = subprocess.run([sys.executable, "-c", GUIDED], env=environment, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     assert "this CPU has no instructions for bfloat16; computing in float32 instead" in done.stderr
+
+
+@pytest.mark.parametrize("asked, on_gpu, on_cpu, weights", [
+    ("float32", "float32", "float32", torch.float32),
+    ("tf32", "tf32", "float32", torch.float32),
+    ("bfloat16", "bfloat16", "bfloat16", torch.bfloat16),
+])  # fmt: skip
+def test_what_each_precision_is_on_each_device(cpu, asked, on_gpu, on_cpu, weights):
+    cpu(True)
+    gpu, here = Arithmetic.of(asked, "cuda:1"), Arithmetic.of(asked, "cpu")
+    assert (gpu.precision, gpu.gpu, gpu.graph, gpu.weights) == (on_gpu, True, True, weights)
+    # a CPU's weights stay, whatever the precision: autocast casts them
+    assert (here.precision, here.gpu, here.graph, here.weights) == (on_cpu, False, False, torch.float32)
+
+
+def test_an_unknown_precision():
+    with pytest.raises(ValueError, match="expected one of float32, tf32, bfloat16, found 'float16'"):
+        Arithmetic.of("float16", "cuda")
+
+
+def gpu_settings():
+    return (
+        torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32, torch.get_deterministic_debug_mode(),
+        torch.utils.deterministic.fill_uninitialized_memory,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("precision, tf32", [("float32", False), ("tf32", True), ("bfloat16", False)])
+def test_a_gpu_uses_tf32_where_it_is_asked_for_and_kernels_that_repeat_until_it_is_done(precision, tf32):
+    before = gpu_settings()
+    assert before[1]  # torch's default: what float32 must not mean
+    with pytest.raises(KeyError), Arithmetic.of(precision, "cuda").kernels():
+        assert gpu_settings() == (tf32, tf32, 1, False)
+        with products("float32"):
+            assert gpu_settings()[:2] == (False, False)
+        assert gpu_settings()[:2] == (tf32, tf32)
+        raise KeyError
+    assert gpu_settings() == before
+
+
+def test_a_cpu_is_left_as_it_is():
+    before = gpu_settings()
+    with Arithmetic.of("float32", "cpu").kernels():
+        assert gpu_settings() == before
+
+
+@pytest.mark.gpu
+def test_float32_is_float32_and_tf32_is_not():
+    generator = torch.Generator().manual_seed(0)
+    images, kernels = torch.randn(2, 64, 32, 32, generator=generator), torch.randn(64, 64, 3, 3, generator=generator)
+    exact = torch.nn.functional.conv2d(images.double(), kernels.double())
+
+    def error(precision):
+        with Arithmetic.of(precision, "cuda").kernels():
+            found = torch.nn.functional.conv2d(images.cuda(), kernels.cuda()).cpu()
+            product = images.cuda().flatten(0, 2) @ images.cuda().flatten(0, 2).T
+        whole = images.flatten(0, 2).double()
+        return [
+            float((given - wanted).norm() / wanted.norm())
+            for given, wanted in ((found, exact), (product.cpu(), whole @ whole.T))
+        ]
+
+    assert all(value < 2e-5 for value in error("float32"))
+    assert all(5e-5 < value < 5e-3 for value in error("tf32"))

@@ -11,7 +11,15 @@ from variad.core.errors import UserError
 from variad.generation import engine
 from variad.generation import guidance as latent
 from variad.generation.added import Chunks, digest_of
-from variad.generation.engine import batch_size, bytes_per_image, free_bytes, generate, shrinking
+from variad.generation.engine import (
+    batch_size,
+    bytes_at_peak,
+    bytes_per_image,
+    evenly,
+    free_bytes,
+    generate,
+    shrinking,
+)
 
 from .conftest import requests_of
 
@@ -30,6 +38,38 @@ def test_a_cpu_has_what_was_granted_less_what_is_in_use():
     assert free_bytes("cpu") is None
     assert free_bytes("cpu", 1) == 0
     assert 0 < free_bytes("cpu", 10**12) < 10**12
+
+
+def test_what_torch_keeps_of_a_gpus_memory_counts_as_free(monkeypatch):
+    """Of 100 bytes 30 are torch's, 10 of them in use, and 5 another program's."""
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (65, 100))
+    monkeypatch.setattr(torch.cuda, "memory_reserved", lambda device: 30)
+    monkeypatch.setattr(torch.cuda, "memory_allocated", lambda device: 10)
+    assert free_bytes("cuda", 1) == 85
+
+
+def test_a_gpus_peak_is_measured_without_what_is_loaded_once(monkeypatch):
+    """A thousand bytes of weights stay, the first time 500 more are used, and each image takes 70."""
+    state = {"peak": 0, "calls": []}
+
+    def work(images):
+        extra = 0 if state["calls"] else 500
+        state["calls"].append(images)
+        state["peak"] = max(state["peak"], 1000 + extra + 70 * images)
+
+    monkeypatch.setattr(torch.cuda, "memory_allocated", lambda: 1000)
+    monkeypatch.setattr(torch.cuda, "reset_peak_memory_stats", lambda: state.update(peak=1000))
+    monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda: state["peak"])
+    assert bytes_at_peak(work) == 70
+    assert state["calls"] == [2, 4, 2]
+
+
+def test_batches_are_as_few_and_as_equal_as_can_be():
+    assert [evenly(count, 64) for count in (1, 64, 65, 100, 129)] == [1, 64, 33, 50, 43]
+    for count in range(1, 40):
+        for size in range(1, 12):
+            even = evenly(count, size)
+            assert even <= size and -(-count // even) == -(-count // size)
 
 
 def test_bytes_per_image_are_counted_without_the_weights():

@@ -6,7 +6,9 @@ import torch
 from skimage import color, data
 from torch.nn import functional
 
-from variad.generation.guidance import Guide, draw_windows, guide, look
+from variad.core.precision import Arithmetic
+from variad.generation.guidance import Guide, draw_windows
+from variad.generation.steps import GuidedBatch, Sight, guide, look
 from variad.networks.backbones import Lite0Backbone
 from variad.networks.conse import ConSE
 from variad.networks.features import to_tensor
@@ -45,7 +47,8 @@ def test_gradients_agree_better_than_those_of_other_crops(start, by, vqgan, sett
         latent = start.clone().requires_grad_()
         values = settings(guidance=1.0, iterations=1, precision=precision)
         windows = draw_windows(4, 1, generators(seed))[0]
-        step = look(latent, start, by, vqgan, values, windows)
+        sight = Sight.of(vqgan, by.encoder, Arithmetic.of(precision, "cpu"), "cpu")
+        step = look(latent, GuidedBatch(start, by.texts), sight, values, windows)
         return torch.autograd.grad(step.loss.sum(), latent)[0].flatten(1)
 
     exact = gradient("float32", 0)

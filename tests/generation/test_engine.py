@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from variad.generation.engine import generate
-from variad.generation.guidance import Guide, decode, guide
+from variad.generation.guidance import Guide, decode
+from variad.generation.steps import guide
 from variad.networks.features import to_tensor, to_uint8
 
 from .conftest import TinyEncoder, requests_of

@@ -1,7 +1,8 @@
 """Diffusion models by their config entries."""
 
+import copy
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -9,11 +10,19 @@ import torch
 import yaml
 from diffusers import DDPMPipeline, DDPMScheduler
 from diffusers.models.unets.unet_2d import UNet2DModel
+from torch import nn
 
 from tests.anomalies.diffusion.conftest import TINY, tiny_model
 from variad.core.errors import UserError
 from variad.core.files import sha256
-from variad.networks.diffusion_models import DiffusionModel, SmallUNetConfig, linear_alphas_cumprod, load_diffusion
+from variad.core.precision import Arithmetic
+from variad.networks.diffusion_models import (
+    DiffusionModel,
+    SmallUNetConfig,
+    linear_alphas_cumprod,
+    load_diffusion,
+    on_device,
+)
 from variad.networks.weights import save_weights
 
 SHIPPED = Path(__file__).parents[3] / "resources" / "ddpm_small" / "model.safetensors"
@@ -49,6 +58,37 @@ def test_a_small_model_comes_back(model: DiffusionModel, small: Path, images: to
     bfloat = load_diffusion({"kind": "small", "weights": str(small), "precision": "bfloat16"}).epsilon(images, 500)
     assert bfloat.dtype == torch.float32 and torch.equal(bfloat, loaded.epsilon(images, 500)) != has_bfloat16
     torch.testing.assert_close(bfloat, model.epsilon(images, 500), rtol=0.05, atol=0.05)
+
+
+@pytest.mark.parametrize("precision, most", [("tf32", 1e-5), ("bfloat16", 0.03)])
+def test_as_a_gpu_wants_them_weights_are_cast_once(
+    model: DiffusionModel, folder: Path, images: torch.Tensor, precision: str, most: float
+) -> None:
+    """On a CPU that passes for a GPU; with attention, whose norm sees positions in a row, and gradients through h."""
+    with_attention = load_diffusion({"kind": "diffusers", "weights": str(folder / "network"), "resolution": 16})
+    for plain in (with_attention, model):
+        unet = on_device(copy.deepcopy(plain.unet), Arithmetic(precision, gpu=True), "cpu")
+        assert not any(isinstance(module, nn.GroupNorm) for module in unet.modules())
+        assert {weight.dtype for weight in unet.parameters()} == {Arithmetic(precision, gpu=True).weights}
+        shift = torch.zeros(1, 16, 1, 1, requires_grad=True)
+        found = replace(plain, unet=unet).epsilon(images, 50, lambda h, t, shift=shift: h + shift)
+        wanted = plain.epsilon(images, 50)
+        assert found.dtype == torch.float32
+        error = float((found.detach() - wanted).norm() / wanted.norm())
+        assert error < most and (error > 1e-4) == (precision == "bfloat16")
+        (gradient,) = torch.autograd.grad(found.square().sum(), shift)
+        assert gradient.abs().max() > 0
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("precision, most", [("float32", 1e-5), ("tf32", 3e-3), ("bfloat16", 0.03)])
+def test_on_a_gpu_they_see_the_cpus_noise(folder: Path, images: torch.Tensor, precision: str, most: float) -> None:
+    entry = {"kind": "diffusers", "weights": str(folder / "network"), "resolution": 16}
+    wanted = load_diffusion(entry).epsilon(images, 50)
+    model = load_diffusion({**entry, "precision": precision}, "cuda")
+    found = [model.epsilon(images.cuda(), 50) for _ in range(2)]
+    assert torch.equal(*found)
+    assert (found[0].cpu() - wanted).norm() / wanted.norm() < most
 
 
 def test_a_pipeline_and_a_network_of_diffusers(folder: Path, images: torch.Tensor) -> None:

@@ -6,9 +6,11 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.torch import save_file
+from torch.nn import functional
 
 from tests.memory import measured
 from variad.core.errors import UserError
+from variad.core.precision import Arithmetic
 from variad.networks.encoders import load_encoder
 from variad.networks.openclip import OpenClip, encode_short, load_openclip
 
@@ -80,6 +82,31 @@ def test_gradient_reaches_the_images(encoder):
     images = torch.rand(2, 3, 40, 40, requires_grad=True)
     encoder.encode_image(images)[:, 0].sum().backward()
     assert images.grad.abs().amax(dim=(1, 2, 3)).min() > 0
+
+
+@pytest.mark.parametrize("name", ["variad-tiny", "variad-tiny-resnet"])
+def test_with_weights_of_bfloat16_images_lie_where_they_lay(weights, name, tmp_path):
+    torch.manual_seed(0)
+    save_file(open_clip.create_model(name).state_dict(), tmp_path / "weights.safetensors")
+    encoder = load_openclip(name, tmp_path / "weights.safetensors")
+    cast = encoder.cast(torch.bfloat16)
+    images = torch.rand(3, 3, encoder.resolution, encoder.resolution, requires_grad=True)
+    wanted, found = encoder.encode_image(images), cast.encode_image(images)
+    assert found.dtype == torch.float32 and not torch.equal(found, wanted)
+    torch.testing.assert_close(found.norm(dim=1), torch.ones(3))
+    assert functional.cosine_similarity(found, wanted).min() > 0.99
+    gradients = [torch.autograd.grad(answer[:, 0].sum(), images)[0].flatten(1) for answer in (wanted, found)]
+    assert functional.cosine_similarity(*gradients).min() > 0.9
+    assert next(encoder._model.parameters()).dtype == torch.float32  # its own weights are as they were
+
+
+@pytest.mark.gpu
+def test_on_a_gpu_images_lie_where_they_lie_on_a_cpu(weights):
+    images = torch.rand(3, 3, 40, 40)
+    wanted = load_openclip("variad-tiny", weights).encode_image(images)
+    with Arithmetic.of("float32", "cuda").kernels():
+        found = load_openclip("variad-tiny", weights, "cuda").encode_image(images.cuda())
+    torch.testing.assert_close(found.cpu(), wanted, atol=1e-4, rtol=0)
 
 
 def test_text_longer_than_the_context(encoder):

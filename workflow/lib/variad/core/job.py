@@ -65,7 +65,11 @@ def choose_device(gpus: int) -> str:
         return "cpu"
     import torch
 
-    return "cuda" if torch.cuda.is_available() else "cpu"
+    if not torch.cuda.is_available():
+        return "cpu"
+    # torch convolves in TF32 unless told not to; where a setting asks for TF32, variad.core.precision turns it on
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
+    return "cuda"
 
 
 def keep_freed_memory() -> bool:

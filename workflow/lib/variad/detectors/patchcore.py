@@ -5,13 +5,12 @@
 3. ``BankSearch``: the distance of a patch to the nearest one of the bank is its anomaly (equation 6).
 4. ``PatchCore._image_scores``: an image is as anomalous as its farthest patch, re-weighted (equation 7).
 
-Nothing here needs torch on a CPU, so that a job starts at once."""
+Nothing here needs torch, so that a job on a CPU starts at once; ``patchcore_gpu`` has the same steps for a GPU."""
 
 import json
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
-import faiss
 import numpy as np
 from numpy.typing import NDArray
 from safetensors import safe_open
@@ -22,6 +21,9 @@ from variad.core.files import writing
 from variad.core.images import FeatureMaps
 from variad.detectors.anomaly_map import bilinear_matrix
 from variad.detectors.interface import DetectorInput, Scored
+
+if TYPE_CHECKING:
+    from variad.detectors.patchcore_gpu import GpuBank
 
 Points = NDArray[np.floating[Any]]
 Vectors = NDArray[np.float32]
@@ -35,7 +37,6 @@ MOST = 0.5  # of the dimensions; a basis with more saves nothing
 _SAMPLE = 16  # every so many vectors give the first bound from above
 _QUERIES = 56  # queries: their bounds stay in the cache
 _PLAIN = 512  # candidates of a query above which all of the bank is searched
-_TORCH_QUERIES = 4096  # queries at once on a GPU
 
 
 class PatchCore:
@@ -73,19 +74,38 @@ class PatchCore:
 
     def _keep(self, memory_bank: Vectors) -> None:
         self.memory_bank = memory_bank
-        self._search = BankSearch(memory_bank, self.device)
+        self._search = BankSearch(memory_bank if self.device == "cpu" else memory_bank[:0])
+        self._on_gpu: GpuBank | None = None
+
+    @property
+    def _gpu_bank(self) -> "GpuBank":
+        """The bank on the GPU, uploaded once."""
+        if self._on_gpu is None:
+            from variad.detectors.patchcore_gpu import GpuBank
+
+            self._on_gpu = GpuBank(self.memory_bank, self.device)
+        return self._on_gpu
 
     def fit(self, training: DetectorInput, generator: np.random.Generator) -> None:
         """Fill the memory bank; see ``Detector.fit``."""
+        if self.device != "cpu":
+            from variad.detectors.patchcore_gpu import fill_bank
+
+            self._keep(fill_bank(training.features, self._bank_size, self.projection, generator, self.device))
+            return
         patches = embed_patches(training.features)
         patches = patches.reshape(-1, patches.shape[-1])
-        count = max(1, int(self.coreset_fraction * len(patches)))
-        count = min(count, self.coreset_limit or count)
         projected = random_projection(patches, self.projection, generator)
-        self._keep(patches[greedy_coreset(projected, count, generator, self.device)])
+        self._keep(patches[greedy_coreset(projected, self._bank_size(len(patches)), generator)])
+
+    def _bank_size(self, patches: int) -> int:
+        count = max(1, int(self.coreset_fraction * patches))
+        return min(count, self.coreset_limit or count)
 
     def score(self, images: DetectorInput) -> Scored:
         """Patch distances as maps, their re-weighted maximum as image score; see ``Detector.score``."""
+        if self.device != "cpu":
+            return self._gpu_bank.score(images.features, self.neighbours)
         patches = embed_patches(images.features)
         count, height, width, channels = patches.shape
         distance, index = self._search.nearest(patches.reshape(-1, channels))
@@ -151,13 +171,18 @@ def _enlarge(values: Vectors, height: int, width: int) -> Vectors:
 
 def random_projection(points: Points, dimensions: int, generator: np.random.Generator) -> Points:
     """Project ``[N, D]`` to ``[N, dimensions]`` with a Gaussian matrix; fewer dimensions than that stay as they are."""
-    if points.shape[1] <= dimensions:
-        return points
-    matrix = generator.standard_normal((points.shape[1], dimensions)) / dimensions**0.5
-    return points @ matrix.astype(points.dtype)
+    matrix = projection_matrix(points.shape[1], dimensions, generator)
+    return points if matrix is None else points @ matrix.astype(points.dtype)
 
 
-def greedy_coreset(points: Points, count: int, generator: np.random.Generator, device: str = "cpu") -> NDArray[np.intp]:
+def projection_matrix(given: int, dimensions: int, generator: np.random.Generator) -> Wide | None:
+    """The Gaussian matrix ``[given, dimensions]``; None, and nothing drawn, where there are no more than that."""
+    if given <= dimensions:
+        return None
+    return generator.standard_normal((given, dimensions)) / dimensions**0.5
+
+
+def greedy_coreset(points: Points, count: int, generator: np.random.Generator) -> NDArray[np.intp]:
     """Indices ``[count]`` of a greedy k-centre selection, in the order of picking (section 3.2).
 
     The first pick is random; every further one is the point farthest from all picks so far. One pick costs one
@@ -165,12 +190,10 @@ def greedy_coreset(points: Points, count: int, generator: np.random.Generator, d
 
     Args:
         points: ``[N, D]`` with N >= count >= 1.
-        device: where to compute; anything but ``cpu`` is torch's.
     """
     first = int(generator.integers(len(points)))
     # |x - c|^2 = |x|^2 - 2 x.c + |c|^2; centred points keep the cancellation small
-    centred = points - points.mean(axis=0)
-    return _pick(centred, count, first) if device == "cpu" else _pick_with_torch(centred, count, first, device)
+    return _pick(points - points.mean(axis=0), count, first)
 
 
 def _pick(points: Points, count: int, first: int) -> NDArray[np.intp]:
@@ -190,24 +213,6 @@ def _pick(points: Points, count: int, first: int) -> NDArray[np.intp]:
     return picks
 
 
-def _pick_with_torch(points: Points, count: int, first: int, device: str) -> NDArray[np.intp]:
-    """The same on a GPU; nothing is copied to the host within the loop."""
-    import torch
-
-    cloud = torch.from_numpy(points).to(device)
-    picks = torch.empty(count, dtype=torch.long, device=device)
-    picks[0] = first
-    norms = cloud.square().sum(dim=1)
-    nearest = torch.full_like(norms, torch.inf)
-    for step in range(1, count):
-        index = picks[step - 1 : step]
-        centre = cloud.index_select(0, index)[0]
-        torch.minimum(nearest, torch.addmv(norms, cloud, centre, alpha=-2) + centre.dot(centre), out=nearest)
-        nearest.index_fill_(0, index, -torch.inf)
-        picks[step] = nearest.argmax()
-    return picks.cpu().numpy()
-
-
 class BankSearch:
     """Exact nearest neighbours in one memory bank for many calls, those of ``nearest``: few dimensions rule most out.
 
@@ -223,19 +228,18 @@ class BankSearch:
 
     Args:
         bank: float32 ``[M, D]``.
-        device: where to search; anything but ``cpu`` is torch's, and searches the whole bank.
     """
 
-    def __init__(self, bank: Vectors, device: str = "cpu") -> None:
-        self.bank, self.device = bank, device
+    def __init__(self, bank: Vectors) -> None:
+        self.bank = bank
         self._basis: Wide | None = None
-        if device == "cpu" and len(bank) >= SMALLEST_BANK:
+        if len(bank) >= SMALLEST_BANK:
             self._prepare(bank)
 
     def nearest(self, queries: Vectors, count: int = 1) -> tuple[Vectors, Places]:
         """Euclidean distances and indices of the ``count`` nearest bank vectors, each ``[Q, count]``, nearest first."""
         if self._basis is None or count * _SAMPLE > len(self.bank):
-            return nearest(queries, self.bank, count, self.device)
+            return nearest(queries, self.bank, count)
         short, squares = self._described(queries)
         order = short[:, 0].argsort(kind="stable")
         distance, index = np.empty((len(queries), count), np.float32), np.empty((len(queries), count), np.int64)
@@ -312,7 +316,7 @@ class BankSearch:
         return distance, index
 
 
-def nearest(queries: Vectors, bank: Vectors, count: int = 1, device: str = "cpu") -> tuple[Vectors, Places]:
+def nearest(queries: Vectors, bank: Vectors, count: int = 1) -> tuple[Vectors, Places]:
     """Euclidean distances and indices of the ``count`` nearest bank vectors, each ``[Q, count]``, nearest first.
 
     Candidates come from the expanded square; their distances are then computed from the differences, so that they do
@@ -321,30 +325,18 @@ def nearest(queries: Vectors, bank: Vectors, count: int = 1, device: str = "cpu"
     Args:
         queries: float32 ``[Q, D]``.
         bank: float32 ``[M, D]``, M >= count.
-        device: where to search; anything but ``cpu`` is torch's.
     """
     # with centred vectors |q|^2 + |m|^2 - 2 q.m cancels less, so that the candidates are the right ones
     centre = bank.mean(axis=0)
-    search = _search if device == "cpu" else _search_with_torch
-    index = search(queries - centre, bank - centre, count, device)
+    index = _search(queries - centre, bank - centre, count)
     distance = np.stack([np.linalg.norm(queries - bank[index[:, column]], axis=1) for column in range(count)], axis=1)
     order = distance.argsort(axis=1, kind="stable")
     return np.take_along_axis(distance, order, axis=1), np.take_along_axis(index, order, axis=1)
 
 
-def _search(queries: Vectors, bank: Vectors, count: int, device: str) -> Places:
+def _search(queries: Vectors, bank: Vectors, count: int) -> Places:
+    import faiss  # of those banks only that ``BankSearch`` does not search itself
+
     flat = faiss.IndexFlatL2(bank.shape[1])
     flat.add(np.ascontiguousarray(bank))
     return np.asarray(flat.search(np.ascontiguousarray(queries), count)[1])
-
-
-def _search_with_torch(queries: Vectors, bank: Vectors, count: int, device: str) -> Places:
-    import torch
-
-    stored = torch.from_numpy(bank).to(device)
-    norms = stored.square().sum(dim=1)
-    blocks = [
-        torch.addmm(norms, block, stored.T, alpha=-2).topk(count, dim=1, largest=False).indices
-        for block in torch.from_numpy(queries).to(device).split(_TORCH_QUERIES)
-    ]
-    return torch.cat(blocks).cpu().numpy()

@@ -6,6 +6,7 @@ The generator is the first document's, figure 2: shots in, varied images out.
 import functools
 import json
 import logging
+import math
 import resource
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -19,14 +20,17 @@ from tqdm import tqdm
 
 from variad.core.errors import UserError
 from variad.core.images import Images
+from variad.core.precision import Arithmetic
 from variad.core.provenance import library_files
 from variad.generation.added import AddedImages, Arrays, Chunks, digest_of
-from variad.generation.guidance import Guide, Spreads, decode, draw_windows, guide, look, perturb_latent
+from variad.generation.guidance import Guide, Spreads, decode, draw_windows, perturb_latent
 from variad.generation.prompts import read_texts
 from variad.generation.settings import GenerationSettings, Request
+from variad.generation.steps import GuidedBatch, Steps, guide
 from variad.generation.strategies import accepted, distance_to_view, strategy
-from variad.networks.encoders import load_encoder
+from variad.networks.encoders import ImageTextEncoder, load_encoder
 from variad.networks.features import are_grey, to_tensor, to_uint8
+from variad.networks.frozen_vqgan import on_device
 from variad.networks.vqgan import VQGAN, load_vqgan
 
 log = logging.getLogger("variad")
@@ -35,8 +39,9 @@ Result = TypeVar("Result")
 WATCHED = 6  # images whose steps are kept for the contact sheet
 WATCHED_STEPS = 5
 CPU_BATCH = 4  # one image is a quarter slower, eight are no faster (benchmarks/generation.csv) and take more memory
-GPU_BATCH = 64  # a cap alone, memory decides; not measured
+GPU_BATCH = 64  # a cap alone, memory decides; 16 are a tenth slower with the published networks
 MARGIN = 0.8  # of the free memory: fragments, workspaces of convolutions, the batch's results
+PROBES = (2, 4)  # batches that a GPU's memory is measured with; the first also pays for what is loaded once
 _STATM = Path("/proc/self/statm")  # Linux
 _OUT_OF_MEMORY = ("can't allocate memory", "not enough memory")  # what torch's CPU allocator says, by system
 
@@ -81,7 +86,7 @@ def build_generated(
         prompts = [best[request.run] for request in wanted]
         loaded = load_encoder(**(encoder or {}), classes=files.encoder, device=device)
         by = Guide(loaded, torch.from_numpy(read_texts(files.texts, prompts)))
-    # everything that decides an image's bytes, code included; how large its batch is does not
+    # everything that decides an image, code included; how large its batch is moves it by rounding at most
     seeds = [request.seed for request in wanted]
     words = (replace(settings, batch_size=None), vqgan, encoder, seeds, device, torch.__version__)
     weights = (tensor.cpu().numpy().tobytes() for tensor in model.state_dict().values())
@@ -106,7 +111,9 @@ def generate(
 
     Args:
         parents: uint8 RGB ``[M, S, S, 3]``; repeat a shot to get several images of it.
-        wanted: an image depends on its parent, seed and settings, not on its batch.
+        wanted: an image is made of its parent, its seed and the settings, and of no other image. The size of its batch
+            decides how sums are rounded, and guided steps amplify that until a latent moves to another code: on a CPU
+            rarely, on a GPU in most images. With batches of the same size the same images come out.
         by: encoder and texts of the M images, for guided settings.
         memory: bytes granted to the job, on a CPU; no limit if not given. A GPU is asked what it has left.
         chunks: where finished batches are kept, and taken from if they are there.
@@ -114,12 +121,12 @@ def generate(
     Raises:
         UserError: there is not enough memory for one image.
     """
-    generator = _Generator(vqgan.to(device).to(memory_format=torch.channels_last), settings, device)
+    generator = _Generator(vqgan, by.encoder if by and settings.guided else None, settings, device)
     by = Guide(by.encoder, by.texts.to(device)) if by and settings.guided else None
     seeds = [request.seed for request in wanted]
     parts = list(chunks.kept()) if chunks else []
     done = sum(len(part["images"]) for part in parts)
-    size = generator.batch_size(parents, by, memory) if done < len(parents) else 0
+    size = generator.batch_size(parents, by, memory, len(parents) - done) if done < len(parents) else 0
     with tqdm(total=len(parents), initial=done, desc="generation", unit="image", mininterval=5, disable=None) as bar:
         while done < len(parents):
             part, size = shrinking(functools.partial(generator.batch, parents, seeds, by, done), size)
@@ -148,15 +155,23 @@ def _join(parts: Sequence[Arrays], wanted: Sequence[Request]) -> AddedImages:
 class _Generator:
     """All that batches have in common."""
 
-    def __init__(self, vqgan: VQGAN, settings: GenerationSettings, device: str) -> None:
-        self.vqgan, self.settings, self.device = vqgan, settings, device
-        self.spreads = Spreads(vqgan, settings.view, settings.sigma)
+    def __init__(
+        self, vqgan: VQGAN, encoder: ImageTextEncoder | None, settings: GenerationSettings, device: str
+    ) -> None:
+        self.settings, self.device = settings, device
+        self.exact = Arithmetic.of("float32", device)
+        self.vqgan = on_device(vqgan, self.exact, device)
+        self.steps = Steps(self.vqgan, encoder, settings, device) if encoder else None
+        self.spreads = Spreads(self.vqgan, settings.view, settings.sigma)
 
-    def batch_size(self, parents: Images, by: Guide | None, memory: int | None) -> int:
-        """Images a batch, by the config's cap and the memory that there is."""
+    def batch_size(self, parents: Images, by: Guide | None, memory: int | None, left: int) -> int:
+        """Images a batch, by the config's cap and the memory that there is, for ``left`` images to be made."""
         free = free_bytes(self.device, memory)
-        per_image = 0 if free is None else bytes_per_image(functools.partial(self._first_step, parents[:1], by))
+        first = functools.partial(self._first_step, parents[:1], by)
+        per_image = 0 if free is None else bytes_per_image(first) if not self.exact.gpu else bytes_at_peak(first)
         size = min(len(parents), batch_size(self.settings.batch_size, per_image, free, self.device))
+        # batches of one size can share a recorded step
+        size = evenly(left, size) if self.exact.gpu else size
         log.info("%d images a batch, about %.2f GB each", size, per_image / 1e9)
         return size
 
@@ -164,18 +179,17 @@ class _Generator:
         """A look at ``count`` images: what it keeps for the backward pass is most of a batch's memory."""
         with torch.no_grad():
             start = self.vqgan.encode(to_tensor(parent.repeat(count, axis=0)).to(self.device) * 2 - 1)
-        latent = start.clone().requires_grad_()
-        if by is None:
-            return decode(self.vqgan, latent)
-        windows = draw_windows(self.settings.cutouts, 1, [torch.Generator() for _ in range(count)])
-        by = Guide(by.encoder, by.texts[:1].expand(count, -1))
-        return look(latent, start, by, self.vqgan, self.settings, windows[0].to(latent))
+        if by is None or self.steps is None:
+            return decode(self.vqgan, start.clone().requires_grad_())
+        windows = draw_windows(self.settings.cutouts, 1, [torch.Generator() for _ in range(count)])[0].to(start)
+        return self.steps.first_look(GuidedBatch(start, by.texts[:1].expand(count, -1)), windows)
 
     def batch(self, parents: Images, seeds: Sequence[int], by: Guide | None, start: int, count: int) -> Arrays:
         """The images from ``start`` on, at most ``count``, and what is known of them, as named arrays."""
         rows = slice(start, start + count)
         batch = _Batch(self, to_tensor(parents[rows]).to(self.device), seeds[rows])
-        return batch.run(by.rows(rows) if by else None, watched=max(0, min(WATCHED - start, len(seeds[rows]))))
+        with self.exact.kernels():
+            return batch.run(by.rows(rows) if by else None, watched=max(0, min(WATCHED - start, len(seeds[rows]))))
 
 
 class _Batch:
@@ -183,6 +197,7 @@ class _Batch:
 
     def __init__(self, generator: _Generator, images: Tensor, seeds: Sequence[int]) -> None:
         self.vqgan, self.settings, self.spreads = generator.vqgan, generator.settings, generator.spreads
+        self.steps = generator.steps
         self.images, self.grey = images, are_grey(images)
         self.generators = [torch.Generator().manual_seed(int(seed)) for seed in seeds]
 
@@ -217,9 +232,9 @@ class _Batch:
 
         def watch(iteration: int, images: Tensor) -> None:
             if watched and iteration in wanted:
-                frames[iteration] = images[:watched]
+                frames[iteration] = images[:watched].clone()
 
-        guided = guide(latent, by, self.vqgan, self.settings, self.generators, watch, self.grey)
+        guided = guide(latent, by, self.vqgan, self.settings, self.generators, watch, self.grey, self.steps)
         found = {"trace_loss": guided.loss.cpu().numpy(), "trace_similarity": guided.similarity.cpu().numpy()}
         if frames:
             found["steps"] = np.stack([to_uint8(frames[iteration]) for iteration in sorted(frames)], axis=1)
@@ -239,9 +254,13 @@ class _Batch:
 
 
 def free_bytes(device: str, granted: int | None = None) -> int | None:
-    """Memory that may still be taken: of the GPU, or what is left of the ``granted`` bytes; None without a limit."""
+    """Memory that may still be taken: of the GPU, or what is left of the ``granted`` bytes; None without a limit.
+
+    What torch keeps of a GPU's memory without using it counts as free.
+    """
     if torch.device(device).type == "cuda":
-        return int(torch.cuda.mem_get_info(device)[0])
+        kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return int(torch.cuda.mem_get_info(device)[0] + kept)
     if not granted or not _STATM.is_file():
         return None
     in_use = int(_STATM.read_text("ascii").split()[1]) * resource.getpagesize()
@@ -266,6 +285,25 @@ def bytes_per_image(forward: Callable[[int], object]) -> int:
         return sum(seen.values())
 
     return max(0, kept(2) - kept(1))
+
+
+def bytes_at_peak(work: Callable[[int], object]) -> int:
+    """Bytes that one more image adds to the most memory that the GPU has in use at once during ``work(images)``."""
+
+    def peak(images: int) -> int:
+        before = torch.cuda.memory_allocated()
+        torch.cuda.reset_peak_memory_stats()
+        work(images)
+        return int(torch.cuda.max_memory_allocated()) - before
+
+    few, many = PROBES
+    work(few)
+    return max(0, peak(many) - peak(few)) // (many - few)
+
+
+def evenly(count: int, size: int) -> int:
+    """The size of as few batches of at most ``size`` as ``count`` images need, as equal as they can be."""
+    return math.ceil(count / math.ceil(count / size))
 
 
 def batch_size(cap: int | None, per_image: int, free: int | None, device: str) -> int:

@@ -1,23 +1,19 @@
-"""A latent on its way: drawn around an image, and moved by gradient steps towards a text.
+"""A latent's beginning, and what is looked at on its way: the draw around an image, decoding, crops, and the distance.
 
-The variance-aware latent is the mean, its spread and one draw around it (first document, table 16); the steps are those
-of its text-guided integrator, on random crops, so that a text guides the whole image and its parts alike.
+The variance-aware latent is the mean, its spread and one draw around it (first document, table 16). A text guides by
+random crops, so that it guides the whole image and its parts alike; ``steps.py`` takes the steps.
 """
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 from torch.nn import functional
-from tqdm import tqdm
 
-from variad.core.precision import autocast
-from variad.generation.settings import GenerationSettings
 from variad.generation.strategies import strategy
 from variad.networks.encoders import ImageTextEncoder
-from variad.networks.training import FusedAdam
 from variad.networks.vqgan import VQGAN
 
 SMALLEST = 0.5  # part of the side that a cutout spans at least [assumed]
@@ -108,98 +104,10 @@ class Guide:
         return replace(self, texts=self.texts[rows])
 
 
-@dataclass(frozen=True)
-class Guided:
-    """Latents ``[B, C, h, w]`` after the last step and their images ``[B, 3, H, W]`` in [0, 1], decoded in float32
-    whatever the steps' precision; loss and similarity of every step, ``[B, iterations + 1]``.
-    """
-
-    latent: Tensor
-    images: Tensor
-    loss: Tensor
-    similarity: Tensor
-
-
-@dataclass(frozen=True)
-class Step:
-    """One look at a batch: decoded images ``[B, 3, H, W]``, loss and similarity ``[B]``."""
-
-    images: Tensor
-    loss: Tensor
-    similarity: Tensor
-
-
 def spherical_distance(images: Tensor, texts: Tensor) -> Tensor:
     """``2 asin(|u - t| / 2)^2`` between unit embeddings, over the last axis; half the squared angle between them."""
     half_chord = (images - texts).norm(dim=-1).div(2).clamp(max=1 - 1e-6)
     return 2 * half_chord.arcsin().square()
-
-
-def guide(
-    start: Tensor,
-    by: Guide,
-    vqgan: VQGAN,
-    settings: GenerationSettings,
-    generators: Sequence[torch.Generator],
-    watch: Callable[[int, Tensor], None] | None = None,
-    grey: Tensor | None = None,
-) -> Guided:
-    """Optimise a batch of latents towards their texts with Adam; images do not influence each other.
-
-    Args:
-        start: latents, ``[B, C, h, w]``.
-        generators: one an image, for its cutouts.
-        watch: called with the iteration and the decoded images ``[B, 3, H, W]`` in [0, 1], before every step and
-            after the last one.
-        grey: see ``decode``.
-    """
-    latent = start.clone().requires_grad_()
-    # Adam works element by element, so that a batch is as good as one image at a time
-    optimiser = FusedAdam([latent], settings.learning_rate)
-    windows = draw_windows(settings.cutouts, settings.iterations + 1, generators).to(latent)
-    # the images after the last step are the ones that are kept
-    last = replace(settings, precision="float32")
-    history = []
-    steps = range(settings.iterations + 1)
-    for iteration in tqdm(steps, desc="guidance", unit="step", leave=False, mininterval=5, disable=None):
-        more = iteration < settings.iterations
-        with torch.set_grad_enabled(more):
-            step = look(latent, start, by, vqgan, settings if more else last, windows[iteration], grey)
-        history.append((step.loss.detach(), step.similarity.detach()))
-        if watch is not None:
-            watch(iteration, step.images.detach())
-        if more:
-            (latent.grad,) = torch.autograd.grad(step.loss.sum(), latent)
-            optimiser.step()
-            with torch.no_grad():
-                latent.copy_(clamp_to_codebook(latent, vqgan.codebook))
-    losses, similarities = zip(*history, strict=True)
-    return Guided(latent.detach(), step.images, torch.stack(losses, dim=1), torch.stack(similarities, dim=1))
-
-
-def look(
-    latent: Tensor,
-    start: Tensor,
-    by: Guide,
-    vqgan: VQGAN,
-    settings: GenerationSettings,
-    windows: Tensor,
-    grey: Tensor | None = None,
-) -> Step:
-    """Decode latents and compare them with their texts, as far as the loss.
-
-    Args:
-        latent, start: ``[B, C, h, w]``, now and at first.
-        windows: of the cutouts, ``[B, count, 2, 3]``.
-        grey: see ``decode``.
-    """
-    with autocast(settings.precision, latent.device):
-        images = decode(vqgan, latent, grey).to(latent)
-        embeddings = by.encoder.encode_image(cutouts(images, windows, by.encoder.resolution)).to(latent)
-    crops, texts = embeddings.unflatten(0, windows.shape[:2]), by.texts[:, None]  # [B, count, D], [B, 1, D]
-    distance, similarity = spherical_distance(crops, texts).mean(dim=1), (crops * texts).sum(dim=-1).mean(dim=1)
-    pull = (latent - start).square().mean(dim=(1, 2, 3))
-    return Step(images, settings.guidance * distance + settings.anchor * pull, similarity)
 
 
 def decode(vqgan: VQGAN, latent: Tensor, grey: Tensor | None = None) -> Tensor:
@@ -244,10 +152,38 @@ def cutouts(images: Tensor, windows: Tensor, size: int) -> Tensor:
     Returns:
         ``[B * count, 3, size, size]``, the crops of one image after another.
     """
-    centres = (2 * torch.arange(size).to(images) + 1) / size - 1
-    scale, shift = windows.to(images).diagonal(dim1=-2, dim2=-1), windows.to(images)[..., 2]
-    columns, rows = (scale[..., None] * centres + shift[..., None]).unbind(2)
+    columns, rows = _places(images, windows, size)
     grid = torch.stack(torch.broadcast_tensors(columns[..., None, :], rows[..., None]), dim=-1)
     # the crops of an image lie below each other, so that its pixels need not be copied for every one of them
     stacked = functional.grid_sample(images, grid.flatten(1, 2), "bilinear", "border", align_corners=False)
     return stacked.unflatten(2, (-1, size)).transpose(1, 2).flatten(0, 1)
+
+
+def cutouts_by_products(images: Tensor, windows: Tensor, size: int) -> Tensor:
+    """The same crops up to rounding, by a product with the weights of the rows, and one with those of the columns.
+
+    A window neither turns nor shears, so that its rows are sampled alike. What a gradient adds to a pixel comes in a
+    fixed order, where ``grid_sample`` on a GPU adds in whatever order its threads arrive.
+    """
+    columns, rows = (
+        _weights_of(places, length)
+        for places, length in zip(_places(images, windows, size), (images.shape[3], images.shape[2]), strict=True)
+    )
+    narrow = rows.flatten(1, 2)[:, None] @ images  # [B, 3, count * size, W]
+    crops = narrow.unflatten(2, (-1, size)).transpose(1, 2) @ columns[:, :, None].transpose(-1, -2)
+    return crops.flatten(0, 1)
+
+
+def _places(images: Tensor, windows: Tensor, size: int) -> tuple[Tensor, Tensor]:
+    """Where a crop's columns and rows lie, from -1 to 1 across the image: each ``[B, count, size]``."""
+    centres = (2 * torch.arange(size, device=images.device).to(images) + 1) / size - 1
+    scale, shift = windows.to(images).diagonal(dim1=-2, dim2=-1), windows.to(images)[..., 2]
+    columns, rows = (scale[..., None] * centres + shift[..., None]).unbind(2)
+    return columns, rows
+
+
+def _weights_of(places: Tensor, length: int) -> Tensor:
+    """Bilinear weights of ``length`` pixels at places from -1 to 1, ``[..., size, length]``; the border goes on."""
+    at = (((places + 1) * length - 1) / 2).clamp(0, length - 1)
+    pixels = torch.arange(length, device=places.device).to(places)
+    return (1 - (at[..., None] - pixels).abs()).clamp(min=0)

@@ -4,9 +4,9 @@ The kinds are those of the config section ``diffusion_models``: the small U-Net 
 model in the layout of diffusers, as the folder of a pipeline or network, or by its name on the hub.
 """
 
+import contextlib
 import json
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, Self, runtime_checkable
 
@@ -14,11 +14,12 @@ import torch
 from diffusers import DDPMScheduler
 from diffusers.models.unets.unet_2d import UNet2DModel
 from diffusers.models.unets.unet_2d_blocks import UpDecoderBlock2D
-from torch import Tensor
+from torch import Tensor, nn
 
 from variad.core.errors import UserError
-from variad.core.precision import autocast
+from variad.core.precision import Arithmetic
 from variad.networks.adm import load_adm
+from variad.networks.group_norm import FrozenGroupNorm, norms_stay_channels_last
 from variad.networks.weights import config_from, fill, load_weights
 
 # What diffusers raises where a folder or a repository lacks a file, or holds another one than it expects.
@@ -57,7 +58,7 @@ class DiffusionModel:
     alphas_cumprod: Tensor
     resolution: int
     skip_free_levels: int = 0
-    precision: Literal["float32", "bfloat16"] = "float32"
+    precision: Literal["float32", "tf32", "bfloat16"] = "float32"
 
     @property
     def device(self) -> torch.device:
@@ -80,12 +81,16 @@ class DiffusionModel:
             x: noisy images ``[B, 3, R, R]``.
             h: edits the mid block's output on the way; gradients flow through it.
         """
-        with edited(self.unet, h, t), autocast(self.precision, x.device):
-            found: Tensor = self.unet(x, t).sample
+        arithmetic = Arithmetic.of(self.precision, x.device)
+        weights = next((weight.dtype for weight in self.unet.parameters()), x.dtype)
+        # weights that were cast need no autocast
+        around = contextlib.nullcontext() if weights == torch.bfloat16 else arithmetic.autocast(x.device)
+        with edited(self.unet, h, t), arithmetic.kernels(), around:
+            found: Tensor = self.unet(x.to(weights), t).sample
         return found[:, :3].float()
 
 
-@contextmanager
+@contextlib.contextmanager
 def edited(unet: UNet2DModel, edit: HEdit | None, t: int) -> Iterator[None]:
     """While it is open, ``edit`` replaces the mid block's output; it sees float32 whatever the network computes in."""
     if edit is None:
@@ -144,9 +149,27 @@ def load_diffusion(entry: Entry, device: str = "cpu") -> DiffusionModel:
     resolution = entry.get("resolution") or (own if isinstance(own, int) else None)
     if resolution is None or resolution % factor:
         raise UserError(f"{name}: expected a resolution that is a multiple of {factor}, found {resolution}.")
-    unet.eval().requires_grad_(False).to(device, memory_format=torch.channels_last)
     precision: Any = entry.get("precision") or "float32"
+    unet = on_device(unet.eval().requires_grad_(False), Arithmetic.of(precision, device), device)
     return DiffusionModel(unet, alphas_cumprod, int(resolution), skip_free_levels, precision)
+
+
+def on_device(unet: UNet2DModel, arithmetic: Arithmetic, device: str) -> UNet2DModel:
+    """The network, frozen, as a device wants it: on a GPU with weights in the precision and norms that keep the layout.
+
+    Torch's own group norm on a GPU knows planes alone; where there is no other, everything lies in planes.
+    """
+    if not arithmetic.gpu:
+        return unet.to(device, memory_format=torch.channels_last)
+    for module in list(unet.modules()):
+        for name, child in list(module.named_children()):
+            if isinstance(child, nn.GroupNorm):
+                setattr(module, name, FrozenGroupNorm(child, silu=False))
+    last = norms_stay_channels_last(torch.device(device))
+    layout = torch.channels_last if last else torch.contiguous_format
+    # diffusers' own ``to`` warns of layers to be kept in float32, of which this network has none
+    nn.Module.to(unet, device, dtype=arithmetic.weights, memory_format=layout)  # type: ignore[call-overload]
+    return unet
 
 
 def _load_small(path: str, sha256: str | None) -> tuple[UNet2DModel, int]:

@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
+import torch
 from torch import Tensor
 from torch.nn import functional
 
@@ -35,6 +36,15 @@ class ImageTextEncoder(Protocol):
         Raises:
             UserError: a text is longer than ``context_length``.
         """
+        ...
+
+
+@runtime_checkable
+class CastableEncoder(Protocol):
+    """An encoder whose image network can hold its weights in another precision, so that no step has to cast them."""
+
+    def cast(self, dtype: torch.dtype) -> ImageTextEncoder:
+        """The same encoder with weights of ``dtype``; images and embeddings stay float32."""
         ...
 
 

@@ -5,6 +5,7 @@ the output is read at the end-of-text token, so what comes after it changes noth
 CLIP's context 77: the same embeddings, up to rounding, for a sixth of the work.
 """
 
+import copy
 import difflib
 import logging
 import warnings
@@ -50,11 +51,22 @@ class OpenClip:
         self._std = torch.tensor(preprocess["std"], device=device).view(1, 3, 1, 1)
         self._model = model
         self._tokenizer = tokenizer
+        self._dtype: torch.dtype | None = None  # of the weights, where they were cast
 
     def encode_image(self, images: Tensor) -> Tensor:
         """Unit embeddings ``[B, D]`` of RGB images ``[B, 3, H, W]`` in [0, 1]; differentiable in the images."""
         fitted = fit(images, self.resolution, squash=self._squash, interpolation=self._interpolation)
-        return functional.normalize(self._model.encode_image((fitted - self._mean) / self._std), dim=-1)
+        normalised = (fitted - self._mean) / self._std
+        if self._dtype is None:
+            return functional.normalize(self._model.encode_image(normalised), dim=-1)
+        return functional.normalize(self._model.encode_image(normalised.to(self._dtype)).to(images), dim=-1)
+
+    def cast(self, dtype: torch.dtype) -> "OpenClip":
+        """The same encoder with weights of ``dtype``; images and embeddings stay float32."""
+        other = copy.copy(self)
+        other._model = copy.deepcopy(self._model).to(dtype=dtype, memory_format=torch.channels_last)
+        other._dtype = dtype
+        return other
 
     @torch.no_grad()
     def encode_text(self, texts: Sequence[str]) -> Tensor:

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from variad.core.errors import UserError
+from variad.core.precision import products
 from variad.networks.private_apis import give_taming_silu
 from variad.networks.weights import config_from, fill, load_checkpoint, load_weights
 
@@ -203,7 +204,8 @@ def nearest_codes(latent: Tensor, codebook: Tensor) -> Tensor:
     codes = codes - centre
     # One more column, -|c|^2 / 2 against 1, in place of adding it: the table is written once, not three times.
     table = torch.cat([codes, -codes.square().sum(1, keepdim=True) / 2], dim=1).T
-    with torch.autocast(latent.device.type, enabled=False):
+    # TF32 would round the distances by which codes are told apart
+    with torch.autocast(latent.device.type, enabled=False), products("float32"):
         pieces = (functional.pad(part - centre, (0, 1), value=1.0) @ table for part in rows.split(QUANTISE_ROWS))
         # numpy finds the same places, the first of equal ones, in a tenth of torch's time
         on_cpu = latent.device.type == "cpu"
