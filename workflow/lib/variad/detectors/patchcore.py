@@ -5,6 +5,10 @@
 3. ``BankSearch``: the distance of a patch to the nearest one of the bank is its anomaly (equation 6).
 4. ``PatchCore._image_scores``: an image is as anomalous as its farthest patch, re-weighted (equation 7).
 
+AnomalyDINO (Damm et al., WACV 2025) is the same on patches of a vision transformer with other choices, which are
+settings here: no averaging, cosine distance, all patches kept, an image's score the mean of its farthest patches, and
+patches of the background left out.
+
 Nothing here needs torch on a CPU, so that a job starts at once."""
 
 import json
@@ -21,12 +25,13 @@ from variad.core.errors import UserError
 from variad.core.files import writing
 from variad.core.images import FeatureMaps
 from variad.detectors.anomaly_map import bilinear_matrix
-from variad.detectors.interface import DetectorInput, Scored
+from variad.detectors.interface import DetectorInput, Range, Scored, check_settings, is_number
 
 Points = NDArray[np.floating[Any]]
 Vectors = NDArray[np.float32]
 Wide = NDArray[np.float64]
 Places = NDArray[np.int64]
+Masks = NDArray[np.bool_]
 
 SMALLEST_BANK = 4096  # vectors; below, plain search is as fast
 VARIANCE = 0.95  # part of the bank's that the basis spans: measured on ELPV, about ten of 15,680 vectors remain
@@ -36,6 +41,14 @@ _SAMPLE = 16  # every so many vectors give the first bound from above
 _QUERIES = 56  # queries: their bounds stay in the cache
 _PLAIN = 512  # candidates of a query above which all of the bank is searched
 _TORCH_QUERIES = 4096  # queries at once on a GPU
+_DISTANCES, _MASKS = ("euclidean", "cosine"), ("none", "test", "all")
+_RANGES: dict[str, Range] = {
+    "neighbourhood": ("3, or 1 for no averaging", (1, 3).__contains__),
+    "distance": (f"one of {', '.join(_DISTANCES)}", _DISTANCES.__contains__),
+    "top_fraction": ("null or a value in (0, 1]", lambda value: value is None or (is_number(value) and 0 < value <= 1)),
+    "mask": (f"one of {', '.join(_MASKS)}", _MASKS.__contains__),
+    "mask_threshold": ("a number of at least 0", lambda value: is_number(value) and value >= 0),
+}
 
 
 class PatchCore:
@@ -46,6 +59,13 @@ class PatchCore:
         coreset_limit: most vectors that the bank keeps; None is no limit (the paper's).
         projection: dimensions that the coreset is chosen in.
         neighbours: bank vectors around the nearest one that re-weight the image score (9); 1 is the plain maximum.
+        neighbourhood: side of the square of positions that each is averaged over, 3; 1 averages nothing.
+        distance: of patches: ``euclidean``, or ``cosine``, 1 - cosine of the angle between them.
+        top_fraction: None is the re-weighted maximum; else the image score is the mean of this part of all patches, the
+            farthest ones (at least one), and ``neighbours`` is not heeded.
+        mask: ``none``; ``test``: patches of the background of an image that is scored are 0 in its map; ``all``: those
+            of training images do not join the bank either.
+        mask_threshold: see ``foreground.foreground``.
     """
 
     uses_images = False
@@ -57,6 +77,11 @@ class PatchCore:
         coreset_limit: int | None = None,
         projection: int = 128,
         neighbours: int = 9,
+        neighbourhood: int = 3,
+        distance: str = "euclidean",
+        top_fraction: float | None = None,
+        mask: str = "none",
+        mask_threshold: float = 10.0,
         device: str = "cpu",
     ) -> None:
         self.settings = {name: value for name, value in locals().items() if name not in ("self", "device")}
@@ -66,8 +91,11 @@ class PatchCore:
             raise UserError(
                 f"patchcore: expected neighbours and coreset_limit of at least 1, found {neighbours}, {coreset_limit}."
             )
+        check_settings("patchcore", self.settings, _RANGES)
         self.coreset_fraction, self.coreset_limit = coreset_fraction, coreset_limit
         self.projection, self.neighbours = projection, neighbours
+        self.neighbourhood, self.distance, self.top_fraction = neighbourhood, distance, top_fraction
+        self.mask, self.mask_threshold = mask, mask_threshold
         self.device = device
         self._keep(np.empty((0, 0), np.float32))
 
@@ -77,28 +105,52 @@ class PatchCore:
 
     def fit(self, training: DetectorInput, generator: np.random.Generator) -> None:
         """Fill the memory bank; see ``Detector.fit``."""
-        patches = embed_patches(training.features)
-        patches = patches.reshape(-1, patches.shape[-1])
+        patches, shown = self._described(training.features, masked=self.mask == "all")
+        patches = patches.reshape(-1, patches.shape[-1]) if shown is None else patches[shown]
         count = max(1, int(self.coreset_fraction * len(patches)))
         count = min(count, self.coreset_limit or count)
+        if count == len(patches):  # nothing to choose
+            self._keep(patches)
+            return
         projected = random_projection(patches, self.projection, generator)
         self._keep(patches[greedy_coreset(projected, count, generator, self.device)])
 
     def score(self, images: DetectorInput) -> Scored:
         """Patch distances as maps, their re-weighted maximum as image score; see ``Detector.score``."""
-        patches = embed_patches(images.features)
+        patches, shown = self._described(images.features, masked=self.mask != "none")
         count, height, width, channels = patches.shape
-        distance, index = self._search.nearest(patches.reshape(-1, channels))
+        found, places = self._search.nearest(patches.reshape(-1, channels) if shown is None else patches[shown])
+        distance: NDArray[Any] = found.reshape(-1)
+        index: NDArray[Any] = places.reshape(-1)
+        if self.distance == "cosine":
+            distance = np.square(distance) / 2
+        if shown is not None:
+            distance, index = spread(distance, shown), spread(index, shown)
         flat = distance.reshape(count, -1)
         scores = self._image_scores(patches.reshape(count, -1, channels), flat, index.reshape(count, -1))
         return Scored(scores, flat.reshape(count, height, width))
 
+    def _described(self, features: FeatureMaps, masked: bool) -> tuple[Vectors, Masks | None]:
+        """Patches as distances are taken between them, ``[N, h, w, D]``, and which of them count; None is all."""
+        patches, shown = embed_patches(features, self.neighbourhood), None
+        if masked:
+            from variad.detectors.foreground import foreground  # what it needs takes a quarter of a second to import
+
+            shown = foreground(patches, self.mask_threshold)
+        return (patches if self.distance == "euclidean" else unit_length(patches)), shown
+
     def _image_scores(self, patches: Vectors, distance: Vectors, index: Places) -> Vectors:
         """Equation 7 of the paper: the farthest patch, weighted by how crowded its neighbour's surroundings are.
+
+        With ``top_fraction`` the mean of the farthest patches (AnomalyDINO, section 3.1).
 
         Args:
             patches: ``[N, P, D]``; distance, index: to the nearest bank vector, ``[N, P]``.
         """
+        if self.top_fraction is not None:
+            most = max(1, int(self.top_fraction * distance.shape[1]))
+            farthest: Vectors = np.partition(distance, -most, axis=1)[:, -most:].mean(axis=1)
+            return farthest
         rows, worst = np.arange(len(patches)), distance.argmax(axis=1)
         largest = distance[rows, worst]
         neighbours = min(self.neighbours, len(self.memory_bank))
@@ -125,13 +177,13 @@ class PatchCore:
         return detector
 
 
-def embed_patches(features: FeatureMaps) -> Vectors:
+def embed_patches(features: FeatureMaps, neighbourhood: int = 3) -> Vectors:
     """Locally aware patch features, ``[N, h, w, sum of C]`` on the first layer's grid.
 
-    Each layer is averaged over 3 x 3 positions (zeros outside), deeper ones are brought to the first one's grid
-    (bilinear), and all are concatenated (PatchCore, section 3.1).
+    Each layer is averaged over 3 x 3 positions (zeros outside; a ``neighbourhood`` of 1 averages nothing), deeper ones
+    are brought to the first one's grid (bilinear), and all are concatenated (PatchCore, section 3.1).
     """
-    averaged = [_average(values) for values in features.values()]
+    averaged = [_average(values) if neighbourhood == 3 else values for values in features.values()]
     grid = averaged[0].shape[1:3]
     return np.concatenate([averaged[0]] + [_enlarge(values, *grid) for values in averaged[1:]], axis=3)
 
@@ -147,6 +199,19 @@ def _enlarge(values: Vectors, height: int, width: int) -> Vectors:
     rows = bilinear_matrix(values.shape[1], height).astype(np.float32)
     columns = bilinear_matrix(values.shape[2], width).astype(np.float32)
     return np.einsum("hi,niwc->nhwc", rows, np.einsum("wj,nijc->niwc", columns, values, optimize=True), optimize=True)
+
+
+def spread(values: NDArray[Any], shown: Masks) -> NDArray[Any]:
+    """Values of the places that a mask shows, in order, at their places; zeros elsewhere."""
+    found = np.zeros(shown.shape, values.dtype)
+    found[shown] = values
+    return found
+
+
+def unit_length(vectors: Vectors) -> Vectors:
+    """Vectors ``[..., D]`` of length 1: half the squared distance of two is then 1 - cosine; zeros stay zeros."""
+    length = np.linalg.norm(vectors, axis=-1, keepdims=True)
+    return vectors / np.maximum(length, np.finfo(np.float32).tiny)
 
 
 def random_projection(points: Points, dimensions: int, generator: np.random.Generator) -> Points:
