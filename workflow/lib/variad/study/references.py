@@ -3,7 +3,6 @@
 Keys that become a part of a path are plain folder names that nothing else has.
 """
 
-import re
 import unicodedata
 from collections.abc import Collection, Iterator, Mapping
 from itertools import chain
@@ -25,7 +24,6 @@ SECTIONS = (
 )
 # signs that Windows has another use for, that Snakemake takes for wildcards, or a look-up in the config for a pattern
 SIGNS = '/\\:*?"<>|[]{}'
-PATCHES = re.compile(r"vit_\w*patch(\d+)")  # of timm's vision transformers, pixels
 LONGEST = 100  # bytes
 LONGEST_TOGETHER = 220  # bytes of the names that a log's name is made of; a file system takes 255 in all
 
@@ -158,7 +156,6 @@ def check_references(config: Config) -> None:
         side = extractor["resolution"] or config["image_size"]
         if extractor["crop"] is not None and extractor["crop"] > side:
             raise _wrong(f"extractors.{name}.crop", f"at most the {side} pixels of its images", extractor["crop"])
-        _check_patches(name, extractor["backbone"], extractor["crop"] or side)
     _defined(config, "prompts.encoder", config["prompts"]["encoder"], "encoders")
     for name, model in config["diffusion_models"].items():
         if not model["weights"] and not (model["kind"] == "diffusers" and model["model"]):
@@ -167,14 +164,6 @@ def check_references(config: Config) -> None:
         _check_dataset(config, name, dataset)
     for name in config["downloads"]["sources"]:
         one_of("downloads.sources", name, CATALOGUE)
-
-
-def _check_patches(name: str, backbone: str, side: int) -> None:
-    """The names of timm's vision transformers say how large their patches are, without timm."""
-    named = PATCHES.match(backbone)
-    if named and side % int(named[1]):
-        expected = f"a resolution or crop that is a multiple of the patches of {named[1]} pixels of {backbone}"
-        raise _wrong(f"extractors.{name}", expected, side)
 
 
 def _check_detector(config: Config, name: str, used: bool) -> None:
