@@ -32,8 +32,9 @@ def measure(request: dict[str, Any]) -> dict[str, Any]:
     import numpy as np
     import torch
     from anomalib.engine import Engine
-    from timing import Stopwatch, machine
+    from timing import Stopwatch, machine, warm_up
 
+    warm_up(request["device"])
     torch.manual_seed(request["seed"])
     model, data = MODELS[request["method"]](request), _data(request)
     engine = Engine(

@@ -11,19 +11,22 @@ Pixels = NDArray[np.uint8]
 CATEGORIES = {"mono": "elpv", "poly": "elpv", "brick": "textures", "grass": "textures", "gravel": "textures"}
 
 
-def write_images(folder: Path, category: str, seed: int, size: int, train: int, test: int) -> None:
+def write_images(
+    folder: Path, category: str, seed: int, size: int, train: int, test: int, compress_level: int = 6
+) -> None:
     """Draw a split by its seed: PNGs in ``train``, ``test/good`` and ``test/defect``, masks of those that have one.
 
     Args:
         test: number of normal, and of anomalous, test images.
+        compress_level: of the PNGs, 0 to 9; 0 only copies.
     """
     draw = _cells if CATEGORIES[category] == "elpv" else _tiles
     numbers: dict[str, int] = {}
     for kind, image, mask in draw(category, seed, size, train, test):
         number = numbers[kind] = numbers.get(kind, -1) + 1
-        _save(folder / kind / f"{number:03}.png", image)
+        _save(folder / kind / f"{number:03}.png", image, compress_level)
         if mask is not None:
-            _save(folder / "masks" / f"{number:03}.png", mask)
+            _save(folder / "masks" / f"{number:03}.png", mask, compress_level)
 
 
 def _cells(category: str, seed: int, size: int, train: int, test: int) -> Iterator[tuple[str, Pixels, None]]:
@@ -46,9 +49,9 @@ def _tiles(category: str, seed: int, size: int, train: int, test: int) -> Iterat
         yield kind, np.repeat(tile.image[..., None], 3, axis=2), tile.mask
 
 
-def _save(path: Path, pixels: Pixels) -> None:
+def _save(path: Path, pixels: Pixels, compress_level: int) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(pixels).save(path)
+    Image.fromarray(pixels).save(path, compress_level=compress_level)
 
 
 def read_images(folder: Path) -> Pixels:

@@ -42,6 +42,20 @@ class Stopwatch:
         return float(torch.cuda.max_memory_reserved() / 1e9)
 
 
+def warm_up(device: str) -> None:
+    """What the first work on a GPU costs whoever does it: its context, and the libraries that it loads."""
+    if not device.startswith("cuda"):
+        return
+    import torch
+
+    for dtype in (torch.float32, torch.bfloat16):
+        values = torch.rand(4, 64, 32, 32, device=device, dtype=dtype, requires_grad=True)
+        kernel = torch.rand(64, 64, 3, 3, device=device, dtype=dtype)
+        torch.nn.functional.conv2d(values, kernel).square().mean().backward()
+        (values[0, 0] @ values[0, 1]).float().sort()
+    torch.cuda.synchronize()
+
+
 def machine(device: str) -> str:
     """What computed, in words."""
     if device.startswith("cuda"):

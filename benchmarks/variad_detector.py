@@ -6,6 +6,7 @@ pass is in both, though the workflow computes the features of an image once for 
 
 import importlib
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ sys.path[:0] = [str(HERE), str(HERE.parent / "workflow" / "lib")]
 
 from forked import Measurement, serve  # noqa: E402, scripts of this folder
 
-BATCH = 16  # images
+BATCH, BATCH_ON_GPU = 16, 32  # images
 
 
 def load() -> Measurement:
@@ -30,11 +31,15 @@ def measure(request: dict[str, Any]) -> dict[str, Any]:
     """Fit and score; writes scores and maps of the test images, normal ones first, to ``request["output"]``."""
     import numpy as np
     from detector_data import read_images
-    from timing import Stopwatch, computed_in, machine
+    from timing import Stopwatch, computed_in, machine, warm_up
 
+    from variad.core.job import choose_device
     from variad.networks.backbones import load_backbone
 
     folder, device = Path(request["folder"]), request["device"]
+    if device.startswith("cuda"):
+        choose_device(1)  # as every job of the workflow does
+    warm_up(device)
     backbone = load_backbone(request["backbone"], request["layers"], request["weights"]).to(device)
     detector = _detector(request)
     clock = Stopwatch(device)
@@ -65,21 +70,24 @@ def _detector(request: dict[str, Any]) -> Any:
     return create_detector(request["method"], request["ours"], extractor, request["device"])
 
 
-def as_input(detector: Any, backbone: Any, images: Any, device: str) -> Any:
-    """Images as a detector takes them, with their features."""
-    import numpy as np
-    import torch
-
+def as_inputs(detector: Any, backbone: Any, images: Any, device: str) -> Iterator[Any]:
+    """Batches of images as a detector takes them, with their features, as the workflow computes those."""
     from variad.detectors.interface import DetectorInput
-    from variad.networks.features import to_tensor
+    from variad.networks.features import batches_of_features
 
-    parts: dict[str, list[Any]] = {}
-    for start in range(0, len(images), BATCH):
-        with torch.inference_mode():
-            for layer, maps in backbone(to_tensor(images[start : start + BATCH]).to(device)).items():
-                parts.setdefault(layer, []).append(maps.permute(0, 2, 3, 1).float().cpu().numpy())
-    features = {layer: np.concatenate(values) for layer, values in parts.items()}
-    return DetectorInput(features, images if detector.uses_images else None)
+    size = BATCH_ON_GPU if device.startswith("cuda") else BATCH
+    batches = [images[start : start + size] for start in range(0, len(images), size)]
+    for batch, features in zip(batches, batches_of_features(backbone, batches, device=device), strict=True):
+        yield DetectorInput(features, batch if detector.uses_images else None)
+
+
+def as_input(detector: Any, backbone: Any, images: Any, device: str) -> Any:
+    """All images as a detector takes them."""
+    from variad.detectors.interface import DetectorInput
+    from variad.detectors.training import concatenated
+
+    parts = list(as_inputs(detector, backbone, images, device))
+    return DetectorInput(concatenated([part.features for part in parts]), images if detector.uses_images else None)
 
 
 def _score(detector: Any, backbone: Any, images: Any, device: str) -> tuple[Any, Any]:
@@ -90,9 +98,8 @@ def _score(detector: Any, backbone: Any, images: Any, device: str) -> tuple[Any,
 
     side = images.shape[1]
     size = MapSize(side, side, side, None, detector.map_sigma)
-    batches = [images[start : start + BATCH] for start in range(0, len(images), BATCH)]
-    scored = [detector.score(as_input(detector, backbone, batch, device)) for batch in batches]
-    maps = [full_size_map(one, size) for part in scored for one in part.maps]
+    scored = [detector.score(batch) for batch in as_inputs(detector, backbone, images, device)]
+    maps = [full_size_map(one, size, device) for part in scored for one in part.maps]
     return np.concatenate([part.scores for part in scored]), np.stack(maps)
 
 

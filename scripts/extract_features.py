@@ -31,6 +31,7 @@ with job(snakemake) as at:
             before=before,
             resolution=extractor["resolution"],
             crop=extractor["crop"],
+            stored_as=extractor["stored_as"],
             device=at.device,
         )
     at.log.info("%d images, %s of them computed", count_images(images), "all" if rows is None else len(rows))

@@ -34,7 +34,7 @@ with job(snakemake) as at, filling(snakemake.output.heatmaps) as folder:
         at.log.info("threshold %.6g: quantile %g of %d held-out scores", threshold, params.quantile, len(normal))
 
     # one map of full size at a time
-    maps = full_size_maps(scored, test, detector.map_sigma)
+    maps = full_size_maps(scored, test, detector.map_sigma, at.device)
     for name, anomaly_map in tqdm(maps, total=len(rows), unit="map", desc="maps", mininterval=5, disable=None):
         write_map(folder / f"{name}.tiff", anomaly_map)
     predictions = ranked(test.image_ids, scored.scores, threshold)

@@ -31,7 +31,7 @@ with job(snakemake) as at, filling(snakemake.output.maps) as maps:
         model = Path(given.models).with_name(f"run_{run}.safetensors")
         detector = detector_class(snakemake.params.method).load(model, at.device)
         kept = maps / f"run_{run}" / snakemake.wildcards.category if run in snakemake.params.keep_map_runs else None
-        scores[run], metrics[run], histograms[run] = score_run(detector, test, masks, kept, defects)
+        scores[run], metrics[run], histograms[run] = score_run(detector, test, masks, kept, defects, at.device)
         at.log.info("run %d: scored %d images", run, len(test.image_ids))
     table = score_table(test, scores)
     write_table(out.scores, table, "scores")

@@ -8,6 +8,14 @@ settings.register_profile("variad", deadline=None)
 settings.load_profile("variad")
 
 
+def pytest_runtest_setup(item):
+    if item.get_closest_marker("gpu"):
+        import torch
+
+        if not torch.cuda.is_available():
+            pytest.skip("there is no CUDA device")
+
+
 @pytest.fixture
 def without_bfloat16(monkeypatch):
     """A CPU that has no instructions for bfloat16, as torch and oneDNN show it: they say so, and refuse to pack."""

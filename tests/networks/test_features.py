@@ -8,7 +8,7 @@ from torch import nn
 
 from variad.core.errors import UserError
 from variad.core.records import image_batches, read_features
-from variad.networks.features import prepare, to_tensor, write_features
+from variad.networks.features import feature_maps, prepare, to_tensor, write_features
 
 
 class TinyBackbone(nn.Module):
@@ -108,3 +108,56 @@ def test_images_come_in_batches(tmp_path, images):
     assert [len(batch) for batch in batches] == [2, 2, 1]
     np.testing.assert_array_equal(np.concatenate(batches), images)
     assert to_tensor(images[:1])[0, :, 2, 3].tolist() == pytest.approx((images[0, 2, 3] / 255).tolist())
+
+
+def test_half_precision_halves_the_file_and_is_read_as_float32(tmp_path, images):
+    for name in ("float32", "float16"):
+        write(tmp_path / f"{name}.h5", images, stored_as=name)
+    whole, half = (read_features(tmp_path / f"{name}.h5", ["half", "quarter"]) for name in ("float32", "float16"))
+    with h5py.File(tmp_path / "float16.h5") as file:
+        assert file["half"].dtype == np.float16
+    for layer, values in half.items():
+        assert values.dtype == np.float32
+        np.testing.assert_array_equal(values, whole[layer].astype(np.float16).astype(np.float32))
+    chosen = read_features(tmp_path / "float16.h5", ["half"], [3, 0, 3])["half"]
+    assert chosen.dtype == np.float32
+    np.testing.assert_array_equal(chosen, half["half"][[3, 0, 3]])
+    write(tmp_path / "none.h5", images[:0], resolution=8, stored_as="float16")
+    with h5py.File(tmp_path / "none.h5") as file:
+        assert file["half"].dtype == np.float16 and file["half"].shape == (0, 4, 4, 3)
+
+
+def test_features_too_large_for_half_precision_are_refused(tmp_path, images, monkeypatch):
+    forward = TinyBackbone.forward
+    monkeypatch.setattr(
+        TinyBackbone, "forward", lambda self, given: {name: 1e6 * maps for name, maps in forward(self, given).items()}
+    )
+    with pytest.raises(UserError, match=r"features of layer half up to 65504.0 for stored_as float16"):
+        write(tmp_path / "f.h5", images, stored_as="float16")
+    assert not (tmp_path / "f.h5").exists()
+    write(tmp_path / "f.h5", images)
+
+
+class SimulatedWay:
+    """Stands for features on their way from a GPU; says when they are asked for."""
+
+    events: list
+
+    def __init__(self, backbone, images, stored):
+        self.maps = {layer: values.astype("float32") for layer, values in feature_maps(backbone, images).items()}
+        SimulatedWay.events.append("computed")
+
+    def arrived(self):
+        SimulatedWay.events.append("used")
+        return self.maps
+
+
+def test_a_gpu_computes_a_batch_while_the_one_before_is_written(tmp_path, images, monkeypatch):
+    SimulatedWay.events = []
+    write(tmp_path / "cpu.h5", images)
+    monkeypatch.setattr("variad.networks.features.is_cuda", lambda device: True)
+    monkeypatch.setattr("variad.networks.features.OnTheWay", SimulatedWay)
+    write(tmp_path / "gpu.h5", images)
+    assert SimulatedWay.events == ["computed", "computed", "used", "computed", "used", "used"]
+    wanted, found = (read_features(tmp_path / f"{name}.h5", ["half"])["half"] for name in ("cpu", "gpu"))
+    np.testing.assert_array_equal(found, wanted)

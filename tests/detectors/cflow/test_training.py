@@ -33,7 +33,7 @@ def test_learning_rate_by_hand():
 def test_fibres_cover_positions_once_an_epoch(positions, sizes, monkeypatch):
     given = training(positions)
     seen = []
-    monkeypatch.setattr(given, "_step", lambda chosen, columns, rows: seen.append(chosen) or torch.zeros(()))
+    monkeypatch.setattr(given, "step", lambda chosen, columns, rows: seen.append(chosen) or torch.zeros(()))
     given.run(lambda: None)
     assert [len(chosen) for chosen in seen] == 3 * sizes
     for epoch in range(3):

@@ -5,6 +5,7 @@ import pytest
 from scipy.spatial.distance import cdist
 
 from variad.core.errors import UserError
+from variad.detectors import patchcore_gpu
 from variad.detectors.foreground import foreground
 from variad.detectors.interface import DetectorInput
 from variad.detectors.patchcore import PatchCore, embed_patches, spread, unit_length
@@ -151,3 +152,20 @@ def test_spread_puts_values_back_in_order():
 def test_bad_settings_are_named(settings, message):
     with pytest.raises(UserError, match=message):
         PatchCore(**settings)
+
+
+@pytest.mark.parametrize("mask", ["none", "test", "all"])
+@pytest.mark.parametrize("settings", [{}, {"top_fraction": None}, {"distance": "euclidean", "neighbourhood": 3}])
+def test_the_code_for_a_gpu_scores_alike(settings, mask):
+    detector = fitted(**settings, mask=mask)
+    training, test = tokens(2, 0), tokens(3, 1, defect=True)
+    shown = detector._shown(training.features, mask == "all")
+    bank = patchcore_gpu.fill_bank(
+        training.features, detector._bank_size, 128, np.random.default_rng(0), "cpu", detector.choices, shown
+    )
+    np.testing.assert_allclose(bank, detector.memory_bank, rtol=1e-5, atol=1e-5)
+    shown = detector._shown(test.features, mask != "none")
+    found = patchcore_gpu.GpuBank(bank, "cpu").score(test.features, detector.neighbours, detector.choices, shown)
+    wanted = detector.score(test)
+    np.testing.assert_allclose(found.maps, wanted.maps, rtol=1e-3, atol=2e-6)
+    np.testing.assert_allclose(found.scores, wanted.scores, rtol=1e-3, atol=2e-6)

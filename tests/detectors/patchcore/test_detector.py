@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-from functools import partial
 
 import numpy as np
 import pytest
@@ -13,12 +12,11 @@ from scipy.spatial.distance import cdist, pdist
 from torch.nn import functional
 
 from variad.core.errors import UserError
+from variad.detectors import patchcore_gpu
 from variad.detectors.anomaly_map import MapSize, bilinear_matrix, full_size_map, gaussian_matrix
 from variad.detectors.interface import DetectorInput, Extractor, create_detector
 from variad.detectors.patchcore import (
     PatchCore,
-    _pick_with_torch,
-    _search_with_torch,
     embed_patches,
     greedy_coreset,
     nearest,
@@ -50,11 +48,13 @@ def test_coreset_picks_what_the_naive_greedy_algorithm_picks():
     first = int(np.random.default_rng(3).integers(200))
     expected = naive_coreset(points, 40, first)
     assert greedy_coreset(points, 40, np.random.default_rng(3)).tolist() == expected
-    assert _pick_with_torch(points - points.mean(axis=0), 40, first, "cpu").tolist() == expected
+    assert patchcore_gpu.greedy_coreset(torch.from_numpy(points), 40, np.random.default_rng(3)).tolist() == expected
 
 
 def test_coreset_of_duplicates_takes_no_point_twice():
     assert sorted(greedy_coreset(np.ones((10, 4)), 10, np.random.default_rng(0)).tolist()) == list(range(10))
+    on_gpu = patchcore_gpu.greedy_coreset(torch.ones(40, 4), 40, np.random.default_rng(0))
+    assert sorted(on_gpu.tolist()) == list(range(40))
 
 
 def test_projection_keeps_few_dimensions_and_preserves_distances_on_average():
@@ -65,24 +65,21 @@ def test_projection_keeps_few_dimensions_and_preserves_distances_on_average():
     assert (pdist(projected) / pdist(points)).mean() == pytest.approx(1, abs=0.02)
 
 
-@pytest.mark.parametrize("device", ["cpu", "torch on cpu"])
-def test_neighbours_equal_brute_force(device, monkeypatch):
-    if device != "cpu":
-        torchs = partial(search_with_torch, _search_with_torch)
-        monkeypatch.setattr("variad.detectors.patchcore._search", torchs)
+@pytest.mark.parametrize("code", ["of a CPU", "of a GPU"])
+def test_neighbours_equal_brute_force(code):
     draw = np.random.default_rng(4)
     bank, queries = (
         (draw.standard_normal((count, 24)) + 50).astype(np.float32)  # an offset that makes the expanded square cancel
         for count in (300, 70)
     )
     exact = cdist(queries.astype(float), bank.astype(float))
-    distance, index = nearest(queries, bank, 9)
+    if code == "of a CPU":
+        distance, index = nearest(queries, bank, 9)
+    else:
+        found = patchcore_gpu.GpuBank(bank, "cpu").nearest(torch.from_numpy(queries), 9)
+        distance, index = (values.numpy() for values in found)
     np.testing.assert_array_equal(index, exact.argsort(axis=1)[:, :9])
     np.testing.assert_allclose(distance, np.sort(exact, axis=1)[:, :9], atol=1e-5, rtol=0)
-
-
-def search_with_torch(search, queries, bank, count, device):
-    return search(queries, bank, count, "cpu")
 
 
 def test_embedding_averages_over_three_by_three_and_concatenates():
@@ -130,6 +127,19 @@ def test_an_image_is_scored_alike_alone_and_among_others():
     for row in range(6):
         alone = detector.score(DetectorInput({layer: maps[row : row + 1] for layer, maps in test.features.items()}))
         np.testing.assert_allclose(alone.scores, together[row], rtol=1e-6)
+
+
+@pytest.mark.parametrize("neighbours", [1, 9])
+def test_the_code_for_a_gpu_does_what_that_for_a_cpu_does(neighbours, monkeypatch):
+    training, test = features(6, 0), features(5, 1)
+    detector = PatchCore(coreset_fraction=0.4, projection=8, neighbours=neighbours)
+    detector.fit(training, np.random.default_rng(2))
+    bank = patchcore_gpu.fill_bank(training.features, detector._bank_size, 8, np.random.default_rng(2), "cpu")
+    np.testing.assert_array_equal(bank, detector.memory_bank)
+    monkeypatch.setattr(patchcore_gpu, "_BOUNDS", 30 * len(bank))  # queries in several parts
+    wanted, found = detector.score(test), patchcore_gpu.GpuBank(bank, "cpu").score(test.features, neighbours)
+    np.testing.assert_allclose(found.maps, wanted.maps, atol=1e-5, rtol=0)
+    np.testing.assert_allclose(found.scores, wanted.scores, atol=1e-5, rtol=0)
 
 
 def test_training_patches_have_distance_zero_to_a_whole_bank():

@@ -171,13 +171,16 @@ def image_batches(path: str | Path, size: int = 32, rows: Sequence[int] | None =
 
 
 def read_features(path: str | Path, layers: Sequence[str], rows: Sequence[int] | None = None) -> FeatureMaps:
-    """Feature maps by layer, float32 ``[N, h, w, C]``: some rows (all of them if None), in the order asked for."""
+    """Feature maps by layer, ``[N, h, w, C]``: some rows (all of them if None), in the order asked for.
+
+    They are float32, also where the file holds float16.
+    """
     with h5py.File(path) as file:
         missing = [layer for layer in layers if layer not in file]
         if missing:
             raise UserError(f"{path}: expected features of layer {missing[0]}, found {', '.join(file)}.")
         if rows is None:
-            return {layer: file[layer][:] for layer in layers}
+            return {layer: file[layer][:].astype(np.float32, copy=False) for layer in layers}
         return {layer: _rows(file[layer], rows) for layer in layers}
 
 
@@ -186,5 +189,5 @@ def _rows(data: h5py.Dataset, rows: Sequence[int]) -> NDArray[np.float32]:
     wanted, back = np.unique(np.asarray(rows, dtype=np.int64), return_inverse=True)
     if not len(wanted):
         return np.empty((0, *data.shape[1:]), np.float32)
-    values: NDArray[np.float32] = data[wanted][back]
+    values: NDArray[np.float32] = data[wanted].astype(np.float32, copy=False)[back]
     return values

@@ -4,12 +4,13 @@ Enlarging, smoothing and resizing are all linear and separable, so that together
 and one for the columns, made once for each size."""
 
 import functools
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 Matrix = NDArray[np.float64]
+Axis = tuple[int, int, int, int, float]  # arguments of ``_axis``
 
 
 class MapSize(NamedTuple):
@@ -25,15 +26,34 @@ class MapSize(NamedTuple):
     sigma: float = 0.0
 
 
-def full_size_map(patch_map: NDArray[np.float32], size: MapSize) -> NDArray[np.float32]:
+def full_size_map(patch_map: NDArray[np.float32], size: MapSize, device: str = "cpu") -> NDArray[np.float32]:
     """Bilinear to the detector's resolution, Gaussian, bilinear to the image: ``[h, w]`` to ``[height, width]``.
 
     Where the extractor cropped, the border that it never saw takes the value of the nearest pixel that it saw.
     """
     seen = size.crop or size.resolution
-    rows = _axis(patch_map.shape[0], seen, size.resolution, size.height, size.sigma)
-    columns = _axis(patch_map.shape[1], seen, size.resolution, size.width, size.sigma)
-    return (rows @ patch_map @ columns.T).astype(np.float32)
+    of_rows = (patch_map.shape[0], seen, size.resolution, size.height, size.sigma)
+    of_columns = (patch_map.shape[1], seen, size.resolution, size.width, size.sigma)
+    if device != "cpu":
+        return _full_size_map_on_gpu(patch_map, of_rows, of_columns, device)
+    return (_axis(*of_rows) @ patch_map @ _axis(*of_columns).T).astype(np.float32)
+
+
+def _full_size_map_on_gpu(
+    patch_map: NDArray[np.float32], of_rows: Axis, of_columns: Axis, device: str
+) -> NDArray[np.float32]:
+    import torch
+
+    rows, columns = (_axis_on_gpu(axis, device) for axis in (of_rows, of_columns))
+    values = torch.from_numpy(patch_map).to(device).double()
+    return (rows @ values @ columns.T).float().cpu().numpy()
+
+
+@functools.lru_cache(maxsize=64)
+def _axis_on_gpu(axis: Axis, device: str) -> Any:
+    import torch
+
+    return torch.from_numpy(_axis(*axis)).to(device)
 
 
 @functools.lru_cache(maxsize=64)

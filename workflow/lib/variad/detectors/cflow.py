@@ -6,7 +6,7 @@ exceptions: no constant comes from the test set, and permutations are hard, as i
 
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -40,6 +40,7 @@ from variad.detectors.interface import (
     is_count,
     is_number,
 )
+from variad.networks.gpu_steps import ReplayedStep, is_cuda
 from variad.networks.training import FusedAdam, Plateau, seeded
 from variad.networks.weights import read_tensors, write_tensors
 
@@ -57,8 +58,9 @@ _RANGES: dict[str, Range] = {
     "schedule": (f"one of {', '.join(_SCHEDULES)}", _SCHEDULES.__contains__),
     "precision": (f"one of {', '.join(PRECISIONS)}", PRECISIONS.__contains__),
 }
-# positions scored at once: few enough for the cache, and the same for every image whatever else is scored with it
+# positions of an image scored at once: few enough for the cache, and the same whatever else is scored with it
 _POSITIONS = 256
+_POSITIONS_ON_GPU = 2048  # of all images, the last ones filled up, so that no image's numbers depend on the others
 
 
 class CFlow:
@@ -103,11 +105,12 @@ class CFlow:
         self.device = device
         self.layers: dict[str, LayerFlow] = {}
 
-    @torch.inference_mode()
     def fit(self, training: DetectorInput, generator: np.random.Generator) -> None:
         """Train one flow after another; see ``Detector.fit``."""
         total = len(training.features) * self.schedule.epochs
         with (
+            # graphs share a state of the GPU's random numbers, which is not to be made in inference mode
+            torch.no_grad() if is_cuda(self.device) else torch.inference_mode(),
             tqdm(total=total, desc="cflow", unit="epoch", disable=None, mininterval=5) as bar,
             seeded(generator) as own,
         ):
@@ -129,13 +132,10 @@ class CFlow:
         """
         height, width = max((maps.shape[1:3] for maps in images.features.values()), key=np.prod)
         likelihoods = [
-            enlarge_logarithms(
-                flow.log_likelihood(self._tensor(images.features[layer])).double() - flow.peak, height, width
-            )
+            flow.log_likelihood(self._tensor(images.features[layer])).double() - flow.peak
             for layer, flow in self.layers.items()
         ]
-        mean = np.logaddexp.reduce(likelihoods, axis=0) - np.log(len(likelihoods))
-        maps = -mean.astype(np.float32)
+        maps = -mean_logarithm(likelihoods, height, width)
         return Scored(maps.max(axis=(1, 2)), maps)
 
     def save(self, path: Path) -> None:
@@ -177,6 +177,15 @@ class CFlow:
         return torch.from_numpy(np.ascontiguousarray(maps)).to(self.device)
 
 
+def mean_logarithm(logarithms: Sequence[Tensor], height: int, width: int) -> NDArray[np.float32]:
+    """Logarithm of the mean of values given by theirs, float64 ``[N, h, w]`` each, on one grid."""
+    if is_cuda(logarithms[0].device):
+        enlarged = torch.stack([_enlarge_on_gpu(values, height, width) for values in logarithms])
+        return (enlarged.logsumexp(dim=0) - math.log(len(logarithms))).float().cpu().numpy()
+    mean = np.logaddexp.reduce([enlarge_logarithms(values, height, width) for values in logarithms], axis=0)
+    return (mean - np.log(len(logarithms))).astype(np.float32)
+
+
 def enlarge_logarithms(logarithms: torch.Tensor, height: int, width: int) -> NDArray[np.float64]:
     """Logarithms of the bilinear interpolation of values that are given by theirs, ``[N, h, w]`` to another grid."""
     values: NDArray[np.float64] = logarithms.cpu().numpy()
@@ -187,6 +196,18 @@ def enlarge_logarithms(logarithms: torch.Tensor, height: int, width: int) -> NDA
         columns = np.log(bilinear_matrix(values.shape[2], width))
     values = np.logaddexp.reduce(rows[:, :, None] + values[:, None], axis=2)
     return np.logaddexp.reduce(columns + values[:, :, None], axis=3)
+
+
+def _enlarge_on_gpu(logarithms: Tensor, height: int, width: int) -> Tensor:
+    """``enlarge_logarithms``, with everything on the GPU."""
+    if logarithms.shape[1:] == (height, width):
+        return logarithms
+    rows, columns = (
+        torch.from_numpy(bilinear_matrix(*sizes)).to(logarithms.device)
+        for sizes in zip(logarithms.shape[1:], (height, width), strict=True)
+    )
+    values = torch.logsumexp(rows.log()[:, :, None] + logarithms[:, None], dim=2)
+    return torch.logsumexp(columns.log() + values[:, :, None], dim=3)
 
 
 @dataclass(frozen=True)
@@ -233,13 +254,26 @@ class LayerFlow:
     def log_likelihood(self, maps: Tensor) -> Tensor:
         """Log-likelihood per channel of every position of feature maps ``[N, h, w, C]``: ``[N, h, w]``."""
         weights = self.flow.weights
-        conditioned = self.codes.project_all(weights.condition, weights.condition_bias).split(_POSITIONS)
+        conditioned = self.codes.project_all(weights.condition, weights.condition_bias)
+        if is_cuda(maps.device):
+            return self._of_many_images(maps, conditioned)
         values = [
             log_likelihood(*self.flow.forward(features, part.clone())[:2])
             for image in maps.flatten(1, 2)
-            for features, part in zip(image.split(_POSITIONS), conditioned, strict=True)
+            for features, part in zip(image.split(_POSITIONS), conditioned.split(_POSITIONS), strict=True)
         ]
         return torch.cat(values).view(maps.shape[:3])
+
+    def _of_many_images(self, maps: Tensor, conditioned: Tensor) -> Tensor:
+        positions, grid = maps.flatten(0, 2), len(conditioned)
+        filled = -(-len(positions) // _POSITIONS_ON_GPU) * _POSITIONS_ON_GPU
+        # products of one size all: a kernel for other sizes may add in another order
+        places = torch.arange(filled, device=maps.device).clamp_(max=len(positions) - 1)
+        values = [
+            log_likelihood(*self.flow.forward(positions[chosen], conditioned[chosen % grid])[:2])
+            for chosen in places.split(_POSITIONS_ON_GPU)
+        ]
+        return torch.cat(values)[: len(positions)].view(maps.shape[:3])
 
 
 class FlowTraining:
@@ -267,6 +301,7 @@ class FlowTraining:
         self.features, self.codes, self.schedule, self.generator = features, codes, schedule, generator
         self.gradients = Parameters(shape, torch.zeros_like(weights.flat))
         self.adam = FusedAdam([weights.flat], schedule.learning_rate)
+        self.step = ReplayedStep(self._step, device)
 
     def run(self, after_epoch: Callable[[], object]) -> ConditionalFlow:
         """All epochs, or fewer when the loss stays on a plateau for ``patience`` of them."""
@@ -289,7 +324,7 @@ class FlowTraining:
         fibres = zip(order.split(size), columns.split(size), rows.split(size), strict=True)
         for step, fibre in enumerate(fibres):
             self.adam.learning_rate = self.schedule.rate((epoch + step / steps) / self.schedule.epochs)
-            total += self._step(*fibre)
+            total += self.step(*fibre)
         return total / steps
 
     def _step(self, positions: Tensor, columns: Tensor, rows: Tensor) -> Tensor:

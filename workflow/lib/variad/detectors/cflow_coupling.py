@@ -231,6 +231,8 @@ class PositionCodes:
 
     def gather(self, table: Tensor, columns: Tensor, rows: Tensor) -> Tensor:
         """The linear layer of some positions, ``[N, F]``, from what ``project`` gave."""
+        if table.is_cuda:
+            return table.index_select(0, columns).add_(table.index_select(0, rows + self.width))
         return embedding_bag(torch.stack([columns, rows + self.width], dim=1), table, mode="sum")
 
     def project_all(self, weight: Tensor, bias: Tensor) -> Tensor:
@@ -250,11 +252,19 @@ class PositionCodes:
             gradient: of the layer's output for some positions, ``[N, F]``.
             columns, rows: where those positions are, each ``[N]``.
         """
-        by_column = gradient.new_zeros(self.width, gradient.shape[1]).index_add_(0, columns, gradient)
-        by_row = gradient.new_zeros(self.height, gradient.shape[1]).index_add_(0, rows, gradient)
+        by_column = _sums(gradient, columns, self.width)
+        by_row = _sums(gradient, rows, self.height)
         torch.mm(self.columns.T, by_column, out=weight[: self.half])
         torch.mm(self.rows.T, by_row, out=weight[self.half :])
         torch.sum(by_column, dim=0, out=bias)
+
+
+def _sums(gradient: Tensor, places: Tensor, count: int) -> Tensor:
+    """Sums of the rows ``[N, F]`` that have the same place: ``[count, F]``."""
+    if gradient.is_cuda:  # index_add_ would add in an order of its own in every run
+        everywhere = torch.arange(count, device=places.device)[:, None]
+        return (everywhere == places).to(gradient.dtype) @ gradient
+    return gradient.new_zeros(count, gradient.shape[1]).index_add_(0, places, gradient)
 
 
 def axis_codes(length: int, size: int) -> Tensor:

@@ -3,6 +3,7 @@
 The teacher is a frozen patch description network whose features are cached; the networks that are trained are in
 ``efficientad_networks``, the training follows algorithm 1 of the appendix."""
 
+import contextlib
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -20,6 +21,7 @@ from variad.core.precision import autocast
 from variad.detectors.efficientad_networks import (
     NONE,
     Batch,
+    PenaltyImage,
     PenaltyImages,
     StudentAndAutoencoder,
     draw_jitter,
@@ -38,6 +40,7 @@ from variad.detectors.interface import (
 )
 from variad.networks.backbones import PDN_LAYER
 from variad.networks.features import prepare, to_tensor
+from variad.networks.gpu_steps import ReplayedStep, is_cuda, made_ahead, pinned, workers
 from variad.networks.pdn import BORDER, NETWORKS, PDN, config_of, load_pdn, standardised
 from variad.networks.training import FusedAdam, Plateau, seeded
 from variad.networks.weights import load_weights, save_weights
@@ -47,6 +50,7 @@ QUANTILES = (0.9, 0.995)  # of the maps on normal images, which become 0 and 0.1
 BLOCKS = 100  # the loss is looked at so many times in a training
 DROP_AT, DROP_TO = 0.95, 0.1  # of the steps, of the learning rate
 SMALLEST_SIDE = 64  # pixels
+SCORED_ON_GPU = 16  # images at once, the last ones filled up: a kernel for other sizes may add in another order
 SMALLEST_STD = 1e-6  # of a channel that varies
 BORDERS = ("nearest", "zero")
 _AT_LEAST_0: Range = ("a number of at least 0", lambda value: is_number(value) and value >= 0)
@@ -167,19 +171,22 @@ class EfficientAD:
         return StudentAndAutoencoder(config_of(self.extractor.backbone), self.side, self.settings.autoencoder)
 
     def _maps(self, images: DetectorInput) -> Maps:
-        """``StudentAndAutoencoder.maps``, ``[2, N, h, h]``; one image at a time, so that none depends on another."""
-        found = []
+        """``StudentAndAutoencoder.maps``, ``[2, N, h, h]``; so many images at a time that none depends on another."""
+        size = SCORED_ON_GPU if is_cuda(self.device) else 1
+        found, everything = [], range(len(_images(images)))
         with torch.inference_mode(), autocast(self.settings.precision, self.device):
-            for row in range(len(_images(images))):
-                image = standardised(self._prepared(images, [row]))
-                features = torch.from_numpy(images.features[PDN_LAYER][row : row + 1]).to(self.device)
+            for start in range(0, len(everything), size):
+                rows = list(everything[start : start + size])
+                filled = rows + rows[-1:] * (size - len(rows))
+                image = standardised(self._prepared(images, filled))
+                features = torch.from_numpy(images.features[PDN_LAYER][filled]).to(self.device)
                 answers = standardised_features(features, self.mean, self.std)
-                found.append(self.networks.maps(image, answers))
+                found.append(self.networks.maps(image, answers)[:, : len(rows)])
         return torch.cat(found, dim=1).cpu().numpy()
 
     def _prepared(self, images: DetectorInput, rows: list[int]) -> torch.Tensor:
         """``[N, 3, side, side]`` in [0, 1], as the extractor saw them."""
-        chosen = to_tensor(_images(images)[rows]).to(self.device)
+        chosen = to_tensor(_images(images)[rows], self.device)
         return _channels_last(prepare(chosen, self.extractor.resolution, self.extractor.crop))
 
     def save(self, path: Path) -> None:
@@ -303,35 +310,56 @@ class EfficientADTraining:
         plateau, block = Plateau(s.patience), max(1, s.steps // BLOCKS)
         total = torch.zeros((), device=self.images.device)
         self.networks.train()
-        progress = tqdm(self._batches(), total=s.steps, desc="efficientad", unit="step", mininterval=5, disable=None)
-        for step, batch in enumerate(progress):
-            if step == int(DROP_AT * s.steps):
-                optimiser.learning_rate *= DROP_TO
+
+        def move(*given: Tensor) -> Tensor:
+            """One step on what ``_made`` gave; the loss before it."""
+            batch = self.batch(*given)
             with self.autocast():
                 loss = self.networks.loss(batch, s.hard_features)
             loss.backward()  # type: ignore[no-untyped-call]
             optimiser.step()
-            total += loss.detach()
-            if (step + 1) % block == 0:
-                if s.patience is not None and plateau.reached(total.item() / block):
-                    break
-                total.zero_()
+            return loss.detach()
+
+        replayed = ReplayedStep(move, self.images.device)
+        made = made_ahead(self._made, self._draws(), workers(self.images.device))
+        progress = tqdm(made, total=s.steps, desc="efficientad", unit="step", mininterval=5, disable=None)
+        with contextlib.closing(made):
+            for step, given in enumerate(progress):
+                if step == int(DROP_AT * s.steps):
+                    optimiser.learning_rate *= DROP_TO
+                total += replayed(*given)
+                if (step + 1) % block == 0:
+                    if s.patience is not None and plateau.reached(total.item() / block):
+                        break
+                    total.zero_()
 
     def autocast(self) -> torch.autocast:
         """The precision of the networks' products."""
         return autocast(self.settings.precision, self.images.device)
 
-    def _batches(self) -> Iterator[Batch]:
+    def _draws(self) -> Iterator["Drawn"]:
+        """What is drawn for each step, on the CPU, so that devices agree."""
         size = self.settings.batch
-        rows = self._drawn_images(self.settings.steps * size).tolist()
-        for start in range(0, len(rows), size):
-            chosen = rows[start : start + size]
-            yield Batch(
-                standardised(_channels_last(self.images[chosen])),
-                standardised_features(self.features[chosen], self.answers.mean, self.answers.std),
-                *self._views_of(chosen),
-                self._penalty(size),
-            )
+        rows = self._drawn_images(self.settings.steps * size)
+        for chosen in rows.split(size):
+            penalty = [] if self.penalty is None else [self.penalty.drawn(self.penalty_generator) for _ in chosen]
+            yield Drawn(chosen, *self._drawn_views(len(chosen)), penalty)
+
+    def _made(self, drawn: "Drawn") -> tuple[Tensor, ...]:
+        """What a step is given: rows, views (``_drawn_views``), and penalty images if there are any."""
+        given = [drawn.rows, drawn.views, drawn.factors]
+        if self.penalty is not None:
+            given.append(torch.stack([self.penalty.made(one) for one in drawn.penalty]))
+        return tuple(pinned(tensor, self.images.device) for tensor in given)
+
+    def batch(self, rows: Tensor, views: Tensor, factors: Tensor, penalty: Tensor | None = None) -> Batch:
+        """A step's images and answers, of what was drawn for it."""
+        return Batch(
+            standardised(_channels_last(self.images[rows])),
+            standardised_features(self.features[rows], self.answers.mean, self.answers.std),
+            *self._chosen_views(rows, views, factors),
+            self.images[:0] if penalty is None else standardised(_channels_last(penalty.to(self.images.device))),
+        )
 
     def _drawn_images(self, count: int) -> Tensor:
         """Rows of images, every image once before any comes again."""
@@ -339,33 +367,41 @@ class EfficientADTraining:
         orders = [torch.randperm(len(self.images), generator=self.generator) for _ in range(rounds)]
         return torch.cat(orders)[:count]
 
-    def _views_of(self, rows: list[int]) -> tuple[Tensor, Tensor]:
-        """A view of each image and the teacher's answer, as many from the bank, or none without autoencoder."""
+    def _drawn_views(self, count: int) -> tuple[Tensor, Tensor]:
+        """Changes of colour and their factors, or rows of the bank and nothing, or without an autoencoder nothing."""
+        if self.networks.autoencoder is None:
+            return torch.empty(0), torch.empty(0)
+        if self.bank is None:
+            return draw_jitter(count, self.generator)
+        return torch.randint(len(self.bank[0]), (count,), generator=self.generator), torch.empty(0)
+
+    def _chosen_views(self, rows: Tensor, views: Tensor, factors: Tensor) -> tuple[Tensor, Tensor]:
+        """A view of each image and the teacher's answer, as ``_drawn_views`` drew them."""
         if self.networks.autoencoder is None:
             return self.images[:0], self.features[:0]
         if self.bank is None:
-            return self._views(torch.tensor(rows))
-        views, answers = self.bank
-        chosen = torch.randint(len(views), (len(rows),), generator=self.generator).tolist()
-        return views[chosen], answers[chosen]
+            return self._answered(rows, views, factors)
+        return self.bank[0][views], self.bank[1][views]
 
     def _views(self, rows: Tensor) -> tuple[Tensor, Tensor]:
         """Random views of images, standardised, and the teacher's answers, made in groups of ``batch``."""
-        parts = []
-        for group in rows.split(self.settings.batch):
-            kinds, factors = draw_jitter(len(group), self.generator)
-            views = standardised(jitter(_channels_last(self.images[group.tolist()]), kinds, factors))
-            with self.autocast():
-                parts.append((views, self.answers.of_images(views)))
-        if len(parts) == 1:
-            return parts[0]
+        groups = rows.split(self.settings.batch)
+        parts = [self._answered(group, *draw_jitter(len(group), self.generator)) for group in groups]
         return torch.cat([views for views, _ in parts]), torch.cat([answers for _, answers in parts])
 
-    def _penalty(self, count: int) -> Tensor:
-        if self.penalty is None:
-            return self.images[:0]
-        drawn = self.penalty.draw(count, self.penalty_generator)
-        return standardised(_channels_last(drawn.to(self.images.device, non_blocking=True)))
+    def _answered(self, rows: Tensor, kinds: Tensor, factors: Tensor) -> tuple[Tensor, Tensor]:
+        views = standardised(jitter(_channels_last(self.images[rows]), kinds, factors))
+        with self.autocast():
+            return views, self.answers.of_images(views)
+
+
+class Drawn(NamedTuple):
+    """What is drawn for one step: rows of the images, views as ``_drawn_views`` has them, penalty images."""
+
+    rows: Tensor
+    views: Tensor
+    factors: Tensor
+    penalty: list[PenaltyImage]
 
 
 def _channels_last(images: Tensor) -> Tensor:

@@ -18,8 +18,9 @@ from variad.core.errors import UserError
 from variad.core.images import read_image, to_rgb8
 from variad.datasets.open_images import photographs
 from variad.networks.features import prepare, to_tensor
+from variad.networks.gpu_steps import constant
 from variad.networks.pdn import PDN, PDNConfig, output_side
-from variad.networks.training import channels_first, random_crop
+from variad.networks.training import Crop, channels_first, cut, draw_crop
 
 HARDEST = 0.999  # quantile of the squared differences from which the student learns
 LATENT, HALVINGS = 64, 5  # numbers of the bottleneck, and strided convolutions in front of it
@@ -121,6 +122,9 @@ def hard_count(values: int, quantile: float) -> int:
 class Autoencoder(nn.Module):
     """Images ``[B, 3, S, S]``, standardised, to ``[B, channels, h, h]`` on the PDN's grid, ``h = output_side(S)``.
 
+    Its dropout is drawn where it computes, so that trainings on a CPU and on a GPU differ by it even from one seed: to
+    draw 1.4 million numbers a step on the CPU takes longer than a GPU's whole step.
+
     Source: table 8. The bottleneck covers the whole image at every resolution (8 x 8 positions at 256 px), so that the
     autoencoder cannot copy what it sees.
 
@@ -174,7 +178,7 @@ def jitter(images: Tensor, kinds: Tensor, factors: Tensor) -> Tensor:
         images: RGB ``[B, 3, H, W]`` in [0, 1].
         kinds, factors: ``[B]``, of ``draw_jitter``.
     """
-    weights = torch.tensor(LUMA, device=images.device).view(1, 3, 1, 1)
+    weights = constant(LUMA, images.device).view(1, 3, 1, 1)
     grey = (images * weights).sum(dim=1, keepdim=True)
     kinds, factors = (values.to(images.device).view(-1, 1, 1, 1) for values in (kinds, factors))
     mean = grey.mean(dim=(2, 3), keepdim=True)
@@ -206,15 +210,31 @@ class PenaltyImages:
 
     def draw(self, count: int, generator: np.random.Generator) -> Tensor:
         """``[count, 3, side, side]`` in [0, 1]."""
-        return torch.stack([self._one(generator) for _ in range(count)])
+        return torch.stack([self.made(self.drawn(generator)) for _ in range(count)])
 
-    def _one(self, generator: np.random.Generator) -> Tensor:
-        if self.bundled:
-            image = random_crop(self.bundled, self.side, generator)
+    def drawn(self, generator: np.random.Generator) -> "PenaltyImage":
+        """Draw one, without looking at it yet."""
+        crop = draw_crop(self.bundled, self.side, generator) if self.bundled else None
+        file = None if self.bundled else self.files[int(generator.integers(len(self.files)))]
+        return PenaltyImage(crop, file, generator.uniform() < GREY)
+
+    def made(self, drawn: "PenaltyImage") -> Tensor:
+        """What was drawn, cut out or read, ``[3, side, side]`` in [0, 1]."""
+        if drawn.crop is not None:
+            image = cut(self.bundled, self.side, drawn.crop)
         else:
-            picture = np.array(to_rgb8(read_image(self.files[int(generator.integers(len(self.files)))])))
+            assert drawn.file is not None
+            picture = np.array(to_rgb8(read_image(drawn.file)))
             image = prepare(to_tensor(picture[None]), 2 * self.side, self.side)[0]
-        return image.mean(dim=0, keepdim=True).expand(3, -1, -1) if generator.uniform() < GREY else image
+        return image.mean(dim=0, keepdim=True).expand(3, -1, -1) if drawn.grey else image
+
+
+class PenaltyImage(NamedTuple):
+    """A penalty image that was drawn: a crop of a bundled photograph or a file, and whether it is turned grey."""
+
+    crop: Crop | None
+    file: Path | None
+    grey: bool
 
 
 @functools.cache

@@ -9,13 +9,12 @@ AnomalyDINO (Damm et al., WACV 2025) is the same on patches of a vision transfor
 settings here: no averaging, cosine distance, all patches kept, an image's score the mean of its farthest patches, and
 patches of the background left out.
 
-Nothing here needs torch on a CPU, so that a job starts at once."""
+Nothing here needs torch, so that a job on a CPU starts at once; ``patchcore_gpu`` has the same steps for a GPU."""
 
 import json
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
-import faiss
 import numpy as np
 from numpy.typing import NDArray
 from safetensors import safe_open
@@ -26,6 +25,9 @@ from variad.core.files import writing
 from variad.core.images import FeatureMaps
 from variad.detectors.anomaly_map import bilinear_matrix
 from variad.detectors.interface import DetectorInput, Range, Scored, check_settings, is_number
+
+if TYPE_CHECKING:
+    from variad.detectors.patchcore_gpu import GpuBank
 
 Points = NDArray[np.floating[Any]]
 Vectors = NDArray[np.float32]
@@ -40,7 +42,6 @@ MOST = 0.5  # of the dimensions; a basis with more saves nothing
 _SAMPLE = 16  # every so many vectors give the first bound from above
 _QUERIES = 56  # queries: their bounds stay in the cache
 _PLAIN = 512  # candidates of a query above which all of the bank is searched
-_TORCH_QUERIES = 4096  # queries at once on a GPU
 _DISTANCES, _MASKS = ("euclidean", "cosine"), ("none", "test", "all")
 _RANGES: dict[str, Range] = {
     "neighbourhood": ("3, or 1 for no averaging", (1, 3).__contains__),
@@ -49,6 +50,18 @@ _RANGES: dict[str, Range] = {
     "mask": (f"one of {', '.join(_MASKS)}", _MASKS.__contains__),
     "mask_threshold": ("a number of at least 0", lambda value: is_number(value) and value >= 0),
 }
+
+
+class Choices(NamedTuple):
+    """What describes patches and scores images: the settings of ``PatchCore`` of these names."""
+
+    neighbourhood: int = 3
+    distance: str = "euclidean"
+    top_fraction: float | None = None
+
+    def patches_of_score(self, patches: int) -> int | None:
+        """How many of an image's patches, the farthest ones, are averaged; None is the re-weighted maximum."""
+        return None if self.top_fraction is None else max(1, int(self.top_fraction * patches))
 
 
 class PatchCore:
@@ -94,35 +107,58 @@ class PatchCore:
         check_settings("patchcore", self.settings, _RANGES)
         self.coreset_fraction, self.coreset_limit = coreset_fraction, coreset_limit
         self.projection, self.neighbours = projection, neighbours
-        self.neighbourhood, self.distance, self.top_fraction = neighbourhood, distance, top_fraction
+        self.choices = Choices(neighbourhood, distance, top_fraction)
         self.mask, self.mask_threshold = mask, mask_threshold
         self.device = device
         self._keep(np.empty((0, 0), np.float32))
 
     def _keep(self, memory_bank: Vectors) -> None:
         self.memory_bank = memory_bank
-        self._search = BankSearch(memory_bank, self.device)
+        self._search = BankSearch(memory_bank if self.device == "cpu" else memory_bank[:0])
+        self._on_gpu: GpuBank | None = None
+
+    @property
+    def _gpu_bank(self) -> "GpuBank":
+        """The bank on the GPU, uploaded once."""
+        if self._on_gpu is None:
+            from variad.detectors.patchcore_gpu import GpuBank
+
+            self._on_gpu = GpuBank(self.memory_bank, self.device)
+        return self._on_gpu
 
     def fit(self, training: DetectorInput, generator: np.random.Generator) -> None:
         """Fill the memory bank; see ``Detector.fit``."""
-        patches, shown = self._described(training.features, masked=self.mask == "all")
+        shown = self._shown(training.features, self.mask == "all")
+        if self.device != "cpu":
+            from variad.detectors.patchcore_gpu import fill_bank
+
+            size, projection, device = self._bank_size, self.projection, self.device
+            self._keep(fill_bank(training.features, size, projection, generator, device, self.choices, shown))
+            return
+        patches = self._described(training.features)
         patches = patches.reshape(-1, patches.shape[-1]) if shown is None else patches[shown]
-        count = max(1, int(self.coreset_fraction * len(patches)))
-        count = min(count, self.coreset_limit or count)
+        count = self._bank_size(len(patches))
         if count == len(patches):  # nothing to choose
             self._keep(patches)
             return
         projected = random_projection(patches, self.projection, generator)
-        self._keep(patches[greedy_coreset(projected, count, generator, self.device)])
+        self._keep(patches[greedy_coreset(projected, count, generator)])
+
+    def _bank_size(self, patches: int) -> int:
+        count = max(1, int(self.coreset_fraction * patches))
+        return min(count, self.coreset_limit or count)
 
     def score(self, images: DetectorInput) -> Scored:
         """Patch distances as maps, their re-weighted maximum as image score; see ``Detector.score``."""
-        patches, shown = self._described(images.features, masked=self.mask != "none")
+        shown = self._shown(images.features, self.mask != "none")
+        if self.device != "cpu":
+            return self._gpu_bank.score(images.features, self.neighbours, self.choices, shown)
+        patches = self._described(images.features)
         count, height, width, channels = patches.shape
         found, places = self._search.nearest(patches.reshape(-1, channels) if shown is None else patches[shown])
         distance: NDArray[Any] = found.reshape(-1)
         index: NDArray[Any] = places.reshape(-1)
-        if self.distance == "cosine":
+        if self.choices.distance == "cosine":
             distance = np.square(distance) / 2
         if shown is not None:
             distance, index = spread(distance, shown), spread(index, shown)
@@ -130,14 +166,18 @@ class PatchCore:
         scores = self._image_scores(patches.reshape(count, -1, channels), flat, index.reshape(count, -1))
         return Scored(scores, flat.reshape(count, height, width))
 
-    def _described(self, features: FeatureMaps, masked: bool) -> tuple[Vectors, Masks | None]:
-        """Patches as distances are taken between them, ``[N, h, w, D]``, and which of them count; None is all."""
-        patches, shown = embed_patches(features, self.neighbourhood), None
-        if masked:
-            from variad.detectors.foreground import foreground  # what it needs takes a quarter of a second to import
+    def _described(self, features: FeatureMaps) -> Vectors:
+        """Patches as distances are taken between them, ``[N, h, w, D]``."""
+        patches = embed_patches(features, self.choices.neighbourhood)
+        return unit_length(patches) if self.choices.distance == "cosine" else patches
 
-            shown = foreground(patches, self.mask_threshold)
-        return (patches if self.distance == "euclidean" else unit_length(patches)), shown
+    def _shown(self, features: FeatureMaps, masked: bool) -> Masks | None:
+        """Which patches count, ``[N, h, w]``; None is all."""
+        if not masked:
+            return None
+        from variad.detectors.foreground import foreground  # what it needs takes a quarter of a second to import
+
+        return foreground(embed_patches(features, self.choices.neighbourhood), self.mask_threshold)
 
     def _image_scores(self, patches: Vectors, distance: Vectors, index: Places) -> Vectors:
         """Equation 7 of the paper: the farthest patch, weighted by how crowded its neighbour's surroundings are.
@@ -147,8 +187,8 @@ class PatchCore:
         Args:
             patches: ``[N, P, D]``; distance, index: to the nearest bank vector, ``[N, P]``.
         """
-        if self.top_fraction is not None:
-            most = max(1, int(self.top_fraction * distance.shape[1]))
+        most = self.choices.patches_of_score(distance.shape[1])
+        if most is not None:
             farthest: Vectors = np.partition(distance, -most, axis=1)[:, -most:].mean(axis=1)
             return farthest
         rows, worst = np.arange(len(patches)), distance.argmax(axis=1)
@@ -216,13 +256,18 @@ def unit_length(vectors: Vectors) -> Vectors:
 
 def random_projection(points: Points, dimensions: int, generator: np.random.Generator) -> Points:
     """Project ``[N, D]`` to ``[N, dimensions]`` with a Gaussian matrix; fewer dimensions than that stay as they are."""
-    if points.shape[1] <= dimensions:
-        return points
-    matrix = generator.standard_normal((points.shape[1], dimensions)) / dimensions**0.5
-    return points @ matrix.astype(points.dtype)
+    matrix = projection_matrix(points.shape[1], dimensions, generator)
+    return points if matrix is None else points @ matrix.astype(points.dtype)
 
 
-def greedy_coreset(points: Points, count: int, generator: np.random.Generator, device: str = "cpu") -> NDArray[np.intp]:
+def projection_matrix(given: int, dimensions: int, generator: np.random.Generator) -> Wide | None:
+    """The Gaussian matrix ``[given, dimensions]``; None, and nothing drawn, where there are no more than that."""
+    if given <= dimensions:
+        return None
+    return generator.standard_normal((given, dimensions)) / dimensions**0.5
+
+
+def greedy_coreset(points: Points, count: int, generator: np.random.Generator) -> NDArray[np.intp]:
     """Indices ``[count]`` of a greedy k-centre selection, in the order of picking (section 3.2).
 
     The first pick is random; every further one is the point farthest from all picks so far. One pick costs one
@@ -230,12 +275,10 @@ def greedy_coreset(points: Points, count: int, generator: np.random.Generator, d
 
     Args:
         points: ``[N, D]`` with N >= count >= 1.
-        device: where to compute; anything but ``cpu`` is torch's.
     """
     first = int(generator.integers(len(points)))
     # |x - c|^2 = |x|^2 - 2 x.c + |c|^2; centred points keep the cancellation small
-    centred = points - points.mean(axis=0)
-    return _pick(centred, count, first) if device == "cpu" else _pick_with_torch(centred, count, first, device)
+    return _pick(points - points.mean(axis=0), count, first)
 
 
 def _pick(points: Points, count: int, first: int) -> NDArray[np.intp]:
@@ -255,24 +298,6 @@ def _pick(points: Points, count: int, first: int) -> NDArray[np.intp]:
     return picks
 
 
-def _pick_with_torch(points: Points, count: int, first: int, device: str) -> NDArray[np.intp]:
-    """The same on a GPU; nothing is copied to the host within the loop."""
-    import torch
-
-    cloud = torch.from_numpy(points).to(device)
-    picks = torch.empty(count, dtype=torch.long, device=device)
-    picks[0] = first
-    norms = cloud.square().sum(dim=1)
-    nearest = torch.full_like(norms, torch.inf)
-    for step in range(1, count):
-        index = picks[step - 1 : step]
-        centre = cloud.index_select(0, index)[0]
-        torch.minimum(nearest, torch.addmv(norms, cloud, centre, alpha=-2) + centre.dot(centre), out=nearest)
-        nearest.index_fill_(0, index, -torch.inf)
-        picks[step] = nearest.argmax()
-    return picks.cpu().numpy()
-
-
 class BankSearch:
     """Exact nearest neighbours in one memory bank for many calls, those of ``nearest``: few dimensions rule most out.
 
@@ -288,19 +313,18 @@ class BankSearch:
 
     Args:
         bank: float32 ``[M, D]``.
-        device: where to search; anything but ``cpu`` is torch's, and searches the whole bank.
     """
 
-    def __init__(self, bank: Vectors, device: str = "cpu") -> None:
-        self.bank, self.device = bank, device
+    def __init__(self, bank: Vectors) -> None:
+        self.bank = bank
         self._basis: Wide | None = None
-        if device == "cpu" and len(bank) >= SMALLEST_BANK:
+        if len(bank) >= SMALLEST_BANK:
             self._prepare(bank)
 
     def nearest(self, queries: Vectors, count: int = 1) -> tuple[Vectors, Places]:
         """Euclidean distances and indices of the ``count`` nearest bank vectors, each ``[Q, count]``, nearest first."""
         if self._basis is None or count * _SAMPLE > len(self.bank):
-            return nearest(queries, self.bank, count, self.device)
+            return nearest(queries, self.bank, count)
         short, squares = self._described(queries)
         order = short[:, 0].argsort(kind="stable")
         distance, index = np.empty((len(queries), count), np.float32), np.empty((len(queries), count), np.int64)
@@ -377,7 +401,7 @@ class BankSearch:
         return distance, index
 
 
-def nearest(queries: Vectors, bank: Vectors, count: int = 1, device: str = "cpu") -> tuple[Vectors, Places]:
+def nearest(queries: Vectors, bank: Vectors, count: int = 1) -> tuple[Vectors, Places]:
     """Euclidean distances and indices of the ``count`` nearest bank vectors, each ``[Q, count]``, nearest first.
 
     Candidates come from the expanded square; their distances are then computed from the differences, so that they do
@@ -386,30 +410,18 @@ def nearest(queries: Vectors, bank: Vectors, count: int = 1, device: str = "cpu"
     Args:
         queries: float32 ``[Q, D]``.
         bank: float32 ``[M, D]``, M >= count.
-        device: where to search; anything but ``cpu`` is torch's.
     """
     # with centred vectors |q|^2 + |m|^2 - 2 q.m cancels less, so that the candidates are the right ones
     centre = bank.mean(axis=0)
-    search = _search if device == "cpu" else _search_with_torch
-    index = search(queries - centre, bank - centre, count, device)
+    index = _search(queries - centre, bank - centre, count)
     distance = np.stack([np.linalg.norm(queries - bank[index[:, column]], axis=1) for column in range(count)], axis=1)
     order = distance.argsort(axis=1, kind="stable")
     return np.take_along_axis(distance, order, axis=1), np.take_along_axis(index, order, axis=1)
 
 
-def _search(queries: Vectors, bank: Vectors, count: int, device: str) -> Places:
+def _search(queries: Vectors, bank: Vectors, count: int) -> Places:
+    import faiss  # of those banks only that ``BankSearch`` does not search itself
+
     flat = faiss.IndexFlatL2(bank.shape[1])
     flat.add(np.ascontiguousarray(bank))
     return np.asarray(flat.search(np.ascontiguousarray(queries), count)[1])
-
-
-def _search_with_torch(queries: Vectors, bank: Vectors, count: int, device: str) -> Places:
-    import torch
-
-    stored = torch.from_numpy(bank).to(device)
-    norms = stored.square().sum(dim=1)
-    blocks = [
-        torch.addmm(norms, block, stored.T, alpha=-2).topk(count, dim=1, largest=False).indices
-        for block in torch.from_numpy(queries).to(device).split(_TORCH_QUERIES)
-    ]
-    return torch.cat(blocks).cpu().numpy()

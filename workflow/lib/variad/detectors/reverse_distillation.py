@@ -41,6 +41,7 @@ from variad.detectors.reverse_distillation_networks import (
     StudentWidths,
     fold_normalisation,
 )
+from variad.networks.gpu_steps import ReplayedStep, is_cuda
 from variad.networks.training import FusedAdam, Plateau, seeded
 from variad.networks.weights import read_tensors, write_tensors
 
@@ -146,17 +147,23 @@ class ReverseDistillation:
         left = min(left, s["max_steps"] or left)
         student.train()
         optimiser = FusedAdam(student.parameters(), s["learning_rate"], BETAS)
+
+        def move(rows: Tensor) -> Tensor:
+            """One step on some of the images; the loss before it."""
+            chosen = [layer[rows] for layer in teacher]
+            loss = distillation_loss(chosen, restore(student, chosen, self.half))
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimiser.step()
+            return loss.detach()
+
+        step = ReplayedStep(move, teacher[0].device)
         plateau, means = Plateau(s["patience"]), []
         with tqdm(total=left, unit="step", desc="student", mininterval=5, disable=None) as progress:
             while left:
                 order = torch.randperm(images, generator=generator).to(teacher[0].device)
                 losses = []
                 for rows in order.split(s["batch_size"])[:left]:
-                    chosen = [layer[rows] for layer in teacher]
-                    loss = distillation_loss(chosen, restore(student, chosen, self.half))
-                    loss.backward()  # type: ignore[no-untyped-call]
-                    optimiser.step()
-                    losses.append(loss.detach())
+                    losses.append(step(rows))
                 left -= len(losses)
                 progress.update(len(losses))
                 means.append(torch.stack(losses).mean())
@@ -174,7 +181,10 @@ class ReverseDistillation:
             return Scored(np.empty(0, np.float32), np.empty((0, resolution, resolution), np.float32))
         stacked = torch.cat(maps)
         smooth = torch.from_numpy(gaussian_matrix(resolution, self.map_sigma)).float().to(self.device)
-        scores = torch.stack([(smooth @ one @ smooth.T).max() for one in stacked])
+        if is_cuda(stacked.device):
+            scores = torch.cat([(smooth @ some @ smooth.T).amax(dim=(1, 2)) for some in maps])
+        else:
+            scores = torch.stack([(smooth @ one @ smooth.T).max() for one in stacked])
         return Scored(scores.cpu().numpy(), stacked.cpu().numpy())
 
     @torch.inference_mode()
@@ -256,6 +266,8 @@ def distillation_loss(teacher: Sequence[Tensor], student: Sequence[Tensor]) -> T
 
 
 def _map_distance(teacher: Tensor, student: Tensor) -> Tensor:
+    if teacher.is_cuda:  # a product of two vectors would keep one of its processors busy, and the others waiting
+        return 1 - functional.cosine_similarity(student.flatten(1), teacher.flatten(1), dim=1, eps=_SMALLEST)
     # products of matrices read each map once and write none, unlike functional.cosine_similarity
     teacher, student = teacher.flatten(1)[:, None], student.flatten(1)[:, None]
     lengths = _squares(teacher).clamp_min(_SMALLEST**2) * _squares(student).clamp_min(_SMALLEST**2)

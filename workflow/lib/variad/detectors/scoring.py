@@ -60,15 +60,23 @@ def score_images(detector: Detector, test: TestSet) -> Scored:
     return Scored(np.concatenate([part.scores for part in parts]), np.concatenate([part.maps for part in parts]))
 
 
-def full_size_maps(scored: Scored, test: TestSet, sigma: float) -> Iterator[tuple[str, AnomalyMap]]:
+def full_size_maps(
+    scored: Scored, test: TestSet, sigma: float, device: str = "cpu"
+) -> Iterator[tuple[str, AnomalyMap]]:
     """(image_id, anomaly map at the image's own size), one at a time, float32; ``sigma`` as in ``MapSize``."""
     rows = zip(test.image_ids, test.rows["height"], test.rows["width"], scored.maps, strict=True)
     for name, height, width, patch_map in rows:
-        yield name, full_size_map(patch_map, MapSize(int(height), int(width), test.resolution, test.crop, sigma))
+        size = MapSize(int(height), int(width), test.resolution, test.crop, sigma)
+        yield name, full_size_map(patch_map, size, device)
 
 
 def score_run(
-    detector: Detector, test: TestSet, masks: Masks, kept: Path | None, defects: Defects | None = None
+    detector: Detector,
+    test: TestSet,
+    masks: Masks,
+    kept: Path | None,
+    defects: Defects | None = None,
+    device: str = "cpu",
 ) -> tuple[NDArray[np.float32], dict[str, float], PixelHistograms | None]:
     """Image scores, pixel metrics (none without masks) and their histograms; maps go to the folder ``kept``.
 
@@ -77,7 +85,7 @@ def score_run(
     scored = score_images(detector, test)
     if not masks and kept is None:
         return scored.scores, {}, None
-    maps = full_size_maps(scored, test, detector.map_sigma)
+    maps = full_size_maps(scored, test, detector.map_sigma, device)
     if kept is not None:
         maps = _keeping(maps, kept)
     if not masks:

@@ -1,6 +1,6 @@
 """Between images as they are stored and images as networks take them, and a frozen backbone's features as a file."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 
@@ -16,11 +16,12 @@ from variad.core.files import writing
 from variad.core.images import FeatureMaps, Images
 from variad.core.records import RowsBefore
 from variad.networks.backbones import Backbone
+from variad.networks.gpu_steps import is_cuda
 
 
-def to_tensor(images: Images) -> Tensor:
-    """uint8 ``[N, H, W, 3]`` to float32 ``[N, 3, H, W]`` in [0, 1]."""
-    return torch.from_numpy(images).permute(0, 3, 1, 2).float().div_(255)
+def to_tensor(images: Images, device: str | torch.device = "cpu") -> Tensor:
+    """uint8 ``[N, H, W, 3]`` to float32 ``[N, 3, H, W]`` in [0, 1], on a device."""
+    return torch.from_numpy(images).to(device).permute(0, 3, 1, 2).float().div_(255)
 
 
 def to_uint8(images: Tensor) -> Images:
@@ -52,6 +53,60 @@ def feature_maps(backbone: Backbone, images: Tensor) -> FeatureMaps:
         return {layer: maps.permute(0, 2, 3, 1).float().cpu().numpy() for layer, maps in backbone(images).items()}
 
 
+class OnTheWay:
+    """Feature maps that a GPU still computes and copies, into pinned memory, while the CPU does something else.
+
+    Args:
+        stored: type that they are brought to on the GPU, before the copy.
+    """
+
+    def __init__(self, backbone: Backbone, images: Tensor, stored: torch.dtype) -> None:
+        self.maps = {}
+        with torch.inference_mode():
+            for layer, maps in backbone(images).items():
+                values = maps.permute(0, 2, 3, 1).to(stored).contiguous()
+                self.maps[layer] = torch.empty(values.shape, dtype=stored, pin_memory=True)
+                self.maps[layer].copy_(values, non_blocking=True)
+        self.end = torch.cuda.Event()
+        self.end.record()
+
+    def arrived(self) -> FeatureMaps:
+        """The maps, as soon as they are there."""
+        self.end.synchronize()
+        return {layer: values.numpy() for layer, values in self.maps.items()}
+
+
+def batches_of_features(
+    backbone: Backbone,
+    batches: Iterable[Images],
+    resolution: int | None = None,
+    crop: int | None = None,
+    device: str = "cpu",
+    stored_as: str = "float32",
+) -> Iterator[FeatureMaps]:
+    """Features of batches of images, uint8 ``[B, S, S, 3]``, one after another.
+
+    A GPU computes a batch while the one before is being used.
+
+    Args:
+        stored_as: type of the numbers, ``float32`` or ``float16``.
+    """
+    before: OnTheWay | None = None
+    for batch in batches:
+        prepared = prepare(to_tensor(batch, device), resolution, crop)
+        if is_cuda(device):
+            found = OnTheWay(backbone, prepared, getattr(torch, stored_as))
+            if before is not None:
+                yield before.arrived()
+            before = found
+        else:
+            maps = feature_maps(backbone, prepared)
+            with np.errstate(over="ignore"):  # whoever stores them checks
+                yield {layer: values.astype(stored_as, copy=False) for layer, values in maps.items()}
+    if before is not None:
+        yield before.arrived()
+
+
 def write_features(
     path: str | Path,
     images: Iterable[Images],
@@ -64,6 +119,7 @@ def write_features(
     before: RowsBefore | None = None,
     resolution: int | None = None,
     crop: int | None = None,
+    stored_as: str = "float32",
     device: str = "cpu",
 ) -> None:
     """Run ``backbone`` over batches of ``images`` and keep every layer.
@@ -73,6 +129,10 @@ def write_features(
         attributes: what else to record about the extractor.
         image_ids, contents: names of the images and hashes of their files, in order, if they have any.
         before: what the file held, whose rows are taken over by their contents.
+        stored_as: type of the numbers on disk, ``float32`` or ``float16``.
+
+    Raises:
+        UserError: a feature is larger than float16 can hold.
     """
     backbone.to(device)
     with writing(path) as temporary, h5py.File(temporary, "w") as file:
@@ -85,21 +145,29 @@ def write_features(
         rows = list(range(count)) if before is None or contents is None else before.unknown(contents)
         waiting = iter(rows)
         with tqdm(total=len(rows), unit="image", desc="features", mininterval=5, disable=None) as progress:
-            for batch in images:
-                prepared = prepare(to_tensor(batch).to(device), resolution, crop)
-                _fill(file, backbone, prepared, list(islice(waiting, len(batch))), count)
-                progress.update(len(batch))
+            for maps in batches_of_features(backbone, images, resolution, crop, device, stored_as):
+                size = len(next(iter(maps.values())))
+                _fill(file, maps, list(islice(waiting, size)), count)
+                progress.update(size)
         if before is not None and contents is not None and len(rows) < count:
             before.take_others(contents, file)
         if not count:  # the layers' shapes are recorded all the same
             side = resolution or crop or 224
-            _fill(file, backbone, prepare(torch.zeros(1, 3, side, side, device=device), side, crop), [], 0)
+            empty = prepare(torch.zeros(1, 3, side, side, device=device), side, crop)
+            maps = {layer: values.astype(stored_as) for layer, values in feature_maps(backbone, empty).items()}
+            _fill(file, maps, [], 0)
 
 
-def _fill(file: h5py.File, backbone: Backbone, images: Tensor, rows: list[int], count: int) -> None:
-    for layer, values in feature_maps(backbone, images).items():
+def _fill(file: h5py.File, maps: FeatureMaps, rows: list[int], count: int) -> None:
+    for layer, values in maps.items():
+        if values.dtype == np.float16 and not np.isfinite(values).all():
+            limit = np.finfo(np.float16).max
+            raise UserError(
+                f"extractor: expected features of layer {layer} up to {limit} for stored_as float16, "
+                "found larger ones; store them as float32."
+            )
         if layer not in file:
             chunks = (1, *values.shape[1:]) if count else None
-            file.create_dataset(layer, (count, *values.shape[1:]), "float32", chunks=chunks)
+            file.create_dataset(layer, (count, *values.shape[1:]), values.dtype, chunks=chunks)
         for row, value_of_row in zip(rows, values, strict=False):
             file[layer][row] = value_of_row

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from variad.core.errors import UserError
+from variad.networks.gpu_steps import constant
 from variad.networks.weights import fill, load_tensors
 
 STRIDE, RECEPTIVE_FIELD = 4, 33
@@ -98,7 +99,7 @@ def output_side(side: int) -> int:
 
 def standardised(images: Tensor) -> Tensor:
     """RGB images ``[B, 3, H, W]`` in [0, 1] as the networks take them."""
-    mean, std = (torch.tensor(values, device=images.device).view(1, 3, 1, 1) for values in (MEAN, STD))
+    mean, std = (constant(values, images.device).view(1, 3, 1, 1) for values in (MEAN, STD))
     return (images - mean) / std
 
 

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from statistics import fmean
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -88,19 +88,43 @@ def channels_first(pictures: Iterable[NDArray[np.uint8]]) -> list[Tensor]:
     return [torch.from_numpy(picture.copy()).permute(2, 0, 1) for picture in pictures]
 
 
-def random_crop(pictures: list[Tensor], side: int, generator: np.random.Generator) -> Tensor:
-    """A square of one picture (uint8 ``[3, H, W]``), flipped and transposed at random; ``[3, side, side]`` in [0, 1].
+class Crop(NamedTuple):
+    """A square of one picture, drawn but not cut yet: the picture's number, its place, size before resizing, turns."""
+
+    picture: int
+    top: int
+    left: int
+    size: int
+    flipped: list[int]
+    transposed: bool
+
+
+def draw_crop(pictures: list[Tensor], side: int, generator: np.random.Generator) -> Crop:
+    """Draw what ``cut`` cuts out of pictures (uint8 ``[3, H, W]``), flipped and transposed at random.
 
     Its size before resizing is between 0.75 and 3 sides, uniform in its logarithm, as far as the picture is so large.
     """
-    picture = pictures[generator.integers(len(pictures))]
-    largest = min(picture.shape[1:])
+    number = int(generator.integers(len(pictures)))
+    lengths = pictures[number].shape[1:]
+    largest = min(lengths)
     size = int(np.exp(generator.uniform(np.log(min(0.75 * side, largest)), np.log(min(3.0 * side, largest)))))
-    top, left = (int(generator.integers(length - size + 1)) for length in picture.shape[1:])
-    window = picture[None, :, top : top + size, left : left + size].float() / 255
-    crop = functional.interpolate(window, (side, side), mode="bilinear", antialias=True, align_corners=False)[0]
-    crop = crop.flip([axis for axis in (1, 2) if generator.uniform() < 0.5])
-    return crop.transpose(1, 2) if generator.uniform() < 0.5 else crop
+    top, left = (int(generator.integers(length - size + 1)) for length in lengths)
+    flipped = [axis for axis in (1, 2) if generator.uniform() < 0.5]
+    return Crop(number, top, left, size, flipped, generator.uniform() < 0.5)
+
+
+def cut(pictures: list[Tensor], side: int, crop: Crop) -> Tensor:
+    """The crop that was drawn, ``[3, side, side]`` in [0, 1]."""
+    inside = slice(crop.top, crop.top + crop.size), slice(crop.left, crop.left + crop.size)
+    window = pictures[crop.picture][None, :, *inside].float() / 255
+    found = functional.interpolate(window, (side, side), mode="bilinear", antialias=True, align_corners=False)[0]
+    found = found.flip(crop.flipped)
+    return found.transpose(1, 2) if crop.transposed else found
+
+
+def random_crop(pictures: list[Tensor], side: int, generator: np.random.Generator) -> Tensor:
+    """``draw_crop`` and ``cut`` at once."""
+    return cut(pictures, side, draw_crop(pictures, side, generator))
 
 
 def jitter(crop: Tensor, grey: float, generator: np.random.Generator) -> Tensor:
@@ -236,6 +260,8 @@ class FusedAdam:
     That class imports torch's compiler, which takes a second of every process that trains (benchmarks/kernels.csv); its
     functional form does not.
 
+    On a GPU the learning rate is a tensor there, so that a recorded step (``gpu_steps.ReplayedStep``) heeds it.
+
     Args:
         parameters: leaves on one device; those without a gradient when ``step`` is called stay as they are.
         weight_decay: added to the gradient, times the weights.
@@ -249,10 +275,26 @@ class FusedAdam:
         weight_decay: float = 0.0,
     ) -> None:
         self.parameters = list(parameters)
-        self.learning_rate, self.betas, self.weight_decay = learning_rate, betas, weight_decay
+        self.betas, self.weight_decay = betas, weight_decay
+        device = self.parameters[0].device
+        self._rate: float | Tensor = torch.zeros((), device=device) if device.type == "cuda" else 0.0
+        self.learning_rate = learning_rate
         self.first = [torch.zeros_like(parameter) for parameter in self.parameters]
         self.second = [torch.zeros_like(parameter) for parameter in self.parameters]
         self.steps = [torch.zeros((), device=parameter.device) for parameter in self.parameters]
+
+    @property
+    def learning_rate(self) -> float:
+        """Of the steps from now on."""
+        return self._learning_rate
+
+    @learning_rate.setter
+    def learning_rate(self, value: float) -> None:
+        self._learning_rate = value
+        if isinstance(self._rate, Tensor):
+            self._rate.fill_(value)
+        else:
+            self._rate = value
 
     @torch.no_grad()
     def step(self) -> None:
@@ -270,7 +312,7 @@ class FusedAdam:
             amsgrad=False,
             beta1=self.betas[0],
             beta2=self.betas[1],
-            lr=self.learning_rate,
+            lr=self._rate,
             weight_decay=self.weight_decay,
             eps=1e-8,
             maximize=False,

@@ -212,10 +212,11 @@ def _pixels(study: Study) -> int:
 
 
 def _features_of_an_image(study: Study, names: Names) -> int:
-    shapes = layer_shapes(study.extractor(names["extractor"]))
+    extractor = study.extractor(names["extractor"])
+    shapes, number = layer_shapes(extractor), FLOAT // 2 if extractor.get("stored_as") == "float16" else FLOAT
     if shapes is None:
         raise UnknownSize
-    return sum(channels * side * side * FLOAT for channels, side in shapes)
+    return sum(channels * side * side * number for channels, side in shapes)
 
 
 def _embeddings(study: Study, names: Names) -> float:
