@@ -119,7 +119,7 @@ def reverse_distillation(at: Sizes) -> Iterator[tuple[str, str, float]]:
                 detector = ReverseDistillation(**settings, epochs=steps, precision=precision, device=at.device)
                 return detector.fit(given, np.random.default_rng(0))
 
-            for variant, unit, value in each_step(at, fit, at.of(5, 1), at.of(35, 2)):
+            for variant, unit, value in each_step(at, fit, at.of(5, 1), at.of(35, 6)):
                 yield f"{name}, {precision}, {variant}", unit, value
 
 
@@ -141,7 +141,7 @@ def efficientad(at: Sizes) -> Iterator[tuple[str, str, float]]:
                 detector = EfficientAD(extractor, at.device, steps=steps, penalty=penalty)
                 return detector.fit(given, np.random.default_rng(0))
 
-            for variant, unit, value in each_step(at, fit, at.of(20, 1), at.of(220, 2)):
+            for variant, unit, value in each_step(at, fit, at.of(20, 1), at.of(220, 6)):
                 yield f"penalty of {'JPEGs' if penalty == str(pictures) else penalty}, {variant}", unit, value
         detector = EfficientAD(extractor, at.device, steps=1, penalty="none")
         detector.fit(given, np.random.default_rng(0))
