@@ -224,8 +224,8 @@ WHOLE = [
     # detectors
     (
         detectors("patchcore", {"neighbors": 3}),
-        "detectors.mine.settings: expected only the keys coreset_fraction, coreset_limit, neighbours, projection, "
-        "found 'neighbors'",
+        "detectors.mine.settings: expected only the keys coreset_fraction, coreset_limit, distance, mask, "
+        "mask_threshold, neighbourhood, neighbours, projection, top_fraction, found 'neighbors'",
     ),
     (detectors("patchcore", {"neighbours": 2.0}), "detectors.mine.settings.neighbours: .* type integer, found 2.0"),
     (detectors("patchcore", {"projection": 0}), "detectors.mine.settings.projection: expected at least 1, found 0"),
@@ -267,6 +267,16 @@ WHOLE = [
     (
         {"extractors": {"lite0": {"backbone": "efficientnet_lite0", "layers": ["stage1"], "crop": 300}}, **study()},
         "extractors.lite0.crop: expected at most the 224 pixels of its images, found 300",
+    ),
+    (
+        detectors("patchcore")
+        | {
+            "extractors": {
+                "lite0": {"backbone": "vit_small_patch14_dinov2", "layers": ["blocks.11"], "resolution": 256}
+            }
+        },
+        "extractors.lite0: expected a resolution or crop that is a multiple of the patches of 14 pixels of "
+        "vit_small_patch14_dinov2, found 256",
     ),
     (
         {"extractors": {"teacher": {"backbone": "pdn_small", "layers": ["features"]}}},

@@ -6,6 +6,7 @@ The detectors are registered in ``METHODS`` and nowhere else; a config may also 
 import ast
 import importlib
 import inspect
+import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -91,6 +92,7 @@ METHODS = {  # where the class of each is
 SETTINGS = {"efficientad": "variad.detectors.efficientad:EfficientADSettings"}
 TEACHERS = ("pdn_small", "pdn_medium", "pdn_tiny")  # backbones that EfficientAD's student can learn from
 SMALLEST_OF_TEACHERS = 64  # pixels
+PATCHES = re.compile(r"vit_\w*patch(\d+)")  # of timm's vision transformers, pixels
 LEVELS = 3  # of Reverse Distillation's decoder, where its settings say nothing of them
 
 
@@ -167,11 +169,19 @@ def check_extractor(config: Mapping[str, Any], name: str) -> None:
     """Check that a detector can learn from the features that it gets.
 
     Raises:
-        UserError: Reverse Distillation has other levels than layers, or EfficientAD no teacher or images too small.
+        UserError: a vision transformer's patches do not fill the images, Reverse Distillation has other levels than
+            layers, or EfficientAD no teacher or images too small.
     """
     key, detector = f"detectors.{name}", config["detectors"][name]
     extractor = config["extractors"][detector["extractor"]]
     layers = detector["layers"] or extractor["layers"]
+    side = extractor["crop"] or extractor["resolution"] or config["image_size"]
+    patch = PATCHES.match(extractor["backbone"])  # their names say it, so that the plan needs no timm
+    if patch and side % int(patch[1]):
+        raise UserError(
+            f"config key extractors.{detector['extractor']}: expected a resolution or crop that is a multiple of the "
+            f"patches of {patch[1]} pixels of {extractor['backbone']}, found {side}."
+        )
     if detector["method"] == "reverse_distillation":
         blocks = detector["settings"].get("blocks")
         if len(layers) != (LEVELS if blocks is None else len(blocks)):
@@ -181,7 +191,7 @@ def check_extractor(config: Mapping[str, Any], name: str) -> None:
                 f"found {found}."
             )
     if detector["method"] == "efficientad":
-        backbone, side = extractor["backbone"], extractor["crop"] or extractor["resolution"] or config["image_size"]
+        backbone = extractor["backbone"]
         where = f"config key {key}.extractor: expected one for EfficientAD, "
         if backbone not in TEACHERS:
             raise UserError(f"{where}with a backbone of {', '.join(TEACHERS)}, found {backbone!r}.")

@@ -5,11 +5,15 @@
 3. ``BankSearch``: the distance of a patch to the nearest one of the bank is its anomaly (equation 6).
 4. ``PatchCore._image_scores``: an image is as anomalous as its farthest patch, re-weighted (equation 7).
 
+AnomalyDINO (Damm et al., WACV 2025) is the same on patches of a vision transformer with other choices, which are
+settings here: no averaging, cosine distance, all patches kept, an image's score the mean of its farthest patches, and
+patches of the background left out.
+
 Nothing here needs torch, so that a job on a CPU starts at once; ``patchcore_gpu`` has the same steps for a GPU."""
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +24,7 @@ from variad.core.errors import UserError
 from variad.core.files import writing
 from variad.core.images import FeatureMaps
 from variad.detectors.anomaly_map import bilinear_matrix
-from variad.detectors.interface import DetectorInput, Scored
+from variad.detectors.interface import DetectorInput, Range, Scored, check_settings, is_number
 
 if TYPE_CHECKING:
     from variad.detectors.patchcore_gpu import GpuBank
@@ -29,6 +33,7 @@ Points = NDArray[np.floating[Any]]
 Vectors = NDArray[np.float32]
 Wide = NDArray[np.float64]
 Places = NDArray[np.int64]
+Masks = NDArray[np.bool_]
 
 SMALLEST_BANK = 4096  # vectors; below, plain search is as fast
 VARIANCE = 0.95  # part of the bank's that the basis spans: measured on ELPV, about ten of 15,680 vectors remain
@@ -37,6 +42,26 @@ MOST = 0.5  # of the dimensions; a basis with more saves nothing
 _SAMPLE = 16  # every so many vectors give the first bound from above
 _QUERIES = 56  # queries: their bounds stay in the cache
 _PLAIN = 512  # candidates of a query above which all of the bank is searched
+_DISTANCES, _MASKS = ("euclidean", "cosine"), ("none", "test", "all")
+_RANGES: dict[str, Range] = {
+    "neighbourhood": ("3, or 1 for no averaging", (1, 3).__contains__),
+    "distance": (f"one of {', '.join(_DISTANCES)}", _DISTANCES.__contains__),
+    "top_fraction": ("null or a value in (0, 1]", lambda value: value is None or (is_number(value) and 0 < value <= 1)),
+    "mask": (f"one of {', '.join(_MASKS)}", _MASKS.__contains__),
+    "mask_threshold": ("a number of at least 0", lambda value: is_number(value) and value >= 0),
+}
+
+
+class Choices(NamedTuple):
+    """What describes patches and scores images: the settings of ``PatchCore`` of these names."""
+
+    neighbourhood: int = 3
+    distance: str = "euclidean"
+    top_fraction: float | None = None
+
+    def patches_of_score(self, patches: int) -> int | None:
+        """How many of an image's patches, the farthest ones, are averaged; None is the re-weighted maximum."""
+        return None if self.top_fraction is None else max(1, int(self.top_fraction * patches))
 
 
 class PatchCore:
@@ -47,6 +72,13 @@ class PatchCore:
         coreset_limit: most vectors that the bank keeps; None is no limit (the paper's).
         projection: dimensions that the coreset is chosen in.
         neighbours: bank vectors around the nearest one that re-weight the image score (9); 1 is the plain maximum.
+        neighbourhood: side of the square of positions that each is averaged over, 3; 1 averages nothing.
+        distance: of patches: ``euclidean``, or ``cosine``, 1 - cosine of the angle between them.
+        top_fraction: None is the re-weighted maximum; else the image score is the mean of this part of all patches, the
+            farthest ones (at least one), and ``neighbours`` is not heeded.
+        mask: ``none``; ``test``: patches of the background of an image that is scored are 0 in its map; ``all``: those
+            of training images do not join the bank either.
+        mask_threshold: see ``foreground.foreground``.
     """
 
     uses_images = False
@@ -58,6 +90,11 @@ class PatchCore:
         coreset_limit: int | None = None,
         projection: int = 128,
         neighbours: int = 9,
+        neighbourhood: int = 3,
+        distance: str = "euclidean",
+        top_fraction: float | None = None,
+        mask: str = "none",
+        mask_threshold: float = 10.0,
         device: str = "cpu",
     ) -> None:
         self.settings = {name: value for name, value in locals().items() if name not in ("self", "device")}
@@ -67,8 +104,11 @@ class PatchCore:
             raise UserError(
                 f"patchcore: expected neighbours and coreset_limit of at least 1, found {neighbours}, {coreset_limit}."
             )
+        check_settings("patchcore", self.settings, _RANGES)
         self.coreset_fraction, self.coreset_limit = coreset_fraction, coreset_limit
         self.projection, self.neighbours = projection, neighbours
+        self.choices = Choices(neighbourhood, distance, top_fraction)
+        self.mask, self.mask_threshold = mask, mask_threshold
         self.device = device
         self._keep(np.empty((0, 0), np.float32))
 
@@ -88,15 +128,21 @@ class PatchCore:
 
     def fit(self, training: DetectorInput, generator: np.random.Generator) -> None:
         """Fill the memory bank; see ``Detector.fit``."""
+        shown = self._shown(training.features, self.mask == "all")
         if self.device != "cpu":
             from variad.detectors.patchcore_gpu import fill_bank
 
-            self._keep(fill_bank(training.features, self._bank_size, self.projection, generator, self.device))
+            size, projection, device = self._bank_size, self.projection, self.device
+            self._keep(fill_bank(training.features, size, projection, generator, device, self.choices, shown))
             return
-        patches = embed_patches(training.features)
-        patches = patches.reshape(-1, patches.shape[-1])
+        patches = self._described(training.features)
+        patches = patches.reshape(-1, patches.shape[-1]) if shown is None else patches[shown]
+        count = self._bank_size(len(patches))
+        if count == len(patches):  # nothing to choose
+            self._keep(patches)
+            return
         projected = random_projection(patches, self.projection, generator)
-        self._keep(patches[greedy_coreset(projected, self._bank_size(len(patches)), generator)])
+        self._keep(patches[greedy_coreset(projected, count, generator)])
 
     def _bank_size(self, patches: int) -> int:
         count = max(1, int(self.coreset_fraction * patches))
@@ -104,21 +150,47 @@ class PatchCore:
 
     def score(self, images: DetectorInput) -> Scored:
         """Patch distances as maps, their re-weighted maximum as image score; see ``Detector.score``."""
+        shown = self._shown(images.features, self.mask != "none")
         if self.device != "cpu":
-            return self._gpu_bank.score(images.features, self.neighbours)
-        patches = embed_patches(images.features)
+            return self._gpu_bank.score(images.features, self.neighbours, self.choices, shown)
+        patches = self._described(images.features)
         count, height, width, channels = patches.shape
-        distance, index = self._search.nearest(patches.reshape(-1, channels))
+        found, places = self._search.nearest(patches.reshape(-1, channels) if shown is None else patches[shown])
+        distance: NDArray[Any] = found.reshape(-1)
+        index: NDArray[Any] = places.reshape(-1)
+        if self.choices.distance == "cosine":
+            distance = np.square(distance) / 2
+        if shown is not None:
+            distance, index = spread(distance, shown), spread(index, shown)
         flat = distance.reshape(count, -1)
         scores = self._image_scores(patches.reshape(count, -1, channels), flat, index.reshape(count, -1))
         return Scored(scores, flat.reshape(count, height, width))
 
+    def _described(self, features: FeatureMaps) -> Vectors:
+        """Patches as distances are taken between them, ``[N, h, w, D]``."""
+        patches = embed_patches(features, self.choices.neighbourhood)
+        return unit_length(patches) if self.choices.distance == "cosine" else patches
+
+    def _shown(self, features: FeatureMaps, masked: bool) -> Masks | None:
+        """Which patches count, ``[N, h, w]``; None is all."""
+        if not masked:
+            return None
+        from variad.detectors.foreground import foreground  # what it needs takes a quarter of a second to import
+
+        return foreground(embed_patches(features, self.choices.neighbourhood), self.mask_threshold)
+
     def _image_scores(self, patches: Vectors, distance: Vectors, index: Places) -> Vectors:
         """Equation 7 of the paper: the farthest patch, weighted by how crowded its neighbour's surroundings are.
+
+        With ``top_fraction`` the mean of the farthest patches (AnomalyDINO, section 3.1).
 
         Args:
             patches: ``[N, P, D]``; distance, index: to the nearest bank vector, ``[N, P]``.
         """
+        most = self.choices.patches_of_score(distance.shape[1])
+        if most is not None:
+            farthest: Vectors = np.partition(distance, -most, axis=1)[:, -most:].mean(axis=1)
+            return farthest
         rows, worst = np.arange(len(patches)), distance.argmax(axis=1)
         largest = distance[rows, worst]
         neighbours = min(self.neighbours, len(self.memory_bank))
@@ -145,13 +217,13 @@ class PatchCore:
         return detector
 
 
-def embed_patches(features: FeatureMaps) -> Vectors:
+def embed_patches(features: FeatureMaps, neighbourhood: int = 3) -> Vectors:
     """Locally aware patch features, ``[N, h, w, sum of C]`` on the first layer's grid.
 
-    Each layer is averaged over 3 x 3 positions (zeros outside), deeper ones are brought to the first one's grid
-    (bilinear), and all are concatenated (PatchCore, section 3.1).
+    Each layer is averaged over 3 x 3 positions (zeros outside; a ``neighbourhood`` of 1 averages nothing), deeper ones
+    are brought to the first one's grid (bilinear), and all are concatenated (PatchCore, section 3.1).
     """
-    averaged = [_average(values) for values in features.values()]
+    averaged = [_average(values) if neighbourhood == 3 else values for values in features.values()]
     grid = averaged[0].shape[1:3]
     return np.concatenate([averaged[0]] + [_enlarge(values, *grid) for values in averaged[1:]], axis=3)
 
@@ -167,6 +239,19 @@ def _enlarge(values: Vectors, height: int, width: int) -> Vectors:
     rows = bilinear_matrix(values.shape[1], height).astype(np.float32)
     columns = bilinear_matrix(values.shape[2], width).astype(np.float32)
     return np.einsum("hi,niwc->nhwc", rows, np.einsum("wj,nijc->niwc", columns, values, optimize=True), optimize=True)
+
+
+def spread(values: NDArray[Any], shown: Masks) -> NDArray[Any]:
+    """Values of the places that a mask shows, in order, at their places; zeros elsewhere."""
+    found = np.zeros(shown.shape, values.dtype)
+    found[shown] = values
+    return found
+
+
+def unit_length(vectors: Vectors) -> Vectors:
+    """Vectors ``[..., D]`` of length 1: half the squared distance of two is then 1 - cosine; zeros stay zeros."""
+    length = np.linalg.norm(vectors, axis=-1, keepdims=True)
+    return vectors / np.maximum(length, np.finfo(np.float32).tiny)
 
 
 def random_projection(points: Points, dimensions: int, generator: np.random.Generator) -> Points:

@@ -14,19 +14,27 @@ from torch import Tensor
 from variad.core.images import FeatureMaps
 from variad.detectors.anomaly_map import bilinear_matrix
 from variad.detectors.interface import Scored
-from variad.detectors.patchcore import Vectors, projection_matrix
+from variad.detectors.patchcore import Choices, Masks, Vectors, projection_matrix
 from variad.networks.gpu_steps import ReplayedStep
 
 _BOUNDS = 2**28  # at once: a GB of queries times bank
+DEFAULT = Choices()
 _PICKS = 16  # of the coreset, in one step
 
 
 @torch.inference_mode()
-def embed_patches(features: FeatureMaps, device: str) -> Tensor:
+def embed_patches(features: FeatureMaps, device: str, neighbourhood: int = 3) -> Tensor:
     """Locally aware patch features, ``[N, h, w, sum of C]``; see ``patchcore.embed_patches``."""
-    averaged = [_average(torch.from_numpy(values).to(device)) for values in features.values()]
+    given = [torch.from_numpy(values).to(device) for values in features.values()]
+    averaged = [_average(values) for values in given] if neighbourhood == 3 else given
     grid = averaged[0].shape[1:3]
     return torch.cat([averaged[0]] + [_enlarge(values, *grid) for values in averaged[1:]], dim=3)
+
+
+def _described(features: FeatureMaps, device: str, choices: Choices) -> Tensor:
+    """Patches as distances are taken between them, ``[N, h, w, D]``."""
+    patches = embed_patches(features, device, choices.neighbourhood)
+    return torch.nn.functional.normalize(patches, dim=3) if choices.distance == "cosine" else patches
 
 
 def _average(values: Tensor) -> Tensor:
@@ -49,12 +57,21 @@ def fill_bank(
     projection: int,
     generator: np.random.Generator,
     device: str,
+    choices: Choices = DEFAULT,
+    shown: Masks | None = None,
 ) -> Vectors:
     """The memory bank ``[M, D]`` of training features: a coreset of ``size(number of patches)`` patches.
 
     ``generator`` draws what it draws on a CPU, in the same order.
+
+    Args:
+        shown: which patches may join, ``[N, h, w]``; None is all.
     """
-    patches = embed_patches(features, device).flatten(0, 2)
+    patches = _described(features, device, choices).flatten(0, 2)
+    if shown is not None:
+        patches = patches[torch.from_numpy(shown).to(device).flatten()]
+    if size(len(patches)) == len(patches):  # nothing to choose
+        return patches.cpu().numpy()
     matrix = projection_matrix(patches.shape[1], projection, generator)
     projected = patches if matrix is None else patches @ torch.from_numpy(matrix).to(patches)
     return patches[greedy_coreset(projected, size(len(patches)), generator)].cpu().numpy()
@@ -112,13 +129,23 @@ class GpuBank:
         self._norms = self._centred.square().sum(dim=1)
 
     @torch.inference_mode()
-    def score(self, features: FeatureMaps, neighbours: int) -> Scored:
+    def score(
+        self, features: FeatureMaps, neighbours: int, choices: Choices = DEFAULT, shown: Masks | None = None
+    ) -> Scored:
         """Image scores and maps; see ``PatchCore.score``."""
-        patches = embed_patches(features, self.device)
+        patches = _described(features, self.device, choices)
         count, height, width, channels = patches.shape
         distance, index = self.nearest(patches.view(-1, channels))
         flat = distance.view(count, -1)
-        scores = self._image_scores(patches.view(count, -1, channels), flat, index.view(count, -1), neighbours)
+        if choices.distance == "cosine":
+            flat = flat.square() / 2
+        if shown is not None:  # a matrix product is so quick that background is searched, too
+            flat = flat * torch.from_numpy(shown).to(self.device).view(count, -1)
+        most = choices.patches_of_score(flat.shape[1])
+        if most is not None:
+            scores = flat.topk(most, dim=1).values.mean(dim=1)
+        else:
+            scores = self._image_scores(patches.view(count, -1, channels), flat, index.view(count, -1), neighbours)
         return Scored(_array(scores), _array(flat.view(count, height, width)))
 
     def nearest(self, queries: Tensor, count: int = 1) -> tuple[Tensor, Tensor]:

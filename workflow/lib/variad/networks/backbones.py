@@ -135,7 +135,13 @@ class PdnBackbone(Backbone):
 
 
 class TimmBackbone(Backbone):
-    """Any timm model that can return features; layers by timm's module names, such as ``layer2``."""
+    """Any timm model that can return features; layers by timm's module names, such as ``layer2`` or ``blocks.11``.
+
+    Of a vision transformer a layer is the grid of patch tokens behind a block, without class and register tokens, each
+    brought through the network's final layer norm (as DINOv2's own ``get_intermediate_layers`` and AnomalyDINO do).
+    It takes images of any size that is a multiple of its patches: position embeddings are interpolated (bicubic,
+    antialiased), rotary ones computed for the grid.
+    """
 
     def __init__(self, name: str, layers: Sequence[str], weights: str | Path | None) -> None:
         import timm
@@ -148,28 +154,57 @@ class TimmBackbone(Backbone):
                 f"backbone: expected {LITE0}, {', '.join(pdn.NETWORKS)} or a timm model's name{hint}, found '{name}'."
             )
         try:
-            described = timm.create_model(name, pretrained=False, features_only=True).feature_info.info
+            described = timm.create_model(name, pretrained=False, features_only=True)
         except (RuntimeError, AttributeError) as error:
             raise UserError(f"backbone {name}: expected a model that returns features, found: {error}.") from error
-        strides = {entry["module"]: entry["reduction"] for entry in described}
-        channels = {entry["module"]: entry["num_chs"] for entry in described}
+        strides = {entry["module"]: entry["reduction"] for entry in described.feature_info.info}
+        channels = {entry["module"]: entry["num_chs"] for entry in described.feature_info.info}
         configuration = timm.get_pretrained_cfg(name) or timm.models.PretrainedCfg()
         super().__init__(name, layers, strides, channels, configuration.mean, configuration.std)
         path = weights_file(name, weights)
         self.weights_sha256 = sha256(path)
+        self.transformer = _is_vision_transformer(getattr(described, "model", None))
         source: dict[str, Any] = {"pretrained": True, "pretrained_cfg_overlay": {"file": str(path)}}
-        places = [list(strides).index(layer) for layer in self.layers]
+        if self.transformer:
+            source["dynamic_img_size"] = True
+        self.places = [list(strides).index(layer) for layer in self.layers]
         try:
             # Only the whole model is loaded strictly: the feature extractor would keep random values without a word.
-            timm.create_model(name, **source)
-            network = timm.create_model(name, **source, features_only=True, out_indices=places)
+            network = timm.create_model(name, **source)
+            if not self.transformer:
+                network = timm.create_model(name, **source, features_only=True, out_indices=self.places)
         except (RuntimeError, OSError, ValueError) as error:
             reason = str(error).splitlines()[0]
             raise UserError(f"{path}: expected the weights of {name}, found another file's: {reason}") from error
         self.network = network.eval().requires_grad_(False)
 
     def _features(self, normalised: Tensor) -> dict[str, Tensor]:
-        return dict(zip(self.layers, self.network(normalised), strict=True))
+        return dict(zip(self.layers, self._maps(normalised), strict=True))
+
+    def _maps(self, normalised: Tensor) -> Sequence[Tensor]:
+        maps: Sequence[Tensor]
+        if not self.transformer:
+            maps = self.network(normalised)
+            return maps
+        height, width = normalised.shape[-2:]
+        patch = next(iter(self.strides.values()))
+        if height % patch or width % patch:
+            below = max(patch, height // patch * patch)
+            raise UserError(
+                f"backbone {self.name}: expected images whose sides are multiples of its patches of {patch} pixels, "
+                f"such as {below} or {below + patch}, found {height} x {width}; set the extractor's resolution or crop."
+            )
+        options = {"indices": self.places, "norm": True, "stop_early": True, "intermediates_only": True}
+        maps = self.network.forward_intermediates(normalised, **options)
+        return maps
+
+
+def _is_vision_transformer(network: object) -> bool:
+    """Whether timm's model is a plain vision transformer (DINOv2 is one; DINOv3 comes as EVA)."""
+    from timm.models.eva import Eva
+    from timm.models.vision_transformer import VisionTransformer
+
+    return isinstance(network, VisionTransformer | Eva)
 
 
 def weights_file(name: str, weights: str | Path | None) -> Path:

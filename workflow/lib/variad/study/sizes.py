@@ -28,6 +28,9 @@ LAYERS = {
     "resnet18": {"layer1": (64, 4), "layer2": (128, 8), "layer3": (256, 16), "layer4": (512, 32)},
     "resnet50": _BOTTLENECK,
     "wide_resnet50_2": _BOTTLENECK,
+    "vit_small_patch14_dinov2": {f"blocks.{block}": (384, 14) for block in range(12)},
+    "vit_small_patch14_reg4_dinov2": {f"blocks.{block}": (384, 14) for block in range(12)},
+    "vit_small_patch16_dinov3": {f"blocks.{block}": (384, 16) for block in range(12)},
 }
 PDN_CHANNELS = {"pdn_tiny": 96, "pdn_small": 384, "pdn_medium": 384}
 

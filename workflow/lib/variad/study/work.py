@@ -126,7 +126,8 @@ def _train(study: Study, names: Names) -> Work:
         units = {"steps": runs * settings["steps"]}
     elif entry["method"] == "patchcore":
         patches, bank, _ = _memory_bank(study, entry, images)
-        units = {"images": runs * images, "coreset_giga": runs * (patches * bank * settings["projection"] / GIGA)}
+        chosen = bank if bank < patches else 0  # a bank of all patches is not chosen
+        units = {"images": runs * images, "coreset_giga": runs * (patches * chosen * settings["projection"] / GIGA)}
     else:
         units = {"image_epochs": runs * images * _epochs(settings, images)}
     return Work(variant_of(study, entry), units)
