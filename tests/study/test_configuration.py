@@ -307,8 +307,8 @@ WHOLE = [
     # data sets
     (
         {"datasets": elpv(settings={"splt": "blocks"})},
-        "datasets.elpv.settings: expected only the keys split, split_seed, test_defect, test_good, train_good, found "
-        "'splt'",
+        "datasets.elpv.settings: expected only the keys split, split_seed, test_defect, test_good, train_good, "
+        "unlabelled_defect, unlabelled_good, unlabelled_unsure, found 'splt'",
     ),
     (
         {"datasets": photos(settings={"seed": 1})},
