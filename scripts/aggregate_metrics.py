@@ -17,7 +17,8 @@ with job(snakemake):
     known = zip(snakemake.params.names, snakemake.input.inventories, packed, strict=True)
     remarks = {name: list(sentences_of(inventory, images, unlabelled=False)) for name, inventory, images in known}
     for (dataset, category, scenario, name), path in zip(snakemake.params.chosen, snakemake.input.chosen, strict=True):
-        remarks[f"{dataset}/{category}"].append(f"`{name}`, {scenario}: {choice_sentence(path)}")
+        sentence = choice_sentence(read_table(path, "chosen"))
+        remarks[f"{dataset}/{category}"].append(f"`{name}`, {scenario}: {sentence}")
     if snakemake.input.turning:
         for name, path in zip(snakemake.params.names, snakemake.input.turning, strict=True):
             remarks[name].append(Turning.read(path).sentence.rstrip("."))

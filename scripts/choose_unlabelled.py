@@ -3,6 +3,7 @@
 from variad.core.job import job
 from variad.core.records import read_shots
 from variad.core.tables import read_table, write_table
+from variad.generation.unlabelled import STRANGE, choice_sentence
 from variad.selection.unlabelled import FEWEST, ChoiceFiles, ChoiceSettings, choose_unlabelled
 
 with job(snakemake) as at:
@@ -17,10 +18,13 @@ with job(snakemake) as at:
         device=at.device,
     )
     write_table(snakemake.output.chosen, chosen, "chosen")
+    place = f"{names.dataset}/{names.category}, {names.training_set}"
+    if chosen["strangeness"].median() >= STRANGE:
+        at.warn(f"{place}: {choice_sentence(chosen)}")
+    if len(chosen) and not chosen["kept"].any():
+        at.warn(
+            f"{place}: no unlabelled photograph is taken; {FEWEST} different ones are the fewest that tell good from bad; "
+            "`keep: 1` takes them."
+        )
     for run, part in chosen.groupby("run"):
-        if not part["kept"].any():
-            at.warn(
-                f"{names.dataset}/{names.category}, {names.training_set}: none of {len(part)} unlabelled photographs "
-                f"is taken; {FEWEST} different ones are the fewest that tell good from bad (`keep: 1` takes them)."
-            )
         at.log.info("run %d: %d of %d kept, up to %.6g", run, part["kept"].sum(), len(part), part["cut"].iloc[0])

@@ -41,7 +41,7 @@ def candidates(tmp_path):
 def table(rows):
     """Rows of run, name, score and kept, in any order."""
     chosen = pd.DataFrame(rows, columns=["run", "image_id", "score", "kept"])
-    return chosen.assign(image_id="unlabelled/" + chosen["image_id"].astype(str), cut=1.0)
+    return chosen.assign(image_id="unlabelled/" + chosen["image_id"].astype(str), cut=1.0, strangeness=1.0)
 
 
 TWO_RUNS = [(1, "a", 0.7, True), (0, "c", 2.0, False), (0, "b", 0.1, True), (0, "a", 0.5, True), (1, "d", 0.2, True)]
@@ -90,7 +90,7 @@ def test_chosen_and_made_images_are_one_set(candidates, tmp_path):
         assert len(file["images"]) == 6 and file["steps_index"][:].tolist() == [6]
         assert np.isnan(file["trace/loss"][:5]).all() and (file["trace/loss"][5:] == 1).all()
         assert picture_rows(file).tolist() == added.picture.tolist()
-    assert choice_sentence(tmp_path / "added.h5") == "2 of 3 unlabelled photographs are taken as good."
+    assert choice_sentence(table(TWO_RUNS)) == "2 of 3 unlabelled photographs are taken as good."
 
 
 def test_features_are_of_pictures_and_detectors_see_those_of_their_runs(candidates, tmp_path):
@@ -131,16 +131,19 @@ def test_without_photographs_the_set_is_that_of_the_shots_alone(candidates, tmp_
     assert with_chosen({0: ["train/good/s"]}, nothing) == {0: ["train/good/s"]}
     write_added(tmp_path / "added.h5", added, {})
     assert read_added(tmp_path / "added.h5").picture.tolist() == []
-    assert "it equals `original`, but for a detector's own draws." in choice_sentence(tmp_path / "added.h5")
-    made = joined(added, duplicate(flat([5]), [Request(0, "train/good/s", 7)]))
-    write_added(tmp_path / "added.h5", made, {})
-    assert "its images are made of the shots." in choice_sentence(tmp_path / "added.h5")
+    assert "there are no unlabelled photographs to choose from" in choice_sentence(nothing)
 
 
-def test_counts_of_a_choice_that_differs_between_runs(candidates, tmp_path):
+def test_counts_of_a_choice_that_differs_between_runs():
     rows = [*TWO_RUNS, (1, "b", 3.0, False), (2, "b", 0.3, True)]
-    write_added(tmp_path / "added.h5", chosen_images(candidates, table(rows)), {})
-    assert choice_sentence(tmp_path / "added.h5") == "1 to 2 of 3 unlabelled photographs are taken as good."
+    assert choice_sentence(table(rows)) == "1 to 2 of 3 unlabelled photographs are taken as good."
+
+
+@pytest.mark.parametrize(("strangeness", "said"), [([1.0, 1.2, 9.0], ""), ([1.4, 1.6, 1.0], "1.4 times as far")])
+def test_photographs_of_another_product_are_noticed(strangeness, said):
+    chosen = table([(0, name, 0.1, True) for name in "abc"]).assign(strangeness=strangeness)
+    sentence = choice_sentence(chosen)
+    assert ("another product" in sentence) == bool(said) and said in sentence
 
 
 def test_other_training_sets_keep_their_file_as_it_was(tmp_path):

@@ -121,7 +121,7 @@ def photographs(folder: Path) -> pd.DataFrame:
         for run in (0, 1)
         for place, name in enumerate(names)
     ]
-    return pd.DataFrame(rows, columns=["run", "image_id", "score", "kept"]).assign(cut=17.0)
+    return pd.DataFrame(rows, columns=["run", "image_id", "score", "kept"]).assign(cut=17.0, strangeness=1.0)
 
 
 def test_chosen_photographs_are_shown_from_the_most_normal_to_those_left_out(tmp_path: Path) -> None:

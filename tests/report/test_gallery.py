@@ -82,7 +82,7 @@ def test_photographs_that_were_chosen_are_their_own_pictures_and_made_ones_lie_b
     study = build_category(Study(tmp_path, training_sets=("duplicated",)))
     candidates, path = study.test_names[:3], study.folder / "one_shot" / "unlabelled_generated" / "added.h5"
     scores = [(0, candidates[0], 0.1, True), (0, candidates[1], 2.0, False), (1, candidates[0], 0.3, True)]
-    table = pd.DataFrame(scores, columns=["run", "image_id", "score", "kept"]).assign(cut=1.0)
+    table = pd.DataFrame(scores, columns=["run", "image_id", "score", "kept"]).assign(cut=1.0, strangeness=1.0)
     made = duplicate(flat(7)[None], [Request(0, candidates[0], 1)])
     path.parent.mkdir(parents=True)
     write_added(

@@ -19,6 +19,7 @@ from variad.selection.unlabelled import (
     ChoiceSettings,
     choose_unlabelled,
     cut_of,
+    distance_between,
     grid_patches,
     grown_scores,
     in_drawn_order,
@@ -319,6 +320,23 @@ def test_no_candidates_are_an_empty_table(tmp_path):
     table = chosen(pile(tmp_path, []), pool_of())
     write_table(tmp_path / "chosen.csv", table, "chosen")
     assert read_table(tmp_path / "chosen.csv", "chosen").empty
+
+
+def test_how_far_two_pictures_usually_are():
+    """Pictures of one patch at 0, 1, 3: the medians of the distances to the others are 2, 1.5 and 2.5."""
+    patches = np.array([0, 1, 3], np.float32).reshape(3, 1, 1)
+    assert distance_between(patches) == pytest.approx(2.0)
+    assert np.isnan(distance_between(patches[:1]))
+
+
+def test_strangeness_is_the_distance_from_the_shots_over_the_usual_one(tmp_path):
+    files = pile(tmp_path, list(range(8)))
+    own = chosen(files, pool_of(range(8)))["strangeness"]
+    assert own.between(0.5, 1.5).all() and 0.8 < own.median() < 1.2
+    with h5py.File(files.shot_features, "a") as file:  # shots of something else
+        file["one"][...] += 5
+    assert (chosen(files, pool_of(range(8)))["strangeness"] > 3).all()
+    assert chosen(pile(tmp_path, [0]), pool_of(range(1)), keep=1.0)["strangeness"].isna().all()
 
 
 @pytest.mark.parametrize("score", ["shot", "mutual", "both", "rounds"])

@@ -31,7 +31,7 @@ rule aggregate_metrics:
         inventories=files_of(study_categories(), rules.take_inventory.output.inventory),
         train=files_of(study_categories(), of_split("train", rules.pack_category.output.images)),
         test=files_of(study_categories(), of_split("test", rules.pack_category.output.images)),
-        chosen=files_of(choosing_photographs(study_training_sets()), rules.build_training_set.output.images),
+        chosen=files_of(choosing_photographs(study_training_sets()), rules.choose_unlabelled.output.chosen),
         turning=of_all(turning_places, rules.decide_turning.output.turning),
         published=PUBLISHED_AUROC,
     output:

@@ -35,6 +35,7 @@ Score = Literal["shot", "mutual", "both", "rounds"]
 Minima = Callable[[Vectors, Vectors, bool], tuple[Vectors, Vectors | None]]
 
 EXPLAINED = 0.1  # part of the other pictures that explain a patch; MuSc's 0.3 drops more good pictures
+COMPARED = 60  # pictures that say how far two of the pile usually are from each other, at most
 FEWEST = 3  # pictures whose scores have a shape; of fewer ``auto`` keeps none
 # spreads above the centre of normal scores: where a tail begins, up to where pictures are kept with one, and without
 TAIL, CUT, UNCUT = 3.0, 2.0, 4.0
@@ -108,7 +109,7 @@ def choose_unlabelled(
         UserError: a candidate without an image.
     """
     if pool.empty:
-        return pool.assign(score=0.0, cut=0.0, kept=True)
+        return pool.assign(score=0.0, cut=0.0, strangeness=0.0, kept=True)
     pile = _Pile.of(pool, files.images, seed, key)
     patches = grid_patches(files.features, pile.shown, seed, key)
     compared = _Compared.of(patches, pile.members.values(), settings.score != "shot", device)
@@ -116,12 +117,14 @@ def choose_unlabelled(
     shot_names = list(dict.fromkeys(name for names in first_shots.values() for name in names))
     shot_patches = grid_patches(files.shot_features, shot_names, seed, key)
     to_shots = nearest_by_image(patches, shot_patches, device)
-    found = []
+    usual, found = distance_between(patches[:COMPARED], device), []
     for run, members in pile.members.items():
         columns = [shot_names.index(name) for name in first_shots[run]]
         scores = _scored(settings, to_shots[members][:, :, columns], *compared.among(members))
         too_few = settings.keep == "auto" and len(members) < FEWEST
-        found.append(pile.table(run, scores).assign(cut=0.0 if too_few else cut_of(scores, settings.keep)))
+        strangeness = to_shots[members][:, :, columns].min(axis=2).mean(axis=1, dtype=np.float64) / usual
+        rows = pile.table(run, scores).assign(cut=0.0 if too_few else cut_of(scores, settings.keep))
+        found.append(rows.assign(strangeness=pile.table(run, strangeness)["score"]))
     table = pd.concat(found)
     return table.assign(kept=table["score"] <= table["cut"]).sort_values(["run", "score"], kind="stable")
 
@@ -300,6 +303,22 @@ def _minima_with_torch(device: str) -> Minima:
         return forth, products.amin(dim=3).cpu().numpy() if both else None
 
     return minima
+
+
+def distance_between(patches: Vectors, device: str = "cpu") -> float:
+    """How far two pictures usually are from each other: NaN of one alone.
+
+    A patch has the median of its distances to the other pictures, a picture the mean of its patches, and the pile the
+    median of its pictures. So much nearer or farther photographs are to the shots tells whether they show one product.
+
+    Args:
+        patches: ``[N, P, D]``.
+    """
+    between = nearest_by_image(patches, None, device)
+    if len(between) < 2:
+        return float("nan")
+    usual = [np.median(np.delete(one, row, axis=1), axis=1).mean() for row, one in enumerate(between)]
+    return float(np.median(usual))
 
 
 def shot_scores(to_shots: Vectors) -> Scores:
