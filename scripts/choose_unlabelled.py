@@ -23,8 +23,8 @@ with job(snakemake) as at:
         at.warn(f"{place}: {choice_sentence(chosen)}")
     if len(chosen) and not chosen["kept"].any():
         at.warn(
-            f"{place}: no unlabelled photograph is taken; {FEWEST} different ones are the fewest that tell good from bad; "
-            "`keep: 1` takes them."
+            f"{place}: no unlabelled photograph is taken; {FEWEST} different ones are the fewest that tell good from "
+            "bad; `keep: 1` takes them."
         )
     for run, part in chosen.groupby("run"):
         at.log.info("run %d: %d of %d kept, up to %.6g", run, part["kept"].sum(), len(part), part["cut"].iloc[0])
