@@ -10,7 +10,7 @@ with job(snakemake) as at:
     chosen = choose_unlabelled(
         read_table(given.pool, "pool"),
         read_shots(given.shots, names.scenario),
-        ChoiceFiles(given.images, given.features, given.shot_features),
+        ChoiceFiles(given.images, given.features, given.shot_images, given.shot_features),
         ChoiceSettings(**params.settings),
         seed=params.seed,
         key=(names.dataset, names.category),
