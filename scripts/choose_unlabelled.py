@@ -17,10 +17,13 @@ with job(snakemake) as at:
         device=at.device,
     )
     write_table(snakemake.output.chosen, chosen, "chosen")
-    for run, part in chosen.groupby("run"):
-        if not part["kept"].any():
-            at.warn(
-                f"{names.dataset}/{names.category}, {names.training_set}: none of {len(part)} unlabelled photographs "
-                f"is taken; {FEWEST} different ones are the fewest that tell good from bad (`keep: 1` takes them)."
-            )
+    runs = dict(list(chosen.groupby("run")))
+    none = [part for part in runs.values() if not part["kept"].any()]
+    if none:
+        place = f"{names.dataset}/{names.category}/{names.scenario}/{names.training_set}"
+        at.warn(
+            f"{place}: none of {len(none[0])} unlabelled photographs is taken; {FEWEST} different ones are the fewest "
+            "that tell good from bad (`keep: 1` takes them)."
+        )
+    for run, part in runs.items():
         at.log.info("run %d: %d of %d kept, up to %.6g", run, part["kept"].sum(), len(part), part["cut"].iloc[0])
