@@ -62,9 +62,10 @@ def write_pile(folder: Path, count: int, runs: int) -> None:
                 values = file.create_dataset(layer, (len(names), *shape), "float32", chunks=(1, *shape))
                 for row in range(len(names)):
                     values[row] = generator.standard_normal(shape, np.float32)
-    with h5py.File(folder / "images.h5", "w") as file:
-        file.create_dataset("image_id", data=candidates, dtype=h5py.string_dtype())
-        file.create_dataset("pixels", data=candidates, dtype=h5py.string_dtype())
+    for path, names in (("images.h5", candidates), ("train.h5", shots)):
+        with h5py.File(folder / path, "w") as file:
+            file.create_dataset("image_id", data=names, dtype=h5py.string_dtype())
+            file.create_dataset("pixels", data=names, dtype=h5py.string_dtype())
 
 
 def _load() -> Any:
@@ -79,7 +80,7 @@ def _load() -> Any:
         folder, runs = Path(request["folder"]), range(request["runs"])
         names = [f"unlabelled/{number}" for number in range(request["candidates"])]
         pool = pd.DataFrame([(run, name) for run in runs for name in names], columns=["run", "image_id"])
-        files = ChoiceFiles(folder / "images.h5", folder / "features.h5", folder / "shots.h5")
+        files = ChoiceFiles(*(folder / name for name in ("images.h5", "features.h5", "train.h5", "shots.h5")))
         watch = Stopwatch(request["device"])
         choose_unlabelled(
             pool, {run: [f"train/good/{run}"] for run in runs}, files, ChoiceSettings(request["score"]),

@@ -30,7 +30,8 @@ with job(snakemake) as at:
         chosen = read_table(given.chosen, "chosen")
         origins = with_chosen(shots, chosen)
         if chosen.empty:
-            at.warn(f"{'/'.join(key)}: no unlabelled photographs to choose from, only the shots are trained on.")
+            left = "only the shots are trained on" if maker == "none" else "images are made of the shots alone"
+            at.warn(f"{'/'.join(key)}: no unlabelled photographs to choose from, {left}.")
     each = images_per_parent(recipe, names.scenario)
     if snakemake.params.as_pool:
         each = as_many_as_pool(snakemake.params.as_pool, shots, read_training_ids(given.shots))

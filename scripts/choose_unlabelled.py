@@ -11,20 +11,22 @@ with job(snakemake) as at:
     chosen = choose_unlabelled(
         read_table(given.pool, "pool"),
         read_shots(given.shots, names.scenario),
-        ChoiceFiles(given.images, given.features, given.shot_features),
+        ChoiceFiles(given.images, given.features, given.shot_images, given.shot_features),
         ChoiceSettings(**params.settings),
         seed=params.seed,
         key=(names.dataset, names.category),
         device=at.device,
     )
     write_table(snakemake.output.chosen, chosen, "chosen")
-    place = f"{names.dataset}/{names.category}, {names.training_set}"
+    place = f"{names.dataset}/{names.category}/{names.scenario}/{names.training_set}"
     if chosen["strangeness"].median() >= STRANGE:
         at.warn(f"{place}: {choice_sentence(chosen)}")
-    if len(chosen) and not chosen["kept"].any():
+    runs = dict(list(chosen.groupby("run")))
+    none = [part for part in runs.values() if not part["kept"].any()]
+    if none:
         at.warn(
-            f"{place}: no unlabelled photograph is taken; {FEWEST} different ones are the fewest that tell good from "
-            "bad; `keep: 1` takes them."
+            f"{place}: none of {len(none[0])} unlabelled photographs is taken; {FEWEST} different ones are the fewest "
+            "that tell good from bad (`keep: 1` takes them)."
         )
-    for run, part in chosen.groupby("run"):
+    for run, part in runs.items():
         at.log.info("run %d: %d of %d kept, up to %.6g", run, part["kept"].sum(), len(part), part["cut"].iloc[0])

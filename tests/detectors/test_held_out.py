@@ -162,6 +162,18 @@ def test_a_single_shot_stays_and_what_was_made_of_it_is_held_out_in_halves(tmp_p
         assert 1 in seen and not seen & scored
 
 
+def test_a_copy_of_the_single_shot_says_nothing_of_a_threshold(tmp_path):
+    """A photograph that is the shot, or the shot added again: whoever saw the shot finds nothing in it."""
+    pool = {"unlabelled/again": 1, "unlabelled/x": 5}
+    copies = [("unlabelled/again", 1, True), ("train/good/a", 1, True), ("unlabelled/x", 5, False)]
+    held, log = Cell(tmp_path / "copies", {"train/good/a": 1}, pool, copies).held_out(["train/good/a"])
+    assert len(held.image_ids) == len(log) == 0
+    made = [*copies, ("train/good/a", 100, True), ("unlabelled/again", 101, True)]
+    held, log = Cell(tmp_path / "made", {"train/good/a": 1}, pool, made).held_out(["train/good/a"])
+    assert held.scored.scores.tolist() == [100, 101]
+    assert log == [({1, 101}, {100}), ({1, 100}, {101})]
+
+
 def test_one_image_leaves_none_to_hold_out_and_no_threshold(tmp_path):
     held, log = Cell(tmp_path / "cell", {"train/good/a": 1}, {"unlabelled/x": 5}, []).held_out(["train/good/a"])
     assert len(held.image_ids) == len(log) == 0

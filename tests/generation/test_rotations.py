@@ -90,6 +90,7 @@ def test_other_recipes_have_none_of_the_keys():
     ("given", "sentence"),
     [
         ({"angles": 0}, r"training_sets.x.angles: expected at least 1, found 0"),
+        ({"angles": 1e-9}, r"training_sets.x.angles: expected at least 1, found 1e-09"),
         ({"angles": 200}, r"training_sets.x.angles: expected at most 180, found 200"),
         ({"angles": "all"}, r"training_sets.x.angles: expected a value of type number, found 'all'"),
         ({"mirror": 1}, r"training_sets.x.mirror: expected a value of type boolean, found 1"),

@@ -33,6 +33,7 @@ from variad.study.configuration import resolve
 
 KEY = ("mine", "lid")
 SCORES = ["shot", "mutual", "both", "rounds"]
+SHOTS = ["train/good/0", "train/good/1"]
 
 
 def line(*places: list[float]) -> np.ndarray:
@@ -203,7 +204,7 @@ def write_features(path, image_ids, **layers):
 
 
 def pile(folder, shown, names=None):
-    """Files of candidates that show some of ten pictures, of which 8 and 9 are odd, and of two shots."""
+    """Files of candidates that show some of ten pictures, of which 8 and 9 are odd, or a shot, and of two shots."""
     generator = np.random.default_rng(3)
     pictures = generator.normal(size=(10, 4, 4, 6)).astype(np.float32) * 0.1
     pictures[8:, 1, 1] += 5
@@ -212,10 +213,13 @@ def pile(folder, shown, names=None):
     with h5py.File(folder / "images.h5", "w") as file:
         file.create_dataset("image_id", data=names, dtype=h5py.string_dtype())
         file.create_dataset("pixels", data=[f"hash {picture}" for picture in shown], dtype=h5py.string_dtype())
-    write_features(folder / "features.h5", names, one=pictures[shown])
     shots = generator.normal(size=(2, 4, 4, 6)).astype(np.float32) * 0.1
-    write_features(folder / "shots.h5", ["train/good/0", "train/good/1"], one=shots)
-    return ChoiceFiles(folder / "images.h5", folder / "features.h5", folder / "shots.h5")
+    write_features(folder / "features.h5", names, one=np.concatenate([pictures, shots])[shown])
+    write_features(folder / "shots.h5", SHOTS, one=shots)
+    with h5py.File(folder / "train.h5", "w") as file:
+        file.create_dataset("image_id", data=SHOTS, dtype=h5py.string_dtype())
+        file.create_dataset("pixels", data=["hash 10", "hash 11"], dtype=h5py.string_dtype())
+    return ChoiceFiles(folder / "images.h5", folder / "features.h5", folder / "train.h5", folder / "shots.h5")
 
 
 def pool_of(*runs):
@@ -290,6 +294,27 @@ def test_copies_do_not_explain_each_other(tmp_path, score):
     for name, value in zip(once["image_id"], once["score"], strict=True):
         assert scores[name] == pytest.approx(value, rel=1e-3)
     assert copied["cut"].iloc[0] == pytest.approx(once["cut"].iloc[0], rel=1e-3)
+
+
+@pytest.mark.parametrize("score", SCORES)
+def test_a_copy_of_a_shot_is_kept_and_moves_no_limit(tmp_path, score):
+    """Its score, about nothing, would make the spread of the others so large that all of a small pile were kept."""
+    (tmp_path / "copied").mkdir()
+    few = [0, 1, 2, 3, 9]
+    without = chosen(pile(tmp_path, few), pool_of(range(5)), score)
+    files = pile(tmp_path / "copied", [*few, 10, 10])
+    table = chosen(files, pool_of(range(7), range(7)), score)
+    copied = table[table["run"] == 0].set_index("image_id")
+    for name in ("unlabelled/5", "unlabelled/6"):
+        assert copied.loc[name, "score"] == 0 and copied.loc[name, "kept"]
+    others = copied.loc[without["image_id"]]
+    assert others["score"].tolist() == pytest.approx(without["score"].tolist(), rel=1e-3)
+    assert others["kept"].tolist() == without["kept"].tolist() and not others.loc["unlabelled/4", "kept"]
+    # run 1 has the other shot, to which these two are photographs like any
+    assert table.loc[table["run"] == 1, "score"].min() > 0.01
+    for keep in ("auto", 0.2):
+        alone = chosen(pile(tmp_path / "copied", [10, 10]), pool_of(range(2)), score, keep)
+        assert alone["score"].tolist() == [0, 0] and alone["kept"].all()
 
 
 def test_a_large_pile_is_compared_with_some_of_it(tmp_path, monkeypatch):

@@ -41,6 +41,11 @@ def test_a_pool_is_completed_and_a_recipe_keeps_what_it_says():
             "found 0.1.",
         ),
         (
+            {"contamination": 0},
+            "training_sets.unlabelled_10.contamination: expected none, as data set mine of the study has no pool, "
+            "found 0.",
+        ),
+        (
             {"transductive": True},
             "training_sets.unlabelled_10.transductive: expected false, or a name that says so in every table, such as "
             "unlabelled_10_transductive, found true.",

@@ -406,6 +406,10 @@ WHOLE = [
         "study.averages.all: expected one of .*, found 'elpv/brick'",
     ),
     (
+        study(averages={"all": ["elpv/mono", "classes/gravel"]}),  # which the study does not compare
+        "study.averages.all: expected one of .*, found 'classes/gravel'",
+    ),
+    (
         study(averages={"elpv": ["elpv/mono", "textures/brick"]}),
         "study.averages: expected a name that no data set has, found 'elpv'",
     ),

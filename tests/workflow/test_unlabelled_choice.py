@@ -53,6 +53,7 @@ def test_no_input_of_the_choice_knows_a_label(pile):
         assert inputs - code == {
             output.replace("chosen.csv", "pool.csv"),
             f"{home}/shots.csv",
+            f"{home}/train/images.h5",
             f"{home}/unlabelled/images.h5",
             f"{home}/unlabelled/features/lite0.h5",
             f"{home}/train/features/lite0.h5",

@@ -33,15 +33,18 @@ def candidate_splits(recipe):
 
 
 def seen_by_choice(wildcards):
-    """Shots, images of the candidates, which know copies, and features of both; there is no label among them."""
+    """Shots, images of candidates and shots, which know copies, and features of both; no label is among them."""
     place, recipe = dict(wildcards.items()), recipe_of(wildcards)
     (split,) = candidate_splits(recipe)
     features = {
         name: file_of(rules.extract_features.output.features, **place, split=of, extractor=choosing_extractor(recipe))
         for name, of in (("features", split), ("shot_features", "train"))
     }
-    images = file_of(rules.pack_category.output.images, **place, split=split)
-    return {"shots": file_of(rules.sample_shots.output.shots, **place), "images": images, **features}
+    images = {
+        name: file_of(rules.pack_category.output.images, **place, split=of)
+        for name, of in (("images", split), ("shot_images", "train"))
+    }
+    return {"shots": file_of(rules.sample_shots.output.shots, **place), **images, **features}
 
 
 def choosing_extractor(recipe):

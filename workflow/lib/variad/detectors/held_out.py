@@ -19,10 +19,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from variad.core.files import writing
-from variad.core.records import optional_strings, read_image_ids
+from variad.core.records import optional_strings, read_image_ids, read_images
 from variad.detectors.interface import Detector, DetectorInput, Extractor, Scored
 from variad.detectors.scoring import TestSet, joined, score_images
-from variad.detectors.training import CellFiles, candidates_of, parents_of, training_input
+from variad.detectors.training import CellFiles, accepted_rows, candidates_of, parents_of, training_input
+from variad.generation.added import read_added
 
 FOLDS = 5  # at most
 OUTLIER = 3.0  # robust standard deviations above the median
@@ -74,7 +75,7 @@ def score_held_out(
     alone would be one from those that look most normal.
 
     With several families there are folds of them. A single one has to stay: then what was made from its picture is held
-    out in two halves, and nothing is where there is nothing but the picture.
+    out in two halves, and nothing is where there is nothing but the picture and copies of it.
 
     Args:
         create: makes an unfitted detector.
@@ -93,7 +94,7 @@ def score_held_out(
 
     training = training_input(cell, run, shots, create().uses_images)
     if len(known) == 1:
-        scored = score_in_halves(fit, training, len(shots))
+        scored = score_in_halves(fit, training, _made(cell, run, shots))
         made = np.ones(len(scored.scores), bool)
         return HeldOut([""] * len(made), made, made, scored)
     splits = [_photographs(cell.images, cell.features, extractor, set(parents))]
@@ -105,6 +106,16 @@ def score_held_out(
     good = set(splits[0].image_ids)
     known_good, trained_on = [name in good for name in names], [picture[name] in known for name in names]
     return HeldOut(names, np.array(known_good, bool), np.array(trained_on, bool), scored)
+
+
+def _made(cell: CellFiles, run: int, shots: Sequence[str]) -> list[int]:
+    """Rows of the training images that are no copies of the one picture that they were made from.
+
+    Whatever saw the picture saw its copy, whose score would be about 0, and so would a threshold.
+    """
+    picture, added = read_images(cell.images, shots[:1])[0], read_added(cell.added)
+    pictures = added.pictures(accepted_rows(cell, run))
+    return [len(shots) + row for row, image in enumerate(pictures) if (image != picture).any()]
 
 
 def _photographs(images: str | Path, features: str | Path, extractor: Extractor, wanted: Collection[str]) -> TestSet:
@@ -156,19 +167,19 @@ def score_in_folds(
     return names, joined(parts)
 
 
-def score_in_halves(fit: Fit, training: DetectorInput, shots: int) -> Scored:
+def score_in_halves(fit: Fit, training: DetectorInput, made: Sequence[int]) -> Scored:
     """Score what was made from a single picture, half of it by a detector that saw the picture and the other half.
 
     Args:
-        training: the shots first, which are all of one picture.
-        shots: how many.
+        training: the picture and what was made from it.
+        made: which rows are to be scored.
     """
-    made = range(shots, len(next(iter(training.features.values()))))
+    count = len(next(iter(training.features.values())))
     parts = []
     for part in range(min(2, len(made))):
-        held = made[part::2]
-        kept = [row for row in range(made.stop) if row not in held]
-        parts.append(fit(training.rows(kept)).score(training.rows(list(held))))
+        held = list(made[part::2])
+        kept = [row for row in range(count) if row not in held]
+        parts.append(fit(training.rows(kept)).score(training.rows(held)))
     return joined(parts)
 
 

@@ -6,8 +6,9 @@
 4. ``kept_by_itself``: where the scores of normal pictures end.
 5. ``choose_unlabelled``: all of it, for the candidates of every run.
 
-Copies of a picture are one picture: they count once, do not explain each other, and have one score. Nothing depends on
-what images are called or on their order, which could tell labels. Nothing here needs torch on a CPU.
+Copies of a picture are one picture: they count once, do not explain each other, and have one score. A copy of a shot is
+known to be good, so it is kept, with score 0, and tells nothing of what others score. Nothing depends on what images
+are called or on their order, which could tell labels. Nothing here needs torch on a CPU.
 """
 
 import hashlib
@@ -75,12 +76,13 @@ class ChoiceFiles:
     """What a choice sees of images: which are copies of a picture, and their features.
 
     Attributes:
-        images: the ``images.h5`` of the split that candidates are from.
-        features, shot_features: of that split, and of the one that shots are from, by one extractor.
+        images, shot_images: the ``images.h5`` of the split that candidates are from, and of the one of the shots.
+        features, shot_features: of these splits, by one extractor.
     """
 
     images: str | Path
     features: str | Path
+    shot_images: str | Path
     shot_features: str | Path
 
 
@@ -110,7 +112,7 @@ def choose_unlabelled(
     """
     if pool.empty:
         return pool.assign(score=0.0, cut=0.0, strangeness=0.0, kept=True)
-    pile = _Pile.of(pool, files.images, seed, key)
+    pile = _Pile.of(pool, shots, files, seed, key)
     patches = grid_patches(files.features, pile.shown, seed, key)
     compared = _Compared.of(patches, pile.members.values(), settings.score != "shot", device)
     first_shots = {run: list(shots[run])[:REFERENCES] for run in pile.members}
@@ -121,7 +123,7 @@ def choose_unlabelled(
     for run, members in pile.members.items():
         columns = [shot_names.index(name) for name in first_shots[run]]
         scores = _scored(settings, to_shots[members][:, :, columns], *compared.among(members))
-        too_few = settings.keep == "auto" and len(members) < FEWEST
+        too_few = len(members) < (FEWEST if settings.keep == "auto" else 1)
         strangeness = to_shots[members][:, :, columns].min(axis=2).mean(axis=1, dtype=np.float64) / usual
         rows = pile.table(run, scores).assign(cut=0.0 if too_few else cut_of(scores, settings.keep))
         found.append(rows.assign(strangeness=pile.table(run, strangeness)["score"]))
@@ -137,7 +139,7 @@ class _Pile:
         names: image_ids of the candidates by run.
         picture: row of the picture that an image shows, by image_id.
         shown: an image_id of each picture, in random order.
-        members: pictures of each run, rows in increasing order.
+        members: pictures of each run but its shots, rows in increasing order.
     """
 
     names: Mapping[int, Sequence[str]]
@@ -146,23 +148,37 @@ class _Pile:
     members: Mapping[int, Places]
 
     @classmethod
-    def of(cls, pool: pd.DataFrame, images: str | Path, seed: int, key: tuple[str, ...]) -> "_Pile":
-        pixels = dict(zip(read_image_ids(images), optional_strings(images, "pixels") or [], strict=True))
+    def of(
+        cls,
+        pool: pd.DataFrame,
+        shots: Mapping[int, Sequence[str]],
+        files: ChoiceFiles,
+        seed: int,
+        key: tuple[str, ...],
+    ) -> "_Pile":
+        pixels, of_shot = _pictures(files.images), _pictures(files.shot_images)
         missing = [name for name in pool["image_id"] if name not in pixels]
         if missing:
-            raise UserError(f"{images}: expected the candidate {missing[0]}, found no such image_id.")
+            raise UserError(f"{files.images}: expected the candidate {missing[0]}, found no such image_id.")
         names = {run: list(pool.loc[pool["run"] == run, "image_id"]) for run in sorted(map(int, pool["run"].unique()))}
         one_of = {pixels[name]: name for name in pool["image_id"]}
         order = {name: row for row, name in enumerate(in_drawn_order(set(one_of), seed, key))}
         picture = {name: order[pixels[name]] for name in pool["image_id"]}
-        members = {run: np.unique([picture[name] for name in part]) for run, part in names.items()}
+        rows = {run: {picture[name] for name in part} for run, part in names.items()}
+        known = {run: {order.get(of_shot[name]) for name in shots[run]} for run in names}
+        members = {run: np.array(sorted(rows[run] - known[run]), np.int64) for run in names}
         return cls(names, picture, [one_of[name] for name in order], members)
 
     def table(self, run: int, scores: Scores) -> pd.DataFrame:
-        """The candidates of a run with the scores of its pictures."""
+        """The candidates of a run with the scores of its pictures, 0 of its shots."""
         of_picture = dict(zip(self.members[run].tolist(), scores.tolist(), strict=True))
-        score = [of_picture[self.picture[name]] for name in self.names[run]]
+        score = [of_picture.get(self.picture[name], 0.0) for name in self.names[run]]
         return pd.DataFrame({"run": run, "image_id": self.names[run], "score": score})
+
+
+def _pictures(path: str | Path) -> dict[str, str]:
+    """What each image of an ``images.h5`` shows, by image_id."""
+    return dict(zip(read_image_ids(path), optional_strings(path, "pixels") or [], strict=True))
 
 
 def in_drawn_order(pictures: set[str], seed: int, key: tuple[str, ...]) -> list[str]:
@@ -202,6 +218,8 @@ class _Compared:
 
 def _scored(settings: ChoiceSettings, to_shots: Vectors, between: Vectors, own: Places) -> Scores:
     """Scores of a run's members from distances to its shots ``[N, P, S]`` and to each other (``_Compared.among``)."""
+    if not len(to_shots):
+        return np.empty(0)
     if settings.score == "shot":
         return shot_scores(to_shots)
     if settings.score == "rounds":

@@ -118,7 +118,8 @@ def _fill_rotations(recipe: Config, scenarios: Iterable[str]) -> None:
         return
     for key, value in {"angles": STEP, "mirror": False, "rotations": "always"}.items():
         recipe.setdefault(key, value)
-    counts, number = recipe.get("images_per_shot", {}), Validator({"type": "number", "exclusiveMinimum": 0})
+    # smaller angles, which the schema refuses, would make more copies than memory holds
+    counts, number = recipe.get("images_per_shot", {}), Validator({"type": "number", "minimum": 1})
     if isinstance(counts, dict) and number.is_valid(recipe["angles"]):
         recipe["images_per_shot"] = {**dict.fromkeys(scenarios, len(turns_of(recipe))), **counts}
         if recipe.get("method") == "unlabelled_generated":

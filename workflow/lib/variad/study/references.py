@@ -246,7 +246,8 @@ def check_study(config: Config) -> None:
             _defined(config, f"study.{key}", name, key)
     for name in chain.from_iterable(study["contrasts"]):
         one_of("study.contrasts", name, study["training_sets"])
-    places = {f"{name}/{category}" for name, entry in config["datasets"].items() for category in entry["categories"]}
+    compared = {name: entry["categories"] for name, entry in config["datasets"].items() if entry["in_study"]}
+    places = {f"{name}/{category}" for name, categories in compared.items() for category in categories}
     for name, members in study["averages"].items():
         if name in config["datasets"]:
             raise _wrong("study.averages", "a name that no data set has", repr(name))
@@ -264,7 +265,8 @@ def check_study(config: Config) -> None:
         for key, none in (("contamination", "none"), ("as_pool", "false")):
             value = config["training_sets"][name].get(key)
             for dataset, entry in config["datasets"].items():
-                if value not in (None, False) and entry["in_study"] and entry["pool"] is None:
+                # a share of 0 equals False, and asks for labels all the same
+                if value is not None and value is not False and entry["in_study"] and entry["pool"] is None:
                     expected = f"{none}, as data set {dataset} of the study has no pool"
                     raise _wrong(f"training_sets.{name}.{key}", expected, value)
     _check_only(config)
