@@ -140,7 +140,16 @@ def test_without_photographs_the_set_is_that_of_the_shots_alone(candidates, tmp_
 def test_counts_of_a_choice_that_differs_between_runs(candidates, tmp_path):
     rows = [*TWO_RUNS, (1, "b", 3.0, False), (2, "b", 0.3, True)]
     write_added(tmp_path / "added.h5", chosen_images(candidates, table(rows)), {})
-    assert choice_sentence(tmp_path / "added.h5") == "1 to 2 of 3 unlabelled photographs are taken as good."
+    sentence = "1 to 2 of 3 unlabelled photographs are taken as good"
+    assert choice_sentence(tmp_path / "added.h5") == f"{sentence}."
+    # c was never taken, and no run has e
+    for tested, leak in (
+        (["a"], "1 of them is a test image"),
+        (["a", "b", "c", "e"], "2 of them are test images"),
+    ):
+        names = {f"unlabelled/{name}" for name in tested}
+        assert choice_sentence(tmp_path / "added.h5", names) == f"{sentence}; {leak}, so figures mean nothing."
+    assert choice_sentence(tmp_path / "added.h5", {"unlabelled/c"}) == f"{sentence}."
 
 
 def test_other_training_sets_keep_their_file_as_it_was(tmp_path):

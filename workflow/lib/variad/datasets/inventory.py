@@ -96,12 +96,19 @@ def _marks(mask: Path) -> bool:
         return False
 
 
+def also_tested(inventory: str | Path) -> set[str]:
+    """Unlabelled images whose files are test images too: who trains on them knows the test."""
+    with open(inventory, encoding="utf-8", newline="") as stream:
+        rows = [row for row in csv.DictReader(stream) if row["split"] == "unlabelled"]
+    return {row["image_id"] for row in rows if row["remark"].partition(COPY)[2].startswith("test/")}
+
+
 def sentences_of(inventory: str | Path, packed: Iterable[str | Path] = (), unlabelled: bool = True) -> Iterator[str]:
     """What an inventory says, in one line of counts and one for each remark, with the files that it is about.
 
     Args:
         packed: every ``images.h5`` that there is, for the warnings that packing left in it.
-        unlabelled: whether to speak of unlabelled images, which no figure rests on.
+        unlabelled: whether to speak of unlabelled images, on which figures rest only where a recipe chooses some.
     """
     with open(inventory, encoding="utf-8", newline="") as stream:
         rows = [row for row in csv.DictReader(stream) if unlabelled or row["split"] != "unlabelled"]

@@ -3,7 +3,7 @@
 Which are chosen is decided elsewhere; its table ``chosen`` has the columns run, image_id, score, cut and kept.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -70,10 +70,15 @@ def joined(chosen: AddedImages, made: AddedImages) -> AddedImages:
     )
 
 
-def choice_sentence(path: str | Path) -> str:
-    """How many photographs the runs of an ``added.h5`` took as good ones, in words."""
+def choice_sentence(path: str | Path, tested: Collection[str] = ()) -> str:
+    """How many photographs the runs of an ``added.h5`` took as good ones, in words.
+
+    Args:
+        tested: image_ids of photographs that are test images as well, which is told of those that were taken.
+    """
     with h5py.File(path) as file:
         run, accepted, score = file["run"][:], file["accepted"][:], file["score"][:]
+        parents = file["parent"].asstr()[:]
     candidates = ~np.isnan(score)
     if not candidates.any():
         others = (
@@ -83,7 +88,9 @@ def choice_sentence(path: str | Path) -> str:
     kept = [int(accepted[candidates & (run == number)].sum()) for number in np.unique(run[candidates])]
     most = max(int((candidates & (run == number)).sum()) for number in np.unique(run[candidates]))
     counts = str(kept[0]) if min(kept) == max(kept) else f"{min(kept)} to {max(kept)}"
-    return f"{counts} of {most} unlabelled photographs are taken as good."
+    known = len({parent for parent in parents[candidates & accepted] if parent in tested})
+    leak = f"; {known} of them {'are test images' if known > 1 else 'is a test image'}, so figures mean nothing"
+    return f"{counts} of {most} unlabelled photographs are taken as good{leak if known else ''}."
 
 
 def _scores(added: AddedImages) -> NDArray[np.float32]:
