@@ -2,7 +2,7 @@
 
 from variad.core.job import job
 from variad.core.tables import read_table, write_table
-from variad.datasets.inventory import sentences_of
+from variad.datasets.inventory import also_tested, sentences_of
 from variad.evaluation.aggregation import average_rows, read_rows, summarise
 from variad.generation.settings import Turning
 from variad.generation.unlabelled import choice_sentence
@@ -16,9 +16,10 @@ with job(snakemake):
     packed = list(zip(snakemake.input.train, snakemake.input.test, strict=True))
     known = zip(snakemake.params.names, snakemake.input.inventories, packed, strict=True)
     remarks = {name: list(sentences_of(inventory, images, unlabelled=False)) for name, inventory, images in known}
+    tested = dict(zip(snakemake.params.names, map(also_tested, snakemake.input.inventories), strict=True))
     for (dataset, category, scenario, name), path in zip(snakemake.params.chosen, snakemake.input.chosen, strict=True):
-        sentence = choice_sentence(read_table(path, "chosen"))
-        remarks[f"{dataset}/{category}"].append(f"`{name}`, {scenario}: {sentence}")
+        place, photographs = f"{dataset}/{category}", read_table(path, "chosen")
+        remarks[place].append(f"`{name}`, {scenario}: {choice_sentence(photographs, tested[place])}")
     if snakemake.input.turning:
         for name, path in zip(snakemake.params.names, snakemake.input.turning, strict=True):
             remarks[name].append(Turning.read(path).sentence.rstrip("."))

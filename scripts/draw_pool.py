@@ -4,14 +4,15 @@ import pandas as pd
 
 from variad.core.job import job
 from variad.core.tables import read_table, write_table
-from variad.datasets.pool import draw_candidates, matches
+from variad.datasets.pool import draw_candidates, matches, with_copies
 
 with job(snakemake) as at:
     params, names = snakemake.params, snakemake.wildcards
     rows = read_table(snakemake.input.manifest, "manifest")
     unlabelled = rows[rows["split"] == "unlabelled"]  # no line is about a test image, where these are the candidates
     images = dict(zip(unlabelled["image_id"], unlabelled["image_path"], strict=True))
-    objected = {name for found in matches(params.not_good, images).values() for name in found}
+    named = (name for found in matches(params.not_good, images).values() for name in found)
+    objected = with_copies(named, dict(zip(unlabelled["image_id"], unlabelled["sha256"], strict=True)))
     labels = {
         name: None if pd.isna(label) else int(label)
         for name, label in zip(rows["image_id"], rows["label"], strict=True)

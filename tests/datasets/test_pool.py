@@ -18,7 +18,7 @@ from variad.core.errors import UserError
 from variad.core.records import read_image_ids
 from variad.core.tables import write_table
 from variad.datasets.adapters import Entry, open_dataset, unpack_dataset, watched
-from variad.datasets.inventory import sentences_of, take_inventory
+from variad.datasets.inventory import also_tested, sentences_of, take_inventory
 from variad.datasets.manifest import index_category, pack_category
 from variad.datasets.pool import (
     Pool,
@@ -28,6 +28,7 @@ from variad.datasets.pool import (
     matches,
     not_good_file,
     read_not_good,
+    with_copies,
     with_pool,
 )
 
@@ -367,6 +368,37 @@ def test_where_the_file_lies_and_what_the_inventory_says(tmp_path, alone):
         "1 file used (no candidate for training, as not_good.txt names it): " + before + "unlabelled/1.png",
     ]
     assert [row["path"] for row in inventory].count(before + "not_good.txt") == 1
+
+
+def test_who_objects_to_a_photograph_objects_to_its_copies(tmp_path):
+    contents = {"unlabelled/1": "a", "unlabelled/2": "b", "unlabelled/again": "a"}
+    assert with_copies(["unlabelled/1"], contents) == {"unlabelled/1", "unlabelled/again"}
+    assert with_copies([], contents) == set()
+    save(tmp_path / "photos/lid/train/good/0.png", 0)
+    for name, value in (("1", 1), ("2", 2), ("again", 1)):
+        save(tmp_path / f"photos/lid/unlabelled/{name}.png", value)
+    dataset = open_dataset("folder", tmp_path / "photos")
+    rows = [row for split in SPLITS for row in index_category(dataset, "lid", split).to_dict("records")]
+    remarks = {row["image_id"]: row["remark"] for row in take_inventory(dataset, "lid", rows, ["1.png"])}
+    assert remarks == {
+        "train/good/0": "",
+        "unlabelled/1": "no candidate for training, as not_good.txt names it",
+        "unlabelled/2": "",
+        "unlabelled/again": "no candidate for training, as not_good.txt names the same file; "
+        "the same file as unlabelled/1",
+    }
+
+
+def test_unlabelled_photographs_that_are_also_tested_are_known(tmp_path):
+    for name, value in (("train/good/0", 0), ("test/good/1", 1), ("test/bad/2", 2), ("unlabelled/a", 1)):
+        save(tmp_path / f"photos/lid/{name}.png", value)
+    for name, value in (("b", 1), ("c", 0), ("d", 4), ("e", 2)):
+        save(tmp_path / f"photos/lid/unlabelled/{name}.png", value)
+    dataset = open_dataset("folder", tmp_path / "photos")
+    rows = [row for split in SPLITS for row in index_category(dataset, "lid", split).to_dict("records")]
+    inventory = take_inventory(dataset, "lid", rows, ["e.png"])
+    write_table(tmp_path / "inventory.csv", pd.DataFrame(inventory), "inventory")
+    assert also_tested(tmp_path / "inventory.csv") == {"unlabelled/a", "unlabelled/b", "unlabelled/e"}
 
 
 def test_read_while_snakemake_parses():

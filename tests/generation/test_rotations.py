@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from variad.core.errors import UserError
-from variad.generation.settings import Turn, asks_for_turning, requests, turns
+from variad.generation.settings import Turn, asks_for_turning, requests, turns, turns_of
 from variad.generation.strategies import augment, turn
 from variad.study.configuration import resolve
 
@@ -104,6 +104,15 @@ def test_other_recipes_have_none_of_the_keys():
 def test_mistakes_are_named(given, sentence):
     with pytest.raises(UserError, match=sentence):
         recipe(**given)
+
+
+def test_a_recipe_that_augments_nothing_turns_nothing():
+    for method in ("unlabelled", "duplicate"):
+        given = recipe(method=method, rotations="auto")
+        assert not turns_of(given) and not asks_for_turning(given) and "angles" not in given
+    for wrong in (None, ["augment"]):
+        with pytest.raises(UserError, match=r"training_sets.x.method: expected a value of type string, found"):
+            recipe(method=wrong)
 
 
 def test_chosen_photographs_are_turned_as_often_as_shots():

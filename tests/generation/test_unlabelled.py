@@ -136,7 +136,16 @@ def test_without_photographs_the_set_is_that_of_the_shots_alone(candidates, tmp_
 
 def test_counts_of_a_choice_that_differs_between_runs():
     rows = [*TWO_RUNS, (1, "b", 3.0, False), (2, "b", 0.3, True)]
-    assert choice_sentence(table(rows)) == "1 to 2 of 3 unlabelled photographs are taken as good."
+    sentence = "1 to 2 of 3 unlabelled photographs are taken as good"
+    assert choice_sentence(table(rows)) == f"{sentence}."
+    # c was never taken, and no run has e
+    for tested, leak in (
+        (["a"], "1 of them is a test image"),
+        (["a", "b", "c", "e"], "2 of them are test images"),
+    ):
+        names = {f"unlabelled/{name}" for name in tested}
+        assert choice_sentence(table(rows), names) == f"{sentence}; {leak}, so figures mean nothing."
+    assert choice_sentence(table(rows), {"unlabelled/c"}) == f"{sentence}."
 
 
 @pytest.mark.parametrize(("strangeness", "said"), [([1.0, 1.2, 9.0], ""), ([1.4, 1.6, 1.0], "1.4 times as far")])

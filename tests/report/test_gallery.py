@@ -14,7 +14,8 @@ from PIL import Image
 from variad.core.errors import UserError
 from variad.core.tables import write_table
 from variad.generation.added import duplicate, write_added
-from variad.generation.settings import Request
+from variad.generation.settings import Request, turns
+from variad.generation.strategies import augment
 from variad.generation.unlabelled import chosen_images, joined
 from variad.report.drawing import colour_scale, colourise
 from variad.report.gallery import ASSETS, PAGE_FILES, build_page
@@ -100,6 +101,21 @@ def test_photographs_that_were_chosen_are_their_own_pictures_and_made_ones_lie_b
     assert pictures == ["2.jpg"] and abs(grey(tmp_path / "page" / "added" / "1" / "2.jpg") - 7) < 1.5
     card = json.loads((tmp_path / "page" / "card.json").read_text("utf-8"))
     assert (card["added"], card["accepted"], card["unlabelled"]) == (13, 13, 2)  # what was made, and to choose from
+
+
+def test_turned_copies_that_several_runs_share_lie_once(tmp_path: Path) -> None:
+    study = build_category(Study(tmp_path, training_sets=("duplicated",)))
+    shot, path = study.test_names[0], study.folder / "one_shot" / "turned" / "added.h5"
+    wanted = [Request(run, shot, 0) for run in (0, 0, 1, 1)]
+    path.parent.mkdir(parents=True)
+    write_added(path, augment(np.stack([flat(7)] * 4), wanted, "rotations", turns(120)), {"method": "augment"})
+    sources = study.sources()
+    build_page(tmp_path / "page", replace(sources, added=[*sources.added, path]))
+    _, entry = data_of(tmp_path / "page")["sets"]
+    assert entry["picture"] == [0, 1, 0, 1] and "score" not in entry
+    assert sorted(file.name for file in (tmp_path / "page" / "added" / "1").iterdir()) == ["0.jpg", "1.jpg"]
+    card = json.loads((tmp_path / "page" / "card.json").read_text("utf-8"))
+    assert (card["added"], card["accepted"], card["unlabelled"]) == (16, 16, 0)
 
 
 def test_maps_share_a_scale_within_their_cell(tmp_path: Path) -> None:

@@ -130,10 +130,12 @@ def test_photographs_of_a_folder_that_nobody_has_listed_are_counted_by_their_fil
         file.parent.mkdir(parents=True, exist_ok=True)
         file.touch()
     own = {"adapter": "folder", "path": str(tmp_path), "settings": {}, "prompts": {}, "categories": {"lid": {}}}
-    config = {**CONFIG, "datasets": {"d": own}, "training_sets": UNLABELLED}
+    two = {"two": {"method": "unlabelled", "size": 2}}
+    config = {**CONFIG, "datasets": {"d": own}, "training_sets": UNLABELLED | two}
     study = Study(config, {("d", "lid"): None})
     place = {"dataset": "d", "category": "lid", "scenario": "one_shot"}
     assert study.all_added({**place, "training_set": "chosen"}) == 3
+    assert study.all_added({**place, "training_set": "two"}) == 2
     assert study.all_added({**place, "training_set": "sharp"}) == 3 + 5 * 2 * (1 + 3)
 
 

@@ -17,7 +17,7 @@ from variad.core.errors import UserError
 from variad.core.images import mask_files, read_mask, read_notes
 from variad.datasets.adapters import Dataset, passed_over_of, shown
 from variad.datasets.folder_names import NOT_GOOD_FILE
-from variad.datasets.pool import matches
+from variad.datasets.pool import matches, with_copies
 
 NO_MASK = "a defect without a mask: pixel metrics leave it out"
 UNREADABLE = "a damaged file, or no image"
@@ -25,6 +25,7 @@ OF_GOOD = "mask of a good image"
 MARKS = "though it marks a defect"
 TURNED = "its mask is taken as drawn on the upright image"
 OBJECTED = f"no candidate for training, as {NOT_GOOD_FILE} names it"
+OBJECTED_COPY = f"no candidate for training, as {NOT_GOOD_FILE} names the same file"
 NAMES_NOTHING = "a line that names no unlabelled photograph"
 OF_POOL = "mask of an image that counts as unlabelled"
 COPY = "the same file as "
@@ -46,10 +47,10 @@ def take_inventory(
     """
     images = list(images)
     has_masks = any(image["mask_path"] for image in images)
-    objections = matches(
-        not_good, {image["image_id"]: image["image_path"] for image in images if image["split"] == "unlabelled"}
-    )
-    objected = {image_id for found in objections.values() for image_id in found}
+    unlabelled = [image for image in images if image["split"] == "unlabelled"]
+    objections = matches(not_good, {image["image_id"]: image["image_path"] for image in unlabelled})
+    named = {image_id for found in objections.values() for image_id in found}
+    objected = with_copies(named, {image["image_id"]: image["sha256"] for image in unlabelled})
     first: dict[str, str] = {}
     rows = []
     for image in images:
@@ -59,7 +60,7 @@ def take_inventory(
         if image["split"] == "test" and image["label"] == 1 and not image["mask_path"] and has_masks:
             remarks.append(NO_MASK)
         if image["image_id"] in objected:
-            remarks.append(OBJECTED)
+            remarks.append(OBJECTED if image["image_id"] in named else OBJECTED_COPY)
         known = first.setdefault(image["sha256"], image["image_id"])
         if known != image["image_id"]:
             remarks.append(f"{COPY}{known}")  # the last, as a name may hold anything
@@ -95,12 +96,19 @@ def _marks(mask: Path) -> bool:
         return False
 
 
+def also_tested(inventory: str | Path) -> set[str]:
+    """Unlabelled images whose files are test images too: who trains on them knows the test."""
+    with open(inventory, encoding="utf-8", newline="") as stream:
+        rows = [row for row in csv.DictReader(stream) if row["split"] == "unlabelled"]
+    return {row["image_id"] for row in rows if row["remark"].partition(COPY)[2].startswith("test/")}
+
+
 def sentences_of(inventory: str | Path, packed: Iterable[str | Path] = (), unlabelled: bool = True) -> Iterator[str]:
     """What an inventory says, in one line of counts and one for each remark, with the files that it is about.
 
     Args:
         packed: every ``images.h5`` that there is, for the warnings that packing left in it.
-        unlabelled: whether to speak of unlabelled images, which no figure rests on.
+        unlabelled: whether to speak of unlabelled images, on which figures rest only where a recipe chooses some.
     """
     with open(inventory, encoding="utf-8", newline="") as stream:
         rows = [row for row in csv.DictReader(stream) if unlabelled or row["split"] != "unlabelled"]

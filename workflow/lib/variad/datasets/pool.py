@@ -255,5 +255,15 @@ def matches(lines: Iterable[str], images: Mapping[str, str]) -> dict[str, list[s
     return found
 
 
+def with_copies(names: Iterable[str], contents: Mapping[str, str]) -> set[str]:
+    """Images of these names, and those whose files are the same: who objects to a photograph objects to its copies.
+
+    Args:
+        contents: hash of the file by image_id of all unlabelled images.
+    """
+    wanted = {contents[name] for name in names}
+    return {name for name, content in contents.items() if content in wanted}
+
+
 def _plain(line: str) -> str:
     return caseless(line.strip().replace("\\", "/").removeprefix("./").strip("/"))

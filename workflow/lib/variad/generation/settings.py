@@ -99,14 +99,19 @@ def turns(step: float, mirror: bool = False) -> list[Turn]:
     return [Turn(angle, mirrored) for mirrored in ((False, True) if mirror else (False,)) for angle in angles][1:]
 
 
+def turns_images(recipe: Mapping[str, Any]) -> bool:
+    """Whether a recipe of the config makes turned copies; one that augments nothing does not heed its strategy."""
+    return recipe.get("strategy") == ROTATIONS and made_by(recipe) == "augment"
+
+
 def turns_of(recipe: Mapping[str, Any]) -> list[Turn]:
-    """The turned copies that a recipe of the config makes of an image, none where it has another strategy."""
-    return turns(recipe["angles"], recipe["mirror"]) if recipe.get("strategy") == ROTATIONS else []
+    """The turned copies that a recipe of the config makes of an image, none where it makes no such copies."""
+    return turns(recipe["angles"], recipe["mirror"]) if turns_images(recipe) else []
 
 
 def asks_for_turning(recipe: Mapping[str, Any]) -> bool:
     """Whether a recipe of the config turns images only where the product turns."""
-    return recipe.get("strategy") == ROTATIONS and recipe["rotations"] == "auto"
+    return turns_images(recipe) and recipe["rotations"] == "auto"
 
 
 @dataclass(frozen=True)

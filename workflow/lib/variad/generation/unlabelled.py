@@ -3,7 +3,7 @@
 Which are chosen is decided elsewhere; its table ``chosen`` has the columns run, image_id, score, cut and kept.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -73,14 +73,21 @@ def joined(chosen: AddedImages, made: AddedImages) -> AddedImages:
     )
 
 
-def choice_sentence(chosen: pd.DataFrame) -> str:
-    """How many photographs the runs of a table ``chosen`` took as good ones, and whether they are another product's."""
+def choice_sentence(chosen: pd.DataFrame, tested: Collection[str] = ()) -> str:
+    """How many photographs the runs of a table ``chosen`` took as good ones, and what is wrong with them, in words.
+
+    Args:
+        tested: image_ids of photographs that are test images as well, which is told of those that were taken.
+    """
     if chosen.empty:
         return "there are no unlabelled photographs to choose from: it has the shots and what is made of them."
-    runs = chosen.assign(kept=chosen["kept"].astype(bool)).groupby("run")["kept"]
-    kept, most = runs.sum(), int(runs.size().max())
+    taken = chosen[chosen["kept"].astype(bool)]
+    kept = taken.groupby("run").size().reindex(chosen["run"].unique(), fill_value=0)
     counts = f"{kept.min()} to {kept.max()}" if kept.min() < kept.max() else f"{kept.min()}"
-    return f"{counts} of {most} unlabelled photographs are taken as good.{_warning(chosen)}"
+    known = taken.loc[taken["image_id"].isin(list(tested)), "image_id"].nunique()
+    leak = f"; {known} of them {'are test images' if known > 1 else 'is a test image'}, so figures mean nothing"
+    sentence = f"{counts} of {chosen.groupby('run').size().max()} unlabelled photographs are taken as good"
+    return f"{sentence}{leak if known else ''}.{_warning(chosen)}"
 
 
 def _warning(chosen: pd.DataFrame) -> str:

@@ -200,8 +200,8 @@ def collect_page(sources: PageSources, real: RealImages) -> dict[str, Any]:
     """Everything that the page shows, ready for JSON.
 
     Images are numbered; ``images`` is the key. Picture ``i`` of ``images`` lies at ``images/{i}.jpg``, and map ``i`` of
-    cell ``k`` at ``maps/{k}/{i}.jpg``. Added image ``i`` of set ``k`` lies at ``added/{k}/{i}.jpg``; where its set has
-    ``score`` and ``picture``, at ``added/{k}/{picture[i]}.jpg`` if it was made, and else it is its parent.
+    cell ``k`` at ``maps/{k}/{i}.jpg``. Added image ``i`` of set ``k`` lies at ``added/{k}/{i}.jpg``, or at
+    ``added/{k}/{picture[i]}.jpg`` where its set has ``picture``; one with a ``score`` is its parent, and lies nowhere.
     """
     shots = read_table(sources.shots, "shots")
     sets = [collect_set(path) for path in sources.added]
@@ -240,17 +240,18 @@ def collect_set(path: Path) -> dict[str, Any]:
     names = ["run", "parent", "prompt", "seed", "similarity", "distance", "accepted"]
     if table.rows["score"].notna().any():  # photographs that were chosen
         rows["score"] = _rounded(rows["score"])
-        names += ["score", "picture"]
+        names.append("score")
+    if (table.rows["picture"] != table.rows.index).any():  # several show one picture
+        names.append("picture")
     about = {"scenario": path.parts[-3], "training_set": path.parts[-2], "recipe": table.recipe}
     return {**about, **{name: rows[name] for name in names}}
 
 
 def made_pictures(entry: dict[str, Any]) -> list[int]:
     """Those pictures of a set that were made: all of them but photographs, which are their own parents."""
-    if "score" not in entry:
-        return list(range(len(entry["run"])))
-    pairs = zip(entry["picture"], entry["score"], strict=True)
-    return sorted({int(picture) for picture, score in pairs if np.isnan(score)})
+    pictures = entry.get("picture", range(len(entry["run"])))
+    chosen = (one for _, one in _rows(entry, "run"))
+    return sorted({int(picture) for picture, one in zip(pictures, chosen, strict=True) if not one})
 
 
 def collect_cell(path: Path) -> dict[str, Any]:

@@ -348,7 +348,8 @@ def mutual_scores(between: Vectors, own: Places, share: float = EXPLAINED) -> Sc
     """How badly the other pictures explain the worst patch of each (MuSc, ICLR 2024, sections 3.2 and 3.3).
 
     A patch has the mean of the lowest ``share`` of its distances to the others, so that some of them have to hold
-    something like it and one does not suffice; a picture has its highest patch.
+    something like it and one does not suffice (of fewer than 15 others it is the nearest alone, which loses nothing on
+    solar cells); a picture has its highest patch.
 
     Args:
         between: ``[N, P, M]``, see ``nearest_by_image``; M has to be 2 or more.

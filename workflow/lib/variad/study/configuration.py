@@ -16,7 +16,7 @@ from jsonschema.exceptions import ValidationError, best_match
 from jsonschema.validators import extend
 
 from variad.core.errors import UserError
-from variad.generation.settings import ROTATIONS, STEP, turns_of
+from variad.generation.settings import STEP, turns_images, turns_of
 from variad.paper.ablation_entries import check_ablations
 from variad.selection.settings import check_exposure, check_recipes, check_selection
 from variad.study.references import check_names, check_predict, check_references, check_study
@@ -114,7 +114,7 @@ def _fill_rotations(recipe: Config, scenarios: Iterable[str]) -> None:
 
     Not by the schema's ``default``, so that no other recipe, nor the record of it in ``added.h5``, has these keys.
     """
-    if recipe.get("strategy") != ROTATIONS:
+    if not isinstance(recipe.get("method"), str) or not turns_images(recipe):
         return
     for key, value in {"angles": STEP, "mirror": False, "rotations": "always"}.items():
         recipe.setdefault(key, value)
@@ -143,7 +143,7 @@ def _fill_defaults(node: Any, schema: Any, root: Config) -> None:
 def _of_others(child: Config, node: Config) -> bool:
     """Whether a key is one of methods that stand alone, and the entry is of another method."""
     methods = set(child.get("of", ()))
-    return bool(methods) and methods <= KEYS_ALONE and node.get("method") not in methods
+    return bool(methods) and methods <= KEYS_ALONE and str(node.get("method")) not in methods
 
 
 def _dereference(schema: Config, root: Config) -> Config:

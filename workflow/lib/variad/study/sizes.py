@@ -117,8 +117,9 @@ class Study:
             return self.size(names).test
         dataset = self.config["datasets"][names["dataset"]]
         if self.sizes[names["dataset"], names["category"]] is None and dataset.get("path"):
-            return _image_files(dataset, names)
-        found = self.size(names).unlabelled
+            found = _image_files(dataset, names)
+        else:
+            found = self.size(names).unlabelled
         return found if recipe.get("size") is None else min(found, recipe["size"])
 
     def texts(self, names: Names) -> int:
