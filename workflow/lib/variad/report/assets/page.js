@@ -23,7 +23,7 @@ function inventory() {
 function objection() {
   const known = unlabelled.every((item) => data.images.label[item.image] !== null);
   return el("p", {}, ...(known ? ["The labels of this pile are known. They are shown here, and were not used to choose."] : [
-    "One that was taken is not good? Write its file's name on a line of ", el("code", {}, "not_good.txt"),
+    "One that was taken is not good? In a folder of your own, write its file's name on a line of ", el("code", {}, "not_good.txt"),
     " in the category's folder, beside ", el("code", {}, "unlabelled"), ", and run again: only what depends on it is made anew."]));
 }
 
