@@ -236,8 +236,8 @@ WHOLE = [
     ),
     (
         recipes(method="unlabelled_generated", then="augment", strategy="sharpen", guidance=0.5),
-        "training_sets.mine.guidance: expected none, as method unlabelled_generated with then: augment does not heed it "
-        "(generate does), found 0.5",
+        "training_sets.mine.guidance: expected none, as method unlabelled_generated with then: augment does not heed "
+        "it (generate does), found 0.5",
     ),
     (
         recipes(method="unlabelled_generated", vqgan="vqgan_small", guidance=0, strategy="sharpen"),

@@ -57,7 +57,7 @@ def resolve(given: Config, default: str | Path) -> Config:
     """
     shipped = load_yaml(default)
     config = {**copy.deepcopy(shipped), **copy.deepcopy(given)}
-    written = copy.deepcopy(config.get("training_sets"))
+    written = copy.deepcopy(config["training_sets"])
     check_names(config)
     schema = load_yaml(SCHEMA)
     for recipe in _mappings(config.get("training_sets")):
