@@ -97,6 +97,21 @@ def turning_extractor():
     return extractor_of({"detector": config["study"]["detectors"][0]})
 
 
+def pools_of_turning(wildcards):
+    """What the study's recipes that ask whether a product turns may choose from, in the scenario with the most runs.
+
+    A recipe that turns shots and chooses none has a list too: all unlabelled photographs that nobody objects to. It is read
+    where no other recipe asks, since it holds what others never see.
+    """
+    names = unique([*config["study"]["training_sets"], config["predict"]["training_set"]])
+    asking = [name for name in names if asks_for_turning(config["training_sets"].get(name, {"method": "none"}))]
+    asking = asking or [name for name, recipe in config["training_sets"].items() if asks_for_turning(recipe)]
+    choosing = [name for name in asking if "unlabelled" in candidate_splits(config["training_sets"][name])]
+    scenario = max(config["study"]["scenarios"], key=lambda name: config["scenarios"][name]["runs"])
+    place = {**place_of(wildcards), "scenario": scenario}
+    return expand(rules.draw_pool.output.pool, training_set=choosing or asking, **place)
+
+
 def turning_of_recipe(wildcards):
     """Whether the product turns, for recipes that turn shots only then."""
     return rules.decide_turning.output.turning if asks_for_turning(recipe_of(wildcards)) else []
