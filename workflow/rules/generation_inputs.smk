@@ -1,5 +1,6 @@
 # what recipes are made with
 from variad.generation.settings import asks_for_turning, made_by, takes_unlabelled
+from variad.study.references import check_pool
 
 
 def prompt_of_recipe(wildcards):
@@ -22,6 +23,7 @@ def weights_of_recipe(wildcards):
 
 def good_of_pool(wildcards):
     """How many good images the data set's pool has, for a ceiling of as many; 0 for other recipes."""
+    checked(lambda config: check_pool(config, wildcards.training_set, wildcards.dataset))
     return dataset_of(wildcards)["pool"]["good"] if recipe_of(wildcards).get("as_pool") else 0
 
 
