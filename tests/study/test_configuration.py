@@ -71,7 +71,7 @@ def test_keys_of_unlabelled_photographs_stand_in_their_own_recipes_alone():
         assert {"then", "images_per_image"}.isdisjoint(sets[name])
 
 
-def test_keys_that_a_recipe_heeds_or_that_are_unset_pass():
+def test_keys_that_a_recipe_heeds_or_that_are_null_pass():
     mine = {
         "turned": {"method": "unlabelled_generated", "then": "augment", "strategy": "rotations", "angles": 90},
         "grown": {"method": "unlabelled", "score": "rounds", "rounds": 2},

@@ -167,7 +167,7 @@ def _check(part: Any, schema: Config, key: str = "") -> None:
 
 
 def _check_heeded(name: str, recipe: Config, written: Config, known: Config) -> None:
-    """That a recipe heeds every key which somebody wrote; null unsets one that a YAML anchor brings along.
+    """That a recipe heeds every key which somebody wrote; one that is null says nothing.
 
     Args:
         recipe: the completed one.
