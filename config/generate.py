@@ -8,8 +8,8 @@ What stands between the tables is written by hand. A table stands between ``<!--
     entries of PATH             mappings in one line each
     contents                    the headings
 
-Beside what JSON Schema knows, a key has ``from``, where its default comes from, and ``of``, the methods that heed it;
-the ``title`` of a mapping's entries is what their names are called.
+Beside what JSON Schema knows, a key has ``from``, where its default comes from, ``of``, the methods that heed it, and
+``with``, the value of another key that it needs; the ``title`` of a mapping's entries is what their names are called.
 """
 
 import re

@@ -19,9 +19,7 @@ with job(snakemake) as at:
         files,
         read_shots(given.shots, names.scenario)[RUN],
         extractor,
-        CandidateFiles(given.candidate_images[0], given.candidate_features[0])
-        if given.get("candidate_images")
-        else None,
+        [CandidateFiles(*files) for files in zip(given.candidate_images, given.candidate_features, strict=True)],
         numpy_generator(snakemake.params.seed, names.dataset, names.category, "threshold"),
         RUN,
     )

@@ -64,14 +64,19 @@ class Cell:
         train, pool: image_id to what it shows; equal numbers are copies.
         added: (parent, value, accepted) of run 0.
         draw: features by layer and image of a value.
+        predicted: of a second pool, whose images are no candidates.
     """
 
-    def __init__(self, folder, train, pool, added, draw=one_number):
+    def __init__(self, folder, train, pool, added, draw=one_number, predicted=None):
         self.folder, self.draw = folder, draw
         folder.mkdir(exist_ok=True)
         features = (folder / "train_features.h5", folder / "added.h5", folder / "added_features.h5")
         self.files = CellFiles(self._split("train", train), *features, list(draw(0)))
         self.pool = CandidateFiles(self._split("pool", pool), folder / "pool_features.h5")
+        self.pools = [self.pool]
+        if predicted is not None:
+            images = self._split("predicted", predicted)
+            self.pools.append(CandidateFiles(images, folder / "predicted_features.h5"))
         self._features("added", [value for _, value, _ in added])
         nothing = np.zeros(len(added), np.float32)
         images = np.array([picture(value) for _, value, _ in added], np.uint8).reshape(-1, SIDE, SIDE, 3)
@@ -103,7 +108,7 @@ class Cell:
         extractor = extractor or Extractor("none", tuple(self.draw(0)), None, SIDE, None)
         generator = np.random.default_rng(0)
         make = create or (lambda: Recorder(log))
-        return score_held_out(make, self.files, shots, extractor, self.pool, generator), log
+        return score_held_out(make, self.files, shots, extractor, self.pools, generator), log
 
 
 def test_every_family_is_left_out_once():
@@ -214,6 +219,21 @@ def test_test_images_of_a_transductive_recipe_are_held_out_for_the_threshold_and
     model = Scored(np.full(1, 5.0, np.float32), np.zeros((1, 2, 2), np.float32))
     scored, replaced = with_held_out(model, ["unlabelled/x"], tmp_path / "maps.h5")
     assert scored.scores.tolist() == [5] and not replaced.any()
+
+
+def test_a_copy_of_a_test_image_of_a_transductive_recipe_is_predicted_without_it(tmp_path):
+    pool, predicted = {"test/good/x": 10, "test/hole/y": 11}, {"unlabelled/copy": 11, "unlabelled/new": 12}
+    added = [(name, value, True) for name, value in pool.items()]
+    cell = Cell(tmp_path / "cell", {"train/good/a": 1}, pool, added, predicted=predicted)
+    held, log = cell.held_out(["train/good/a"])
+    scores = {"train/good/a": 1, **pool, "unlabelled/copy": 11}
+    assert dict(zip(held.image_ids, held.scored.scores, strict=True)) == scores
+    for seen, scored in log:
+        assert not seen & scored
+    write_held_out_maps(tmp_path / "maps.h5", held)
+    model = Scored(np.zeros(2, np.float32), np.zeros((2, 2, 2), np.float32))
+    scored, replaced = with_held_out(model, list(predicted), tmp_path / "maps.h5")
+    assert scored.scores.tolist() == [11, 0] and replaced.tolist() == [True, False]
 
 
 def answers(teacher, image):

@@ -158,10 +158,11 @@ def test_an_image_is_scored_alike_alone_and_among_others(case):
         np.testing.assert_allclose(alone.maps[0], together.maps[row], atol=SCORING * together.maps.std(), rtol=0)
 
 
-def test_bfloat16_trains(case):
+@pytest.mark.parametrize("precision", ["tf32", "bfloat16"])
+def test_lower_precisions_train(case, precision):
     if case.method == "patchcore":
         pytest.skip("it has no such setting")
-    exact, half = (case.fitted("cuda", precision=name).score(case.test) for name in ("float32", "bfloat16"))
+    exact, half = (case.fitted("cuda", precision=name).score(case.test) for name in ("float32", precision))
     assert np.isfinite(half.maps).all()
     alike = np.corrcoef(exact.maps.ravel(), half.maps.ravel())[0, 1]
     print(f"correlation of the maps {alike:.4f}")

@@ -108,8 +108,10 @@ def test_mistakes_are_named(given, sentence):
 
 def test_a_recipe_that_augments_nothing_turns_nothing():
     for method in ("unlabelled", "duplicate"):
-        given = recipe(method=method, rotations="auto")
-        assert not turns_of(given) and not asks_for_turning(given) and "angles" not in given
+        given = {"method": method, "strategy": "rotations", "rotations": "auto"}
+        assert not turns_of(given) and not asks_for_turning(given)
+        with pytest.raises(UserError, match=f"strategy: expected none, as method {method} does not heed it"):
+            recipe(method=method)
     for wrong in (None, ["augment"]):
         with pytest.raises(UserError, match=r"training_sets.x.method: expected a value of type string, found"):
             recipe(method=wrong)

@@ -3,6 +3,7 @@
 import re
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from tests.rule_packages import ROOT
@@ -12,6 +13,7 @@ from variad.networks.features import to_tensor, to_uint8
 from variad.selection.turning import (
     CANDIDATES,
     LIMIT,
+    candidates_of,
     coarse_patches,
     copies_of,
     explained_better,
@@ -129,9 +131,19 @@ def test_photographs_are_drawn_once_and_stay_in_order():
     assert some_of(names[:3], np.random.default_rng(0)) == names[:3]
 
 
+def test_only_candidates_of_some_run_decide():
+    names = ["unlabelled/a", "unlabelled/b", "unlabelled/c", "unlabelled/d"]
+    pools = [
+        pd.DataFrame({"run": [0, 1], "image_id": ["unlabelled/d", "unlabelled/b"]}),
+        pd.DataFrame({"run": [0, 0], "image_id": ["unlabelled/b", "test/good/e"]}),
+    ]
+    assert candidates_of(names, pools) == ["unlabelled/b", "unlabelled/d"]
+    assert candidates_of(names, [pd.DataFrame({"run": [], "image_id": []})]) == []
+
+
 def test_the_rule_has_no_label_in_reach():
     text = (ROOT / "workflow" / "rules" / "generation.smk").read_text("utf-8")
     inputs = re.search(r"rule decide_turning:\n    input:\n(.*?)    output:", text, re.S)[1]
     named = {line.partition("=")[0].strip() for line in inputs.splitlines()}
-    assert named == {"images", "unlabelled", "shots", "weights"}
+    assert named == {"images", "unlabelled", "pools", "shots", "weights"}
     assert "manifest" not in inputs and "test" not in inputs

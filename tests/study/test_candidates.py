@@ -5,6 +5,7 @@ import pytest
 from variad.core.errors import UserError
 from variad.generation.settings import as_many_as_pool, requests
 from variad.study.configuration import load_yaml, resolve
+from variad.study.references import check_pool
 
 DEFAULT = "config/config.yaml"
 FOLDER = {"adapter": "folder", "path": "photos", "categories": {"lid": {"class_name": "lid"}}}
@@ -37,13 +38,11 @@ def test_a_pool_is_completed_and_a_recipe_keeps_what_it_says():
         ({"size": 0}, "training_sets.unlabelled_10.size: expected at least 1, found 0."),
         (
             {"contamination": 0.1},
-            "training_sets.unlabelled_10.contamination: expected none, as data set mine of the study has no pool, "
-            "found 0.1.",
+            "training_sets.unlabelled_10.contamination: expected none, as data set mine has no pool, found 0.1.",
         ),
         (
             {"contamination": 0},
-            "training_sets.unlabelled_10.contamination: expected none, as data set mine of the study has no pool, "
-            "found 0.",
+            "training_sets.unlabelled_10.contamination: expected none, as data set mine has no pool, found 0.",
         ),
         (
             {"transductive": True},
@@ -68,10 +67,36 @@ def test_a_ceiling_as_large_as_the_pool_needs_one():
     given["training_sets"]["real"] = {"method": "real", "as_pool": True}
     assert resolve(given, DEFAULT)["training_sets"]["real"]["as_pool"] is True
     given["datasets"]["mine"]["pool"] = None
-    with pytest.raises(
-        UserError, match=r"training_sets.real.as_pool: expected false, as data set mine of the study ha"
-    ):
+    with pytest.raises(UserError, match=r"training_sets.real.as_pool: expected false, as data set mine has no pool"):
         resolve(given, DEFAULT)
+
+
+@pytest.mark.parametrize(("key", "value", "none"), [("as_pool", True, "false"), ("contamination", 0.1, "none")])
+def test_a_training_set_of_predictions_alone_needs_its_pool_too(key, value, none):
+    given = config_with()
+    recipe = {"method": "real" if key == "as_pool" else "unlabelled", key: value}
+    given["training_sets"]["ranking"] = recipe
+    config = resolve(given, DEFAULT)  # neither the study nor a prediction uses it
+    sentence = f"training_sets.ranking.{key}: expected {none}, as data set mine has no pool, found {value}"
+    for check in (lambda: check_pool(config, "ranking", "mine"), lambda: resolve(predicting(given), DEFAULT)):
+        with pytest.raises(UserError) as refused:
+            check()
+        assert str(refused.value) == f"config key {sentence}."
+    given["datasets"]["mine"]["pool"] = {"good": 5}
+    assert resolve(predicting(given), DEFAULT)["predict"]["training_set"] == "ranking"
+
+
+def predicting(given):
+    return {**given, "predict": {"scenario": "one_shot", "training_set": "ranking", "detector": "patchcore"}}
+
+
+def test_predictions_of_a_ceiling_need_what_it_draws_from():
+    given = config_with()
+    given["training_sets"]["ranking"] = {"method": "real"}
+    given["scenarios"] = {"one_shot": {"shots": 1, "runs": 2}}
+    assert resolve(given, DEFAULT)["training_sets"]["ranking"]["method"] == "real"
+    with pytest.raises(UserError, match="scenarios: expected full_shot, whose shots training set 'ranking' of method "):
+        resolve(predicting(given), DEFAULT)
 
 
 def test_how_many_images_a_ceiling_adds():

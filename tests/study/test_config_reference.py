@@ -215,7 +215,7 @@ def test_methods_heed_what_the_code_takes() -> None:
     assert heeded("anomaly_sources.*", "blurred") == {"resolution": blurred["resolution"].default}
     assert heeded("anomaly_sources.*", "unrelated") == {"images": blurred["donor_images"].default}
     generated = [field.name for field in dataclasses.fields(GenerationSettings)]
-    assert heeded("training_sets.*", "generate").keys() == {"vqgan", "encoder", *generated}
+    assert heeded("training_sets.*", "generate").keys() == {"images_per_shot", "vqgan", "encoder", *generated}
     near, arguments = heeded("candidates.*", "neighbours"), inspect.signature(Neighbours).parameters
     assert {name: near[name] for name in ("grid", "bank_patches")} == {
         name: arguments[name].default for name in ("grid", "bank_patches")

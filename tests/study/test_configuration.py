@@ -71,6 +71,18 @@ def test_keys_of_unlabelled_photographs_stand_in_their_own_recipes_alone():
         assert {"then", "images_per_image"}.isdisjoint(sets[name])
 
 
+def test_keys_that_a_recipe_heeds_or_that_are_null_pass():
+    mine = {
+        "turned": {"method": "unlabelled_generated", "then": "augment", "strategy": "rotations", "angles": 90},
+        "grown": {"method": "unlabelled", "score": "rounds", "rounds": 2},
+        "plain": {"method": "none", "strategy": None, "batch_size": None},
+        "counted": {"method": "real", "as_pool": False, "images_per_shot": {"one_shot": 2}},
+    }
+    sets = resolve({"training_sets": {**load_yaml(DEFAULT)["training_sets"], **mine}}, DEFAULT)["training_sets"]
+    assert sets["turned"]["images_per_image"] == 3 and sets["grown"]["rounds"] == 2
+    assert sets["counted"]["images_per_shot"]["one_shot"] == 2
+
+
 def test_extractors_of_ones_own_need_not_serve_the_defaults_other_detectors():
     mine = {"lite0": {"backbone": "efficientnet_lite0", "layers": ["stage3"]}}
     assert list(resolve({"extractors": mine, **study()}, DEFAULT)["extractors"]) == ["lite0"]
@@ -215,6 +227,52 @@ WHOLE = [
     (
         recipes(method="unlabelled_generated", then="augment", strategy="sharpen", images_per_image=0),
         "training_sets.mine.images_per_image: expected more than 0, found 0",
+    ),
+    # keys that a recipe does not heed
+    (
+        recipes(method="none", keep=0.5),
+        "training_sets.mine.keep: expected none, as method none does not heed it (unlabelled and unlabelled_generated "
+        "do), found 0.5",
+    ),
+    (
+        recipes(method="unlabelled", angles=15),
+        "training_sets.mine.angles: expected none, as method unlabelled does not heed it (augment does), found 15",
+    ),
+    (
+        recipes(method="unlabelled_generated", then="augment", strategy="sharpen", guidance=0.5),
+        "training_sets.mine.guidance: expected none, as method unlabelled_generated with then: augment does not heed "
+        "it (generate does), found 0.5",
+    ),
+    (
+        recipes(method="unlabelled_generated", vqgan="vqgan_small", guidance=0, strategy="sharpen"),
+        "training_sets.mine.strategy: expected none, as method unlabelled_generated with then: generate does not heed "
+        "it (augment does), found 'sharpen'",
+    ),
+    (
+        recipes(method="augment", strategy="sharpen", mirror=True),
+        "training_sets.mine.mirror: expected none, as it is heeded with strategy: rotations alone, found True",
+    ),
+    (
+        recipes(method="unlabelled", rounds=2),
+        "training_sets.mine.rounds: expected none, as it is heeded with score: rounds alone, found 2",
+    ),
+    (
+        recipes(method="unlabelled", images_per_shot={"one_shot": 2}),
+        "training_sets.mine.images_per_shot: expected none, as method unlabelled does not heed it (duplicate, real, "
+        "augment and generate do), found {'one_shot': 2}",
+    ),
+    (
+        recipes(method="unlabelled_generated", vqgan="vqgan_small", guidance=0, images_per_shot={"one_shot": 2}),
+        "training_sets.mine.images_per_shot: expected none, as method unlabelled_generated with then: generate has "
+        "images_per_image in its place, found {'one_shot': 2}",
+    ),
+    (
+        recipes(method="real", as_pool=True, images_per_shot={"one_shot": 2}),
+        "training_sets.mine.images_per_shot: expected none, as as_pool: true takes its place, found {'one_shot': 2}",
+    ),
+    (
+        recipes(method="duplicate", as_pool=True),
+        "training_sets.mine.as_pool: expected none, as method duplicate does not heed it (real does), found True",
     ),
     (recipes(method="duplicate", images_per_shot={"one_shot": math.nan}), "expected a value of type number, found nan"),
     (

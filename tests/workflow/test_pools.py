@@ -1,5 +1,6 @@
 """Where candidates come from, in a whole workflow: what is drawn, and what is done again when a person objects."""
 
+import json
 import shutil
 
 import pytest
@@ -54,6 +55,36 @@ def test_a_person_takes_photographs_out(tmp_path):
     assert planned(tmp_path, *targets, config=config) == {}
     shutil.move(tmp_path / "photos", tmp_path / "elsewhere")  # what is there serves, and what was said of it
     assert planned(tmp_path, *targets, config=config) == {}
+
+
+def test_objections_and_contamination_leave_photographs_out_of_what_decides_turning(tmp_path):
+    home = tmp_path / "photos/lid"
+    photograph(home / "train/good/0.png", 0)
+    for number in range(4):
+        photograph(home / f"unlabelled/{number}.png", 10 + number)
+    mine = {"adapter": "folder", "path": str(tmp_path / "photos"), "categories": {"lid": {"class_name": "lid"}}}
+    config, turning = study_of(tmp_path, {"mine": mine}), "results/mine/lid/turning.json"
+    study = yaml.safe_load(config.read_text())
+    turned = {"strategy": "rotations", "rotations": "auto", "angles": 90}
+    study["training_sets"]["turned"] = {"method": "augment", **turned}
+    study["study"]["training_sets"].append("turned")
+    config.write_text(yaml.safe_dump(study, sort_keys=False))
+    succeed(tmp_path, "--cores", "1", turning, config=config)
+    assert json.loads((tmp_path / turning).read_text())["candidates"] == 4
+    (home / "not_good.txt").write_text("2.png\n")
+    assert planned(tmp_path, turning, config=config) == {"draw_pool": 1, "decide_turning": 1}
+    succeed(tmp_path, "--cores", "1", turning, config=config)
+    assert json.loads((tmp_path / turning).read_text())["candidates"] == 3
+
+    # a recipe that chooses photographs is asked about those that it may choose from: 2 in each of 2 runs
+    chosen = {"method": "unlabelled_generated", "then": "augment", "size": 2, **turned}
+    study["training_sets"]["chosen"] = chosen
+    study["study"]["training_sets"].append("chosen")
+    config.write_text(yaml.safe_dump(study, sort_keys=False))
+    succeed(tmp_path, "--cores", "1", turning, config=config)
+    first, second = drawn(tmp_path / POOL.replace("piled", "chosen"))
+    assert len(first) == len(second) == 2 and "unlabelled/2" not in first + second
+    assert json.loads((tmp_path / turning).read_text())["candidates"] == len({*first, *second})
 
 
 def test_a_pool_of_labelled_images_is_drawn_by_its_contamination(tmp_path):

@@ -19,14 +19,16 @@ def features_of_added_images(wildcards):
 
 
 def of_candidates(pattern):
-    """An output of a rule for the split that a recipe's photographs are chosen from; nothing for one that chooses none."""
-    return lambda wildcards: files_of(
-        [
-            {**wildcards, "split": split, "extractor": extractor_of(wildcards)}
-            for split in candidate_splits(recipe_of(wildcards))
-        ],
-        pattern,
-    )
+    """An output of a rule for the split that a recipe's photographs are chosen from, and then for unlabelled images: where
+    candidates are test images, one of those that are predicted may be a copy. Nothing for a recipe that chooses none.
+    """
+
+    def files(wildcards):
+        splits = candidate_splits(recipe_of(wildcards))
+        places = [{**wildcards, "extractor": extractor_of(wildcards)}] if splits else []
+        return files_of(in_splits(places, unique([*splits, "unlabelled"])), pattern)
+
+    return files
 
 
 def weights_of_detector(wildcards):

@@ -19,11 +19,12 @@ rule choose_unlabelled:
         "../../scripts/choose_unlabelled.py"
 
 
-# whether the product lies at any angle, as unlabelled photographs say; no manifest, no label
+# whether the product lies at any angle, as the photographs say that recipes may choose from; no manifest, no label
 rule decide_turning:
     input:
         images=of_split("train", rules.pack_category.output.images),
         unlabelled=of_split("unlabelled", rules.pack_category.output.images),
+        pools=pools_of_turning,
         shots=rules.sample_shots.output.shots,
         weights=lambda wildcards: weights_of("extractors", turning_extractor()),
     output:

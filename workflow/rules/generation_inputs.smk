@@ -1,5 +1,6 @@
 # what recipes are made with
 from variad.generation.settings import asks_for_turning, made_by, takes_unlabelled
+from variad.study.references import check_pool
 
 
 def prompt_of_recipe(wildcards):
@@ -22,6 +23,7 @@ def weights_of_recipe(wildcards):
 
 def good_of_pool(wildcards):
     """How many good images the data set's pool has, for a ceiling of as many; 0 for other recipes."""
+    checked(lambda config: check_pool(config, wildcards.training_set, wildcards.dataset))
     return dataset_of(wildcards)["pool"]["good"] if recipe_of(wildcards).get("as_pool") else 0
 
 
@@ -95,6 +97,21 @@ def parent_images(wildcards):
 def turning_extractor():
     """The extractor whose patches say whether a product turns: that of the study's first detector."""
     return extractor_of({"detector": config["study"]["detectors"][0]})
+
+
+def pools_of_turning(wildcards):
+    """What the study's recipes that ask whether a product turns may choose from, in the scenario with the most runs.
+
+    A recipe that turns shots and chooses none has a list too: all unlabelled photographs that nobody objects to. It is read
+    where no other recipe asks, since it holds what others never see.
+    """
+    names = unique([*config["study"]["training_sets"], config["predict"]["training_set"]])
+    asking = [name for name in names if asks_for_turning(config["training_sets"].get(name, {"method": "none"}))]
+    asking = asking or [name for name, recipe in config["training_sets"].items() if asks_for_turning(recipe)]
+    choosing = [name for name in asking if "unlabelled" in candidate_splits(config["training_sets"][name])]
+    scenario = max(config["study"]["scenarios"], key=lambda name: config["scenarios"][name]["runs"])
+    place = {**place_of(wildcards), "scenario": scenario}
+    return expand(rules.draw_pool.output.pool, training_set=choosing or asking, **place)
 
 
 def turning_of_recipe(wildcards):

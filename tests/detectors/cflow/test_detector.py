@@ -155,7 +155,7 @@ def test_global_random_state_is_left_alone():
         ({"condition_size": 126}, r"cflow.condition_size: expected a multiple of 4, found 126"),
         ({"patience": 0}, r"cflow.patience: expected null or a whole number of at least 1, found 0"),
         ({"schedule": "linear"}, r"cflow.schedule: expected one of cosine, constant, found 'linear'"),
-        ({"precision": "float16"}, r"cflow.precision: expected one of float32, bfloat16, found 'float16'"),
+        ({"precision": "float16"}, r"cflow.precision: expected one of float32, tf32, bfloat16, found 'float16'"),
     ],
 )
 def test_bad_settings_are_named(setting, message):

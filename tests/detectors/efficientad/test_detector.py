@@ -233,7 +233,7 @@ def test_penalty_images_of_a_folder(extractor: Extractor, tmp_path: Path) -> Non
         ({"held_out": 1.0}, r"efficientad.held_out: expected a number in \[0, 1\), found 1.0"),
         ({"autoencoder": None}, r"efficientad.autoencoder: expected true or false, found None"),
         ({"border": "crop"}, r"efficientad.border: expected nearest or zero, found 'crop'"),
-        ({"precision": "half"}, r"efficientad.precision: expected float32 or bfloat16, found 'half'"),
+        ({"precision": "half"}, r"efficientad.precision: expected one of float32, tf32, bfloat16, found 'half'"),
         ({"penalty": None}, r"efficientad.penalty: expected 'photographs', 'none' or a folder, found None"),
     ],
 )

@@ -162,7 +162,7 @@ def test_unsuitable_layers_are_named():
         ("learning_rate", 0, "a number above 0, found 0"),
         ("block", "wide", "basic or bottleneck, found 'wide'"),
         ("blocks", [2, 0], r"one for each layer, the deepest first, found \[2, 0\]"),
-        ("precision", "float16", "float32 or bfloat16, found 'float16'"),
+        ("precision", "float16", "one of float32, tf32, bfloat16, found 'float16'"),
         ("patience", 0, "or null, found 0"),
     ],
 )

@@ -19,7 +19,7 @@ from torch.nn.functional import logsigmoid
 from tqdm import tqdm
 
 from variad.core.errors import UserError
-from variad.core.precision import in_bfloat16
+from variad.core.precision import in_bfloat16, products
 from variad.detectors.anomaly_map import bilinear_matrix
 from variad.detectors.cflow_coupling import (
     ConditionalFlow,
@@ -32,7 +32,7 @@ from variad.detectors.cflow_coupling import (
 from variad.detectors.interface import (
     COUNT,
     COUNT_OR_NULL,
-    PRECISIONS,
+    PRECISION,
     DetectorInput,
     Range,
     Scored,
@@ -56,7 +56,7 @@ _RANGES: dict[str, Range] = {
     "condition_size": ("a multiple of 4", lambda value: is_count(value) and value % 4 == 0),
     "patience": COUNT_OR_NULL,
     "schedule": (f"one of {', '.join(_SCHEDULES)}", _SCHEDULES.__contains__),
-    "precision": (f"one of {', '.join(PRECISIONS)}", PRECISIONS.__contains__),
+    "precision": PRECISION,
 }
 # positions of an image scored at once: few enough for the cache, and the same whatever else is scored with it
 _POSITIONS = 256
@@ -76,7 +76,7 @@ class CFlow:
         clamp: largest logarithm of the scale that a block applies.
         condition_size: numbers in a position's code, a multiple of 4.
         patience: epochs without progress of the training loss after which a flow stops early; None never does.
-        precision: of the matrix products in training, ``float32`` or ``bfloat16``; scoring is always in float32.
+        precision: of the products in training, ``float32``, ``tf32`` or ``bfloat16``; scoring is always in float32.
     """
 
     uses_images = False
@@ -117,7 +117,8 @@ class CFlow:
             for layer, maps in training.features.items():
                 given, shape = self._tensor(maps), self._shape(layer, maps.shape[3])
                 codes = PositionCodes(maps.shape[1], maps.shape[2], shape.condition, given.device)
-                trained = FlowTraining(given.flatten(0, 2), codes, shape, self.schedule, own).run(bar.update)
+                with products(self.settings["precision"]):
+                    trained = FlowTraining(given.flatten(0, 2), codes, shape, self.schedule, own).run(bar.update)
                 flow = ConditionalFlow(shape, trained.weights, trained.permutations)
                 self.layers[layer] = found = LayerFlow(flow, codes, torch.zeros(()))
                 found.peak = found.log_likelihood(given).max().double()

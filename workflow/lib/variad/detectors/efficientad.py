@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from variad.core.errors import UserError
 from variad.core.images import Images
-from variad.core.precision import autocast
+from variad.core.precision import autocast, products
 from variad.detectors.efficientad_networks import (
     NONE,
     Batch,
@@ -30,7 +30,7 @@ from variad.detectors.efficientad_networks import (
 from variad.detectors.interface import (
     COUNT,
     COUNT_OR_NULL,
-    PRECISIONS,
+    PRECISION,
     DetectorInput,
     Extractor,
     Range,
@@ -65,7 +65,7 @@ _RANGES: dict[str, Range] = {
     "hard_features": _PART,
     "held_out": _PART,
     "border": (" or ".join(BORDERS), BORDERS.__contains__),
-    "precision": (" or ".join(PRECISIONS), PRECISIONS.__contains__),
+    "precision": PRECISION,
     "autoencoder": ("true or false", lambda value: isinstance(value, bool)),
     "penalty": ("'photographs', 'none' or a folder", lambda value: isinstance(value, str)),
 }
@@ -89,7 +89,7 @@ class EfficientADSettings:
             a training of a few hundred steps is not spoilt by an autoencoder that has not learned yet.
         border: what the 4 positions around the map get, where the networks without padding say nothing: the value of
             the ``nearest`` position, so that no defect at the border is lost, or ``zero``, as in the paper.
-        precision: of the networks' products in training and scoring, ``float32`` or ``bfloat16``.
+        precision: of the networks' products in training and scoring, ``float32``, ``tf32`` or ``bfloat16``.
         patience: hundredths of ``steps`` without progress of the loss after which training stops; None never stops.
     """
 
@@ -144,7 +144,7 @@ class EfficientAD:
         mean, std = given.mean((0, 1, 2), np.float64), given.std((0, 1, 2), np.float64)
         std[std < SMALLEST_STD] = 1  # a channel that never varies
         self.mean, self.std = (torch.from_numpy(values).float().to(self.device) for values in (mean, std))
-        with seeded(generator) as own:
+        with products(self.settings.precision), seeded(generator) as own:
             self.networks = self._untrained().to(self.device).to(memory_format=torch.channels_last)
             teacher = load_pdn(str(self.extractor.weights), self.extractor.backbone).to(self.device)
             EfficientADTraining(
@@ -174,7 +174,8 @@ class EfficientAD:
         """``StudentAndAutoencoder.maps``, ``[2, N, h, h]``; so many images at a time that none depends on another."""
         size = SCORED_ON_GPU if is_cuda(self.device) else 1
         found, everything = [], range(len(_images(images)))
-        with torch.inference_mode(), autocast(self.settings.precision, self.device):
+        precision = self.settings.precision
+        with torch.inference_mode(), products(precision), autocast(precision, self.device):
             for start in range(0, len(everything), size):
                 rows = list(everything[start : start + size])
                 filled = rows + rows[-1:] * (size - len(rows))

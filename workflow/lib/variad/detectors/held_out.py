@@ -34,7 +34,7 @@ Families = Mapping[str, str]  # of photographs, by image_id
 
 @dataclass(frozen=True)
 class CandidateFiles:
-    """Where the split lies that a recipe takes unlabelled photographs from: its ``images.h5`` and its features."""
+    """Where a split of photographs lies that are no training images: its ``images.h5`` and its features."""
 
     images: str | Path
     features: str | Path
@@ -65,7 +65,7 @@ def score_held_out(
     cell: CellFiles,
     shots: Sequence[str],
     extractor: Extractor,
-    pool: CandidateFiles | None,
+    pools: Sequence[CandidateFiles],
     generator: np.random.Generator,
     run: int = 0,
 ) -> HeldOut:
@@ -79,11 +79,12 @@ def score_held_out(
 
     Args:
         create: makes an unfitted detector.
-        pool: where the recipe's unlabelled photographs are from; None for a recipe that takes none.
+        pools: where the recipe's candidates are from, and copies of them that are to be predicted; empty for a recipe
+            that takes no photographs.
         generator: draws every random number of the trainings, one after another.
     """
     parents = parents_of(cell, run, shots)
-    picture = read_pictures([cell.images, pool.images] if pool else [cell.images])
+    picture = read_pictures([cell.images, *(pool.images for pool in pools)])
     families = [picture[name] for name in parents]
     known, candidates = set(families), candidates_of(cell, run)
 
@@ -98,7 +99,7 @@ def score_held_out(
         made = np.ones(len(scored.scores), bool)
         return HeldOut([""] * len(made), made, made, scored)
     splits = [_photographs(cell.images, cell.features, extractor, set(parents))]
-    if pool:
+    for pool in pools:
         # not only those that were added: a copy of one would be vouched for as well
         candidates |= {name for name in read_image_ids(pool.images) if picture[name] in known}
         splits.append(_photographs(pool.images, pool.features, extractor, candidates))

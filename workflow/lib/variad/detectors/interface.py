@@ -223,6 +223,7 @@ def is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-PRECISIONS = ("float32", "bfloat16")  # of a detector's products
+PRECISIONS = ("float32", "tf32", "bfloat16")  # of a detector's products; those of core.precision, which imports torch
+PRECISION: Range = (f"one of {', '.join(PRECISIONS)}", PRECISIONS.__contains__)
 COUNT: Range = ("a whole number of at least 1", is_count)
 COUNT_OR_NULL: Range = ("null or a whole number of at least 1", lambda value: value is None or is_count(value))

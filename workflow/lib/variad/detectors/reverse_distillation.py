@@ -19,12 +19,12 @@ from tqdm import tqdm
 
 from variad.core.errors import UserError
 from variad.core.images import FeatureMaps
-from variad.core.precision import in_bfloat16
+from variad.core.precision import in_bfloat16, products
 from variad.detectors.anomaly_map import gaussian_matrix
 from variad.detectors.interface import (
     COUNT,
     COUNT_OR_NULL,
-    PRECISIONS,
+    PRECISION,
     DetectorInput,
     Extractor,
     Range,
@@ -60,7 +60,7 @@ _RANGES: dict[str, Range] = {
     ),
     "embedding_blocks": COUNT,
     "embedding_width_factor": _POSITIVE,
-    "precision": (" or ".join(PRECISIONS), PRECISIONS.__contains__),
+    "precision": PRECISION,
     "patience": _COUNT_OR_NULL,
     "resolution": _COUNT_OR_NULL,
 }
@@ -84,7 +84,7 @@ class ReverseDistillation:
         blocks: residual blocks of each level of the decoder, the deepest level first.
         embedding_blocks: residual blocks of the one-class embedding; 2 for ResNet-18.
         embedding_width_factor: as ``width_factor``, of the one-class embedding; anomalib's is always 1.
-        precision: ``float32``, or ``bfloat16`` for the convolutions.
+        precision: of the convolutions, ``float32``, ``tf32`` or ``bfloat16``.
         patience: epochs without progress of the training loss that end the training; None never does (the paper's).
         resolution: side of the square image that the features are of, pixels. None takes ``extractor``'s and without
             one, that at which the shallowest layer has the paper's stride of 4. Maps have this resolution.
@@ -125,7 +125,7 @@ class ReverseDistillation:
         """Train the student; see ``Detector.fit``. ``losses`` then holds each epoch's mean."""
         self.encoder = describe_encoder(training.features, len(self.widths.blocks))
         teacher = [torch.from_numpy(values).to(self.device) for values in training.features.values()]
-        with seeded(generator) as order:
+        with products(self.settings["precision"]), seeded(generator) as order:
             student = self._new_student(self.encoder)
             self.losses = self._train(student, teacher, order)
         self.student = fold_normalisation(student)
@@ -191,7 +191,9 @@ class ReverseDistillation:
     def _maps(self, layers: Sequence[np.ndarray[Any, Any]], resolution: int) -> Tensor:
         assert self.student is not None  # fitted or loaded
         teacher = [torch.from_numpy(values).to(self.device) for values in layers]
-        return summed_maps(distance_maps(teacher, restore(self.student, teacher, self.half)), resolution)
+        with products(self.settings["precision"]):
+            restored = restore(self.student, teacher, self.half)
+        return summed_maps(distance_maps(teacher, restored), resolution)
 
     def save(self, path: Path) -> None:
         """Write the student, what it knows of its teacher, and settings."""

@@ -7,9 +7,10 @@
 
 Nothing here sees a label. A photograph with a defect is explained by neither, and moves the mean little."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
+import pandas as pd
 
 from variad.core.errors import UserError
 from variad.core.images import FeatureMaps, Images
@@ -125,6 +126,17 @@ def first_shots(shots: Sequence[Mapping[int, Sequence[str]]]) -> list[str]:
         raise UserError("rotations: expected the shots of a scenario at least, found none.")
     fewest = min(shots, key=lambda runs: min(len(names) for names in runs.values()))
     return list(dict.fromkeys(names[0] for names in fewest.values()))[:SHOTS]
+
+
+def candidates_of(image_ids: Sequence[str], pools: Iterable[pd.DataFrame]) -> list[str]:
+    """Those of the unlabelled photographs that are a candidate of some run, in their order.
+
+    Args:
+        image_ids: of split ``unlabelled``: a test image, which is a candidate of transductive recipes, is none of them.
+        pools: tables ``pool``, which leave out what a person objects to.
+    """
+    wanted = {name for pool in pools for name in pool["image_id"]}
+    return [name for name in image_ids if name in wanted]
 
 
 def some_of(image_ids: Sequence[str], generator: np.random.Generator) -> list[str]:

@@ -16,7 +16,7 @@ from jsonschema.exceptions import ValidationError, best_match
 from jsonschema.validators import extend
 
 from variad.core.errors import UserError
-from variad.generation.settings import STEP, turns_images, turns_of
+from variad.generation.settings import STEP, made_by, takes_unlabelled, turns_images, turns_of
 from variad.paper.ablation_entries import check_ablations
 from variad.selection.settings import check_exposure, check_recipes, check_selection
 from variad.study.references import check_names, check_predict, check_references, check_study
@@ -57,12 +57,15 @@ def resolve(given: Config, default: str | Path) -> Config:
     """
     shipped = load_yaml(default)
     config = {**copy.deepcopy(shipped), **copy.deepcopy(given)}
+    written = copy.deepcopy(config["training_sets"])
     check_names(config)
     schema = load_yaml(SCHEMA)
     for recipe in _mappings(config.get("training_sets")):
         _fill_rotations(recipe, schema["$defs"]["per_scenario"]["properties"])
     _fill_defaults(config, schema, schema)
     _check(config, schema)
+    for name in config["training_sets"]:
+        _check_heeded(name, config["training_sets"][name], written[name], schema["$defs"]["recipe"]["properties"])
     _check_settings(config, schema)
     if "study" not in given:  # the default's names data sets of the default, which a user's config need not have
         for part in config["study"]["only"].values():
@@ -161,6 +164,35 @@ def _check(part: Any, schema: Config, key: str = "") -> None:
     if error is not None:
         where = ".".join([*filter(None, [key]), *map(str, error.absolute_path)])
         raise UserError(f"config key {where or '(top level)'}: {_expectation(error)}.")
+
+
+def _check_heeded(name: str, recipe: Config, written: Config, known: Config) -> None:
+    """That a recipe heeds every key which somebody wrote; one that is null says nothing.
+
+    Args:
+        recipe: the completed one.
+        known: the schema of its keys; ``of`` says which methods heed one, ``with`` which value of another key it needs.
+    """
+    then, methods = recipe.get("then"), {recipe["method"], made_by(recipe)}
+    method = f"method {recipe['method']}" + (f" with then: {then}" if then else "")
+    for key in [key for key, value in written.items() if value is not None]:
+        other, needed = next(iter(known[key].get("with", {}).items()), (None, None))
+        if not methods & set(known[key].get("of", methods)):
+            reason = f"{method} does not heed it ({_listed(known[key]['of'])})"
+        elif other and recipe.get(other) != needed:
+            reason = f"it is heeded with {other}: {needed} alone"
+        elif key == "images_per_shot" and takes_unlabelled(recipe):
+            reason = f"{method} has images_per_image in its place"
+        elif key == "images_per_shot" and recipe.get("as_pool"):
+            reason = "as_pool: true takes its place"
+        else:
+            continue
+        raise UserError(f"config key training_sets.{name}.{key}: expected none, as {reason}, found {written[key]!r}.")
+
+
+def _listed(methods: list[str]) -> str:
+    *others, last = methods
+    return f"{', '.join(others)} and {last} do" if others else f"{last} does"
 
 
 def _check_settings(config: Config, schema: Config) -> None:

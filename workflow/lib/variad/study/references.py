@@ -258,19 +258,33 @@ def check_study(config: Config) -> None:
     if (found := config["training_sets"][BASELINE]["method"]) != "none":
         raise _wrong(f"training_sets.{BASELINE}.method", "none, as gains are over the shots alone", repr(found))
     for name in study["training_sets"]:
-        if config["training_sets"][name]["method"] == "real" and "full_shot" not in config["scenarios"]:
-            expected = f"full_shot, whose shots training set {name!r} of method real draws from"
-            raise _wrong("scenarios", expected, ", ".join(config["scenarios"]))
-    for name in study["training_sets"]:
-        for key, none in (("contamination", "none"), ("as_pool", "false")):
-            value = config["training_sets"][name].get(key)
-            for dataset, entry in config["datasets"].items():
-                # a share of 0 equals False, and asks for labels all the same
-                if value is not None and value is not False and entry["in_study"] and entry["pool"] is None:
-                    expected = f"{none}, as data set {dataset} of the study has no pool"
-                    raise _wrong(f"training_sets.{name}.{key}", expected, value)
+        _check_drawn(config, name)
     _check_only(config)
     _check_kept_maps(config)
+
+
+def _check_drawn(config: Config, name: str) -> None:
+    """That the study's data sets have what a training set draws from."""
+    if config["training_sets"][name]["method"] == "real" and "full_shot" not in config["scenarios"]:
+        expected = f"full_shot, whose shots training set {name!r} of method real draws from"
+        raise _wrong("scenarios", expected, ", ".join(config["scenarios"]))
+    for dataset, entry in config["datasets"].items():
+        if entry["in_study"]:
+            check_pool(config, name, dataset)
+
+
+def check_pool(config: Config, training_set: str, dataset: str) -> None:
+    """Check that a data set has a pool, if a key of a training set asks for one.
+
+    Raises:
+        UserError: it has none.
+    """
+    for key, none in (("contamination", "none"), ("as_pool", "false")):
+        value = config["training_sets"][training_set].get(key)
+        # a share of 0 equals False, and asks for labels all the same
+        if value is not None and value is not False and config["datasets"][dataset]["pool"] is None:
+            expected = f"{none}, as data set {dataset} has no pool"
+            raise _wrong(f"training_sets.{training_set}.{key}", expected, value)
 
 
 def _check_only(config: Config) -> None:
@@ -308,13 +322,14 @@ def _check_kept_maps(config: Config) -> None:
 
 
 def check_predict(config: Config) -> None:
-    """Check the names of section ``predict``.
+    """Check the names of section ``predict``, whose training set need not be one of the study.
 
     Raises:
-        UserError: a scenario, training set or detector that is not there.
+        UserError: a scenario, training set or detector that is not there, or nothing that the training set draws from.
     """
     for key in ("scenario", "training_set", "detector"):
         _defined(config, f"predict.{key}", config["predict"][key], f"{key}s")
+    _check_drawn(config, config["predict"]["training_set"])
 
 
 def _defined(config: Config, key: str, name: str | None, section: str) -> None:
