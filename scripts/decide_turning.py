@@ -14,7 +14,7 @@ with job(snakemake) as at:
     generator = numpy_generator(params.seed, names.dataset, names.category, "turning")
     candidates = some_of(read_image_ids(given.unlabelled), generator)
     extractor = extractor_of(params.extractor, given.images)
-    backbone = load_backbone(extractor.backbone, extractor.layers, extractor.weights).to(at.device)
+    backbone = load_backbone(extractor.backbone, extractor.layers, extractor.weights, extractor.tiles).to(at.device)
     found = find_turning(
         dict(zip(shots, read_images(given.images, shots), strict=True)),
         read_images(given.unlabelled, candidates),

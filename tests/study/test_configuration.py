@@ -31,6 +31,7 @@ from variad.study.configuration import SCHEMA, load_yaml, merged, resolve
 from variad.study.references import check_predict
 
 DEFAULT = "config/config.yaml"
+PDN = {"backbone": "pdn_tiny", "layers": ["features"], "weights": "resources/pdn_tiny/model.safetensors"}
 
 
 @pytest.fixture(scope="module")
@@ -116,6 +117,26 @@ def test_the_default_keeps_the_paper_recipe_of_generated():
         (
             {"detectors": {"p": {"method": "patchcore", "extractor": "lite0", "layers": ["stage9"]}}},
             r"detectors.p.layers: expected one of .*, found 'stage9'",
+        ),
+        (
+            {
+                "extractors": {"big": {**PDN, "tiles": {"size": 96, "overlap": 32}}},
+                "detectors": {"e": {"method": "efficientad", "extractor": "big", "settings": {}}},
+            },
+            r"detectors.e.extractor: .*without tiles, as its networks see all of an image, found .*96",
+        ),
+        (
+            {
+                "extractors": {
+                    "big": {
+                        "backbone": "efficientnet_lite0",
+                        "layers": ["stage3"],
+                        "tiles": {"size": 448, "overlap": 32},
+                    }
+                },
+                "detectors": {"p": {"method": "patchcore", "extractor": "big", "settings": {}}},
+            },
+            r"extractors.big.tiles: expected an overlap below the size and a size of at most 224 pixels.*found .*448",
         ),
         (
             {"detectors": {"p": {"method": "patchcor", "extractor": "lite0"}}},
