@@ -16,7 +16,7 @@ with job(snakemake) as at:
     looked_at = candidates_of(read_image_ids(given.unlabelled), [read_table(pool, "pool") for pool in given.pools])
     candidates = some_of(looked_at, generator)
     extractor = extractor_of(params.extractor, given.images)
-    backbone = load_backbone(extractor.backbone, extractor.layers, extractor.weights).to(at.device)
+    backbone = load_backbone(extractor.backbone, extractor.layers, extractor.weights, extractor.tiles).to(at.device)
     found = find_turning(
         dict(zip(shots, read_images(given.images, shots), strict=True)),
         read_images(given.unlabelled, candidates),

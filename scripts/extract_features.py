@@ -4,6 +4,7 @@ import json
 
 import h5py
 
+from variad.core.images import Tiles
 from variad.core.job import job
 from variad.core.provenance import digest_of
 from variad.core.records import RowsBefore, count_images, image_batches, optional_strings
@@ -12,7 +13,8 @@ from variad.networks.features import write_features
 
 with job(snakemake) as at:
     images, extractor = snakemake.input.images, snakemake.params.extractor
-    backbone = load_backbone(extractor["backbone"], extractor["layers"], extractor["weights"])
+    tiles = Tiles(**extractor["tiles"]) if extractor.get("tiles") else None
+    backbone = load_backbone(extractor["backbone"], extractor["layers"], extractor["weights"], tiles)
     contents = optional_strings(images, "sha256")
     attributes = {"extractor": json.dumps(extractor, sort_keys=True)}
     with h5py.File(images) as file:

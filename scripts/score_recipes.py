@@ -18,7 +18,7 @@ from variad.selection.trials import ImagePool
 with job(snakemake) as at:
     given, params = snakemake.input, snakemake.params
     extractor = extractor_of(params.extractor, given.images)
-    backbone = load_backbone(extractor.backbone, extractor.layers, extractor.weights).to(at.device)
+    backbone = load_backbone(extractor.backbone, extractor.layers, extractor.weights, extractor.tiles).to(at.device)
     sources = [SourceFiles(*one) for one in zip(params.sources, given.anomalies, given.manifests, strict=True)]
     models = {RecipeCell(*cell): Path(path).parent for cell, path in zip(params.cells, given.models, strict=True)}
     shots = {

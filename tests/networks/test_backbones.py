@@ -7,8 +7,9 @@ from safetensors.torch import save_file
 
 from variad.core.errors import UserError
 from variad.core.files import sha256
+from variad.core.images import Tiles
 from variad.networks import efficientnet_lite0 as lite0
-from variad.networks.backbones import Lite0Backbone, load_backbone
+from variad.networks.backbones import Lite0Backbone, load_backbone, squares
 
 
 @pytest.fixture(scope="module")
@@ -123,3 +124,37 @@ def test_offline_is_one_sentence(monkeypatch):
     monkeypatch.setattr(huggingface_hub, "hf_hub_download", fail)
     with pytest.raises(UserError, match="connect to the network or give a local safetensors file"):
         load_backbone("resnet18.tv_in1k", ["layer2"])
+
+
+@pytest.mark.parametrize(
+    ("side", "tiles", "expected"),
+    [
+        (224, Tiles(224, 32), [(0, (0, 224))]),
+        (96, Tiles(224, 32), [(0, (0, 96))]),
+        (384, Tiles(224, 64), [(0, (0, 192)), (160, (192, 384))]),
+        (480, Tiles(224, 32), [(0, (0, 208)), (192, (208, 336)), (256, (336, 480))]),
+        (256, Tiles(128, 0), [(0, (0, 128)), (128, (128, 256))]),
+    ],
+)
+def test_squares_answer_for_every_pixel_once(side, tiles, expected):
+    """By hand; the third row's last square starts where it ends with the side, and borders are multiples of 16."""
+    assert squares(side, tiles, 16) == expected
+
+
+def test_tiles_see_what_the_whole_image_shows():
+    """Equal to the whole image where the overlap is wider than what a position sees."""
+    images = torch.rand(2, 3, 160, 224, generator=torch.Generator().manual_seed(0))
+    layers = ["stage2", "stage3"]
+    whole = load_backbone("efficientnet_lite0", layers)(images)
+    tiled = load_backbone("efficientnet_lite0", layers, tiles=Tiles(128, 96))(images)
+    for layer in layers:
+        assert tiled[layer].shape == whole[layer].shape
+        torch.testing.assert_close(tiled[layer], whole[layer], rtol=1e-4, atol=1e-4)
+
+
+def test_tiles_that_do_not_fit_are_said(tmp_path):
+    with pytest.raises(UserError, match=r"multiples of 8 pixels .*found 100 and 32"):
+        load_backbone("efficientnet_lite0", ["stage3"], tiles=Tiles(100, 32))
+    tiled = load_backbone("efficientnet_lite0", ["stage3"], tiles=Tiles(64, 32))
+    with pytest.raises(UserError, match=r"multiples of 8 pixels for tiles, found 100 x 96"):
+        tiled(torch.zeros(1, 3, 100, 96))

@@ -31,6 +31,8 @@ from variad.study.configuration import SCHEMA, load_yaml, merged, resolve
 from variad.study.references import check_predict
 
 DEFAULT = "config/config.yaml"
+LITE0 = {"backbone": "efficientnet_lite0", "layers": ["stage3"]}
+PDN = {"backbone": "pdn_tiny", "layers": ["features"], "weights": "resources/pdn_tiny/model.safetensors"}
 
 
 @pytest.fixture(scope="module")
@@ -128,6 +130,22 @@ def test_the_default_keeps_the_paper_recipe_of_generated():
         (
             {"detectors": {"p": {"method": "patchcore", "extractor": "lite0", "layers": ["stage9"]}}},
             r"detectors.p.layers: expected one of .*, found 'stage9'",
+        ),
+        (
+            study(detectors=["e"])
+            | {
+                "extractors": {"big": {**PDN, "tiles": {"size": 96, "overlap": 32}}},
+                "detectors": {"e": {"method": "efficientad", "extractor": "big", "settings": {}}},
+            },
+            r"detectors.e.extractor: .*without tiles, as its networks see all of an image, found .*96",
+        ),
+        (
+            study(detectors=["p"])
+            | {
+                "extractors": {"big": {**LITE0, "tiles": {"size": 448, "overlap": 32}}},
+                "detectors": {"p": {"method": "patchcore", "extractor": "big", "settings": {}}},
+            },
+            r"extractors.big.tiles: expected an overlap below the size and a size of at most 224 pixels.*found .*448",
         ),
         (
             {"detectors": {"p": {"method": "patchcor", "extractor": "lite0"}}},

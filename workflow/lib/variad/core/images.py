@@ -8,7 +8,7 @@ ignored; ``read_notes`` says where that leaves something out.
 """
 
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -36,6 +36,13 @@ _DARKEST_LOSSY = 32  # a lossy mask whose marks are darker cannot be told from t
 Raw = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
 Images = npt.NDArray[np.uint8]  # RGB, [N, S, S, 3]
 FeatureMaps = dict[str, npt.NDArray[np.float32]]  # by layer, [N, h, w, C]
+
+
+class Tiles(NamedTuple):
+    """Squares that a network sees a large image in, one after another; pixels of the image as it sees it."""
+
+    size: int
+    overlap: int
 
 
 def read_size(path: str | Path) -> tuple[int, int]:

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from variad.core.errors import UserError
-from variad.core.images import FeatureMaps, Images
+from variad.core.images import FeatureMaps, Images, Tiles
 from variad.core.own_code import check_own_class, constructor_arguments, load_own_class, own_file
 
 
@@ -40,13 +40,17 @@ class DetectorInput:
 
 @dataclass(frozen=True)
 class Extractor:
-    """How features were made from images; ``resolution`` (pixels) before the centre ``crop``, None crops nothing."""
+    """How features were made from images; ``resolution`` (pixels) before the centre ``crop``, None crops nothing.
+
+    ``tiles`` are the squares that the network saw what is left in; None is all of it at once.
+    """
 
     backbone: str
     layers: tuple[str, ...]
     weights: str | None
     resolution: int
     crop: int | None
+    tiles: Tiles | None = None
 
 
 class Scored(NamedTuple):
@@ -170,7 +174,8 @@ def check_extractor(config: Mapping[str, Any], name: str) -> None:
 
     Raises:
         UserError: a vision transformer's patches do not fill the images, Reverse Distillation has other levels than
-            layers, or EfficientAD no teacher or images too small.
+            layers, or EfficientAD no teacher, images too small or tiles;
+            or tiles do not fit into an image.
     """
     key, detector = f"detectors.{name}", config["detectors"][name]
     extractor = config["extractors"][detector["extractor"]]
@@ -181,6 +186,12 @@ def check_extractor(config: Mapping[str, Any], name: str) -> None:
         raise UserError(
             f"config key extractors.{detector['extractor']}: expected a resolution or crop that is a multiple of the "
             f"patches of {patch[1]} pixels of {extractor['backbone']}, found {side}."
+        )
+    tiles = extractor.get("tiles")
+    if tiles and not tiles["overlap"] < tiles["size"] <= side:
+        raise UserError(
+            f"config key extractors.{detector['extractor']}.tiles: expected an overlap below the size and a size of at "
+            f"most {side} pixels, as the network sees, found {tiles}."
         )
     if detector["method"] == "reverse_distillation":
         blocks = detector["settings"].get("blocks")
@@ -197,6 +208,8 @@ def check_extractor(config: Mapping[str, Any], name: str) -> None:
             raise UserError(f"{where}with a backbone of {', '.join(TEACHERS)}, found {backbone!r}.")
         if side < SMALLEST_OF_TEACHERS:
             raise UserError(f"{where}with images of at least {SMALLEST_OF_TEACHERS} pixels, found {side}.")
+        if extractor.get("tiles"):
+            raise UserError(f"{where}without tiles, as its networks see all of an image, found {extractor['tiles']}.")
 
 
 Range = tuple[str, Callable[[Any], bool]]  # what is expected of a setting, in words, and whether a value is that

@@ -1,13 +1,13 @@
 """What a detector trains on: the shots of a run and its accepted added images."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from variad.core.images import FeatureMaps
+from variad.core.images import FeatureMaps, Tiles
 from variad.core.records import image_side, read_features, read_image_ids, read_images
 from variad.detectors.interface import DetectorInput, Extractor
 from variad.generation.added import read_added, read_parents, read_shown, read_usage
@@ -26,8 +26,14 @@ class CellFiles:
 
 def extractor_of(entry: dict[str, Any], images: str | Path) -> Extractor:
     """The extractor of a config entry, for the images of a file: without a resolution of its own it takes theirs."""
-    resolution = entry["resolution"] or image_side(images)
-    return Extractor(entry["backbone"], tuple(entry["layers"]), entry["weights"], resolution, entry["crop"])
+    return as_extractor(entry, image_side(images))
+
+
+def as_extractor(entry: Mapping[str, Any], side: int) -> Extractor:
+    """The extractor of a config entry, for images of so many pixels a side."""
+    tiles = Tiles(**entry["tiles"]) if entry.get("tiles") else None
+    resolution = entry["resolution"] or side
+    return Extractor(entry["backbone"], tuple(entry["layers"]), entry["weights"], resolution, entry["crop"], tiles)
 
 
 def training_input(files: CellFiles, run: int, shots: Sequence[str], with_images: bool) -> DetectorInput:

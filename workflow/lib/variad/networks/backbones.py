@@ -6,6 +6,7 @@ return features from a local file or the hub.
 
 import difflib
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Self
 
@@ -14,6 +15,7 @@ from torch import Tensor, nn
 
 from variad.core.errors import UserError
 from variad.core.files import sha256
+from variad.core.images import Tiles
 from variad.networks import efficientnet_lite0 as lite0
 from variad.networks import pdn
 
@@ -22,7 +24,9 @@ PDN_LAYER = "features"
 HUB_FILE = "model.safetensors"
 
 
-def load_backbone(name: str, layers: Sequence[str], weights: str | Path | None = None) -> "Backbone":
+def load_backbone(
+    name: str, layers: Sequence[str], weights: str | Path | None = None, tiles: Tiles | None = None
+) -> "Backbone":
     """Load a frozen backbone.
 
     Args:
@@ -30,10 +34,16 @@ def load_backbone(name: str, layers: Sequence[str], weights: str | Path | None =
             to pin the weights (``resnet18.tv_in1k``).
         layers: names of the layers to return.
         weights: a local file for a PDN; a local safetensors file for a timm model, downloaded if not given.
+        tiles: squares in which it sees an image; None is the image as a whole.
 
     Raises:
-        UserError: unknown backbone or layer, or weights that cannot be had.
+        UserError: unknown backbone or layer, weights that cannot be had, or tiles that do not fit the network.
     """
+    whole = _load_whole(name, layers, weights)
+    return whole if tiles is None else TiledBackbone(whole, tiles)
+
+
+def _load_whole(name: str, layers: Sequence[str], weights: str | Path | None) -> "Backbone":
     if name in pdn.NETWORKS:
         return PdnBackbone(name, layers, weights)
     if name != LITE0:
@@ -197,6 +207,68 @@ class TimmBackbone(Backbone):
         options = {"indices": self.places, "norm": True, "stop_early": True, "intermediates_only": True}
         maps = self.network.forward_intermediates(normalised, **options)
         return maps
+
+
+class TiledBackbone(Backbone):
+    """A backbone that sees an image in overlapping squares, one after another, and puts their feature maps together.
+
+    So a large image needs the memory of one square, and a vision transformer sees the size that it was trained on.
+    Where two squares overlap, each gives the half that is farther from its own border, whose padding nobody sees then.
+
+    Raises:
+        UserError: the network's maps do not cover its input, or its strides do not divide the squares.
+    """
+
+    def __init__(self, whole: Backbone, tiles: Tiles) -> None:
+        super().__init__(whole.name, whole.layers, whole.strides, whole.channels, [0.0] * 3, [1.0] * 3)
+        stride = max(whole.strides.values())
+        if isinstance(whole, PdnBackbone):
+            raise UserError(f"backbone {whole.name}: expected no tiles, as its maps have no border, found {tiles}.")
+        if tiles.size % stride or tiles.overlap % stride:
+            raise UserError(
+                f"backbone {whole.name}: expected tiles whose size and overlap are multiples of {stride} pixels (a "
+                f"position of its deepest layer), found {tiles.size} and {tiles.overlap}."
+            )
+        self.whole, self.tiles, self.weights_sha256 = whole, tiles, whole.weights_sha256
+
+    def forward(self, images: Tensor) -> dict[str, Tensor]:
+        """See ``Backbone.forward``; sides of at least a square have to be multiples of the deepest layer's stride."""
+        height, width = images.shape[-2:]
+        stride = max(self.strides.values())
+        if height % stride or width % stride:
+            raise UserError(
+                f"backbone {self.name}: expected images whose sides are multiples of {stride} pixels for tiles, found "
+                f"{height} x {width}; set the extractor's resolution or crop."
+            )
+        joined: dict[str, Tensor] = {}
+        for top, rows in squares(height, self.tiles, stride):
+            for left, columns in squares(width, self.tiles, stride):
+                tile = images[..., top : top + self.tiles.size, left : left + self.tiles.size]
+                for layer, maps in self.whole(tile).items():
+                    step = self.strides[layer]
+                    if layer not in joined:
+                        joined[layer] = maps.new_empty(*maps.shape[:2], height // step, width // step)
+                    joined[layer][..., _over(rows, step), _over(columns, step)] = maps[
+                        ..., _over(rows, step, top), _over(columns, step, left)
+                    ]
+        return joined
+
+
+def _over(pixels: tuple[int, int], step: int, start: int = 0) -> slice:
+    """Positions of a map with so many pixels each that lie over a range of pixels, counted from ``start``."""
+    return slice((pixels[0] - start) // step, (pixels[1] - start) // step)
+
+
+def squares(side: int, tiles: Tiles, stride: int) -> list[tuple[int, tuple[int, int]]]:
+    """Where squares start along a side, and the range of it that each answers for: in the end all of it, once.
+
+    Borders between neighbours lie in the middle of what both see, at a multiple of ``stride`` (all in pixels); the last
+    square ends where the side does.
+    """
+    last = max(0, side - tiles.size)
+    starts = [*range(0, last, tiles.size - tiles.overlap), last]
+    middles = [(left + tiles.size + right) // (2 * stride) * stride for left, right in pairwise(starts)]
+    return list(zip(starts, pairwise([0, *middles, side]), strict=True))
 
 
 def _is_vision_transformer(network: object) -> bool:

@@ -9,6 +9,7 @@ import torch
 from variad.core.images import FeatureMaps, Images
 from variad.core.seeding import numpy_generator
 from variad.detectors.interface import Detector, DetectorInput, Extractor, create_detector
+from variad.detectors.training import as_extractor
 from variad.networks.backbones import Backbone, load_backbone
 from variad.networks.features import prepare, to_tensor
 from variad.selection.trials import Rows, Scores, Trial
@@ -28,7 +29,8 @@ class FittedDetectors:
     def __init__(self, entries: Mapping[str, Entry], seed: int, key: tuple[str, ...], device: str) -> None:
         self.entries, self.seed, self.key, self.device = entries, seed, key, device
         self._backbones = {
-            seen: load_backbone(seen.backbone, seen.layers, seen.weights).to(device) for _, seen in entries.values()
+            seen: load_backbone(seen.backbone, seen.layers, seen.weights, seen.tiles).to(device)
+            for _, seen in entries.values()
         }
 
     def describe(self) -> list[dict[str, str | int]]:
@@ -87,6 +89,5 @@ def open_candidates(
     entries = {}
     for name in entry["detectors"]:
         chosen, seen = detectors[name], detectors[name]["extractor"]
-        layers, resolution = tuple(chosen["layers"] or seen["layers"]), seen["resolution"] or image_size
-        entries[name] = chosen, Extractor(seen["backbone"], layers, seen["weights"], resolution, seen["crop"])
+        entries[name] = chosen, as_extractor({**seen, "layers": chosen["layers"] or seen["layers"]}, image_size)
     return FittedDetectors(entries, seed, key, device)
