@@ -357,7 +357,7 @@ def test_the_best_of_all_turns_counts():
 def dial(angle, odd=False):
     """Features of a picture: a hand that points in one of eight directions, and a flaw."""
     features = np.zeros((1, 1, 9), np.float32)
-    features[..., angle % 8], features[..., 8] = 1, 2 * odd
+    features[..., angle % 8], features[..., 8] = 9, 18 * odd  # nine, as a patch is the mean over 3 x 3 positions
     return features
 
 
@@ -366,7 +366,7 @@ class Dials:
 
     def __init__(self, folder, upright=18):
         shown = [(0, False)] * upright + [(3, False), (5, True)]
-        noise = np.random.default_rng(0).normal(size=(len(shown) + 1, 1, 1, 9)) * 0.01
+        noise = np.random.default_rng(0).normal(size=(len(shown) + 1, 1, 1, 9)) * 0.1
         self.rare, self.flawed = f"unlabelled/{upright}", f"unlabelled/{upright + 1}"
         self.shown = dict(zip([f"unlabelled/{place}" for place in range(len(shown))], shown, strict=True))
         self.shown["train/good/0"] = (0, False)

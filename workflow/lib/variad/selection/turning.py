@@ -95,10 +95,7 @@ def judge(ratios: Mapping[str, float], candidates: int) -> Turning:
         candidates: how many photographs they are about.
     """
     if not ratios:
-        sentence = (
-            "Nothing is turned: only unlabelled photographs show whether the product turns, and there are "
-            "none (rotations: always adds turned copies of the shots all the same)."
-        )
+        sentence = "Nothing is turned: only unlabelled photographs show whether the product turns, and there are none."
         return Turning(False, None, LIMIT, candidates, {}, sentence)
     ratio = float(np.exp(np.mean([np.log(value) for value in ratios.values()])))
     photographs = f"{candidates} unlabelled photograph{'s are' if candidates > 1 else ' is'}"
