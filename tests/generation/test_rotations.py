@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from variad.core.errors import UserError
-from variad.generation.settings import Turn, asks_for_turning, requests, turns, turns_of
+from variad.generation.settings import Turn, asks_for_turning, requests, turns, turns_candidates, turns_of
 from variad.generation.strategies import augment, turn
 from variad.study.configuration import resolve
 
@@ -124,3 +124,16 @@ def test_chosen_photographs_are_turned_as_often_as_shots():
     assert asks_for_turning(recipe(**chosen, rotations="auto"))
     with pytest.raises(UserError, match="images_per_image: expected at most the 3 turned copies of an image, found 4"):
         recipe(**chosen, images_per_image=4)
+
+
+def test_candidates_are_turned_where_the_product_turns_unless_a_recipe_says_otherwise():
+    left_out = recipe(method="unlabelled")
+    assert "turns" not in left_out and turns_candidates(left_out) == "auto"  # added.h5 records what it did before
+    assert [turns_candidates(recipe(method="unlabelled", turns=word)) for word in ("never", "always")] == [
+        "never",
+        "always",
+    ]
+    assert turns_candidates(recipe(method="unlabelled_generated", then="augment", angles=90)) == "auto"
+    assert turns_candidates(recipe(rotations="auto")) == "never"
+    with pytest.raises(UserError, match=r"x.turns: expected one of \['auto', 'never', 'always'\], found 'yes'"):
+        recipe(method="unlabelled", turns="yes")

@@ -2,6 +2,7 @@
 
 import re
 
+import h5py
 import numpy as np
 import pandas as pd
 import pytest
@@ -17,6 +18,7 @@ from variad.selection.turning import (
     coarse_patches,
     copies_of,
     explained_better,
+    features_of_turned,
     find_turning,
     first_shots,
     judge,
@@ -115,7 +117,17 @@ def test_the_sentence(ratio, answer, sentence):
     assert found.ratio == pytest.approx(ratio)
     assert found.turns is answer
     assert f"7 unlabelled photographs {sentence}" in found.sentence
-    assert ("no turned copies are added" in found.sentence) is not answer
+    assert found.sentence.startswith("The product turns:" if answer else "The product does not turn:")
+
+
+def test_photographs_are_turned_before_the_network_sees_them(tmp_path):
+    straight = bar()
+    with h5py.File(tmp_path / "images.h5", "w") as file:
+        file.create_dataset("image_id", data=["a", "b"], dtype=h5py.string_dtype())
+        file["images"] = np.stack([255 - straight, straight])
+    seen = features_of_turned(tmp_path / "images.h5", ["b", "a"], 90.0, pixels)
+    upwards = pixels(np.rot90(np.stack([straight, 255 - straight]), axes=(1, 2)))
+    assert np.abs(seen["pixels"] - upwards["pixels"]).max() <= 1  # of 255: bicubic, then rounded
 
 
 def test_shots_of_the_scenario_with_the_fewest():

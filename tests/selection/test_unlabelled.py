@@ -14,6 +14,7 @@ from variad.core.records import read_features
 from variad.core.tables import read_table, write_table
 from variad.detectors.patchcore import embed_patches
 from variad.selection import unlabelled
+from variad.selection.settings import TURNED_REFERENCES, TURNS
 from variad.selection.unlabelled import (
     ChoiceFiles,
     ChoiceSettings,
@@ -25,6 +26,7 @@ from variad.selection.unlabelled import (
     in_drawn_order,
     kept_by_itself,
     mutual_scores,
+    nearest_at_any_turn,
     nearest_by_image,
     shortest_half,
     shot_scores,
@@ -203,8 +205,11 @@ def write_features(path, image_ids, **layers):
             file[name] = values
 
 
-def pile(folder, shown, names=None):
-    """Files of candidates that show some of ten pictures, of which 8 and 9 are odd, or a shot, and of two shots."""
+def pile(folder, shown, names=None, features=None):
+    """Files of candidates that show some of ten pictures, of which 8 and 9 are odd, or a shot, and of two shots.
+
+    With ``features`` of these and of one shot, they show those.
+    """
     generator = np.random.default_rng(3)
     pictures = generator.normal(size=(10, 4, 4, 6)).astype(np.float32) * 0.1
     pictures[8:, 1, 1] += 5
@@ -214,7 +219,11 @@ def pile(folder, shown, names=None):
         file.create_dataset("image_id", data=names, dtype=h5py.string_dtype())
         file.create_dataset("pixels", data=[f"hash {picture}" for picture in shown], dtype=h5py.string_dtype())
     shots = generator.normal(size=(2, 4, 4, 6)).astype(np.float32) * 0.1
-    write_features(folder / "features.h5", names, one=np.concatenate([pictures, shots])[shown])
+    if features is None:
+        features = np.concatenate([np.concatenate([pictures, shots])[shown], shots[:1]])
+    else:
+        shots = np.repeat(features[-1:], 2, axis=0)
+    write_features(folder / "features.h5", names, one=features[:-1])
     write_features(folder / "shots.h5", SHOTS, one=shots)
     with h5py.File(folder / "train.h5", "w") as file:
         file.create_dataset("image_id", data=SHOTS, dtype=h5py.string_dtype())
@@ -333,6 +342,73 @@ def test_a_large_pile_is_compared_with_some_of_it(tmp_path, monkeypatch):
     scores = dict(zip(some["image_id"], some["score"], strict=True))
     assert [scores[f"unlabelled/{row}"] for row in rows] == pytest.approx(expected, rel=1e-4)
     assert some["image_id"].tolist()[-1] == "unlabelled/9"
+
+
+def test_the_best_of_all_turns_counts():
+    """Two patches, 0 and 10, and one other picture: a patch at 4 as it lies, at 9 and at 1 when it is turned."""
+    patches, other = line([0, 10]), line([4])
+    found = nearest_at_any_turn(nearest_by_image(patches, other), patches, [line([9]), line([1])])
+    assert found[0, :, 0] == pytest.approx([1, 1], abs=1e-3)
+    assert nearest_at_any_turn(nearest_by_image(patches, other), patches, [])[0, :, 0] == pytest.approx(
+        [4, 6], abs=1e-3
+    )
+
+
+def dial(angle, odd=False):
+    """Features of a picture: a hand that points in one of eight directions, and a flaw."""
+    features = np.zeros((1, 1, 9), np.float32)
+    features[..., angle % 8], features[..., 8] = 9, 18 * odd  # nine, as a patch is the mean over 3 x 3 positions
+    return features
+
+
+class Dials:
+    """A pile of dials, most of which point up, with one at a rare angle and a flawed one; and how to turn them."""
+
+    def __init__(self, folder, upright=18):
+        shown = [(0, False)] * upright + [(3, False), (5, True)]
+        noise = np.random.default_rng(0).normal(size=(len(shown) + 1, 1, 1, 9)) * 0.1
+        self.rare, self.flawed = f"unlabelled/{upright}", f"unlabelled/{upright + 1}"
+        self.shown = dict(zip([f"unlabelled/{place}" for place in range(len(shown))], shown, strict=True))
+        self.shown["train/good/0"] = (0, False)
+        self.noise = dict(zip(self.shown, noise.astype(np.float32), strict=True))
+        self.files = pile(folder, list(range(len(shown))), features=np.stack([self.of(name) for name in self.shown]))
+        self.asked = []
+
+    def of(self, name, eighths=0):
+        angle, odd = self.shown[name]
+        return dial(angle + eighths, odd) + self.noise[name]
+
+    def turned(self, images, names, degrees):
+        self.asked.append((str(images), degrees, len(names)))
+        return {"one": np.stack([self.of(name, round(degrees / 45)) for name in names])}
+
+    def chosen(self, score="mutual", turned=True):
+        pool, shots = pool_of(range(len(self.shown) - 1)), {0: ["train/good/0"]}
+        how = self.turned if turned else None
+        settings = ChoiceSettings(score)
+        return choose_unlabelled(pool, shots, self.files, settings, seed=0, key=KEY, turned=how).set_index("image_id")
+
+
+@pytest.mark.parametrize("score", SCORES)
+def test_a_rare_angle_is_no_defect_where_the_product_turns(tmp_path, score):
+    """Nor does a flaw explain itself: its own turned copies, which have it too, do not count."""
+    dials = Dials(tmp_path)
+    as_they_lie, turned = dials.chosen(score, turned=False), dials.chosen(score)
+    assert as_they_lie.loc[dials.rare, "score"] > 1 and not as_they_lie.loc[dials.rare, "kept"]
+    assert turned.loc[dials.rare, "score"] < 0.2 and turned.loc[dials.flawed, "score"] > 1.5
+    assert turned.index[-1] == dials.flawed and not turned.loc[dials.flawed, "kept"]
+    assert {degrees for _, degrees, _ in dials.asked} == set(TURNS)
+    assert turned["strangeness"].sort_index().tolist() == as_they_lie["strangeness"].sort_index().tolist()
+
+
+def test_some_of_a_large_pile_are_turned(tmp_path):
+    dials = Dials(tmp_path, upright=60)
+    table = dials.chosen()
+    counts = {}
+    for images, _, count in dials.asked:
+        counts[images] = counts.get(images, 0) + count
+    assert counts == {str(dials.files.images): 7 * TURNED_REFERENCES, str(dials.files.shot_images): 7}
+    assert table.loc[dials.rare, "score"] < 0.2 and table.index[-1] == dials.flawed
 
 
 def test_which_stand_for_a_large_pile_is_random(tmp_path):

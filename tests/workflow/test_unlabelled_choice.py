@@ -57,6 +57,7 @@ def test_no_input_of_the_choice_knows_a_label(pile):
             f"{home}/unlabelled/images.h5",
             f"{home}/unlabelled/features/lite0.h5",
             f"{home}/train/features/lite0.h5",
+            f"{home}/turning.json",  # of which tests/selection/test_turning.py says the same
         }
 
 

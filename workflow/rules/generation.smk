@@ -14,6 +14,8 @@ rule choose_unlabelled:
         **gpu_job(4000),
     params:
         settings=choice_settings,
+        turns=lambda wildcards: turns_candidates(recipe_of(wildcards)),
+        extractor=lambda wildcards: config["extractors"][choosing_extractor(recipe_of(wildcards))],
         seed=config["run"]["seed"],
     script:
         "../../scripts/choose_unlabelled.py"

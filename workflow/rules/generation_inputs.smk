@@ -1,5 +1,5 @@
 # what recipes are made with
-from variad.generation.settings import asks_for_turning, made_by, takes_unlabelled
+from variad.generation.settings import asks_for_turning, made_by, takes_unlabelled, turns_candidates
 from variad.study.references import check_pool
 
 
@@ -35,7 +35,10 @@ def candidate_splits(recipe):
 
 
 def seen_by_choice(wildcards):
-    """Shots, images of candidates and shots, which know copies, and features of both; no label is among them."""
+    """Shots, images of candidates and shots, which know copies, and features of both; no label is among them.
+
+    Where the product may turn, the answer, and the network that turned images go through.
+    """
     place, recipe = dict(wildcards.items()), recipe_of(wildcards)
     (split,) = candidate_splits(recipe)
     features = {
@@ -46,7 +49,12 @@ def seen_by_choice(wildcards):
         name: file_of(rules.pack_category.output.images, **place, split=of)
         for name, of in (("images", split), ("shot_images", "train"))
     }
-    return {"shots": file_of(rules.sample_shots.output.shots, **place), **images, **features}
+    turned, turns = {}, turns_candidates(recipe)
+    if turns != "never":
+        turned["weights"] = weights_of("extractors", choosing_extractor(recipe))
+    if turns == "auto":
+        turned["turning"] = file_of(rules.decide_turning.output.turning, **place)
+    return {"shots": file_of(rules.sample_shots.output.shots, **place), **images, **features, **turned}
 
 
 def choosing_extractor(recipe):
@@ -121,6 +129,7 @@ def turning_of_recipe(wildcards):
 
 def turning_places(places=None):
     """The study's categories, or given ones, where a training set asks whether a product turns."""
-    if not any(asks_for_turning(config["training_sets"][name]) for name in config["study"]["training_sets"]):
+    recipes = [config["training_sets"][name] for name in config["study"]["training_sets"]]
+    if not any(asks_for_turning(recipe) or turns_candidates(recipe) == "auto" for recipe in recipes):
         return []
     return study_categories() if places is None else places

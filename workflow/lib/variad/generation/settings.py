@@ -114,12 +114,17 @@ def asks_for_turning(recipe: Mapping[str, Any]) -> bool:
     return turns_images(recipe) and recipe["rotations"] == "auto"
 
 
+def turns_candidates(recipe: Mapping[str, Any]) -> str:
+    """Whether a recipe of the config compares candidates with turned ones, too: ``auto``, ``never`` or ``always``."""
+    return str(recipe.get("turns", "auto")) if takes_unlabelled(recipe) else "never"
+
+
 @dataclass(frozen=True)
 class Turning:
     """Whether a product lies at any angle, as unlabelled photographs say (``variad.selection.turning``).
 
     Attributes:
-        turns: whether turned copies are worth adding.
+        turns: whether it does, so that turned copies are worth adding and photographs are compared with turned ones.
         ratio: how far patches are from turned copies, relative to how far they are from unturned ones; None if there
             was nothing to compare with.
         limit: a product turns whose ratio is below it.

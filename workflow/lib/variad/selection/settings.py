@@ -41,6 +41,9 @@ WITH_VIEWS = "with views"
 GRID = 14  # positions a side, at most
 DIMENSIONS = 512  # of a patch, at most; longer ones are projected
 REFERENCES = 300  # other candidates, and as many shots, that those of a run are compared with, at most
+# of a product that lies at any angle: what these are turned by, and how many, so that all cost about as much
+TURNS = tuple(range(45, 360, 45))  # degrees; every 30 told no more of turned bottles, every 90 less
+TURNED_REFERENCES = 40
 
 
 def kind_of(method: str) -> str:

@@ -4,16 +4,19 @@
 2. ``explained_better``: a photograph is explained as well as its patches are near to patches of these copies. The
    worst-explained tenth counts, so that a background, which every copy explains, does not.
 3. ``judge``: the mean over shots against a limit, and the sentence that says so.
+4. ``features_of_turned``: photographs of a product that turns, turned for the choice among them.
 
 Nothing here sees a label. A photograph with a defect is explained by neither, and moves the mean little."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from variad.core.errors import UserError
 from variad.core.images import FeatureMaps, Images
+from variad.core.records import read_images
 from variad.detectors.patchcore import Vectors, embed_patches, nearest
 from variad.generation.settings import STEP, Turn, Turning, turns
 from variad.generation.strategies import turn
@@ -93,15 +96,12 @@ def judge(ratios: Mapping[str, float], candidates: int) -> Turning:
         candidates: how many photographs they are about.
     """
     if not ratios:
-        sentence = (
-            "No turned copies are added: only unlabelled photographs show whether the product turns, and there are "
-            "none (rotations: always adds turned copies all the same)."
-        )
+        sentence = "Nothing is turned: only unlabelled photographs show whether the product turns, and there are none."
         return Turning(False, None, LIMIT, candidates, {}, sentence)
     ratio = float(np.exp(np.mean([np.log(value) for value in ratios.values()])))
     photographs = f"{candidates} unlabelled photograph{'s are' if candidates > 1 else ' is'}"
     found = f"{photographs} {_compared(ratio)} ({100 * (1 - LIMIT):.0f} % nearer is the limit)."
-    answer = "The product turns" if ratio < LIMIT else "The product does not turn, so no turned copies are added"
+    answer = "The product turns" if ratio < LIMIT else "The product does not turn"
     return Turning(ratio < LIMIT, ratio, LIMIT, candidates, dict(ratios), f"{answer}: {found}")
 
 
@@ -142,3 +142,9 @@ def candidates_of(image_ids: Sequence[str], pools: Iterable[pd.DataFrame]) -> li
 def some_of(image_ids: Sequence[str], generator: np.random.Generator) -> list[str]:
     """At most ``CANDIDATES`` of the photographs, drawn once, in their order."""
     return [image_ids[row] for row in sorted(generator.permutation(len(image_ids))[:CANDIDATES])]
+
+
+def features_of_turned(images: str | Path, image_ids: Sequence[str], degrees: float, embed: Embed) -> FeatureMaps:
+    """Features of some of the images of an ``images.h5``, turned anticlockwise, the border continued."""
+    pictures = to_tensor(read_images(images, image_ids))
+    return embed(to_uint8(turn(pictures, [Turn(degrees)] * len(image_ids))))

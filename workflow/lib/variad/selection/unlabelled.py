@@ -1,7 +1,8 @@
 """Unlabelled images that look normal, chosen without any label, to join the shots.
 
 1. ``grid_patches``: PatchCore's patches of every picture, on a coarse grid.
-2. ``nearest_by_image``: how near each of them comes to every other picture.
+2. ``nearest_by_image``: how near each of them comes to every other picture; ``nearest_at_any_turn``, for a product that
+   lies at any angle, how near at the best of eight turns, so that a rare angle is not taken for a defect.
 3. ``shot_scores``, ``mutual_scores``, ``grown_scores``: how unlike the shots, or the other pictures, a picture is.
 4. ``kept_by_itself``: where the scores of normal pictures end.
 5. ``choose_unlabelled``: all of it, for the candidates of every run.
@@ -13,8 +14,8 @@ are called or on their order, which could tell labels. Nothing here needs torch 
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -24,16 +25,18 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from variad.core.errors import UserError
+from variad.core.images import FeatureMaps
 from variad.core.records import optional_strings, read_features, read_image_ids
 from variad.core.seeding import numpy_generator
 from variad.detectors.patchcore import embed_patches, random_projection
-from variad.selection.settings import DIMENSIONS, GRID, REFERENCES
+from variad.selection.settings import DIMENSIONS, GRID, REFERENCES, TURNED_REFERENCES, TURNS
 
 Vectors = NDArray[np.float32]
 Scores = NDArray[np.float64]
 Places = NDArray[np.int64]
 Score = Literal["shot", "mutual", "both", "rounds"]
 Minima = Callable[[Vectors, Vectors, bool], tuple[Vectors, Vectors | None]]
+FeaturesOfTurned = Callable[[str | Path, Sequence[str], float], FeatureMaps]  # images.h5, image_ids, degrees
 
 EXPLAINED = 0.1  # part of the other pictures that explain a patch; MuSc's 0.3 drops more good pictures
 COMPARED = 60  # pictures that say how far two of the pile usually are from each other, at most
@@ -95,6 +98,7 @@ def choose_unlabelled(
     seed: int,
     key: tuple[str, str],
     device: str = "cpu",
+    turned: FeaturesOfTurned | None = None,
 ) -> pd.DataFrame:
     """Score the candidates of every run, and say which are kept.
 
@@ -103,6 +107,8 @@ def choose_unlabelled(
         shots: image_ids by run, in order.
         seed, key: root seed and (data set, category), of the draw of pictures that stand for a large pool.
         device: where to compute; anything but ``cpu`` is torch's.
+        turned: features of turned images, of a product that lies at any angle: shots and other pictures then explain a
+            candidate at every turn; None compares all as they lie.
 
     Returns:
         Table ``chosen``, by run and score, the most normal first; empty where no run has a candidate.
@@ -114,17 +120,24 @@ def choose_unlabelled(
         return pool.assign(score=0.0, cut=0.0, strangeness=0.0, kept=True)
     pile = _Pile.of(pool, shots, files, seed, key)
     patches = grid_patches(files.features, pile.shown, seed, key)
-    compared = _Compared.of(patches, pile.members.values(), settings.score != "shot", device)
-    first_shots = {run: list(shots[run])[:REFERENCES] for run in pile.members}
+    most = REFERENCES if turned is None else TURNED_REFERENCES
+    compared = _Compared.of(patches, pile.members.values(), settings.score != "shot", most, device)
+    first_shots = {run: list(shots[run])[:most] for run in pile.members}
     shot_names = list(dict.fromkeys(name for names in first_shots.values() for name in names))
     shot_patches = grid_patches(files.shot_features, shot_names, seed, key)
-    to_shots = nearest_by_image(patches, shot_patches, device)
+    to_shots = as_they_lie = nearest_by_image(patches, shot_patches, device)
+    if turned is not None:
+        others = [pile.shown[row] for row in compared.references]
+        copies = turned_patches(turned, files.images, others, seed, key)
+        compared = replace(compared, between=nearest_at_any_turn(compared.between, patches, copies, device))
+        copies = turned_patches(turned, files.shot_images, shot_names, seed, key)
+        to_shots = nearest_at_any_turn(as_they_lie, patches, copies, device)
     usual, found = distance_between(patches[:COMPARED], device), []
     for run, members in pile.members.items():
         columns = [shot_names.index(name) for name in first_shots[run]]
         scores = _scored(settings, to_shots[members][:, :, columns], *compared.among(members))
         too_few = len(members) < (FEWEST if settings.keep == "auto" else 1)
-        strangeness = to_shots[members][:, :, columns].min(axis=2).mean(axis=1, dtype=np.float64) / usual
+        strangeness = as_they_lie[members][:, :, columns].min(axis=2).mean(axis=1, dtype=np.float64) / usual
         rows = pile.table(run, scores).assign(cut=0.0 if too_few else cut_of(scores, settings.keep))
         found.append(rows.assign(strangeness=pile.table(run, strangeness)["score"]))
     table = pd.concat(found)
@@ -194,22 +207,24 @@ class _Compared:
         between: distance of every patch of N pictures to the nearest one of each reference, ``[N, P, R]``; R = 0 if
             that is not asked for.
         references: which of the pictures they are, ``[R]``, increasing.
+        most: references of a run, at most: the first of its members.
     """
 
     between: Vectors
     references: Places
+    most: int
 
     @classmethod
-    def of(cls, patches: Vectors, members: Iterable[Places], wanted: bool, device: str) -> "_Compared":
-        """Compare once for all runs: the references of each are the first of its members."""
-        firsts = [one[:REFERENCES] for one in members] if wanted else []
+    def of(cls, patches: Vectors, members: Iterable[Places], wanted: bool, most: int, device: str) -> "_Compared":
+        """Compare once for all runs."""
+        firsts = [one[:most] for one in members] if wanted else []
         references = np.unique(np.concatenate([np.empty(0, np.int64), *firsts]))
         others = None if len(references) == len(patches) else patches[references]
-        return cls(nearest_by_image(patches, others, device), references)
+        return cls(nearest_by_image(patches, others, device), references, most)
 
     def among(self, members: Places) -> tuple[Vectors, Places]:
         """Distances of a run's members to its references, and the column that is the member itself, -1 for none."""
-        mine = np.flatnonzero(np.isin(self.references, members[:REFERENCES]))
+        mine = np.flatnonzero(np.isin(self.references, members[: self.most]))
         own = np.full(len(members), -1)
         own[: len(mine)] = np.arange(len(mine))
         whole = len(members) == len(self.between) and len(mine) == len(self.references)
@@ -250,17 +265,28 @@ def grid_patches(features: str | Path, image_ids: Sequence[str], seed: int, key:
     parts = []
     for start in range(0, max(1, len(image_ids)), _READ):
         rows = [row[name] for name in image_ids[start : start + _READ]]
-        maps = embed_patches(read_features(features, layers, rows))
-        count, height, width, channels = maps.shape
-        down, across = _averages(height), _averages(width)
-        coarse = np.einsum(
-            "hi,niwc->nhwc", down, np.einsum("wj,nijc->niwc", across, maps, optimize=True), optimize=True
-        )
-        flat = coarse.reshape(-1, channels)
-        # one matrix for every part and call, so that all lie in one space
-        short = random_projection(flat, DIMENSIONS, numpy_generator(seed, *key, "unlabelled"))
-        parts.append(short.reshape(count, len(down) * len(across), short.shape[1]))
+        parts.append(_on_grid(read_features(features, layers, rows), seed, key))
     return np.concatenate(parts)
+
+
+def turned_patches(
+    turned: FeaturesOfTurned, images: str | Path, image_ids: Sequence[str], seed: int, key: tuple[str, ...]
+) -> Iterator[Vectors]:
+    """``grid_patches`` of the same images at each of ``TURNS``, one after the other, as all need much memory."""
+    blocks = [image_ids[start : start + _READ] for start in range(0, len(image_ids), _READ)]
+    for degrees in TURNS if blocks else ():
+        yield np.concatenate([_on_grid(turned(images, block, degrees), seed, key) for block in blocks])
+
+
+def _on_grid(features: FeatureMaps, seed: int, key: tuple[str, ...]) -> Vectors:
+    maps = embed_patches(features)
+    count, height, width, channels = maps.shape
+    down, across = _averages(height), _averages(width)
+    coarse = np.einsum("hi,niwc->nhwc", down, np.einsum("wj,nijc->niwc", across, maps, optimize=True), optimize=True)
+    flat = coarse.reshape(-1, channels)
+    # one matrix for every part and call, so that all lie in one space
+    short = random_projection(flat, DIMENSIONS, numpy_generator(seed, *key, "unlabelled"))
+    return short.reshape(count, len(down) * len(across), short.shape[1])
 
 
 def _averages(side: int) -> Vectors:
@@ -308,6 +334,22 @@ def _minima(queries: Vectors, bank: Vectors, both: bool) -> tuple[Vectors, Vecto
     products = np.dot(bank.reshape(-1, bank.shape[-1]), queries.reshape(-1, queries.shape[-1]).T)
     products = products.reshape(*bank.shape[:2], *queries.shape[:2])
     return products.min(axis=1).transpose(1, 2, 0), products.min(axis=3) if both else None
+
+
+def nearest_at_any_turn(
+    as_they_lie: Vectors, patches: Vectors, copies: Iterable[Vectors], device: str = "cpu"
+) -> Vectors:
+    """The least of distances to other pictures as they lie, and to turned copies of them.
+
+    Args:
+        as_they_lie: ``[N, P, M]``, see ``nearest_by_image``.
+        patches: ``[N, P, D]``.
+        copies: patches of the M pictures, ``[M, Q, D]``, at each turn.
+    """
+    nearest = as_they_lie.copy()
+    for others in copies:
+        np.minimum(nearest, nearest_by_image(patches, others, device), out=nearest)
+    return nearest
 
 
 def _minima_with_torch(device: str) -> Minima:
