@@ -68,9 +68,9 @@ def chosen_of_recipe(wildcards):
     return {"chosen": file_of(rules.choose_unlabelled.output.chosen, **place), "candidates": candidates}
 
 
-def of_study_sets(pattern, wildcards):
-    """An output of a rule for every training set of the study."""
-    return expand(pattern, training_set=config["study"]["training_sets"], **wildcards)
+def sets_beside_each_other(wildcards):
+    """The study's training sets in a category and a scenario."""
+    return study_training_sets([place_of(wildcards)], [wildcards.scenario])
 
 
 def parent_splits(*training_sets):
