@@ -31,7 +31,12 @@ Study = dict[str, Any]
 PRODUCTS = {"magnetic_tile": "magnetic tile", "screw": "MVTec screw", "poly": "ELPV poly"}  # and their titles
 USUAL, ONE_KIND, ANOTHER = "patchcore", "patchcore_one_kind", "patchcore_another"  # detectors of the config
 MIXED = "unlabelled_10"  # training set of the usual pile
-PANELS = {"contamination": "defects in the pile (%)", "size": "photographs in the pile", "mistake": ""}
+PANELS = {
+    "contamination": "defects in a pile of 120 (%)",
+    "size": "photographs in the pile, 10 % defects",
+    "mistake": "what is wrong with the pile",
+}
+MOST_BARS = 6  # of a product, so that all are as wide
 COLUMNS = ("product", "panel", "place", "gain", "low", "high")
 
 
@@ -46,7 +51,9 @@ def main() -> None:
     marks = marks_of(study, arguments.results)
     draw(marks, arguments.output)
     print(
-        marks.round(1).to_string(index=False), choices_of(study, arguments.results).to_string(index=False), sep="\n\n"
+        marks.round(1).replace("\n", " ", regex=True).to_string(index=False),
+        choices_of(study, arguments.results).to_string(index=False),
+        sep="\n\n",
     )
 
 
@@ -83,7 +90,7 @@ def _others(study: Study, gains: pd.DataFrame) -> Iterator[tuple[Any, ...]]:
     """Gains of piles that hold another product."""
     for row in gains[gains["detector"] == ANOTHER].itertuples():
         part = 100 * study["training_sets"][row.training_set]["contamination"]
-        yield row.category, "mistake", f"{part:.0f} % another product", *_gain(row)
+        yield row.category, "mistake", f"{part:.0f} % of\nanother product", *_gain(row)
 
 
 def _gain(row: Any) -> tuple[float, float, float]:
@@ -172,29 +179,32 @@ def draw(marks: pd.DataFrame, output: Path) -> Any:
 def _draw_panel(axis: Any, marks: pd.DataFrame, panel: str, ceiling: pd.DataFrame) -> None:
     light_grid(axis, "y")
     axis.axhline(0, color="#333333", linewidth=1, zorder=1)
-    for row in ceiling.itertuples():
-        axis.axhspan(row.low, row.high, color=COLOURS["green"], alpha=0.12, linewidth=0, zorder=0)
-        axis.axhline(row.gain, color=COLOURS["green"], linestyle="--", label="120 good images by their labels")
+    axis.set_xlabel(PANELS[panel])
     if panel == "mistake":
         _draw_bars(axis, marks)
         return
-    errors = _errors(marks)
-    axis.errorbar(marks["place"], marks["gain"], errors, color=COLOURS["blue"], marker="o", capsize=3, label="pile")
-    axis.set_xlabel(PANELS[panel])
+    for row in ceiling.itertuples():
+        axis.axhspan(row.low, row.high, color=COLOURS["green"], alpha=0.12, linewidth=0, zorder=0)
+        axis.axhline(row.gain, color=COLOURS["green"], linestyle="--", label="120 good images by their labels")
+    places, gains = marks["place"], marks["gain"]
+    axis.errorbar(
+        places, gains, _errors(marks), color=COLOURS["blue"], marker="o", capsize=3, label="chosen from the pile"
+    )
     if panel == "size":
         axis.set_xscale("log")
-        axis.set_xticks(marks["place"], [f"{size:g}" if size != 160 else "" for size in marks["place"]])
+        axis.set_xticks(places, [f"{size:g}" if size != 160 else "" for size in places])  # beside 120
         axis.minorticks_off()
 
 
 def _draw_bars(axis: Any, marks: pd.DataFrame) -> None:
     colours = [_colour(place) for place in marks["place"]]
     axis.bar(range(len(marks)), marks["gain"], 0.7, color=colours, yerr=_errors(marks), capsize=3, zorder=2)
-    axis.set_xticks(range(len(marks)), marks["place"], rotation=40, ha="right", fontsize=10)
+    axis.set_xticks(range(len(marks)), marks["place"], rotation=90, fontsize=11)
+    axis.set_xlim(-0.6, MOST_BARS - 0.4)
 
 
 def _colour(place: str) -> str:
-    return COLOURS["amber" if "another" in place else "orange" if "no other" in place else "sky"]
+    return COLOURS["amber" if "another product" in place else "orange" if "no other" in place else "sky"]
 
 
 def _errors(marks: pd.DataFrame) -> list[Iterable[float]]:

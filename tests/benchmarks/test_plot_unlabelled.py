@@ -68,8 +68,8 @@ def test_marks_are_the_summarys_gains_and_those_of_each_kind(results: Path) -> N
     assert marks.loc["poly", "size"].index.tolist() == [10, 20, 40, 80, 120, 160, 500]
     assert marks.loc[("poly", "size", 500), "gain"] == pytest.approx(10.5)
     assert marks.loc[("magnetic_tile", "ceiling", 0), "gain"] == pytest.approx(7)
-    assert marks.loc[("poly", "mistake", "50 % another product"), "gain"] == pytest.approx(50.12)
-    assert marks.loc[("poly", "mistake", "100 % another product"), "gain"] == pytest.approx(100.02)
+    assert marks.loc[("poly", "mistake", "50 % of\nanother product"), "gain"] == pytest.approx(50.12)
+    assert marks.loc[("poly", "mistake", "100 % of\nanother product"), "gain"] == pytest.approx(100.02)
     kinds = [place for place in marks.loc["magnetic_tile", "mistake"].index if "another" not in place]
     assert kinds == [f"{kind}:\n{pile}" for kind in ("blowhole", "break") for pile in ("mixed pile", "no other kind")]
     assert marks.loc[("screw", "mistake", "scratch head:\nno other kind"), "gain"] == pytest.approx(100)
