@@ -306,6 +306,19 @@ def test_copies_do_not_explain_each_other(tmp_path, score):
 
 
 @pytest.mark.parametrize("score", SCORES)
+def test_a_pile_of_five_copies_of_every_picture_is_chosen_from_as_one_of_each(tmp_path, score):
+    (tmp_path / "copied").mkdir()
+    once = chosen(pile(tmp_path, list(range(10))), pool_of(range(10)), score)
+    copied = chosen(pile(tmp_path / "copied", 5 * list(range(10))), pool_of(range(50)), score).set_index("image_id")
+    assert len(copied) == 50 and copied["cut"].to_numpy() == pytest.approx(once["cut"].iloc[0], rel=1e-3)
+    for name, value, kept in once[["image_id", "score", "kept"]].itertuples(index=False):
+        place = int(name.split("/")[1])
+        copies = copied.loc[[f"unlabelled/{place + 10 * number}" for number in range(5)]]
+        assert copies["score"].to_numpy() == pytest.approx(value, rel=1e-3) and (copies["kept"] == kept).all()
+    assert not once["kept"].all()
+
+
+@pytest.mark.parametrize("score", SCORES)
 def test_a_copy_of_a_shot_is_kept_and_moves_no_limit(tmp_path, score):
     """Its score, about nothing, would make the spread of the others so large that all of a small pile were kept."""
     (tmp_path / "copied").mkdir()

@@ -61,3 +61,25 @@ def test_predictions_come_from_a_detector_that_looks_at_images(study):
     folder, path = study
     said = succeed(folder, "--dry-run", "predict", config=path)
     assert "predict_images" in said
+
+
+def test_a_training_set_that_no_detector_sees_is_not_made(tmp_path):
+    """Monocrystalline cells are seen with the shots alone, by a detector of their own."""
+    config = yaml.safe_load(TINY.read_text())
+    entry = yaml.safe_load((ROOT / "config/config.yaml").read_text())["detectors"]["patchcore"]
+    cells = config["datasets"]["elpv"]
+    poly = {**cells, "categories": {"poly": {"class_name": "solar cell"}}}
+    config["datasets"] = {"mono": cells, "poly": poly}
+    config["training_sets"]["duplicated"] = {"method": "duplicate", "images_per_shot": {"one_shot": 2}}
+    config["detectors"] = {"patchcore": entry, "again": entry}
+    config["study"] |= {"scenarios": ["one_shot"], "training_sets": ["original", "duplicated"]}
+    config["study"]["detectors"] = ["patchcore", "again"]
+    config["study"]["only"] = {
+        "patchcore": {"datasets": ["poly"]},
+        "again": {"datasets": ["mono"], "training_sets": ["original"]},
+    }
+    config["predict"] = {"scenario": "one_shot", "training_set": "original", "detector": "patchcore"}
+    path = tmp_path / "mine.yaml"
+    path.write_text(yaml.safe_dump(config, sort_keys=False))
+    jobs = planned(tmp_path, config=path)
+    assert jobs["build_training_set"] == jobs["train_detector"] == jobs["plot_contact_sheet"] == 3

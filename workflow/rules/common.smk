@@ -173,14 +173,15 @@ def in_splits(places, splits=("train", "test")):
 
 
 def study_training_sets(places=None, scenarios=None):
-    """The study's training sets in every category and scenario, unless others of these are given."""
-    return [
+    """The study's training sets in every category and scenario, unless others of these are given, that some detector sees."""
+    found = (
         {**place, "scenario": scenario, "training_set": training_set}
         for place in (study_categories() if places is None else places)
         for scenario in scenarios or config["study"]["scenarios"]
         if is_seen(scenario, "datasets", place["dataset"])
         for training_set in sets_of_scenario(scenario)
-    ]
+    )
+    return [place for place in found if any(sees(detector, place) for detector in config["study"]["detectors"])]
 
 
 def sets_of_scenario(scenario):
@@ -194,8 +195,13 @@ def study_cells(places=None, scenarios=None):
         {**place, "detector": detector}
         for place in study_training_sets(places, scenarios)
         for detector in config["study"]["detectors"]
-        if all(is_seen(detector, f"{key}s", place[key]) for key in ("dataset", "scenario", "training_set"))
+        if sees(detector, place)
     ]
+
+
+def sees(detector, place):
+    """Whether the study has a detector see a training set of a category in a scenario."""
+    return all(is_seen(detector, f"{key}s", place[key]) for key in ("dataset", "scenario", "training_set"))
 
 
 def is_seen(by, key, value):

@@ -96,13 +96,13 @@ rule plot_contact_sheet:
 rule plot_training_sets:
     input:
         images=parent_images,
-        added=lambda wildcards: of_study_sets(rules.build_training_set.output.images, wildcards),
+        added=lambda wildcards: files_of(sets_beside_each_other(wildcards), rules.build_training_set.output.images),
     output:
         figure="results/figures/training_sets/{dataset}/{category}.{scenario}.png",
     conda:
         "../../envs/report.yaml"
     params:
-        sets=lambda wildcards: sets_of_scenario(wildcards.scenario),
+        sets=lambda wildcards: [place["training_set"] for place in sets_beside_each_other(wildcards)],
     script:
         "../../scripts/plot_training_sets.py"
 

@@ -1,5 +1,5 @@
 # what recipes are made with
-from variad.generation.settings import asks_for_turning, made_by, takes_unlabelled, turns_candidates
+from variad.generation.settings import asks_for_turning, made_by, needs_turning, takes_unlabelled, turns_candidates
 from variad.study.references import check_pool
 
 
@@ -78,9 +78,9 @@ def chosen_of_recipe(wildcards):
     return {"chosen": file_of(rules.choose_unlabelled.output.chosen, **place), "candidates": candidates}
 
 
-def of_study_sets(pattern, wildcards):
-    """An output of a rule for every training set that the study has in a scenario."""
-    return expand(pattern, training_set=sets_of_scenario(wildcards.scenario), **wildcards)
+def sets_beside_each_other(wildcards):
+    """The study's training sets in a category and a scenario."""
+    return study_training_sets([place_of(wildcards)], [wildcards.scenario])
 
 
 def parent_splits(*training_sets):
@@ -114,8 +114,8 @@ def pools_of_turning(wildcards):
     where no other recipe asks, since it holds what others never see.
     """
     names = unique([*config["study"]["training_sets"], config["predict"]["training_set"]])
-    asking = [name for name in names if asks_for_turning(config["training_sets"].get(name, {"method": "none"}))]
-    asking = asking or [name for name, recipe in config["training_sets"].items() if asks_for_turning(recipe)]
+    asking = [name for name in names if needs_turning(config["training_sets"].get(name, {"method": "none"}))]
+    asking = asking or [name for name, recipe in config["training_sets"].items() if needs_turning(recipe)]
     choosing = [name for name in asking if "unlabelled" in candidate_splits(config["training_sets"][name])]
     scenario = max(config["study"]["scenarios"], key=lambda name: config["scenarios"][name]["runs"])
     place = {**place_of(wildcards), "scenario": scenario}
@@ -130,6 +130,6 @@ def turning_of_recipe(wildcards):
 def turning_places(places=None):
     """The study's categories, or given ones, where a training set asks whether a product turns."""
     recipes = [config["training_sets"][name] for name in config["study"]["training_sets"]]
-    if not any(asks_for_turning(recipe) or turns_candidates(recipe) == "auto" for recipe in recipes):
+    if not any(map(needs_turning, recipes)):
         return []
     return study_categories() if places is None else places

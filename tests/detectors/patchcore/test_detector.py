@@ -57,6 +57,15 @@ def test_coreset_of_duplicates_takes_no_point_twice():
     assert sorted(on_gpu.tolist()) == list(range(40))
 
 
+def test_of_five_copies_of_every_point_the_coreset_is_that_of_the_points():
+    """So a pile in which each photograph lies five times makes the bank of one, from the same first pick."""
+    points = np.random.default_rng(0).normal(5, 1, (200, 8))
+    picks = greedy_coreset(np.tile(points, (5, 1)), 40, np.random.default_rng(3)) % 200
+    assert picks.tolist() == naive_coreset(points, 40, int(picks[0]))
+    whole = greedy_coreset(np.tile(points, (5, 1)), 200, np.random.default_rng(3)) % 200
+    assert sorted(whole.tolist()) == list(range(200))
+
+
 def test_projection_keeps_few_dimensions_and_preserves_distances_on_average():
     points = np.random.default_rng(1).standard_normal((50, 600))
     assert random_projection(points, 600, np.random.default_rng(0)) is points

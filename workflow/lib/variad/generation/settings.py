@@ -119,6 +119,11 @@ def turns_candidates(recipe: Mapping[str, Any]) -> str:
     return str(recipe.get("turns", "auto")) if takes_unlabelled(recipe) else "never"
 
 
+def needs_turning(recipe: Mapping[str, Any]) -> bool:
+    """Whether anything of a recipe of the config depends on whether the product turns."""
+    return asks_for_turning(recipe) or turns_candidates(recipe) == "auto"
+
+
 @dataclass(frozen=True)
 class Turning:
     """Whether a product lies at any angle, as unlabelled photographs say (``variad.selection.turning``).
