@@ -133,7 +133,11 @@ def test_the_default_keeps_the_paper_recipe_of_generated():
             {"detectors": {"p": {"method": "patchcor", "extractor": "lite0"}}},
             r"config key detectors.p.method: expected a method among patchcore.*, found 'patchcor'",
         ),
-        (study(only={"padim": {}}), r"study.only: expected one of patchcore, found 'padim'"),
+        (study(only={"padim": {}}), r"study.only: expected one of patchcore, one_shot, found 'padim'"),
+        (
+            study(only={"one_shot": {"runs": 2}}),
+            r"study.only.one_shot: expected datasets or training_sets, .*found runs",
+        ),
         (
             study(only={"patchcore": {"scenarios": ["full_shot"]}}),
             r"study.only.patchcore.scenarios: expected one of one_shot, found 'full_shot'",

@@ -184,6 +184,18 @@ def test_another_training_set_trains_its_own_cells_and_draws_its_scenarios_heat_
     assert jobs["plot_heatmaps_patchcore"] == 4
 
 
+def test_a_scenario_may_see_fewer_training_sets(finished, tmp_path):
+    """What a scenario does not see is not made in it, and neither are its heat maps."""
+    config = yaml.safe_load(TINY.read_text())
+    config["study"]["only"] = {"few_shot": {"training_sets": ["original"]}}
+    changed = tmp_path / "changed.yaml"
+    changed.write_text(yaml.safe_dump(config, sort_keys=False))
+    jobs = planned(finished, "--forceall", config=changed)
+    sets, categories = len(config["study"]["training_sets"]), 2
+    assert jobs["build_training_set"] == jobs["score_test_set"] == categories * (sets + 1)
+    assert jobs["plot_heatmaps_patchcore"] == jobs["plot_heatmaps_patchcore_few_shot"] == categories
+
+
 def test_exported_images_are_shots_and_accepted_images(finished):
     succeed(finished, "--cores", "2", "results/elpv/mono/few_shot/generated/export/contents.txt")
     folder = finished / "results/elpv/mono/few_shot/generated/export/run_0/mono/train/good"

@@ -178,8 +178,14 @@ def study_training_sets(places=None, scenarios=None):
         {**place, "scenario": scenario, "training_set": training_set}
         for place in (study_categories() if places is None else places)
         for scenario in scenarios or config["study"]["scenarios"]
-        for training_set in config["study"]["training_sets"]
+        if is_seen(scenario, "datasets", place["dataset"])
+        for training_set in sets_of_scenario(scenario)
     ]
+
+
+def sets_of_scenario(scenario):
+    """The study's training sets but those that ``study.only`` keeps from a scenario."""
+    return [name for name in config["study"]["training_sets"] if is_seen(scenario, "training_sets", name)]
 
 
 def study_cells(places=None, scenarios=None):
@@ -192,9 +198,9 @@ def study_cells(places=None, scenarios=None):
     ]
 
 
-def is_seen(detector, key, value):
-    """Whether ``study.only`` lets a detector see one of the ``datasets``, ``scenarios`` or ``training_sets``."""
-    return value in config["study"]["only"].get(detector, {}).get(key, [value])
+def is_seen(by, key, value):
+    """Whether ``study.only`` lets a detector or scenario see one of the ``datasets``, ``scenarios`` or ``training_sets``."""
+    return value in config["study"]["only"].get(by, {}).get(key, [value])
 
 
 def names_of(places, *keys):

@@ -100,7 +100,7 @@ rule plot_training_sets:
     conda:
         "../../envs/report.yaml"
     params:
-        sets=config["study"]["training_sets"],
+        sets=lambda wildcards: sets_of_scenario(wildcards.scenario),
     script:
         "../../scripts/plot_training_sets.py"
 

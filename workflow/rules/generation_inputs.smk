@@ -71,8 +71,8 @@ def chosen_of_recipe(wildcards):
 
 
 def of_study_sets(pattern, wildcards):
-    """An output of a rule for every training set of the study."""
-    return expand(pattern, training_set=config["study"]["training_sets"], **wildcards)
+    """An output of a rule for every training set that the study has in a scenario."""
+    return expand(pattern, training_set=sets_of_scenario(wildcards.scenario), **wildcards)
 
 
 def parent_splits(*training_sets):

@@ -5,12 +5,11 @@ GALLERY_ASSETS = sorted(map(str, (ROOT / "workflow/lib/variad/report/assets").it
 
 
 # draw anomaly maps of a scenario's cells beside image and ground truth; a rule a detector, as each sees its own training sets
-for detector in config["study"]["detectors"]:
-    seen = [name for name in config["study"]["training_sets"] if is_seen(detector, "training_sets", name)]
+for rule_name, detector, scenarios, seen in sheets_of_heatmaps():
 
     rule:
         name:
-            f"plot_heatmaps_{detector}"
+            rule_name
         input:
             images=of_split("test", rules.pack_category.output.images),
             scores=expand(rules.score_test_set.output.scores, training_set=seen, detector=detector, allow_missing=True),
@@ -31,6 +30,8 @@ for detector in config["study"]["detectors"]:
             f"results/logs/plot_heatmaps/{{dataset}}.{{category}}.{{scenario}}.{detector}.log",
         benchmark:
             f"results/benchmarks/plot_heatmaps/{{dataset}}.{{category}}.{{scenario}}.{detector}.tsv"
+        wildcard_constraints:
+            scenario="|".join(scenarios),
         conda:
             "../../envs/report.yaml"
         resources:

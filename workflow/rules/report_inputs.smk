@@ -2,6 +2,30 @@
 SHEET_CATEGORIES = 6  # of a data set, whose contact sheets are shown
 
 
+def sheets_of_heatmaps():
+    """(name of a rule plot_heatmaps, detector, scenarios, training sets that it sees in each of them).
+
+    One for each detector, as each sees its own training sets, and one more for a scenario that has fewer of them.
+    """
+    less = [name for name in config["scenarios"] if "training_sets" in config["study"]["only"].get(name, {})]
+    groups = [
+        ("", [name for name in config["scenarios"] if name not in less]),
+        *((f"_{name}", [name]) for name in less),
+    ]
+    return [
+        (f"plot_heatmaps_{detector}{suffix}", detector, names, seen_sets(detector, names[0]))
+        for detector in config["study"]["detectors"]
+        for suffix, names in groups
+        if names
+    ]
+
+
+def seen_sets(detector, scenario):
+    """The study's training sets that a detector sees in a scenario."""
+    names = sets_of_scenario(scenario)
+    return [name for name in names if is_seen(detector, "training_sets", name)]
+
+
 def of_shown_splits(pattern):
     """An output of a rule for the splits whose images the gallery shows, with the other wildcards as they are."""
     return [of_split(split, pattern) for split in study_splits()]

@@ -43,10 +43,11 @@ def files_of_detectors(cells):
 def heatmaps_of(cells):
     """Sheets of heat maps; a job makes those of all training sets together."""
     together = {names: dict(zip(HEATMAPS, names)) for names in names_of(cells, *HEATMAPS)}
+    maker = {(detector, scenario): name for name, detector, names, _ in sheets_of_heatmaps() for scenario in names}
     return [
         path
         for place in together.values()
-        for path in files_of([place], *getattr(rules, f"plot_heatmaps_{place['detector']}").output)
+        for path in files_of([place], *getattr(rules, maker[place["detector"], place["scenario"]]).output)
     ]
 
 

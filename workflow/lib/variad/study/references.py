@@ -294,7 +294,12 @@ def _check_only(config: Config) -> None:
     study = config["study"]
     known = {key: study[key] for key in ("scenarios", "training_sets")} | {"datasets": config["datasets"]}
     for name, part in study["only"].items():
-        one_of("study.only", name, study["detectors"])
+        one_of("study.only", name, [*study["detectors"], *study["scenarios"]])
+        unknown = {"scenarios", "runs"} & set(part) if name in study["scenarios"] else set()
+        if unknown:
+            raise _wrong(
+                f"study.only.{name}", "datasets or training_sets, as it is a scenario", ", ".join(sorted(unknown))
+            )
         for key, names in known.items():
             for value in part.get(key, []):
                 one_of(f"study.only.{name}.{key}", value, names)
