@@ -50,6 +50,18 @@ def test_a_pool_is_completed_and_a_recipe_keeps_what_it_says():
             "unlabelled_10_transductive, found true.",
         ),
         (
+            {
+                "name": "transductive",
+                "transductive": True,
+                "method": "unlabelled_generated",
+                "then": "augment",
+                "strategy": "rotations",
+                "rotations": "auto",
+            },
+            "training_sets.transductive.rotations: expected always, as the candidates are test images, which are not "
+            "asked whether the product turns, found auto.",
+        ),
+        (
             {"name": "transductive", "transductive": True, "contamination": 0.1},
             "training_sets.transductive.contamination: expected none, as the candidates are the test images, found "
             "0.1.",

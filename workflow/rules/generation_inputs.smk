@@ -108,18 +108,18 @@ def turning_extractor():
 
 
 def pools_of_turning(wildcards):
-    """What the study's recipes that ask whether a product turns may choose from, in the scenario with the most runs.
+    """What recipes of the study, and of predictions, may choose from, in the scenario with the most runs: piles are nested.
 
-    A recipe that turns shots and chooses none has a list too: all unlabelled photographs that nobody objects to. It is read
-    where no other recipe asks, since it holds what others never see.
+    Where none of them chooses unlabelled photographs, those that turn shots have a list too: all but what somebody objects to.
     """
-    names = unique([*config["study"]["training_sets"], config["predict"]["training_set"]])
-    asking = [name for name in names if needs_turning(config["training_sets"].get(name, {"method": "none"}))]
-    asking = asking or [name for name, recipe in config["training_sets"].items() if needs_turning(recipe)]
-    choosing = [name for name in asking if "unlabelled" in candidate_splits(config["training_sets"][name])]
+    recipes, named = config["training_sets"], [*config["study"]["training_sets"], config["predict"]["training_set"]]
+    for names in ([name for name in unique(named) if name in recipes], list(recipes)):
+        choosing = [name for name in names if candidate_splits(recipes[name]) == ["unlabelled"]]
+        asking = choosing or [name for name in names if asks_for_turning(recipes[name])]
+        if asking:
+            break
     scenario = max(config["study"]["scenarios"], key=lambda name: config["scenarios"][name]["runs"])
-    place = {**place_of(wildcards), "scenario": scenario}
-    return expand(rules.draw_pool.output.pool, training_set=choosing or asking, **place)
+    return expand(rules.draw_pool.output.pool, training_set=asking, scenario=scenario, **place_of(wildcards))
 
 
 def turning_of_recipe(wildcards):

@@ -12,7 +12,7 @@ from variad.core.errors import UserError
 from variad.datasets.adapters import RENDERED_ADAPTERS, check_adapter
 from variad.detectors.interface import check_extractor, check_method
 from variad.downloads.catalogue import ARCHIVES, CATALOGUE
-from variad.generation.settings import takes_unlabelled, turns_of
+from variad.generation.settings import asks_for_turning, takes_unlabelled, turns_of
 from variad.paper.ablation_entries import BASELINE, entries, one_of, places
 from variad.selection.settings import NO_SOURCE, RESERVED
 
@@ -193,6 +193,9 @@ def _check_candidates(name: str, recipe: Config) -> None:
     if recipe.get("contamination") is not None:
         none = "none, as the candidates are the test images"
         raise _wrong(f"training_sets.{name}.contamination", none, recipe["contamination"])
+    if asks_for_turning(recipe):
+        always = "always, as the candidates are test images, which are not asked whether the product turns"
+        raise _wrong(f"training_sets.{name}.rotations", always, "auto")
 
 
 def _check_detector(config: Config, name: str, used: bool) -> None:
