@@ -51,6 +51,9 @@ class StandInAnswers:
     def answer(self, score: float) -> str:
         return "bad" if score > BAD else "look" if score > LOOK else "good"
 
+    def multiple(self, score: float) -> float:
+        return score / BAD
+
     def promise(self) -> str:
         return "5 held-out photographs promise little."
 
@@ -60,6 +63,7 @@ class StandIn:
 
     def __init__(self) -> None:
         self.answers = StandInAnswers()
+        self.shots = np.stack([np.full((16, 16, 3), level, np.uint8) for level in (20, 60)])
         self.bundle = SimpleNamespace(
             product="mine/lid",
             class_name="bottle lid",

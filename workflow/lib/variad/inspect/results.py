@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -22,23 +23,19 @@ _BOX = ("left", "top", "width", "height", "area", "peak")
 def row_of(found: "Inspection", answers: "Answers", regions: "Sequence[Region]") -> Row:
     """The row of a photograph, and ``boxes``, all of its regions, which only JSON has room for.
 
-    ``left`` to ``peak`` are those of the largest region. ``multiple`` is empty where the threshold is not above 0, as
-    scores of some detectors can be: a ratio would say nothing.
+    ``left`` to ``peak`` are those of the largest region. What is not known is None, ``multiple`` also where the
+    threshold is not above 0, as scores of some detectors can be.
     """
     row: Row = dict.fromkeys(COLUMNS)
     row |= {"path": found.path, "score": float(found.score), "calibrated": float(found.calibrated)}
-    row |= {"answer": found.answer, "threshold": answers.bad, "multiple": multiple_of(found.score, answers.bad)}
+    row |= {"answer": found.answer, "threshold": answers.bad, "multiple": answers.multiple(found.score)}
     row["regions"] = len(regions)
     boxes = [{name: getattr(region, name) for name in (*_BOX, "peak_x", "peak_y")} for region in regions]
     if boxes:
         largest = max(boxes, key=lambda box: box["area"])
         row |= {name: largest[name] for name in _BOX}
-    return row | {"boxes": boxes}
-
-
-def multiple_of(score: float, threshold: float | None) -> float | None:
-    """A score as a multiple of the threshold, where that says something."""
-    return float(score) / threshold if threshold is not None and threshold > 0 else None
+    known = {name: None if isinstance(value, float) and math.isnan(value) else value for name, value in row.items()}
+    return known | {"boxes": boxes}
 
 
 def failed_row(path: str, reason: str) -> Row:
