@@ -1,0 +1,452 @@
+"""A page to look at single photographs: one is dropped on it, and its score, answer, map and regions are shown.
+
+It is served to this machine alone, unless another address is asked for. A photograph is a temporary file for as long as
+it is inspected, one at a time; what stays, in memory, is a small picture and a small map of each of the last hundred.
+
+A web page of somebody else's must not get at it, neither through the user's browser nor by a name that leads to this
+machine (DNS rebinding): a request has to call the machine by its own name, and an upload to come from the page itself.
+What is served are the files below ``/assets`` and results by number; no path in a request is ever one on the disk.
+"""
+
+import ipaddress
+import json
+import logging
+import re
+import socket
+import socketserver
+import sys
+import tempfile
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
+from urllib.parse import unquote
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from variad.core.errors import UserError
+from variad.core.images import read_image, to_rgb8
+from variad.inspect.pictures import MapScale, scale_of, shrunk_size
+from variad.inspect.results import Row, row_of
+from variad.report.drawing import lookup_table
+from variad.report.markup import ASSETS as REPORT_ASSETS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from variad.inspect.inspector import Inspection, Inspector
+
+HOST, PORT = "127.0.0.1", 8765
+KEPT = 100  # results
+LARGEST_UPLOAD = 64 * 2**20  # bytes
+UPLOADS = 4  # that may wait as files for their turn
+QUIET, WHOLE = 30.0, 120.0  # seconds: without a byte from the other side, and for all of an upload
+PATIENCE = 5.0  # seconds, with an inspection that is at work at Ctrl-C
+PHOTO_SIDE, MAP_SIDE = 960, 480  # pixels of the longer side of what is kept
+QUALITY = 85
+LONGEST_NAME = 200  # characters
+ASSETS = Path(__file__).resolve().parent / "assets"
+PAGE = "inspect.html"
+FILES = {
+    PAGE: (ASSETS, "text/html; charset=utf-8"),
+    "inspect.css": (ASSETS, "text/css; charset=utf-8"),
+    "inspect.js": (ASSETS, "text/javascript; charset=utf-8"),
+    "gallery.css": (REPORT_ASSETS, "text/css; charset=utf-8"),
+}
+HEADERS = {
+    "Content-Security-Policy": "default-src 'self'; img-src 'self' data: blob:; object-src 'none'; base-uri 'none'; "
+    "form-action 'none'; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-store",
+    "Connection": "close",
+}
+_CHUNK = 2**16  # bytes
+_PICTURE = re.compile(r"/results/([0-9]{1,9})/(photo\.jpg|map\.png)")
+_HOST = re.compile(r"\[([0-9A-Fa-f:.]+)\](?::[0-9]{1,5})?|([^:/?#@\[\]\s]+)(?::[0-9]{1,5})?")
+_log = logging.getLogger(__name__)
+
+
+class Kept(NamedTuple):
+    """What stays of a photograph.
+
+    Attributes:
+        facts: as JSON takes them: the row of ``results.row_of`` and its ``boxes``, ``number``, ``pixels`` (height and
+            width), ``look`` (the lower threshold), ``words`` (of the calibrated score) and ``seconds``.
+        photo: JPEG; heat: PNG of 256 colours, the more opaque the higher the map.
+    """
+
+    facts: dict[str, Any]
+    photo: bytes
+    heat: bytes
+
+
+class Examiner:
+    """Inspects photographs, one at a time whoever asks, and keeps the last hundred results."""
+
+    def __init__(self, inspector: "Inspector") -> None:
+        self.inspector = inspector
+        self._one_at_a_time, self._results_lock = threading.Lock(), threading.Lock()
+        self._scale = scale_of(inspector)
+        self._results: OrderedDict[int, Kept] = OrderedDict()
+        self._count = 0
+
+    def examine(self, path: str, name: str) -> Kept:
+        """Inspect a photograph and keep its result.
+
+        Args:
+            path: where it lies for now; name: what its user calls it.
+
+        Raises:
+            UserError: it cannot be read; the sentence has its name, not its path.
+        """
+        with self._one_at_a_time:
+            begin = time.perf_counter()
+            try:
+                found = self.inspector.inspect(path)
+                photo = self._photo(found)
+            except UserError as error:
+                raise UserError(str(error).replace(path, name)) from error
+            heat = self._heat(found)
+            facts = self._facts(replace(found, path=name)) | {"seconds": time.perf_counter() - begin}
+        with self._results_lock:
+            self._count += 1
+            kept = Kept({"number": self._count, **facts}, photo, heat)
+            self._results[self._count] = kept
+            if len(self._results) > KEPT:
+                self._results.popitem(last=False)
+        return kept
+
+    def stop(self, patience: float) -> None:
+        """Begin no further inspection, and wait some seconds for the one that is at work."""
+        self._one_at_a_time.acquire(timeout=patience)
+
+    def last(self) -> list[dict[str, Any]]:
+        """The facts of what is kept, the latest first."""
+        with self._results_lock:
+            return [kept.facts for kept in reversed(self._results.values())]
+
+    def kept(self, number: int) -> Kept | None:
+        """A result, if it is still there."""
+        with self._results_lock:
+            return self._results.get(number)
+
+    def _facts(self, found: "Inspection") -> Row:
+        answers = self.inspector.answers
+        row = row_of(found, answers, self.inspector.regions(found))
+        words = in_words(row["calibrated"], answers.count)
+        return row | {"pixels": [found.height, found.width], "look": answers.look, "words": words}
+
+    def _photo(self, found: "Inspection") -> bytes:
+        rule = self.inspector.bundle.pixels
+        bounds = {} if rule.low is None or rule.high is None else {"low": rule.low, "high": rule.high}
+        height, width = shrunk_size(found.height, found.width, PHOTO_SIDE)
+        pixels = Image.fromarray(to_rgb8(read_image(found.path), **bounds))
+        return _encoded(pixels.resize((width, height), Image.Resampling.BOX), "JPEG", quality=QUALITY)
+
+    def _heat(self, found: "Inspection") -> bytes:
+        height, width = shrunk_size(found.height, found.width, MAP_SIDE)
+        return heat_picture(self.inspector.anomaly_map(replace(found, height=height, width=width)), self._scale)
+
+
+def heat_picture(values: NDArray[np.float32], scale: MapScale | None) -> bytes:
+    """A map ``[h, w]`` as an 8-bit PNG whose 256 colours go from transparent to opaque.
+
+    Args:
+        scale: None takes the lowest and highest value of this map.
+    """
+    low, high = scale or (float(values.min()), float(values.max()))
+    levels = np.clip((values - low) / max(high - low, np.finfo(np.float32).tiny), 0, 1) * 255
+    picture = Image.fromarray(np.round(levels).astype(np.uint8)).convert("P")
+    picture.putpalette(lookup_table().tobytes())
+    return _encoded(picture, "PNG", transparency=bytes(range(256)))
+
+
+def in_words(calibrated: float | None, count: int) -> str:
+    """What a calibrated score says, as a sentence.
+
+    Args:
+        calibrated: the share of held-out good photographs with a lower score.
+        count: of these photographs.
+    """
+    if calibrated is None or not count:
+        return "There is no held-out good photograph to compare its score with."
+    everyone = f"all {count:,} held-out good photographs" if count > 1 else "the only held-out good photograph"
+    if calibrated >= 1:
+        return f"Its score is higher than that of {everyone}."
+    if calibrated <= 0:
+        return f"Its score is lower than that of {everyone}."
+    share = min(99, max(1, round(100 * calibrated)))
+    return f"Its score is higher than that of {share} % of {count:,} held-out good photographs."
+
+
+def _encoded(picture: Image.Image, kind: str, **options: Any) -> bytes:
+    stream = BytesIO()
+    picture.save(stream, kind, **options)
+    return stream.getvalue()
+
+
+class _Refused(Exception):
+    """A request that is not answered as it was asked: a status, and why in one sentence."""
+
+    def __init__(self, status: HTTPStatus, reason: str) -> None:
+        super().__init__(reason)
+        self.status = status
+
+
+class InspectionServer(ThreadingHTTPServer):
+    """Serves the page of an inspector; bound when it is made, at work by ``serve_forever``.
+
+    Attributes:
+        examiner: what inspects and keeps.
+        largest: bytes of an upload, at most.
+    """
+
+    daemon_threads = True  # Ctrl-C waits for nobody
+    request_queue_size = 64
+
+    def __init__(self, inspector: "Inspector", host: str = HOST, port: int = PORT) -> None:
+        """
+        Args:
+            host: an address or a name of this machine; port: 0 takes a free one.
+
+        Raises:
+            UserError: the address is not this machine's, or its port is taken or not allowed.
+        """
+        self.examiner = Examiner(inspector)
+        self.largest = LARGEST_UPLOAD
+        self.uploads = threading.BoundedSemaphore(UPLOADS)
+        self.host, self.is_local = host, is_loopback(host)
+        self.files = {name: (folder / name).read_bytes() for name, (folder, _) in FILES.items()}
+        self.folder = tempfile.TemporaryDirectory(prefix="variad-inspect-", ignore_cleanup_errors=True)
+        self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        try:
+            super().__init__((host, port), _Handler)
+        except OverflowError as error:
+            raise UserError(f"--port: expected a number from 0 to 65535, found {port}.") from error
+        except OSError as error:
+            where, reason = f"{host}, port {port}", error.strerror or error
+            raise UserError(f"--serve: expected an address that is free ({where}), found: {reason}.") from error
+
+    @property
+    def address(self) -> str:
+        """Where a browser finds the page."""
+        name = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)
+        return f"http://{f'[{name}]' if ':' in name else name}:{self.server_address[1]}/"
+
+    def server_bind(self) -> None:
+        """Bind without asking a name server for this machine's name, which may be out of reach."""
+        socketserver.TCPServer.server_bind(self)
+        self.server_name, self.server_port = self.host, self.server_address[1]
+
+    def server_close(self) -> None:
+        """Free the port, and remove what is not inspected yet."""
+        super().server_close()
+        self.folder.cleanup()
+
+    def is_called(self, host: str) -> bool:
+        """Whether a request's header ``Host`` is a name of this machine."""
+        parts = _HOST.fullmatch(host)
+        if parts is None:
+            return False
+        name = (parts[1] or parts[2]).lower()
+        if is_loopback(name) or name == self.host.lower():
+            return True
+        return not self.is_local and (_is_address(name) or name == socket.gethostname().lower())
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say what went wrong, but not that somebody closed a window."""
+        if not isinstance(sys.exception(), ConnectionError | TimeoutError):
+            _log.error("A request failed.", exc_info=True)
+
+    def about(self) -> dict[str, Any]:
+        """What the page says of the bundle, and what is kept."""
+        inspector = self.examiner.inspector
+        bundle, answers = inspector.bundle, inspector.answers
+        return {
+            "product": bundle.product,
+            "class_name": bundle.class_name,
+            "method": bundle.method,
+            "promise": answers.promise(),
+            "look": answers.look,
+            "bad": answers.bad,
+            "largest": self.largest,
+            "kept": KEPT,
+            "results": self.examiner.last(),
+        }
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: InspectionServer
+    timeout = QUIET
+    server_version, sys_version = "Variad", ""
+
+    def do_GET(self) -> None:
+        with self._answering():
+            path = self.path.partition("?")[0]
+            name = PAGE if path == "/" else path.removeprefix("/assets/")
+            if path == "/results":
+                self._say(HTTPStatus.OK, self.server.about())
+            elif (wanted := _PICTURE.fullmatch(path)) is not None:
+                self._send_picture(int(wanted[1]), wanted[2])
+            elif name in self.server.files:
+                self._send(HTTPStatus.OK, FILES[name][1], self.server.files[name])
+            else:
+                raise _Refused(HTTPStatus.NOT_FOUND, "There is no such page.")
+
+    def do_POST(self) -> None:
+        with self._answering():
+            if self.path != "/inspect":
+                raise _Refused(HTTPStatus.NOT_FOUND, "There is no such page.")
+            origin = self.headers.get("Origin")
+            if origin is not None and origin != f"http://{self.headers['Host']}":
+                raise _Refused(HTTPStatus.FORBIDDEN, f"Expected an upload by this page, found one by {origin}.")
+            if "X-File-Name" not in self.headers:  # which a form of another page cannot send
+                raise _Refused(HTTPStatus.BAD_REQUEST, "Expected the header X-File-Name, found none.")
+            name = file_name(self.headers["X-File-Name"])
+            length = self._length(name)
+            if not self.server.uploads.acquire(timeout=WHOLE):
+                raise _Refused(HTTPStatus.SERVICE_UNAVAILABLE, "Too many photographs are waiting.")
+            try:
+                with tempfile.NamedTemporaryFile(dir=self.server.folder.name) as file:
+                    self._receive(file, length)
+                    kept = self.server.examiner.examine(file.name, name)
+            except UserError as error:
+                raise _Refused(HTTPStatus.UNPROCESSABLE_ENTITY, str(error)) from error
+            finally:
+                self.server.uploads.release()
+            self._say(HTTPStatus.OK, kept.facts)
+
+    @contextmanager
+    def _answering(self) -> "Iterator[None]":
+        try:
+            hosts = self.headers.get_all("Host", [])
+            if len(hosts) != 1 or not self.server.is_called(hosts[0]):
+                expected = "expected a name of this machine in the address, such as localhost"
+                raise _Refused(HTTPStatus.MISDIRECTED_REQUEST, f"{expected}, found {hosts or 'none'}.")
+            yield
+        except _Refused as refusal:
+            self._refuse(refusal.status, str(refusal))
+        except (ConnectionError, TimeoutError):
+            raise
+        except Exception:
+            _log.exception("A photograph could not be inspected.")
+            self._refuse(HTTPStatus.INTERNAL_SERVER_ERROR, "The inspection failed; the terminal says why.")
+
+    def _length(self, name: str) -> int:
+        """The length of an upload by its header."""
+        lengths = self.headers.get_all("Content-Length", [])
+        if "Transfer-Encoding" in self.headers or not lengths:
+            raise _Refused(HTTPStatus.LENGTH_REQUIRED, "Expected the header Content-Length, found none.")
+        if len(lengths) > 1 or not re.fullmatch("[0-9]{1,18}", lengths[0]):
+            raise _Refused(HTTPStatus.BAD_REQUEST, f"Expected one number as Content-Length, found {lengths}.")
+        if int(lengths[0]) > self.server.largest:
+            limit, found = (f"{size / 2**20:,.1f} MiB" for size in (self.server.largest, int(lengths[0])))
+            raise _Refused(
+                HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"{name}: expected a file of at most {limit}, found {found}."
+            )
+        return int(lengths[0])
+
+    def _receive(self, file: "BinaryIO | Any", length: int) -> None:
+        """Write the body to a file, a piece at a time."""
+        left, end = length, time.monotonic() + WHOLE
+        while left:
+            try:
+                piece = self.rfile.read1(min(left, _CHUNK))  # type: ignore[attr-defined]
+            except TimeoutError:
+                piece = None
+            if piece is None or time.monotonic() > end:
+                raise _Refused(HTTPStatus.REQUEST_TIMEOUT, f"Expected {length:,} bytes sooner, {left:,} are missing.")
+            if not piece:
+                raise _Refused(HTTPStatus.BAD_REQUEST, f"Expected {length:,} bytes, {left:,} are missing.")
+            file.write(piece)
+            left -= len(piece)
+        file.flush()
+
+    def _send_picture(self, number: int, name: str) -> None:
+        kept = self.server.examiner.kept(number)
+        if kept is None:
+            raise _Refused(HTTPStatus.NOT_FOUND, f"Result {number} is not among the last {KEPT}.")
+        if name == "photo.jpg":
+            self._send(HTTPStatus.OK, "image/jpeg", kept.photo)
+        else:
+            self._send(HTTPStatus.OK, "image/png", kept.heat)
+
+    def _refuse(self, status: int, reason: str) -> None:
+        self._say(status, {"error": reason})
+        # Closed at once, a connection over which bytes still come is reset, and the other side never reads the answer.
+        with suppress(OSError):
+            self.connection.shutdown(socket.SHUT_WR)
+            self.connection.settimeout(2)
+            left, end = 2 * self.server.largest, time.monotonic() + 10
+            while left > 0 and time.monotonic() < end and (piece := self.connection.recv(_CHUNK)):
+                left -= len(piece)
+
+    def _say(self, status: int, content: Mapping[str, Any]) -> None:
+        self._send(status, "application/json", json.dumps(content, allow_nan=False).encode())
+
+    def _send(self, status: int, kind: str, content: bytes) -> None:
+        self.send_response(status)
+        for name, value in (HEADERS | {"Content-Type": kind, "Content-Length": str(len(content))}).items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(content)
+
+    def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
+        """What the standard library refuses by itself, such as another method, in our form."""
+        self.request_version = "HTTP/1.0"  # of a request that is none it is 0.9, which has no headers
+        self._refuse(code, f"Expected a request of this page, found: {message or HTTPStatus(code).phrase}.")
+
+    def log_message(self, format: str, *args: Any) -> None:
+        _log.debug(format, *args)
+
+
+def file_name(header: str) -> str:
+    """What a photograph is called, from its percent-encoded name: no folders, no control characters, not too long."""
+    name = re.split(r"[/\\]", unquote(header, errors="replace"))[-1]
+    printable = "".join(letter for letter in name if letter.isprintable()).strip()
+    return printable[:LONGEST_NAME] or "photograph"
+
+
+def is_loopback(host: str) -> bool:
+    """Whether an address or a name is that of this machine for itself."""
+    return host.lower() == "localhost" or (_is_address(host) and ipaddress.ip_address(host).is_loopback)
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+def serve(inspector: "Inspector", host: str = HOST, port: int = PORT) -> None:
+    """Serve the page until Ctrl-C, and print its address.
+
+    Args:
+        host: any but this machine's for itself is warned of; port: 0 takes a free one.
+
+    Raises:
+        UserError: as ``InspectionServer``.
+    """
+    with InspectionServer(inspector, host, port) as server:
+        if not server.is_local:
+            who = f"whoever reaches {host} can send photographs and see the last {KEPT} results"
+            print(f"Warning: {who}; there is no password and no encryption.", file=sys.stderr)
+        print(f"{server.address} (Ctrl-C stops it; photographs stay on this machine)", flush=True)
+        try:
+            server.serve_forever()
+        except KeyboardInterrupt:
+            print("Stopped.", file=sys.stderr)
+            server.examiner.stop(PATIENCE)
