@@ -92,12 +92,16 @@ class Kept(NamedTuple):
 
 
 class Examiner:
-    """Inspects photographs, one at a time whoever asks, and keeps the last hundred results."""
+    """Inspects photographs, one at a time whoever asks, and keeps the last hundred results.
+
+    Attributes:
+        scale: of the maps' colours; None gives each its own.
+    """
 
     def __init__(self, inspector: "Inspector") -> None:
         self.inspector = inspector
         self._one_at_a_time, self._results_lock = threading.Lock(), threading.Lock()
-        self._scale = scale_of(inspector)
+        self.scale = scale_of(inspector)
         self._results: OrderedDict[int, Kept] = OrderedDict()
         self._count = 0
 
@@ -156,7 +160,7 @@ class Examiner:
 
     def _heat(self, found: "Inspection") -> bytes:
         height, width = shrunk_size(found.height, found.width, MAP_SIDE)
-        return heat_picture(self.inspector.anomaly_map(replace(found, height=height, width=width)), self._scale)
+        return heat_picture(self.inspector.anomaly_map(replace(found, height=height, width=width)), self.scale)
 
 
 def heat_picture(values: NDArray[np.float32], scale: MapScale | None) -> bytes:
@@ -280,6 +284,7 @@ class InspectionServer(ThreadingHTTPServer):
             "promise": answers.promise(),
             "look": answers.look,
             "bad": answers.bad,
+            "scale": self.examiner.scale,
             "largest": self.largest,
             "kept": KEPT,
             "results": self.examiner.last(),
@@ -444,7 +449,7 @@ def serve(inspector: "Inspector", host: str = HOST, port: int = PORT) -> None:
         if not server.is_local:
             who = f"whoever reaches {host} can send photographs and see the last {KEPT} results"
             print(f"Warning: {who}; there is no password and no encryption.", file=sys.stderr)
-        print(f"{server.address} (Ctrl-C stops it; photographs stay on this machine)", flush=True)
+        print(f"{server.address} (Ctrl-C stops it)", flush=True)
         try:
             server.serve_forever()
         except KeyboardInterrupt:

@@ -86,7 +86,7 @@ function drawBoxes(boxes, width, height) {
 }
 
 function regionItem(box, at) {
-  const place = `${box.width} × ${box.height} pixels at ${box.left}, ${box.top}; area ${box.area}, peak ${digits(box.peak)}`;
+  const place = `${box.width} × ${box.height} pixels at ${box.left}, ${box.top}; area ${box.area.toLocaleString("en")} pixels, peak ${digits(box.peak)}`;
   const button = el("button", { type: "button", "aria-pressed": "false" }, el("b", {}, String(at + 1)), place);
   const mark = (on) => byId("boxes").children[at].classList.toggle("chosen", on || button.getAttribute("aria-pressed") === "true");
   button.addEventListener("click", () => {
@@ -133,15 +133,19 @@ function list() {
   byId("title").textContent = state.results.length < state.about.kept ? many : `The last ${state.about.kept} results`;
   const counts = Object.keys(KINDS).map((name) => [name, state.results.filter((result) => kind(result) === name).length]);
   const choices = [["", `All ${state.results.length}`], ...counts.filter(([name, count]) => count || name !== "none").map(([name, count]) => [name, `${KINDS[name]} ${count}`])];
-  const focused = document.activeElement.parentElement === byId("answers") ? document.activeElement.value : null;
-  byId("answers").replaceChildren(...choices.map(([value, text]) => {
+  renew("answers", ...choices.map(([value, text]) => {
     const button = el("button", { type: "button", value, "aria-pressed": String(state.answer === value) }, text);
     button.addEventListener("click", () => { state.answer = value; list(); });
     return button;
   }));
-  if (focused !== null) [...byId("answers").children].find((button) => button.value === focused)?.focus();
   const cards = listed().map(card);
-  byId("cards").replaceChildren(...(cards.length ? cards : [el("li", { className: "empty" }, "No result is like that.")]));
+  renew("cards", ...(cards.length ? cards : [el("li", { className: "empty" }, "No result is like that.")]));
+}
+
+function renew(id, ...children) { // whoever is on one of the buttons stays on it
+  const focused = byId(id).contains(document.activeElement) ? document.activeElement.value : null;
+  byId(id).replaceChildren(...children);
+  if (focused !== null) [...byId(id).querySelectorAll("button")].find((button) => button.value === focused)?.focus({ preventScroll: true });
 }
 
 function move(step) { // from a card to the one beside it
@@ -164,17 +168,21 @@ function add(files) {
 
 async function sendAll() { // one at a time: the inspector has one photograph in memory
   state.busy = true;
+  let said = "", failed = 0;
   for (let file; (file = state.waiting.shift());) {
     state.sent += 1;
     const all = state.sent + state.waiting.length;
     byId("status").textContent = `Inspecting ${file.name}${all > 1 ? ` (${state.sent} of ${all})` : ""} …`;
     try {
-      await send(file);
+      const result = await send(file);
+      said = `${result.path}: ${KINDS[kind(result)].toLowerCase()}, ${headline(result)}.`;
     } catch (error) {
       refuse(error.message);
+      failed += 1;
     }
   }
-  byId("status").textContent = "";
+  if (state.sent > 1) said = `${state.sent - failed} of ${state.sent} files were inspected.`;
+  byId("status").textContent = failed && state.sent === 1 ? "The file was not inspected." : said;
   [state.busy, state.sent] = [false, 0];
 }
 
@@ -192,6 +200,7 @@ async function send(file) {
   state.results = [answer, ...state.results].slice(0, state.about.kept);
   show(answer);
   list();
+  return answer;
 }
 
 function begin(about) {
@@ -199,6 +208,8 @@ function begin(about) {
   document.title = `${about.class_name} – Variad`;
   byId("product").textContent = about.class_name;
   byId("about").textContent = `${about.product}, ${about.method}. ${about.promise}`;
+  byId("legend").hidden = !about.scale;
+  if (about.scale) [byId("low").textContent, byId("high").textContent] = about.scale.map((value) => digits(value, 3));
   list();
   if (state.results.length) show(state.results[0]);
   strengthen();
