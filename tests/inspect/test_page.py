@@ -9,6 +9,7 @@ import subprocess
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -140,7 +141,7 @@ def test_the_nearest_good_photograph() -> None:
 
 def test_the_threshold_is_in_the_middle_of_the_colours() -> None:
     inspector = StandIn()
-    inspector.bundle.held_out.peak = np.array([0.3, 0.4, 0.5])
+    inspector.bundle.held_out = SimpleNamespace(peak=np.array([0.3, 0.4, 0.5]))
     assert scale_of(inspector) == pytest.approx((0.4, 1.4))  # 2 x 0.9 - 0.4
     inspector.bundle.held_out.peak = np.array([])
     assert scale_of(inspector) is None
