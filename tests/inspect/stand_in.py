@@ -10,6 +10,7 @@ from PIL import Image
 
 from variad.core.errors import UserError
 from variad.core.images import read_image, resize_square, to_rgb8
+from variad.inspect.answers import HeldOutScores
 
 LOOK, BAD = 0.5, 0.8
 SIDE = 32
@@ -69,7 +70,7 @@ class StandIn:
             class_name="bottle lid",
             method="patchcore",
             pixels=SimpleNamespace(image_size=SIDE, low=None, high=None),
-            held_out=SimpleNamespace(score=np.linspace(0.1, 0.5, 20), peak=np.linspace(0.1, 0.5, 20)),
+            held_out=HeldOutScores(np.linspace(0.1, 0.5, 20), np.linspace(0.1, 0.5, 20), np.ones(20, bool)),
         )
 
     def read(self, path: str) -> tuple[Any, int, int]:

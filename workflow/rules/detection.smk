@@ -129,5 +129,6 @@ rule predict_images:
         method=lambda wildcards: detector_of(wildcards)["method"],
         extractor=detector_extractor,
         quantile=config["predict"]["quantile"],
+        look=config["predict"]["look"],
     script:
         "../../scripts/predict_images.py"

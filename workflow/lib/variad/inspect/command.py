@@ -20,7 +20,7 @@ from variad.core.errors import UserError
 
 if TYPE_CHECKING:
     from variad.inspect.inspector import Inspection, Inspector
-    from variad.inspect.page import Entry
+    from variad.inspect.page import PageEntry
     from variad.inspect.pictures import MapScale
     from variad.inspect.results import ResultStream, Row
 
@@ -239,7 +239,7 @@ class _Work:
         self._inspector, self._tally, self._base = inspector, tally, base
         self._stream = _standard_output(given.format)
         self._scale: MapScale | None = scale_of(inspector)
-        self._entries: list[Entry] | None = [] if given.report else None
+        self._entries: list[PageEntry] | None = [] if given.report else None
 
     def row(self, found: Any) -> "Row":
         """The row of an inspected photograph, once its pictures are made, or of one that could not be read."""
@@ -277,8 +277,8 @@ class _Work:
         name = os.path.relpath(found.path, self._base)
         save_heat_map(self._heatmaps / f"{name}.png", sheet)
 
-    def _entry(self, found: "Inspection", row: "Row") -> "Entry":
-        from variad.inspect.page import Entry
+    def _entry(self, found: "Inspection", row: "Row") -> "PageEntry":
+        from variad.inspect.page import PageEntry
         from variad.inspect.pictures import nearest_good, small_map, thumbnail
 
         try:
@@ -286,7 +286,7 @@ class _Work:
         except UserError as error:
             raise _Gone(str(error)) from error
         picture, values = thumbnail(image, found.height, found.width), small_map(self._inspector, found)
-        return Entry(row, found.height, found.width, picture, values, nearest_good(image, self._inspector.shots))
+        return PageEntry(row, found.height, found.width, picture, values, nearest_good(image, self._inspector.shots))
 
     def write_page(self, target: Path, notes: Sequence[str]) -> None:
         """Write the page of all photographs that had a row."""
