@@ -170,7 +170,7 @@ def heat_picture(values: NDArray[np.float32], scale: MapScale | None) -> bytes:
         scale: None takes the lowest and highest value of this map.
     """
     low, high = scale or (float(values.min()), float(values.max()))
-    levels = np.clip((values - low) / max(high - low, np.finfo(np.float32).tiny), 0, 1) * 255
+    levels = np.clip((values - low) / max(high - low, 1e-30), 0, 1) * 255
     picture = Image.fromarray(np.round(levels).astype(np.uint8)).convert("P")
     picture.putpalette(lookup_table().tobytes())
     return _encoded(picture, "PNG", transparency=bytes(range(256)))
