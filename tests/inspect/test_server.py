@@ -21,17 +21,19 @@ import pytest
 from PIL import Image
 
 import variad
-from tests.inspect.stand_in import StandIn, StandInUnread
 from variad.core.errors import UserError
 from variad.inspect.pictures import MapScale
 from variad.inspect.server import InspectionServer, file_name, heat_picture, in_words, is_loopback
+
+from .stand_in import StandIn, StandInUnread
 
 UNFINISHED = b"POST /inspect HTTP/1.1\r\nHost: localhost\r\nX-File-Name: a\r\nContent-Length: 9\r\n\r\nab"
 SERVING = """
 import sys
 from tests.inspect.test_server import OneByOne
-from variad.inspect.server import serve
-serve(OneByOne(), sys.argv[1], 0)
+from variad.inspect import command
+command._open = lambda given: OneByOne()
+sys.exit(command.main(["lid.variad", "--serve", "--host", sys.argv[1], "--port", "0"]))
 """
 
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.inspect.browser import CHROMIUM, browser
-from tests.inspect.test_server import OneByOne, running
+from .browser import CHROMIUM, browser
+from .test_server import OneByOne, running
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")]
 LONG = "a very long name of a photograph that was taken on the line 3 on a Monday.tif"
