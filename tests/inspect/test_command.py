@@ -111,8 +111,12 @@ def test_fail_above(photographs: Path) -> None:
     ("arguments", "sentence"),
     [
         ([], "the following arguments are required: BUNDLE"),
-        (["b"], "expected PATHs or --watch FOLDER, found neither."),
-        (["b", "photos", "--watch", "photos", "--output", "o.csv"], "found both."),
+        (["b"], "expected PATHs, --watch FOLDER or --serve, found none of them."),
+        (["b", "photos", "--watch", "photos", "--output", "o.csv"], "found several of them."),
+        (["b", "photos", "--serve"], "found several of them."),
+        (["b", "--serve", "--report", "p.html"], "--serve: expected no --heatmaps, --report or --fail-above"),
+        (["b", "photos", "--port", "0"], "expected --host and --port with --serve"),
+        (["b", "--serve", "--port", "65536"], "--port: expected a number from 0 to 65535, found 65536."),
         (["b", "--watch", "photos"], "expected --watch FOLDER and --output FILE.csv together, found one of them."),
         (
             ["b", "photos", "--output", "o.csv"],

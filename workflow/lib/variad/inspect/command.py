@@ -37,6 +37,7 @@ examples:
   variad-inspect lid.variad photos/ --report page.html   a page to look at, worst first
   variad-inspect lid.variad photos/ --fail-above bad     for scripts: exit status 3 if one is bad
   variad-inspect lid.variad --watch line/ --output line.csv   what a camera writes, for ever; end it with Ctrl-C
+  variad-inspect lid.variad --serve                      a page to drop photographs on, for this machine alone
 
 columns: path, score, calibrated (share of held-out good photographs that score less), answer (good, look, bad),
   threshold (of bad), multiple (score / threshold), regions (how many), left, top, width, height, area (pixels of the
@@ -86,6 +87,10 @@ def parser() -> argparse.ArgumentParser:
     line.add_argument(
         "--give-up", metavar="S", type=_seconds, default=30.0, help="report a bad file after S seconds (30)"
     )
+    page = made.add_argument_group("a page to drop photographs on")
+    page.add_argument("--serve", action="store_true", help="serve it until Ctrl-C, and print its address")
+    page.add_argument("--port", metavar="N", type=int, help="of the address (8765); 0 takes a free one")
+    page.add_argument("--host", metavar="ADDRESS", help="of this machine; any but 127.0.0.1 lets other machines in")
     how = made.add_argument_group("how")
     how.add_argument("--device", type=_device, default="cpu", help="cpu (default), cuda or cuda:N")
     how.add_argument("--threads", metavar="N", type=_count, help="of the processor (default: all)")
@@ -117,13 +122,27 @@ def _run(given: argparse.Namespace) -> int:
     if given.threads:
         limit_threads(given.threads)
     keep_freed_memory()
-    return _watch(given) if given.watch else _inspect(given)
+    return _serve(given) if given.serve else _watch(given) if given.watch else _inspect(given)
+
+
+def _serve(given: argparse.Namespace) -> int:
+    inspector = _open(given)
+    from variad.inspect.server import HOST, PORT, serve
+
+    serve(inspector, given.host or HOST, PORT if given.port is None else given.port)
+    return OK
 
 
 def _check(given: argparse.Namespace) -> None:
     """Find mistakes before anything takes time."""
-    if bool(given.paths) == bool(given.watch):
-        raise UserError(f"expected PATHs or --watch FOLDER, found {'both' if given.watch else 'neither'}.")
+    asked = bool(given.paths) + bool(given.watch) + given.serve
+    if asked != 1:
+        found = "several of them" if asked else "none of them"
+        raise UserError(f"expected PATHs, --watch FOLDER or --serve, found {found}.")
+    if given.serve and (given.heatmaps or given.report or given.fail_above is not None):
+        raise UserError("--serve: expected no --heatmaps, --report or --fail-above, found one; the page shows all.")
+    if not given.serve and (given.host is not None or given.port is not None):
+        raise UserError("expected --host and --port with --serve, found one without it.")
     if bool(given.watch) != bool(given.output):
         raise UserError("expected --watch FOLDER and --output FILE.csv together, found one of them.")
     if given.watch and given.report:
