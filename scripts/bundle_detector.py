@@ -7,7 +7,7 @@ from variad.core.records import read_shots
 from variad.core.tables import read_table
 from variad.detectors.training import CellFiles, extractor_of
 from variad.evaluation.cells import CELL_KEY
-from variad.inspect.answers import QUANTILES, HeldOutScores
+from variad.inspect.answers import HeldOutScores
 from variad.inspect.bundle import Bundle, write_bundle
 from variad.inspect.collecting import licences, pixel_rule, provenance, trained_on
 from variad.networks.backbones import load_backbone
@@ -24,7 +24,6 @@ with job(snakemake) as at:
     training = trained_on(cell, read_shots(given.shots, names.scenario)[RUN], given.get("candidate_images") or [], RUN)
     made_of = {**{name: names[name] for name in CELL_KEY}, "run": RUN}
     files = {"model": model, "held_out_scores": given.held_out}
-    held_out = read_table(given.held_out, "held_out_scores")
     bundle = Bundle(
         product=f"{names.dataset}/{names.category}",
         class_name=params.class_name,
@@ -33,8 +32,8 @@ with job(snakemake) as at:
         extractor=extractor,
         stored_as=params.extractor["stored_as"],
         pixels=pixel_rule(given.images),
-        held_out=HeldOutScores.from_table(held_out if "peak" in held_out else held_out.assign(peak=held_out["score"])),
-        quantiles=(min(QUANTILES[0], params.quantile), params.quantile),
+        held_out=HeldOutScores.from_table(read_table(given.held_out, "held_out_scores")),
+        quantiles=params.quantiles,
         provenance=provenance(made_of, params.made_from, training, files, backbone.weights_sha256),
         licences=licences(backbone, weights, params.made_from["datasets"][names.dataset]["adapter"]),
     )

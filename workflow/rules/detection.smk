@@ -129,6 +129,7 @@ rule predict_images:
         method=lambda wildcards: detector_of(wildcards)["method"],
         extractor=detector_extractor,
         quantile=config["predict"]["quantile"],
+        look=config["predict"]["look"],
     script:
         "../../scripts/predict_images.py"
 
@@ -152,7 +153,7 @@ rule bundle_detector:
         detector=lambda wildcards: detector_of(wildcards),
         extractor=detector_extractor,
         class_name=class_name,
-        quantile=config["predict"]["quantile"],
+        quantiles=(config["predict"]["look"], config["predict"]["quantile"]),
         made_from=entries_of_cell,
     script:
         "../../scripts/bundle_detector.py"

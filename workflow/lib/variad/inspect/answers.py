@@ -16,6 +16,9 @@ Answer = Literal["good", "look", "bad"]
 Scores = NDArray[np.float64]
 QUANTILES = (0.95, 0.99)  # above which to look at a photograph, and above which it is bad
 CONFIDENCE = 0.95
+SIGNIFICANT = 0.01  # p-value below which scores have moved
+DEFECTS = 0.2  # share of a folder that may be defects without being taken for drift
+FEWEST, FEWEST_HELD_OUT, FEWEST_FOR_LOWER = 8, 5, 30  # scores that a comparison takes
 OUTLIER = 3.0  # robust standard deviations above the median
 _NORMAL = 1.4826  # standard deviation of a normal distribution in units of its median absolute deviation
 
@@ -85,6 +88,7 @@ class Answers:
         look, bad: thresholds of the score; None where nothing was held out.
         pixel: threshold of the anomaly map, for regions: a photograph that is just to be looked at has one.
         count: held-out photographs that these are from.
+        outliers: held-out photographs that were left out.
     """
 
     def __init__(self, held_out: HeldOutScores, quantiles: tuple[float, float] = QUANTILES) -> None:
@@ -92,6 +96,7 @@ class Answers:
         self.held_out, self.quantiles = held_out, quantiles
         self._scores = np.sort(held_out.score[normal])
         self.count = len(self._scores)
+        self.outliers = len(normal) - self.count
         self.look, self.bad = (_quantile(self._scores, share) for share in quantiles)
         self.pixel = _quantile(held_out.peak[normal], quantiles[0])
 
@@ -116,31 +121,43 @@ class Answers:
         return float(score) / self.bad if self.bad is not None and self.bad > 0 else float("nan")
 
     def false_alarms(self) -> tuple[Rate, Rate] | None:
-        """Which share of good photographs is above ``look``, and above ``bad``; None without thresholds."""
-        if not self.count:
+        """Which share of good photographs is above ``look``, and above ``bad``; None without thresholds.
+
+        The intervals are exact for photographs that are drawn like the held-out ones (``rate_above_quantile``). Whether
+        outliers that were left out are defects, nobody has said: the upper ends count them as good photographs.
+        """
+        if self.look is None or self.bad is None:
             return None
-        look, bad = (rate_above_quantile(self.count, share) for share in self.quantiles)
+        look, bad = (
+            self._false_alarms(share, threshold)
+            for share, threshold in zip(self.quantiles, (self.look, self.bad), strict=True)
+        )
         return look, bad
 
-    def promise(self) -> str:
-        """What can be promised of the upper threshold, in a sentence.
+    def _false_alarms(self, quantile: float, threshold: float) -> Rate:
+        rate = rate_above_quantile(self.count, quantile)
+        with_outliers = counted(int((self.held_out.score > threshold).sum()), len(self.held_out.score))
+        if not self.outliers or with_outliers is None:
+            return rate
+        return rate._replace(high=max(rate.high, with_outliers.high))
 
-        The interval is that of ``rate_above_quantile``: exact for photographs that are drawn like the held-out ones.
-        """
+    def promise(self) -> str:
+        """What can be promised of the upper threshold, in a sentence."""
         rates = self.false_alarms()
         if rates is None:
             return "No photograph was held out: there is no threshold, and photographs are ranked alone."
-        asked = 1 - self.quantiles[1]
         if self.held_out.of_one_picture:
-            made = _counted(self.count, "image", "images")
+            made = _numbered(self.count, "image")
             return f"{made} made from the only good picture: new photographs may differ more, and no rate is promised."
-        photographs = _counted(self.count, "held-out photograph", "held-out photographs")
-        between = f"between {percent(rates[1].low)} and {percent(rates[1].high)} %"
-        said = f"{photographs}: a false-alarm rate {between} (exact 95 % interval; {percent(rates[1].mean)} % expected)"
+        low, high, mean = map(percent, rates[1])
+        upper = f", whose upper end counts {_numbered(self.outliers, 'outlier')} as good" if self.outliers else ""
+        between = f"a false-alarm rate between {low} and {high} %"
+        known = f"exact 95 % interval{upper}; {mean} % expected"
+        said = f"{_numbered(self.count, 'held-out photograph')}: {between} ({known})"
         needed = promising(self.quantiles[1])
         if needed is not None and self.count < needed:
             verb = "it" if self.count == 1 else "they"
-            return f"{said}; {verb} cannot promise {percent(asked)} %, which takes {needed:,}."
+            return f"{said}; {verb} cannot promise {percent(1 - self.quantiles[1])} %, which takes {needed:,}."
         return f"{said}."
 
     def table(self, scores: ArrayLike, labels: ArrayLike) -> list[Outcome]:
@@ -229,5 +246,53 @@ def percent(share: float) -> str:
     return f"{100 * share:.2g}" if share < 0.995 else "100"
 
 
-def _counted(count: int, one: str, many: str) -> str:
-    return f"{count:,} {one if count == 1 else many}"
+def _numbered(count: int, what: str) -> str:
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
+
+
+class Drift(NamedTuple):
+    """Whether the scores of a folder's photographs as a whole are other ones than those of held-out good ones.
+
+    ``p_value`` is None where there are too few of either to tell.
+    """
+
+    p_value: float | None
+    moved: bool
+    sentence: str
+
+
+def drift(scores: ArrayLike, held_out: HeldOutScores) -> Drift:
+    """Compare the scores ``[N]`` of a folder with held-out ones, whatever up to a fifth of them are.
+
+    Defects are no drift: the highest fifth of the folder's scores is left out before the rest is asked whether it is
+    higher than held-out scores, all of them. What is left is then at most as high as as many good photographs are, if
+    no more than a fifth are defects, so that the test errs to the careful side. Whether scores are lower is asked of
+    all of them, for defects only raise them, and of those that stand for good photographs; and only where so many were
+    held out that folds' detectors saw nearly as much as the model, for those that saw less score higher. Each is a
+    one-sided rank test of Mann and Whitney (1947); the p-value is twice the smaller one (Bonferroni).
+    """
+    from scipy.stats import mannwhitneyu
+
+    scores = np.sort(np.asarray(scores, np.float64))
+    photographs, good = _numbered(len(scores), "photograph"), _numbered(len(held_out.score), "held-out one")
+    if held_out.of_one_picture:
+        return Drift(None, False, "Whether scores have moved cannot be told, as a single picture was known to be good.")
+    if len(scores) < FEWEST or len(held_out.score) < FEWEST_HELD_OUT:
+        expected = f"it takes {FEWEST} and {FEWEST_HELD_OUT}"
+        return Drift(
+            None, False, f"Whether scores have moved cannot be told from {photographs} and {good}: {expected}."
+        )
+    likely_good = scores[: len(scores) - int(np.ceil(DEFECTS * len(scores)))]
+    higher = float(mannwhitneyu(likely_good, held_out.score, alternative="greater").pvalue)
+    normal, lower = held_out.score[held_out.normal()], 1.0
+    if len(normal) >= FEWEST_FOR_LOWER:
+        lower = float(mannwhitneyu(scores, normal, alternative="less").pvalue)
+    p_value = min(1.0, 2 * min(higher, lower))
+    if p_value >= SIGNIFICANT:
+        return Drift(p_value, False, f"Scores as a whole have not moved ({photographs}, {good}; p = {p_value:.2g}).")
+    if higher < lower:
+        found = f"are higher as a whole than {DEFECTS:.0%} of defects explain".replace("%", " %")
+        means = "light, camera or product may have changed, and good photographs may be called bad"
+    else:
+        found, means = "are lower as a whole", "photographs may be blurred or dark, and defects may be missed"
+    return Drift(p_value, True, f"Scores have moved: those of {photographs} {found} (p = {p_value:.2g}); {means}.")
