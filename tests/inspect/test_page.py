@@ -139,10 +139,10 @@ def test_the_nearest_good_photograph() -> None:
     assert nearest_good(np.full((64, 64, 3), 190, np.uint8), good[:0]) is None
 
 
-def test_the_threshold_is_in_the_middle_of_the_colours() -> None:
+def test_the_threshold_is_at_the_first_quarter_of_the_colours() -> None:
     inspector = StandIn()
     inspector.bundle.held_out = SimpleNamespace(peak=np.array([0.3, 0.4, 0.5]))
-    assert scale_of(inspector) == pytest.approx((0.4, 1.4))  # 2 x 0.9 - 0.4
+    assert scale_of(inspector) == pytest.approx((0.4, 2.4))  # 0.4 + 4 x (0.9 - 0.4)
     inspector.bundle.held_out.peak = np.array([])
     assert scale_of(inspector) is None
     inspector.bundle.held_out.peak = np.array([0.9])

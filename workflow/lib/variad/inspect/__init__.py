@@ -1,1 +1,1 @@
-"""A trained model on the line: bundles, scores, answers, regions, pages. Imports up to ``report``."""
+"""A trained detector at work, without the workflow: bundles, scores, answers, pages. Imports up to ``report``."""

@@ -224,8 +224,8 @@ def _inspect(given: argparse.Namespace) -> int:
 
     listing = list_photographs(given.paths, leave_out=[given.heatmaps] if given.heatmaps else ())
     if not listing.photographs:
-        found = listing.failures[0][1] if listing.failures else f"{given.paths[0]}: expected photographs, found none."
-        raise UserError(found)
+        nothing = f"{given.paths[0]}: expected photographs, found none."
+        raise UserError(listing.failures[0][1] if listing.failures else nothing)
     inspector = _open(given)
     tally, began = _Tally(given.fail_above), time.monotonic()
     work = _Work(given, inspector, tally, _common_folder(listing.photographs))
@@ -312,9 +312,10 @@ class _Work:
         from variad.inspect.page import GoodPhotograph, write_page
         from variad.inspect.pictures import thumbnail
 
-        shots = self._inspector.shots
+        names = [str(image["image_id"]) for image in self._inspector.bundle.provenance["training_images"]]
         good = [
-            GoodPhotograph(f"{k} of {len(shots)}", thumbnail(shot, *shot.shape[:2])) for k, shot in enumerate(shots, 1)
+            GoodPhotograph(name, thumbnail(shot, *shot.shape[:2]))
+            for name, shot in zip(names, self._inspector.shots, strict=False)
         ]
         title = f"{self._inspector.bundle.product}, inspected"
         write_page(
