@@ -22,8 +22,9 @@ from PIL import Image
 
 import variad
 from variad.core.errors import UserError
+from variad.inspect.examiner import heat_picture, in_words
 from variad.inspect.pictures import MapScale
-from variad.inspect.server import InspectionServer, file_name, heat_picture, in_words, is_loopback
+from variad.inspect.server import InspectionServer, file_name, is_loopback
 
 from .stand_in import StandIn, StandInUnread
 
