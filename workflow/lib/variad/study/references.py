@@ -325,14 +325,19 @@ def _check_kept_maps(config: Config) -> None:
 
 
 def check_predict(config: Config) -> None:
-    """Check the names of section ``predict``, whose training set need not be one of the study.
+    """Check the names of section ``predict``, whose training set need not be one of the study, and its thresholds.
 
     Raises:
-        UserError: a scenario, training set or detector that is not there, or nothing that the training set draws from.
+        UserError: a scenario, training set or detector that is not there, nothing that the training set draws from, or
+            photographs that would be bad before anybody looks at them.
     """
+    predict = config["predict"]
     for key in ("scenario", "training_set", "detector"):
-        _defined(config, f"predict.{key}", config["predict"][key], f"{key}s")
-    _check_drawn(config, config["predict"]["training_set"])
+        _defined(config, f"predict.{key}", predict[key], f"{key}s")
+    if predict["look"] > predict["quantile"]:
+        expected = f"at most predict.quantile ({predict['quantile']:g})"
+        raise _wrong("predict.look", expected, f"{predict['look']:g}")
+    _check_drawn(config, predict["training_set"])
 
 
 def _defined(config: Config, key: str, name: str | None, section: str) -> None:
