@@ -107,7 +107,7 @@ def heat_map(
     values = inspector.anomaly_map(replace(found, height=height, width=width))
     low, high = scale or (float(values.min()), max(float(values.max()), float(values.min()) + 1e-12))
     sheet = Image.fromarray(laid_over(np.asarray(picture), values, low, high))
-    _draw_boxes(sheet, regions, width / found.width)
+    draw_boxes(sheet, regions, width / found.width)
     return sheet
 
 
@@ -131,7 +131,8 @@ def laid_over(image: NDArray[np.uint8], values: NDArray[np.float32], low: float,
     return np.round((1 - share) * grey + share * colourise(values, low, high)).astype(np.uint8)
 
 
-def _draw_boxes(sheet: Image.Image, regions: "Sequence[Region]", factor: float) -> None:
+def draw_boxes(sheet: Image.Image, regions: "Sequence[Region]", factor: float) -> None:
+    """Frame the regions of a photograph on a picture of it that is ``factor`` times as large."""
     draw, line = ImageDraw.Draw(sheet), max(1, round(max(sheet.size) / 400))
     for region in regions:
         corners = (region.left, region.top, region.left + region.width, region.top + region.height)
