@@ -2,7 +2,7 @@
 
 The rooms, in the order in which they may import each other, each only those before it: ``core``, ``downloads``,
 ``datasets``, ``networks``, ``evaluation``, ``generation``, ``detectors``, ``anomalies``, ``selection``,
-``report``, ``paper``, ``study``.
+``report``, ``inspect``, ``paper``, ``study``.
 """
 
 ROOMS = (
@@ -16,6 +16,7 @@ ROOMS = (
     "anomalies",
     "selection",
     "report",
+    "inspect",
     "paper",
     "study",
 )

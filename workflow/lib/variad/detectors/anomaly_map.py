@@ -31,12 +31,22 @@ def full_size_map(patch_map: NDArray[np.float32], size: MapSize, device: str = "
 
     Where the extractor cropped, the border that it never saw takes the value of the nearest pixel that it saw.
     """
-    seen = size.crop or size.resolution
-    of_rows = (patch_map.shape[0], seen, size.resolution, size.height, size.sigma)
-    of_columns = (patch_map.shape[1], seen, size.resolution, size.width, size.sigma)
+    of_rows, of_columns = _axes(patch_map.shape, size)
     if device != "cpu":
         return _full_size_map_on_gpu(patch_map, of_rows, of_columns, device)
     return (_axis(*of_rows) @ patch_map @ _axis(*of_columns).T).astype(np.float32)
+
+
+def full_size_matrices(shape: tuple[int, ...], size: MapSize) -> tuple[Matrix, Matrix]:
+    """What ``full_size_map`` multiplies a map ``[h, w]`` with: ``[height, h]``, and ``[width, w]`` to be transposed."""
+    of_rows, of_columns = _axes(shape, size)
+    return _axis(*of_rows), _axis(*of_columns)
+
+
+def _axes(shape: tuple[int, ...], size: MapSize) -> tuple[Axis, Axis]:
+    seen = size.crop or size.resolution
+    of_rows = (shape[0], seen, size.resolution, size.height, size.sigma)
+    return of_rows, (shape[1], seen, size.resolution, size.width, size.sigma)
 
 
 def _full_size_map_on_gpu(

@@ -1,0 +1,1 @@
+"""A trained detector outside the workflow: bundle, thresholds, regions, ONNX. Imports up to ``report``."""
