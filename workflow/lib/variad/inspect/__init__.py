@@ -1,1 +1,1 @@
-"""A trained detector outside the workflow: bundle, thresholds, regions, ONNX. Imports up to ``report``."""
+"""A trained detector at work, without the workflow: bundles, scores, answers, pages. Imports up to ``report``."""

@@ -179,7 +179,7 @@ def at_most(threshold: float | None) -> np.float32:
     if threshold is None:
         return np.float32(np.nan)
     nearest = np.float32(threshold)
-    return nearest if nearest <= threshold else np.nextafter(nearest, np.float32(-np.inf))
+    return nearest if float(nearest) <= threshold else np.nextafter(nearest, np.float32(-np.inf))
 
 
 def _forget_source(model: Any) -> None:
