@@ -8,10 +8,11 @@ from variad.core.errors import UserError
 from variad.core.files import filling
 from variad.core.job import job
 from variad.core.tables import read_table, write_table
-from variad.detectors.held_out import threshold_of, with_held_out
+from variad.detectors.held_out import with_held_out
 from variad.detectors.interface import detector_class
 from variad.detectors.scoring import TestSet, full_size_maps, ranked, score_images, write_map
 from variad.detectors.training import extractor_of
+from variad.inspect.answers import Answers, HeldOutScores
 from variad.report.heatmaps import draw_predictions
 
 RUN = 0
@@ -27,18 +28,19 @@ with job(snakemake) as at, filling(snakemake.output.heatmaps) as folder:
     detector = detector_class(params.method).load(model, at.device)
     # what is in the training set itself has its score from detectors that saw nothing of it
     scored, held_out = with_held_out(score_images(detector, test), test.image_ids, given.held_out_maps)
-    threshold, normal = threshold_of(read_table(given.held_out, "held_out_scores"), params.quantile)
-    if threshold is None:
+    held_out_scores = HeldOutScores.from_table(read_table(given.held_out, "held_out_scores"))
+    answers = Answers(held_out_scores, (params.look, params.quantile))
+    if answers.bad is None:
         name = f"{snakemake.wildcards.dataset}/{snakemake.wildcards.category}"
         at.warn(f"{name}: no threshold, as one training picture alone leaves none to hold out; images are ranked.")
     else:
-        at.log.info("threshold %.6g: quantile %g of %d held-out scores", threshold, params.quantile, normal)
+        at.log.info("threshold %.6g: quantile %g of %d held-out scores", answers.bad, params.quantile, answers.count)
     at.log.info("%d of %d images are in the training set", held_out.sum(), len(rows))
 
     # one map of full size at a time
     maps = full_size_maps(scored, test, detector.map_sigma, at.device)
     for name, anomaly_map in tqdm(maps, total=len(rows), unit="map", desc="maps", mininterval=5, disable=None):
         write_map(folder / f"{name}.tiff", anomaly_map)
-    predictions = ranked(test.image_ids, scored.scores, threshold, held_out)
+    predictions = ranked(test.image_ids, scored.scores, answers.bad, held_out)
     draw_predictions(folder, given.images, predictions)
     write_table(snakemake.output.predictions, predictions, "predictions")

@@ -4,17 +4,17 @@ from pathlib import Path
 
 import h5py
 import numpy as np
-import pandas as pd
 import pytest
 import torch
 
 from variad.core.records import read_images
 from variad.core.tables import read_table, write_table
+from variad.detectors.anomaly_map import MapSize, full_size_map
 from variad.detectors.held_out import (
     CandidateFiles,
     folds,
+    peaks_of,
     score_held_out,
-    threshold_of,
     with_held_out,
     write_held_out_maps,
 )
@@ -22,6 +22,7 @@ from variad.detectors.interface import METHODS, DetectorInput, Extractor, Scored
 from variad.detectors.scoring import ranked
 from variad.detectors.training import CellFiles, real_features, training_input
 from variad.generation.added import AddedImages, write_added
+from variad.inspect.answers import Answers, HeldOutScores
 from variad.networks.features import to_tensor
 from variad.networks.pdn import load_pdn, standardised
 
@@ -31,7 +32,7 @@ SIDE = 64  # pixels, EfficientAD's smallest
 class Recorder:
     """Scores an image by its value and remembers what it was fitted on."""
 
-    uses_images = False
+    uses_images, map_sigma = False, 0.0
 
     def __init__(self, log):
         self.log = log
@@ -124,6 +125,7 @@ def test_no_photograph_is_scored_by_a_detector_that_saw_anything_of_it(tmp_path)
         name: value for name, value in [*train.items(), *pool.items()] if value != 4
     }
     table = held.table().set_index("image_id")
+    assert list(table["peak"]) == list(table["score"])  # of flat maps
     assert sorted(table.index[table["known_good"]]) == shots
     assert list(table.index[~table["trained_on"]]) == ["unlabelled/15"]
     everything = {1, 2, 3, 10, 11, 12, 13, 14, 16}
@@ -178,7 +180,8 @@ def test_one_image_leaves_none_to_hold_out_and_no_threshold(tmp_path):
     held, log = Cell(tmp_path / "cell", {"train/good/a": 1}, {"unlabelled/x": 5}, []).held_out(["train/good/a"])
     assert len(held.image_ids) == len(log) == 0
     write_table(tmp_path / "held_out.csv", held.table(), "held_out_scores")
-    assert threshold_of(read_table(tmp_path / "held_out.csv", "held_out_scores"), 0.99) == (None, 0)
+    answers = Answers(HeldOutScores.from_table(read_table(tmp_path / "held_out.csv", "held_out_scores")))
+    assert (answers.bad, answers.count) == (None, 0)
     write_held_out_maps(tmp_path / "maps.h5", held)
     scored, replaced = with_held_out(Scored(np.ones(1), np.ones((1, 2, 2))), ["unlabelled/x"], tmp_path / "maps.h5")
     assert scored.scores.tolist() == [1] and replaced.tolist() == [False]
@@ -244,6 +247,7 @@ class Started:
     def __init__(self, method, extractor):
         self.detector = create_detector(method, SETTINGS[method], extractor)
         self.uses_images, self.score = self.detector.uses_images, self.detector.score
+        self.map_sigma = self.detector.map_sigma
 
     def fit(self, training, generator):
         self.detector.fit(training, np.random.default_rng(0))
@@ -281,15 +285,18 @@ def test_a_planted_defect_does_not_hide_itself(tmp_path, method):
     assert max(score, key=score.get) in names
 
 
-def test_a_single_defect_among_a_hundred_photographs_sets_no_threshold():
-    good = np.linspace(1, 2, 100)  # median 1.5, median absolute deviation .25: limit 1.5 + 3 * 1.4826 * .25 = 2.61
-    table = pd.DataFrame({"image_id": "x", "known_good": False, "score": [*good, 2.6, 2.7, 9.0]})
-    threshold, normal = threshold_of(table, 1.0)
-    assert (threshold, normal) == (2.6, 101)
-    table["known_good"] = True  # somebody has said so
-    assert threshold_of(table, 1.0) == (9.0, 103)
-    equal = pd.DataFrame({"image_id": "x", "known_good": False, "score": [1.0, 1.0, 1.0, 2.0]})
-    assert threshold_of(equal, 1.0) == (2.0, 4)  # no spread, no outlier
+def test_a_peak_is_that_of_the_smoothed_map():
+    """A single patch of 8 x 8 that is 2 high: at 8 pixels as it is, smoothed and framed as maps are that are kept."""
+    maps = np.zeros((2, 8, 8), np.float32)
+    maps[1, 4, 5] = 2
+    scored = Scored(np.zeros(2, np.float32), maps)
+    assert peaks_of(scored, Extractor("none", (), None, 8, None), 0.0).tolist() == [0, 2]
+    smoothed = peaks_of(scored, Extractor("none", (), None, 32, 24), 4.0)
+    whole = [
+        full_size_map(patch_map, MapSize(height, 50, 32, 24, 4.0)).max() for patch_map in maps for height in (20, 99)
+    ]
+    assert smoothed[0] == 0 and 0 < max(whole) <= smoothed[1] < 2
+    assert smoothed[1] == pytest.approx(max(whole), rel=0.02)
 
 
 def test_ranking_is_by_score_then_name():

@@ -6,7 +6,7 @@ from urllib.parse import unquote
 
 import pytest
 
-from variad.report.gallery import href, script_json, text
+from variad.report.markup import href, script_json, text
 
 NAMES = [
     "</script><script>alert(1)",

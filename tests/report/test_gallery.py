@@ -18,8 +18,9 @@ from variad.generation.settings import Request, turns
 from variad.generation.strategies import augment
 from variad.generation.unlabelled import chosen_images, joined
 from variad.report.drawing import colour_scale, colourise
-from variad.report.gallery import ASSETS, PAGE_FILES, build_page
+from variad.report.gallery import PAGE_FILES, build_page
 from variad.report.heatmaps import read_map
+from variad.report.markup import ASSETS
 
 from .synthetic_study import Study, build_category, flat
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from variad.report.gallery import ASSETS
+from variad.report.markup import ASSETS
 from variad.report.pages import Part, build_branch_page, write_link
 
 

@@ -484,6 +484,14 @@ def test_a_section_that_nobody_asks_for_need_not_fit():
     check_predict(resolve({}, DEFAULT))
 
 
+def test_a_photograph_is_looked_at_before_it_is_bad():
+    predict = resolve({}, DEFAULT)["predict"]
+    assert (predict["look"], predict["quantile"]) == (0.95, 0.99)
+    check_predict(resolve({"predict": predict | {"look": 0.9, "quantile": 0.9}}, DEFAULT))
+    with pytest.raises(UserError, match=r"predict.look: expected at most predict.quantile \(0.9\), found 0.95"):
+        check_predict(resolve({"predict": predict | {"quantile": 0.9}}, DEFAULT))
+
+
 @pytest.mark.parametrize(
     ("given", "kept"),
     [

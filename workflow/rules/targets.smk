@@ -1,4 +1,5 @@
 # which files the targets of workflow/Snakefile stand for: all of them are outputs of the rules before
+from variad.detectors.interface import check_bundled
 from variad.study.references import check_predict
 
 HEATMAPS = ("dataset", "category", "scenario", "detector")
@@ -146,3 +147,11 @@ def prediction_files(wildcards):
     checked(check_predict)
     places = [{**place, **config["predict"]} for place in study_categories()]
     return files_of(places, *rules.predict_images.output)
+
+
+def bundle_files(wildcards):
+    """A bundle of the cell of section ``predict`` in every category."""
+    checked(check_predict)
+    checked(lambda config: check_bundled(config["detectors"][config["predict"]["detector"]]["method"]))
+    places = [{**place, **config["predict"]} for place in study_categories()]
+    return files_of(places, *rules.bundle_detector.output)

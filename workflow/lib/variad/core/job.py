@@ -37,7 +37,7 @@ class Job:
 def job(snakemake: Any) -> Iterator[Job]:
     """Run a script's body with its log open; a ``UserError`` becomes one sentence and exit status 1."""
     threads = max(1, int(snakemake.threads))
-    _limit_threads(threads)
+    limit_threads(threads)
     keep_freed_memory()
     memory = int(snakemake.resources.get("mem_mb", 0)) * 10**6
     with _log_stream(snakemake) as stream:
@@ -85,7 +85,8 @@ def keep_freed_memory() -> bool:
     return bool(mallopt and mallopt(MMAP_THRESHOLD, LARGEST_KEPT) and mallopt(TRIM_THRESHOLD, 2**31 - 1))
 
 
-def _limit_threads(threads: int) -> None:
+def limit_threads(threads: int) -> None:
+    """Hold the numerical libraries to so many threads each."""
     # Read when the numerical libraries load, so this has to come before torch is imported.
     for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         os.environ[variable] = str(threads)

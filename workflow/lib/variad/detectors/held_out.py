@@ -20,14 +20,13 @@ from numpy.typing import NDArray
 
 from variad.core.files import writing
 from variad.core.records import optional_strings, read_image_ids, read_images
+from variad.detectors.anomaly_map import MapSize, full_size_map
 from variad.detectors.interface import Detector, DetectorInput, Extractor, Scored
 from variad.detectors.scoring import TestSet, joined, score_images
 from variad.detectors.training import CellFiles, accepted_rows, candidates_of, parents_of, training_input
 from variad.generation.added import read_added
 
 FOLDS = 5  # at most
-OUTLIER = 3.0  # robust standard deviations above the median
-_NORMAL = 1.4826  # standard deviation of a normal distribution in units of its median absolute deviation
 Fit = Callable[[DetectorInput], Detector]
 Families = Mapping[str, str]  # of photographs, by image_id
 
@@ -47,17 +46,19 @@ class HeldOut(NamedTuple):
         image_ids: of photographs; empty for what was made from the only picture.
         known_good: whether somebody has said that the image is good: shots, and what was made of them.
         trained_on: whether the model saw it, or a copy of it.
+        peaks: float64 ``[N]``, of ``peaks_of``.
     """
 
     image_ids: list[str]
     known_good: NDArray[np.bool_]
     trained_on: NDArray[np.bool_]
     scored: Scored
+    peaks: NDArray[np.float64]
 
     def table(self) -> pd.DataFrame:
         """Table ``held_out_scores``."""
         told = {"image_id": self.image_ids, "known_good": self.known_good, "trained_on": self.trained_on}
-        return pd.DataFrame({**told, "score": self.scored.scores.astype(float)})
+        return pd.DataFrame({**told, "score": self.scored.scores.astype(float), "peak": self.peaks})
 
 
 def score_held_out(
@@ -96,7 +97,7 @@ def score_held_out(
     if len(known) == 1:
         scored = score_in_halves(fit, training, _made(cell, run, shots))
         made = np.ones(len(scored.scores), bool)
-        return HeldOut([""] * len(made), made, made, scored)
+        return HeldOut([""] * len(made), made, made, scored, peaks_of(scored, extractor, create().map_sigma))
     splits = [_photographs(cell.images, cell.features, extractor, set(parents))]
     if pool:
         # not only those that were added: a copy of one would be vouched for as well
@@ -105,7 +106,18 @@ def score_held_out(
     names, scored = score_in_folds(fit, training, families, splits, picture)
     good = set(splits[0].image_ids)
     known_good, trained_on = [name in good for name in names], [picture[name] in known for name in names]
-    return HeldOut(names, np.array(known_good, bool), np.array(trained_on, bool), scored)
+    peaks = peaks_of(scored, extractor, create().map_sigma)
+    return HeldOut(names, np.array(known_good, bool), np.array(trained_on, bool), scored, peaks)
+
+
+def peaks_of(scored: Scored, extractor: Extractor, sigma: float) -> NDArray[np.float64]:
+    """The highest value ``[N]`` of each map, smoothed and at the extractor's resolution.
+
+    At no other size is a map higher anywhere, so these are what a photograph's pixels are compared with.
+    """
+    side = extractor.resolution
+    size = MapSize(side, side, side, extractor.crop, sigma)
+    return np.array([full_size_map(patch_map, size).max() for patch_map in scored.maps], np.float64)
 
 
 def _made(cell: CellFiles, run: int, shots: Sequence[str]) -> list[int]:
@@ -181,30 +193,6 @@ def score_in_halves(fit: Fit, training: DetectorInput, made: Sequence[int]) -> S
         kept = [row for row in range(count) if row not in held]
         parts.append(fit(training.rows(kept)).score(training.rows(held)))
     return joined(parts)
-
-
-def threshold_of(held_out: pd.DataFrame, quantile: float) -> tuple[float | None, int]:
-    """The threshold that leaves a share of held-out normal scores below it, and how many these are.
-
-    Nobody has said that an unlabelled photograph is good. One whose score is an outlier among theirs, more than three
-    robust standard deviations (1.4826 times the median absolute deviation) above the median, is not taken for normal:
-    else a single defect among a hundred photographs would set a threshold at the quantile .99, and hide those like it.
-
-    Returns:
-        The threshold is None where nothing was held out.
-    """
-    known_good = held_out["known_good"].to_numpy(dtype=bool)
-    scores = held_out["score"].to_numpy(dtype=np.float64)
-    normal = np.concatenate([scores[known_good], _without_outliers(scores[~known_good])])
-    return (float(np.quantile(normal, quantile)) if len(normal) else None), len(normal)
-
-
-def _without_outliers(scores: NDArray[np.float64]) -> NDArray[np.float64]:
-    if not len(scores):
-        return scores
-    median = np.median(scores)
-    deviation = _NORMAL * np.median(np.abs(scores - median))
-    return scores[scores <= median + OUTLIER * deviation] if deviation > 0 else scores
 
 
 def write_held_out_maps(path: str | Path, held_out: HeldOut) -> None:

@@ -1,6 +1,7 @@
 """What sheets are drawn with: text and tiles, the colour map of anomaly maps, and a category's real images.
 
-None of it imports matplotlib, which costs every job of a cell over a second.
+None of it imports matplotlib, which costs every job of a cell over a second, nor h5py before images are asked for: the
+inspector draws without it.
 """
 
 import functools
@@ -8,15 +9,17 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import h5py
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
 from variad.core.errors import UserError
 from variad.core.files import package_folder, writing
+
+if TYPE_CHECKING:
+    import h5py
 
 Colour = tuple[int, int, int]
 Point = tuple[int, int]  # on a sheet, pixels
@@ -176,7 +179,7 @@ def colourise(values: npt.NDArray[np.floating[Any]], low: float, high: float) ->
 class RealImages:
     """Images and masks of one open ``images.h5`` or several by image_id."""
 
-    def __init__(self, *files: h5py.File) -> None:
+    def __init__(self, *files: "h5py.File") -> None:
         self._files = files
         self._place = {name: (file, row) for file in files for row, name in enumerate(file["image_id"].asstr()[:])}
 
@@ -207,5 +210,7 @@ class RealImages:
 @contextmanager
 def open_real_images(*paths: str | Path) -> Iterator[RealImages]:
     """Open ``images.h5`` of one split of a category, or of several."""
+    import h5py
+
     with ExitStack() as stack:
         yield RealImages(*(stack.enter_context(h5py.File(path, "r")) for path in paths))

@@ -5,7 +5,6 @@ It knows prompts, shots, added images and scores, as plain lists.
 Names of pictures are numbers, never a user's text; where a user's names stand in a page, they are escaped.
 """
 
-import html
 import json
 import shutil
 import tempfile
@@ -13,9 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from string import Template
 from typing import Any
-from urllib.parse import quote
 
 import h5py
 import numpy as np
@@ -24,42 +21,18 @@ import pandas as pd
 from PIL import Image
 
 from variad.core.errors import UserError
-from variad.core.files import write_text
 from variad.core.tables import read_table
 from variad.datasets.inventory import sentences_of
 from variad.generation.settings import Turning
 from variad.report.contact_sheet import read_added_table
 from variad.report.drawing import RealImages, colour_scale, colourise, open_real_images
 from variad.report.heatmaps import first_kept_run, map_path, read_map
+from variad.report.markup import ASSETS, fill, script_json, text
 
 PICTURE_SIZE = 224
 MAP_SIZE = 112
 QUALITY = 80
-ASSETS = Path(__file__).resolve().parent / "assets"
 PAGE_FILES = ("gallery.css", "elements.js", "cards.js", "viewer.js", "collection.js", "page.js")
-
-
-def script_json(value: Any) -> str:
-    """JSON that may stand inside a script: no ``<``, ``>``, ``&`` or non-ASCII character is left; NaN becomes null."""
-    finite = json.loads(json.dumps(value), parse_constant=lambda _: None)
-    text = json.dumps(finite, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
-    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
-
-
-def text(value: object) -> str:
-    """Text for an element or a quoted attribute."""
-    return html.escape(str(value), quote=True)
-
-
-def href(*parts: str) -> str:
-    """A relative address of path segments, percent-encoded, so that ``#``, ``%`` and spaces stay part of a name."""
-    # The leading "./" keeps a first segment with a colon from being read as a scheme.
-    return "./" + "/".join(quote(part, safe="") for part in parts)
-
-
-def fill(target: str | Path, template: str, **values: str) -> None:
-    """Write a template of the gallery's assets with its ``$names`` filled in, in one go."""
-    write_text(target, Template((ASSETS / template).read_text("utf-8")).substitute(values))
 
 
 def save_picture(image: npt.NDArray[np.uint8], path: Path) -> None:

@@ -19,7 +19,7 @@ from PIL import Image
 
 from variad.core.files import write_text
 from variad.evaluation.aggregation import BASELINE, SCENARIOS
-from variad.report.gallery import ASSETS, fill, href, text
+from variad.report.markup import ASSETS, fill, href, text
 
 Axis = tuple[float, float]  # lowest and highest gain that the small drawings of the table rows have room for
 

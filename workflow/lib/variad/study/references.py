@@ -303,13 +303,18 @@ def _check_kept_maps(config: Config) -> None:
 
 
 def check_predict(config: Config) -> None:
-    """Check the names of section ``predict``.
+    """Check the names of section ``predict``, and the order of its thresholds.
 
     Raises:
-        UserError: a scenario, training set or detector that is not there.
+        UserError: a scenario, training set or detector that is not there, or photographs that would be bad before
+            anybody looks at them.
     """
+    predict = config["predict"]
     for key in ("scenario", "training_set", "detector"):
-        _defined(config, f"predict.{key}", config["predict"][key], f"{key}s")
+        _defined(config, f"predict.{key}", predict[key], f"{key}s")
+    if predict["look"] > predict["quantile"]:
+        expected = f"at most predict.quantile ({predict['quantile']:g})"
+        raise _wrong("predict.look", expected, f"{predict['look']:g}")
 
 
 def _defined(config: Config, key: str, name: str | None, section: str) -> None:

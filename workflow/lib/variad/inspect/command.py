@@ -1,0 +1,432 @@
+"""The command ``variad-inspect``: photographs in; rows, heat maps, a page and an exit status out.
+
+Rows go to standard output as they come, everything that is for a person to standard error. What the inspector needs is
+imported only when the arguments are in order, so that help and mistakes are there at once.
+"""
+
+import argparse
+import os
+import re
+import signal
+import sys
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from variad.core.errors import UserError
+
+if TYPE_CHECKING:
+    from variad.inspect.inspector import Inspection, Inspector
+    from variad.inspect.page import Entry
+    from variad.inspect.pictures import MapScale
+    from variad.inspect.results import ResultStream, Row
+
+OK, MISTAKE, UNREAD, ABOVE = 0, 1, 2, 3
+INTERRUPTED, NOBODY_READS = 128 + signal.SIGINT, 128 + 13  # as shells say it
+ANSWERS = ("good", "look", "bad")
+DRIFT_WINDOW = 50  # photographs of a watch whose scores are compared with held-out ones, one window after another
+NAMED = 20  # files that the summary names
+DESCRIPTION = "Inspect photographs with a trained detector: is it good, and if not, where is it odd?"
+EPILOG = """\
+examples:
+  variad-inspect lid.variad photos/                      a folder, with all in it; rows as CSV
+  variad-inspect lid.variad 'photos/**/*.png' > lid.csv  a pattern
+  variad-inspect lid.variad photos/ --report page.html   a page to look at, worst first
+  variad-inspect lid.variad photos/ --fail-above bad     for scripts: exit status 3 if one is bad
+  variad-inspect lid.variad --watch line/ --output line.csv   what a camera writes, for ever; end it with Ctrl-C
+
+columns: path, score, calibrated (share of held-out good photographs that score less), answer (good, look, bad),
+  threshold (of bad), multiple (score / threshold), regions (how many), left, top, width, height, area (pixels of the
+  photograph) and peak of the largest region, error
+
+exit status: 0 all inspected; 1 a mistake in the command, or the bundle; 2 a file could not be read (the rest was
+  inspected); 3 --fail-above found one (whether or not all could be read); 130 interrupted; 141 nobody reads the rows
+"""
+
+
+class _Parser(argparse.ArgumentParser):
+    """One whose mistakes have exit status 1 and one sentence."""
+
+    def error(self, message: str) -> NoReturn:
+        print(f"error: {message}; see {self.prog} --help.", file=sys.stderr)
+        raise SystemExit(MISTAKE)
+
+
+def parser() -> argparse.ArgumentParser:
+    """The arguments of ``variad-inspect``."""
+    made = _Parser(
+        prog="variad-inspect",
+        description=DESCRIPTION,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    made.add_argument("bundle", metavar="BUNDLE", help="the detector: a file <product>.variad")
+    made.add_argument("paths", metavar="PATH", nargs="*", help="photographs, folders (with all in them) or patterns")
+    out = made.add_argument_group("what comes out")
+    out.add_argument("--format", choices=("csv", "jsonl"), default="csv", help="of the rows; jsonl has all regions")
+    out.add_argument("--heatmaps", metavar="DIR", type=Path, help="write <photograph>.png, its map over it, into DIR")
+    out.add_argument("--report", metavar="PAGE.html", type=Path, help="write a page with all photographs and maps")
+    out.add_argument(
+        "--fail-above",
+        metavar="SHARE|look|bad",
+        type=_limit,
+        help="exit status 3 if a photograph has that answer or a worse one, or a calibrated score above SHARE (0 to 1)",
+    )
+    out.add_argument("-q", "--quiet", action="store_true", help="no progress bar and no summary")
+    line = made.add_argument_group("watching a folder")
+    line.add_argument("--watch", metavar="FOLDER", type=Path, help="inspect what gets into FOLDER, each file once")
+    line.add_argument("--output", metavar="FILE.csv", type=Path, help="of --watch: its rows, and what it has seen")
+    line.add_argument(
+        "--settle", metavar="S", type=_seconds, default=1.0, help="a file is complete after S seconds (1)"
+    )
+    line.add_argument(
+        "--give-up", metavar="S", type=_seconds, default=30.0, help="report a bad file after S seconds (30)"
+    )
+    how = made.add_argument_group("how")
+    how.add_argument("--device", type=_device, default="cpu", help="cpu (default), cuda or cuda:N")
+    how.add_argument("--threads", metavar="N", type=_count, help="of the processor (default: all)")
+    how.add_argument("--batch", metavar="N", type=_count, default=8, help="photographs computed together (8)")
+    return made
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; its exit status."""
+    given = parser().parse_args(arguments)
+    try:
+        return _run(given)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return MISTAKE
+    except BrokenPipeError:
+        # the interpreter flushes once more at its end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return NOBODY_READS
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return INTERRUPTED
+
+
+def _run(given: argparse.Namespace) -> int:
+    _check(given)
+    from variad.core.job import keep_freed_memory, limit_threads
+
+    if given.threads:
+        limit_threads(given.threads)
+    keep_freed_memory()
+    return _watch(given) if given.watch else _inspect(given)
+
+
+def _check(given: argparse.Namespace) -> None:
+    """Find mistakes before anything takes time."""
+    if bool(given.paths) == bool(given.watch):
+        raise UserError(f"expected PATHs or --watch FOLDER, found {'both' if given.watch else 'neither'}.")
+    if bool(given.watch) != bool(given.output):
+        raise UserError("expected --watch FOLDER and --output FILE.csv together, found one of them.")
+    if given.watch and given.report:
+        raise UserError("--report: expected PATHs, found --watch, which has no end; make a page of the folder later.")
+    if given.watch and not given.watch.is_dir():
+        raise UserError(f"{given.watch}: expected a folder to watch, found none.")
+    for folder in (given.heatmaps, given.report and given.report.absolute().parent):
+        if folder:
+            _make_folder(folder)
+    if given.report and given.report.is_dir():
+        raise UserError(f"{given.report}: expected a file to write the page to, found a folder.")
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{folder}: expected a folder that can be written to, found: {error.strerror}.") from error
+    if not os.access(folder, os.W_OK):
+        raise UserError(f"{folder}: expected a folder that can be written to, found one that cannot.")
+
+
+def _open(given: argparse.Namespace) -> "Inspector":
+    from variad.inspect.inspector import Inspector
+
+    if given.device != "cpu":
+        import torch
+
+        if not torch.cuda.is_available():
+            raise UserError(f"--device: expected a GPU that torch can use, found none for {given.device!r}.")
+    inspector = Inspector.open(given.bundle, given.device)
+    if given.fail_above in ANSWERS and inspector.answers.bad is None:
+        raise UserError(f"--fail-above: expected a bundle with a threshold, found {given.bundle} without one.")
+    return inspector
+
+
+@dataclass
+class _Tally:
+    """What was found so far."""
+
+    limit: str | float | None
+    answers: Counter[str] = field(default_factory=Counter)
+    scores: list[float] = field(default_factory=list)
+    failures: list[tuple[str, str]] = field(default_factory=list)
+    above: int = 0
+
+    def add(self, row: "Row") -> None:
+        if row["error"]:
+            self.failures.append((row["path"], row["error"]))
+            return
+        self.answers[row["answer"] or "without an answer"] += 1
+        self.scores.append(row["score"])
+        self.above += self._is_above(row)
+
+    def _is_above(self, row: "Row") -> bool:
+        if isinstance(self.limit, float):
+            return row["calibrated"] is not None and row["calibrated"] > self.limit
+        return self.limit is not None and row["answer"] in ANSWERS[ANSWERS.index(self.limit) :]
+
+    @property
+    def status(self) -> int:
+        return ABOVE if self.above else UNREAD if self.failures else OK
+
+    def sentence(self) -> str:
+        """How many photographs there were, and with which answer."""
+        words = {"look": "to look at"}
+        kinds = [*ANSWERS] if not self.answers["without an answer"] else ["without an answer"]
+        told = ", ".join(f"{self.answers[kind]} {words.get(kind, kind)}" for kind in kinds)
+        unread = f"; {len(self.failures)} could not be inspected" if self.failures else ""
+        count = len(self.scores)
+        return f"{count} {'photograph' if count == 1 else 'photographs'}: {told}{unread}"
+
+
+def _inspect(given: argparse.Namespace) -> int:
+    from tqdm import tqdm
+
+    from variad.inspect.photographs import list_photographs
+    from variad.inspect.results import failed_row
+
+    listing = list_photographs(given.paths, leave_out=[given.heatmaps] if given.heatmaps else ())
+    if not listing.photographs:
+        found = listing.failures[0][1] if listing.failures else f"{given.paths[0]}: expected photographs, found none."
+        raise UserError(found)
+    inspector = _open(given)
+    tally, began = _Tally(given.fail_above), time.monotonic()
+    work = _Work(given, inspector, tally, _common_folder(listing.photographs))
+    interrupted = False
+    quiet = True if given.quiet else None  # None: no bar where there is no terminal
+    with tqdm(total=len(listing.photographs), unit="photo", disable=quiet, leave=False, dynamic_ncols=True) as bar:
+        try:
+            for path, reason in listing.failures:
+                work.pass_on(failed_row(path, reason), bar)
+            for found in inspector.inspect_many(listing.photographs, given.batch):
+                work.pass_on(work.row(found), bar)
+                bar.update()
+        except KeyboardInterrupt:
+            interrupted = True
+    notes = _notes(inspector, tally, listing.others_sentence())
+    if given.report:
+        work.write_page(given.report, notes)
+    if not given.quiet:
+        _say_summary(tally, time.monotonic() - began, notes, given, interrupted)
+    return INTERRUPTED if interrupted else tally.status
+
+
+class _Work:
+    """What is made of each photograph: its row, its heat map, its place on the page."""
+
+    def __init__(self, given: argparse.Namespace, inspector: "Inspector", tally: _Tally, base: str) -> None:
+        from variad.inspect.pictures import scale_of
+
+        self._heatmaps: Path | None = given.heatmaps
+        self._inspector, self._tally, self._base = inspector, tally, base
+        self._stream = _standard_output(given.format)
+        self._scale: MapScale | None = scale_of(inspector)
+        self._entries: list[Entry] | None = [] if given.report else None
+
+    def row(self, found: Any) -> "Row":
+        """The row of an inspected photograph, once its pictures are made, or of one that could not be read."""
+        from variad.inspect.results import failed_row, row_of
+
+        if hasattr(found, "reason"):
+            return failed_row(found.path, found.reason)
+        regions = self._inspector.regions(found)
+        row = row_of(found, self._inspector.answers, regions)
+        try:
+            self.draw(found, regions)
+            if self._entries is not None:
+                self._entries.append(self._entry(found, row))
+        except _Gone as error:
+            return failed_row(found.path, str(error))
+        return row
+
+    def pass_on(self, row: "Row", bar: Any = None) -> None:
+        """Count a row and write it."""
+        self._tally.add(row)
+        if bar is not None and not bar.disable and sys.stdout.isatty():
+            bar.clear()
+        self._stream.write(row)
+
+    def draw(self, found: "Inspection", regions: Any) -> None:
+        """Write the heat map, if there are to be any."""
+        from variad.inspect.pictures import heat_map, save_heat_map
+
+        if self._heatmaps is None:
+            return
+        try:
+            sheet = heat_map(self._inspector, found, regions, self._scale)
+        except UserError as error:
+            raise _Gone(str(error)) from error
+        name = os.path.relpath(found.path, self._base)
+        save_heat_map(self._heatmaps / f"{name}.png", sheet)
+
+    def _entry(self, found: "Inspection", row: "Row") -> "Entry":
+        from variad.inspect.page import Entry
+        from variad.inspect.pictures import nearest_good, small_map, thumbnail
+
+        try:
+            image = self._inspector.read(found.path)[0]
+        except UserError as error:
+            raise _Gone(str(error)) from error
+        picture, values = thumbnail(image, found.height, found.width), small_map(self._inspector, found)
+        return Entry(row, found.height, found.width, picture, values, nearest_good(image, self._inspector.shots))
+
+    def write_page(self, target: Path, notes: Sequence[str]) -> None:
+        """Write the page of all photographs that had a row."""
+        from variad.inspect.page import GoodPhotograph, write_page
+        from variad.inspect.pictures import thumbnail
+
+        shots = self._inspector.shots
+        good = [
+            GoodPhotograph(f"{k} of {len(shots)}", thumbnail(shot, *shot.shape[:2])) for k, shot in enumerate(shots, 1)
+        ]
+        title = f"{self._inspector.bundle.product}, inspected"
+        write_page(
+            target,
+            title,
+            self._entries or [],
+            [f"{self._tally.sentence()}.", *notes],
+            self._tally.failures,
+            good,
+            self._scale,
+        )
+
+
+class _Gone(Exception):
+    """A photograph that was scored, and could not be read a second time."""
+
+
+def _standard_output(kind: str) -> "ResultStream":
+    from variad.inspect.results import ResultStream
+
+    if hasattr(sys.stdout, "reconfigure"):
+        # names of files may hold bytes that are no text; they leave as they came
+        sys.stdout.reconfigure(encoding="utf-8", errors="surrogateescape", newline="\n")
+    return ResultStream(sys.stdout, kind)
+
+
+def _common_folder(photographs: Sequence[str]) -> str:
+    """The deepest folder that holds all photographs: heat maps are named from there on."""
+    return os.path.commonpath([os.path.abspath(Path(path).parent) for path in photographs])  # noqa: PTH100, without '..'
+
+
+def _notes(inspector: "Inspector", tally: _Tally, others: str) -> list[str]:
+    """What the numbers of a folder are worth, and what of it was not used."""
+    from variad.inspect.answers import drift
+
+    moved = drift(tally.scores, inspector.bundle.held_out).sentence if len(tally.scores) > 1 else ""
+    return [note for note in (inspector.answers.promise(), moved, others) if note]
+
+
+def _say_summary(
+    tally: _Tally, seconds: float, notes: Sequence[str], given: argparse.Namespace, interrupted: bool
+) -> None:
+    rate = f", {len(tally.scores) / seconds:.3g} a second" if seconds else ""
+    lines = ["interrupted: the rest was not inspected"] if interrupted else []
+    lines += [f"{tally.sentence()}, in {seconds:.1f} s{rate}", *notes]
+    lines += [reason if path in reason else f"{path}: {reason}" for path, reason in tally.failures[:NAMED]]
+    if len(tally.failures) > NAMED:
+        lines.append(f"... and {len(tally.failures) - NAMED} more, see column error")
+    lines += [f"heat maps: {given.heatmaps}"] if given.heatmaps else []
+    lines += [f"page: {given.report}"] if given.report else []
+    print("\n".join(lines), file=sys.stderr)
+
+
+def _watch(given: argparse.Namespace) -> int:
+    from variad.core.files import sha256
+    from variad.inspect.watch import Journal, Pace, watch
+
+    def say(sentence: str) -> None:
+        if not given.quiet:
+            print(sentence, file=sys.stderr, flush=True)
+
+    inspector = _open(given)
+    journal = Journal(given.output, sha256(given.bundle)[:16])
+    tally, folder = _Tally(given.fail_above), str(given.watch)
+    work = _Work(given, inspector, tally, folder)
+    say(f"watching {folder}; {len(journal)} files are in {given.output}. End with Ctrl-C.")
+
+    def draw(found: "Inspection", regions: Any) -> None:
+        try:
+            work.draw(found, regions)
+        except _Gone as error:  # its row is kept, as it was whole when it was scored
+            say(str(error))
+
+    def end(number: int, frame: Any) -> NoReturn:
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, end)
+    pace = Pace(min(0.25, given.settle), given.settle, given.give_up)
+    left_out = [given.heatmaps] if given.heatmaps else []
+    try:
+        for row in watch(inspector, folder, journal, pace, left_out, draw, say):
+            work.pass_on(row)
+            if row["error"]:
+                say(row["error"])
+            _say_drift(inspector, tally, say)
+    except KeyboardInterrupt:
+        say(f"{tally.sentence()}")
+    finally:
+        journal.close()
+    return tally.status
+
+
+def _say_drift(inspector: "Inspector", tally: _Tally, say: Any) -> None:
+    """Say after each window of photographs whether their scores as a whole have moved."""
+    from variad.inspect.answers import drift
+
+    if tally.scores and len(tally.scores) % DRIFT_WINDOW == 0:
+        found = drift(tally.scores[-DRIFT_WINDOW:], inspector.bundle.held_out)
+        if found.moved:
+            say(f"the last {DRIFT_WINDOW} photographs: {found.sentence}")
+
+
+def _limit(value: str) -> str | float:
+    if value in ANSWERS[1:]:
+        return value
+    try:
+        share = float(value)
+    except ValueError:
+        share = -1.0
+    if not 0 <= share <= 1:
+        raise argparse.ArgumentTypeError(f"expected look, bad or a share from 0 to 1, found {value!r}")
+    return share
+
+
+def _seconds(value: str) -> float:
+    try:
+        seconds = float(value)
+    except ValueError:
+        seconds = -1.0
+    if not 0 < seconds < float("inf"):
+        raise argparse.ArgumentTypeError(f"expected seconds above 0, found {value!r}")
+    return seconds
+
+
+def _count(value: str) -> int:
+    if not re.fullmatch(r"[1-9][0-9]{0,5}", value):
+        raise argparse.ArgumentTypeError(f"expected a whole number of at least 1, found {value!r}")
+    return int(value)
+
+
+def _device(value: str) -> str:
+    if not re.fullmatch(r"cpu|cuda(:[0-9]+)?", value):
+        raise argparse.ArgumentTypeError(f"expected cpu, cuda or cuda:N, found {value!r}")
+    return value
