@@ -19,6 +19,7 @@ from variad.detectors.anomaly_map import bilinear_matrix, gaussian_matrix, inter
 from variad.detectors.cflow import CFlow, LayerFlow
 from variad.detectors.cflow_coupling import DAMPING, channel_scale
 from variad.detectors.efficientad import EfficientAD
+from variad.detectors.interface import lacks_onnx
 from variad.detectors.patchcore import BankSearch, PatchCore
 from variad.detectors.reverse_distillation import PAPER_STRIDE, SMALLEST, ReverseDistillation
 from variad.networks.backbones import PDN_LAYER
@@ -37,10 +38,8 @@ def detector_graph(method: str, detector: Any, grids: Grids, seen: int) -> "Dete
         seen: side of what the extractor sees, pixels.
 
     Raises:
-        UserError: the detector, or what it is set to, has no graph.
+        UserError: there is no graph of what it is set to.
     """
-    if method not in GRAPHS:
-        raise UserError(f"ONNX: expected a detector of {', '.join(GRAPHS)}, found {method}.")
     return GRAPHS[method](detector, grids, seen)
 
 
@@ -91,11 +90,9 @@ class PatchCoreGraph(DetectorGraph):
 
     def __init__(self, detector: PatchCore, grids: Grids, seen: int) -> None:
         super().__init__(detector.map_sigma)
-        if detector.mask != "none":
-            raise UserError(
-                f"ONNX: expected patchcore.mask none, found {detector.mask!r}: the foreground's main direction is no "
-                "operation of ONNX; inspect with the bundle."
-            )
+        reason = lacks_onnx("patchcore", detector.settings)
+        if reason is not None:
+            raise UserError(reason)
         self.choices, bank = detector.choices, detector.memory_bank
         (self.height, self.width), *deeper = grids.values()
         averaged = self.choices.neighbourhood == 3

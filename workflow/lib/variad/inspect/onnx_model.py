@@ -106,8 +106,8 @@ def resize_matrix(side: int, resolution: int) -> NDArray[np.float64]:
     """``networks.features.prepare``'s antialiased interpolation along one axis, ``[resolution, side]``."""
     if side == resolution:
         return np.eye(side)
-    pulses = torch.eye(side, dtype=torch.float64)[None, None]
-    return functional.interpolate(pulses, (resolution, side), mode="bilinear", antialias=True)[0, 0].numpy()
+    pulses = torch.eye(side)[None, None]  # float32, in which the weights are rounded
+    return functional.interpolate(pulses, (resolution, side), mode="bilinear", antialias=True)[0, 0].double().numpy()
 
 
 def export_onnx(inspector: "Inspector", path: str | Path) -> None:
