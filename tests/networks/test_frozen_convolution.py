@@ -139,3 +139,14 @@ def test_same_padding_without_a_padded_copy(kernel, height, width):
     x, weight = torch.randn(2, 4, height, width).double(), torch.randn(6, 4, kernel, kernel).double()
     wanted = functional.conv2d(padded_same(x, kernel), weight, None, 2)
     torch.testing.assert_close(functional.conv2d(x, same_kernel(weight, x), None, 2, kernel // 2), wanted)
+
+
+@pytest.mark.parametrize("layer", LAYERS)
+@pytest.mark.parametrize("sides", [(16, 16), (15, 16), (9, 7)])
+def test_an_exported_graph_has_torchs_own_convolution_with_the_same_values(layer, sides, monkeypatch):
+    layer = made(*layer)
+    x = torch.randn(2, layer.in_channels, *sides, generator=torch.Generator().manual_seed(0))
+    monkeypatch.setattr(torch.compiler, "is_exporting", lambda: True)
+    monkeypatch.setattr(frozen_convolution, "convolve_packed", None)  # is not called
+    found = FrozenConvolution(layer, clamp=True)(x)
+    torch.testing.assert_close(found, reference(layer, x, True), rtol=1e-5, atol=1e-5)

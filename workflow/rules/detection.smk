@@ -158,3 +158,15 @@ rule bundle_detector:
         made_from=entries_of_cell,
     script:
         "../../scripts/bundle_detector.py"
+
+
+# the same as a graph of standard operations, for ONNX Runtime, OpenVINO and others
+rule export_onnx:
+    input:
+        bundle=rules.bundle_detector.output.bundle,
+    output:
+        onnx="results/{dataset}/{category}/{scenario}/{training_set}/{detector}/{category}.onnx",
+    conda:
+        "../../envs/torch.yaml"
+    script:
+        "../../scripts/export_onnx.py"

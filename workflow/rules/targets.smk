@@ -1,5 +1,5 @@
 # which files the targets of workflow/Snakefile stand for: all of them are outputs of the rules before
-from variad.detectors.interface import check_bundled
+from variad.detectors.interface import check_bundled, lacks_onnx
 from variad.study.references import check_predict
 
 RANKED = []  # rankings of predictions that a target asks for
@@ -175,8 +175,10 @@ def say_rankings():
 
 
 def bundle_files(wildcards):
-    """A bundle of the cell of section ``predict`` in every category."""
+    """A bundle of the cell of section ``predict`` in every category, and its ONNX form where the detector has one."""
     checked(check_predict)
-    checked(lambda config: check_bundled(config["detectors"][config["predict"]["detector"]]["method"]))
+    entry = config["detectors"][config["predict"]["detector"]]
+    checked(lambda config: check_bundled(entry["method"]))
     places = [{**place, **config["predict"]} for place in study_categories()]
-    return files_of(places, *rules.bundle_detector.output)
+    exported = rules.export_onnx.output if lacks_onnx(entry["method"], entry["settings"]) is None else []
+    return files_of(places, *rules.bundle_detector.output, *exported)

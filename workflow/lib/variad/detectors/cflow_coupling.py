@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import embedding_bag
 
-_DAMPING = 0.1  # of the network's output, so that a block starts near the identity
+DAMPING = 0.1  # of the network's output, so that a block starts near the identity
 
 
 class FlowShape(NamedTuple):
@@ -145,9 +145,7 @@ class ConditionalFlow:
         passive, active = given.split([self.shape.passive, self.shape.active], dim=1)
         seen = passive.to(self.dtype)
         hidden.addmm_(seen, self._low.first[block]).relu_()
-        output = torch.addmm(
-            self._low.second_bias[block], hidden, self._low.second[block], beta=_DAMPING, alpha=_DAMPING
-        )
+        output = torch.addmm(self._low.second_bias[block], hidden, self._low.second[block], beta=DAMPING, alpha=DAMPING)
         log_scale, shift = output.to(given.dtype).split(self.shape.active, dim=1)
         squashed = log_scale.tanh()
         growth = (squashed * self.shape.clamp).exp_()
@@ -180,7 +178,7 @@ class ConditionalFlow:
         passive, shift = moved.split([self.shape.passive, self.shape.active], dim=1)
         log_scale = torch.addcmul(pull, shift, tape.grown, value=self.shape.clamp)
         log_scale = torch.ops.aten.tanh_backward(log_scale, tape.squashed)
-        output = torch.cat([log_scale, shift], dim=1).mul_(_DAMPING)
+        output = torch.cat([log_scale, shift], dim=1).mul_(DAMPING)
         torch.sum(output, dim=0, out=into.second_bias[block])
         output = output.to(self.dtype)
         _product(tape.hidden.T, output, into.second[block])

@@ -175,6 +175,17 @@ def check_bundled(method: str) -> None:
         )
 
 
+def lacks_onnx(method: str, settings: Mapping[str, Any]) -> str | None:
+    """Why a detector has no ONNX form, in one sentence; None for one that has."""
+    mask = settings.get("mask", "none")
+    if method == "patchcore" and mask != "none":
+        return (
+            f"ONNX: expected patchcore.mask none, found {mask!r}: an image's main direction, which tells object and "
+            "background apart, is no operation of ONNX; inspect with the bundle."
+        )
+    return None
+
+
 def _file_of(place: str) -> Path:
     return Path(__file__).with_name(place.partition(":")[0].rpartition(".")[2] + ".py")
 

@@ -66,8 +66,8 @@ _RANGES: dict[str, Range] = {
     "resolution": _COUNT_OR_NULL,
 }
 BETAS = (0.5, 0.999)  # of Adam, section 4.1
-_SMALLEST = 1e-8  # of a norm, so that features that are all zero divide by no zero
-_PAPER_STRIDE = 4  # pixels a position, of the shallowest layer of the paper's encoder
+SMALLEST = 1e-8  # of a norm, so that features that are all zero divide by no zero
+PAPER_STRIDE = 4  # pixels a position, of the shallowest layer of the paper's encoder
 _SCORED_AT_ONCE = 16  # images
 _SMALLEST_GRID = 3  # positions a side: batch normalisation of one image needs an embedding of more than one position
 
@@ -175,7 +175,7 @@ class ReverseDistillation:
     def score(self, images: DetectorInput) -> Scored:
         """Distances of restored features as maps, the maximum of the smoothed map as score; see ``Detector.score``."""
         layers = list(images.features.values())
-        resolution = self.resolution or _PAPER_STRIDE * layers[0].shape[1]
+        resolution = self.resolution or PAPER_STRIDE * layers[0].shape[1]
         starts = range(0, len(layers[0]), _SCORED_AT_ONCE)
         maps = [self._maps([values[row : row + _SCORED_AT_ONCE] for values in layers], resolution) for row in starts]
         if not maps:
@@ -274,10 +274,10 @@ def distillation_loss(teacher: Sequence[Tensor], student: Sequence[Tensor]) -> T
 
 def _map_distance(teacher: Tensor, student: Tensor) -> Tensor:
     if teacher.is_cuda:  # a product of two vectors would keep one of its processors busy, and the others waiting
-        return 1 - functional.cosine_similarity(student.flatten(1), teacher.flatten(1), dim=1, eps=_SMALLEST)
+        return 1 - functional.cosine_similarity(student.flatten(1), teacher.flatten(1), dim=1, eps=SMALLEST)
     # products of matrices read each map once and write none, unlike functional.cosine_similarity
     teacher, student = teacher.flatten(1)[:, None], student.flatten(1)[:, None]
-    lengths = _squares(teacher).clamp_min(_SMALLEST**2) * _squares(student).clamp_min(_SMALLEST**2)
+    lengths = _squares(teacher).clamp_min(SMALLEST**2) * _squares(student).clamp_min(SMALLEST**2)
     return 1 - torch.bmm(student, teacher.transpose(1, 2)).flatten() / lengths.sqrt()
 
 
@@ -288,7 +288,7 @@ def _squares(rows: Tensor) -> Tensor:
 def distance_maps(teacher: Sequence[Tensor], student: Sequence[Tensor]) -> list[Tensor]:
     """1 - cosine similarity at every position (equation 1), ``[B, h, w]`` of layers ``[B, h, w, C]``."""
     pairs = zip(teacher, student, strict=True)
-    return [1 - functional.cosine_similarity(ours, theirs, dim=3, eps=_SMALLEST) for ours, theirs in pairs]
+    return [1 - functional.cosine_similarity(ours, theirs, dim=3, eps=SMALLEST) for ours, theirs in pairs]
 
 
 def summed_maps(distances: Sequence[Tensor], resolution: int) -> Tensor:

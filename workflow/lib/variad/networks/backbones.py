@@ -128,7 +128,11 @@ class Backbone(nn.Module):
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
         """Feature maps ``[B, C, h, w]`` by layer, of RGB images ``[B, 3, H, W]`` in [0, 1]."""
-        return self._features((images - self.mean) / self.std)
+        return self.of_normalised((images - self.mean) / self.std)
+
+    def of_normalised(self, images: Tensor) -> dict[str, Tensor]:
+        """The same of images that are normalised already."""
+        return self._features(images)
 
     def tensors(self) -> dict[str, Tensor]:
         """What ``rebuild_backbone`` needs for the layers that this one returns."""

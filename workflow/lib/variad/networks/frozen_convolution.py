@@ -27,7 +27,7 @@ class FrozenConvolution(nn.Module):
     - The gradient at stride 1 is a convolution with the flipped kernels.
 
     Within ``torch.autocast`` what is clamped is in its precision, what is not (the terms of sums) in the weights'.
-    Where ``packs_convolutions`` says no, torch's own layers compute.
+    Where ``packs_convolutions`` says no, and in an exported graph, torch's own layers compute.
     A stride of 2 pads as TensorFlow's ``SAME`` does, see ``same_kernel``.
     """
 
@@ -52,12 +52,18 @@ class FrozenConvolution(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """``[B, C, H, W]`` to ``[B, D, H / stride, W / stride]``, rounded up."""
         dtype = _precision(x)
-        if x.device.type == "cpu" and packs_convolutions(dtype):
-            y: Tensor = _OnCpu.apply(x.to(dtype), self)  # type: ignore[no-untyped-call]
+        y: Tensor
+        if torch.compiler.is_exporting():  # other runtimes pad unevenly at no cost, and know no packed kernels
+            y = functional.conv2d(
+                pad_same(x, self.weight, self.stride), self.weight, self.bias, self.stride, groups=self.groups
+            )
+            y = y.clamp(0.0, CEILING) if self.clamp else y
+        elif x.device.type == "cpu" and packs_convolutions(dtype):
+            y = _OnCpu.apply(x.to(dtype), self)  # type: ignore[no-untyped-call]
         else:
             kernel, bias = self._kernel(x).to(x.dtype), self.bias.to(x.dtype)
             y = functional.conv2d(x, kernel, bias, self.stride, self.padding, groups=self.groups)
-            y = y.clamp(0, CEILING) if self.clamp else y
+            y = y.clamp(0.0, CEILING) if self.clamp else y
         return y if self.clamp else y.to(self.weight.dtype)
 
     def _kernel(self, x: Tensor) -> Tensor:
@@ -141,3 +147,15 @@ def same_kernel(weight: Tensor, x: Tensor) -> Tensor:
     """
     rows, columns = (1 - side % 2 for side in x.shape[-2:])
     return functional.pad(weight, (columns, 0, rows, 0))
+
+
+def pad_same(x: Tensor, weight: Tensor, stride: int) -> Tensor:
+    """``x`` with the zeros around it that TensorFlow's ``SAME`` asks for: on an even side, one less at its beginning.
+
+    Args:
+        weight: ``[D, C, K, K]``, K odd.
+        stride: 1 or 2.
+    """
+    around = weight.shape[-1] // 2
+    above, left = (around - (stride == 2 and side % 2 == 0) for side in x.shape[-2:])
+    return functional.pad(x, (left, around, above, around))
