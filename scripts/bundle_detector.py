@@ -19,7 +19,7 @@ with job(snakemake) as at:
     entry, weights = params.detector, params.extractor["weights"]
     model = Path(given.models).with_name(f"run_{RUN}.safetensors")
     extractor = extractor_of({**params.extractor, "weights": None}, given.images)
-    backbone = load_backbone(extractor.backbone, extractor.layers, weights)
+    backbone = load_backbone(extractor.backbone, extractor.layers, weights, extractor.tiles)
     cell = CellFiles(given.images, "", given.added, None, extractor.layers)
     training = trained_on(cell, read_shots(given.shots, names.scenario)[RUN], given.get("candidate_images") or [], RUN)
     made_of = {**{name: names[name] for name in CELL_KEY}, "run": RUN}

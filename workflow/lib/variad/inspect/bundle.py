@@ -21,7 +21,7 @@ from safetensors.numpy import save_file
 
 from variad.core.errors import UserError
 from variad.core.files import writing
-from variad.core.images import Images
+from variad.core.images import Images, Tiles
 from variad.detectors.interface import METHODS, Extractor, check_bundled
 from variad.inspect.answers import HeldOutScores
 from variad.networks.backbones import Backbone
@@ -214,7 +214,9 @@ def _opened(told: dict[str, Any], tensors: Arrays, size: int) -> OpenBundle:
 
     if told["method"] not in METHODS:
         raise ValueError(told["method"])
-    extractor = Extractor(**{**told["extractor"], "layers": tuple(told["extractor"]["layers"])})
+    seen = told["extractor"]
+    tiles = Tiles(*seen["tiles"]) if seen.get("tiles") else None
+    extractor = Extractor(**{**seen, "layers": tuple(seen["layers"]), "tiles": tiles})
     look, bad = told["quantiles"]
     bundle = Bundle(
         told["product"],

@@ -88,7 +88,8 @@ class Inspector:
             torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
         tensors = {name: torch.from_numpy(values) for name, values in opened.backbone.items()}
         extractor = bundle.extractor
-        self.backbone = rebuild_backbone(extractor.backbone, extractor.layers, tensors, source).to(device)
+        rebuilt = rebuild_backbone(extractor.backbone, extractor.layers, tensors, source, extractor.tiles)
+        self.backbone = rebuilt.to(device)
         try:
             kind: type[BundledDetector] = detector_class(bundle.method)
             self.detector = kind.from_tensors(opened.detector, opened.metadata, device)

@@ -44,17 +44,25 @@ def load_backbone(
     return whole if tiles is None else TiledBackbone(whole, tiles)
 
 
-def _load_whole(name: str, layers: Sequence[str], weights: str | Path | None) -> "Backbone":
+def _load_whole(name: str, layers: Sequence[str], weights: "str | Path | Held | None") -> "Backbone":
     if name in pdn.NETWORKS:
         return PdnBackbone(name, layers, weights)
     if name != LITE0:
         return TimmBackbone(name, layers, weights)
+    if isinstance(weights, Held):
+        return Lite0Backbone(layers, weights)
     if weights is not None:
         raise UserError(f"backbone {LITE0}: expected no weights (they come with a package), found {weights}.")
     return Lite0Backbone(layers)
 
 
-def rebuild_backbone(name: str, layers: Sequence[str], tensors: Mapping[str, Tensor], source: str | Path) -> "Backbone":
+def rebuild_backbone(
+    name: str,
+    layers: Sequence[str],
+    tensors: Mapping[str, Tensor],
+    source: str | Path,
+    tiles: Tiles | None = None,
+) -> "Backbone":
     """A frozen backbone of what ``Backbone.tensors`` gave for the same layers: nothing is read, found or downloaded.
 
     Args:
@@ -63,10 +71,8 @@ def rebuild_backbone(name: str, layers: Sequence[str], tensors: Mapping[str, Ten
     Raises:
         UserError: unknown backbone or layer, or other tensors than that backbone's.
     """
-    held = Held(tensors, source)
-    if name in pdn.NETWORKS:
-        return PdnBackbone(name, layers, held)
-    return Lite0Backbone(layers, held) if name == LITE0 else TimmBackbone(name, layers, held)
+    whole = _load_whole(name, layers, Held(tensors, source))
+    return whole if tiles is None else TiledBackbone(whole, tiles)
 
 
 class Held(NamedTuple):
@@ -264,7 +270,8 @@ class TiledBackbone(Backbone):
     """
 
     def __init__(self, whole: Backbone, tiles: Tiles) -> None:
-        super().__init__(whole.name, whole.layers, whole.strides, whole.channels, [0.0] * 3, [1.0] * 3)
+        mean, std = (values.flatten().tolist() for values in (whole.mean, whole.std))
+        super().__init__(whole.name, whole.layers, whole.strides, whole.channels, mean, std)
         stride = max(whole.strides.values())
         if isinstance(whole, PdnBackbone):
             raise UserError(f"backbone {whole.name}: expected no tiles, as its maps have no border, found {tiles}.")
@@ -275,9 +282,12 @@ class TiledBackbone(Backbone):
             )
         self.whole, self.tiles, self.weights_sha256 = whole, tiles, whole.weights_sha256
 
-    def forward(self, images: Tensor) -> dict[str, Tensor]:
-        """See ``Backbone.forward``; sides of at least a square have to be multiples of the deepest layer's stride."""
-        height, width = images.shape[-2:]
+    def tensors(self) -> dict[str, Tensor]:
+        """Those of the whole."""
+        return self.whole.tensors()
+
+    def _features(self, normalised: Tensor) -> dict[str, Tensor]:
+        height, width = normalised.shape[-2:]
         stride = max(self.strides.values())
         if height % stride or width % stride:
             raise UserError(
@@ -287,8 +297,8 @@ class TiledBackbone(Backbone):
         joined: dict[str, Tensor] = {}
         for top, rows in squares(height, self.tiles, stride):
             for left, columns in squares(width, self.tiles, stride):
-                tile = images[..., top : top + self.tiles.size, left : left + self.tiles.size]
-                for layer, maps in self.whole(tile).items():
+                tile = normalised[..., top : top + self.tiles.size, left : left + self.tiles.size]
+                for layer, maps in self.whole.of_normalised(tile).items():
                     step = self.strides[layer]
                     if layer not in joined:
                         joined[layer] = maps.new_empty(*maps.shape[:2], height // step, width // step)
