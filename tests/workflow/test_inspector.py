@@ -180,7 +180,7 @@ allowed = set(sys.argv[1].split(","))
 class Blocker:
     def find_spec(self, name, path=None, target=None):
         top = name.partition(".")[0]
-        if top in allowed or top in sys.stdlib_module_names or top == "variad":
+        if top in allowed or top in sys.stdlib_module_names or top == "variad" or top[0] == "_":
             return None
         raise ModuleNotFoundError(f"No module named {name!r}: it is not among the inspector's packages", name=name)
 sys.meta_path.insert(0, Blocker())
