@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections import Counter
+from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from PIL import Image
 
 from variad.core.errors import UserError
 from variad.core.files import sha256
+from variad.inspect import watch as watching
 from variad.inspect.watch import WATCH_COLUMNS, FileState, Journal, Pace, watch
 
 from .stand_in import StandIn
@@ -52,6 +54,7 @@ class Watched:
         self.folder, self.output = home / "line", home / "results.csv"
         self.folder.mkdir()
         self.warnings: list[str] = []
+        self.events: dict[float, Callable[[], object]] = {}
 
     def put(self, name: str, content: bytes) -> Path:
         path = self.folder / name
@@ -60,19 +63,26 @@ class Watched:
         return path
 
     def see(self, seconds: float = 0.15, bundle: str = "b", pace: Pace = QUICK, **more: object) -> list[dict]:
-        """The rows of a new watch, which ends after some seconds."""
-        journal, rows, until = Journal(self.output, bundle), [], time.monotonic() + seconds
+        """The rows of a new watch, which ends after some seconds of a clock that only its pauses move.
 
-        def pause(pause: float) -> None:
-            if time.monotonic() > until:
+        ``self.events`` are functions that are called when the clock has come to their second.
+        """
+        journal, rows, now = Journal(self.output, bundle), [], [0.0]
+        events = sorted(self.events.items())
+
+        def pause(length: float) -> None:
+            now[0] += pace.interval
+            while events and now[0] >= events[0][0]:
+                events.pop(0)[1]()
+            if now[0] > seconds:
                 raise Over
-            time.sleep(pause)
 
+        self.events = {}
         try:
-            with pytest.raises(Over):
-                for row in watch(
-                    StandIn(), str(self.folder), journal, pace, warn=self.warnings.append, pause=pause, **more
-                ):
+            with pytest.MonkeyPatch.context() as patch, pytest.raises(Over):
+                patch.setattr(watching, "monotonic", lambda: now[0])
+                given = {"pace": pace, "warn": self.warnings.append, "pause": pause, **more}
+                for row in watch(StandIn(), str(self.folder), journal, **given):
                     rows.append(row)
         finally:
             journal.close()
@@ -122,16 +132,9 @@ def test_a_half_written_photograph_is_waited_for(watched: Watched) -> None:
     whole = photograph(200)
     path = watched.put("1.png", whole[:40])
     seen: list[dict] = []
-
-    def finish() -> None:
-        time.sleep(0.15)  # it has long rested by then, and was opened once
-        seen.extend(rows_of(watched.output))
-        path.write_bytes(whole)
-
-    writer = threading.Thread(target=finish)
-    writer.start()
+    # it has long rested by then, and was opened once
+    watched.events = {0.14: lambda: seen.extend(rows_of(watched.output)), 0.15: lambda: path.write_bytes(whole)}
     (row,) = watched.see(0.5, pace=Pace(interval=0.01, settle=0.03, give_up=5))
-    writer.join()
     assert not seen
     assert row["error"] is None and row["answer"] == "look"
 
@@ -272,8 +275,7 @@ def test_a_full_disk_leaves_whole_lines(watched: Watched, monkeypatch: pytest.Mo
 def test_a_folder_that_goes_away_is_waited_for(watched: Watched) -> None:
     watched.put("1.png", photograph(9))
     gone = watched.folder.rename(watched.folder.with_name("gone"))
-    back = threading.Timer(0.15, lambda: gone.rename(watched.folder))
-    back.start()
+    watched.events = {0.15: lambda: gone.rename(watched.folder)}
     assert named(watched.see(0.4)) == ["1.png"]
     assert len(watched.warnings) == 1 and "No such file or directory; waiting." in watched.warnings[0]
 
@@ -348,7 +350,7 @@ def test_a_thousand_photographs_and_ten_kills(tmp_path: Path) -> None:
         running = start()
     for writer in writers:
         writer.join()
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 400
     while time.monotonic() < deadline and output.read_bytes().count(b"\n") < 1001:
         time.sleep(0.3)
     time.sleep(1.5)  # for a row too many

@@ -11,11 +11,11 @@ changes. Folders are polled: that works on network shares, where nothing else te
 
 import csv
 import os
-import time
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from variad.core.errors import UserError
@@ -213,7 +213,7 @@ def watch(
     leave_out: Collection[Path] = (),
     draw: "Callable[[Inspection, list[Region]], None]" = lambda found, regions: None,
     warn: Callable[[str], None] = lambda sentence: None,
-    pause: Callable[[float], None] = time.sleep,
+    pause: Callable[[float], None] = sleep,
 ) -> Iterator[Row]:
     """Inspect what gets into a folder and those in it, for ever; rows are given once they stand in the journal.
 
@@ -235,9 +235,9 @@ def watch(
             warn(sentence)
 
     while True:
-        began = time.monotonic()
+        began = monotonic()
         ready = _ready(waiting, _look(folder, leave_out, failed), journal, pace, began)
-        looked = time.monotonic() - began
+        looked = monotonic() - began
         yield from _inspect(inspector, folder, ready[:AT_ONCE], waiting, journal, pace, draw)
         if len(ready) <= AT_ONCE:
             # a look at a very large folder takes long itself: no more than half of the time goes into it
@@ -288,7 +288,7 @@ def _inspect(
     inspected: Iterator[Any] = inspector.inspect_many(places)
     for path, place, found in zip(new, places, inspected, strict=True):
         seen, reason = waiting[path], getattr(found, "reason", None)
-        rested = time.monotonic() - seen.since
+        rested = monotonic() - seen.since
         digest = _digest(place)
         if _state(place) != seen.state:  # what was looked at is no longer what is there: written on, or renamed
             continue
