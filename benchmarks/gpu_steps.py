@@ -32,7 +32,7 @@ from variad.detectors.efficientad import EfficientAD  # noqa: E402
 from variad.detectors.interface import DetectorInput, Extractor  # noqa: E402
 from variad.detectors.reverse_distillation import ReverseDistillation  # noqa: E402
 from variad.networks import gpu_steps  # noqa: E402
-from variad.networks.features import write_features  # noqa: E402
+from variad.networks.feature_file import write_features  # noqa: E402
 from variad.networks.pdn import NETWORKS, PDN, output_side  # noqa: E402
 
 COLUMNS = ("part", "variant", "unit", "value", "machine", "version")

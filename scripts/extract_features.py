@@ -8,7 +8,7 @@ from variad.core.job import job
 from variad.core.provenance import digest_of
 from variad.core.records import RowsBefore, count_images, image_batches, optional_strings
 from variad.networks.backbones import load_backbone
-from variad.networks.features import write_features
+from variad.networks.feature_file import write_features
 
 with job(snakemake) as at:
     images, extractor = snakemake.input.images, snakemake.params.extractor

@@ -15,7 +15,8 @@ import torch
 from variad.core.records import read_features
 from variad.detectors.interface import DetectorInput, Extractor, create_detector
 from variad.networks import gpu_steps
-from variad.networks.features import to_tensor, write_features
+from variad.networks.feature_file import write_features
+from variad.networks.features import to_tensor
 from variad.networks.pdn import NETWORKS, PDN, load_pdn, standardised
 from variad.networks.weights import save_weights
 

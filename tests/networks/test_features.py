@@ -8,7 +8,8 @@ from torch import nn
 
 from variad.core.errors import UserError
 from variad.core.records import image_batches, read_features
-from variad.networks.features import feature_maps, prepare, to_tensor, write_features
+from variad.networks.feature_file import write_features
+from variad.networks.features import feature_maps, prepare, to_tensor
 
 
 class TinyBackbone(nn.Module):

@@ -133,3 +133,28 @@ rule predict_images:
         look=config["predict"]["look"],
     script:
         "../../scripts/predict_images.py"
+
+
+# one file that scores photographs without the workflow: detector, backbone, thresholds, and what they were made from
+rule bundle_detector:
+    input:
+        models=rules.train_detector.output.models,
+        held_out=rules.score_held_out.output.scores,
+        images=of_split("train", rules.pack_category.output.images),
+        shots=rules.sample_shots.output.shots,
+        added=rules.build_training_set.output.images,
+        candidate_images=of_candidates(rules.pack_category.output.images),
+        weights=weights_of_detector,
+        method=detector_code,
+    output:
+        bundle="results/{dataset}/{category}/{scenario}/{training_set}/{detector}/{category}.variad",
+    conda:
+        "../../envs/torch.yaml"
+    params:
+        detector=lambda wildcards: detector_of(wildcards),
+        extractor=detector_extractor,
+        class_name=class_name,
+        quantiles=(config["predict"]["look"], config["predict"]["quantile"]),
+        made_from=entries_of_cell,
+    script:
+        "../../scripts/bundle_detector.py"

@@ -76,3 +76,16 @@ def runs_of(scenario, detector):
     """How many runs of a scenario a detector sees: all of them unless ``study.only`` says fewer."""
     runs = config["scenarios"][scenario]["runs"]
     return min(runs, config["study"]["only"].get(detector, {}).get("runs", runs))
+
+
+def entries_of_cell(wildcards):
+    """The config's entries that a cell is made of, for a bundle to be traced to; another entry changes nothing of it."""
+    chosen = {
+        "datasets": wildcards.dataset,
+        "scenarios": wildcards.scenario,
+        "training_sets": wildcards.training_set,
+        "detectors": wildcards.detector,
+        "extractors": extractor_of(wildcards),
+    }
+    whole = {key: config[key] for key in ("run", "image_size", "prompts")}
+    return {**whole, **{section: {name: config[section][name]} for section, name in chosen.items()}}

@@ -1,4 +1,5 @@
 # which files the targets of workflow/Snakefile stand for: all of them are outputs of the rules before
+from variad.detectors.interface import check_bundled
 from variad.study.references import check_predict
 
 RANKED = []  # rankings of predictions that a target asks for
@@ -170,3 +171,11 @@ def say_rankings():
     """The ranked tables of the categories that were to be predicted, on the terminal, where they are looked for."""
     for path in filter(Path.is_file, map(Path, RANKED)):
         print(f"\n{path.read_text('utf-8')}", end="", file=sys.stderr)
+
+
+def bundle_files(wildcards):
+    """A bundle of the cell of section ``predict`` in every category."""
+    checked(check_predict)
+    checked(lambda config: check_bundled(config["detectors"][config["predict"]["detector"]]["method"]))
+    places = [{**place, **config["predict"]} for place in study_categories()]
+    return files_of(places, *rules.bundle_detector.output)

@@ -245,8 +245,12 @@ def test_bad_settings(extractor: Extractor, settings: dict[str, object], message
 def test_extractors_that_are_no_teacher() -> None:
     with pytest.raises(UserError, match=r"efficientad.extractor: expected a backbone of pdn_tiny.*found 'resnet18'"):
         EfficientAD(Extractor("resnet18", ("layer2",), None, 256, None))
-    with pytest.raises(UserError, match=r"expected the layer features and a file of weights, found .* weights None"):
-        EfficientAD(Extractor("pdn_tiny", ("features",), None, 256, None))
+    with pytest.raises(UserError, match=r"expected the layer features, found layers other"):
+        EfficientAD(Extractor("pdn_tiny", ("other",), "teacher.safetensors", 256, None))
+    with pytest.raises(UserError, match=r"expected a file of weights, found None"):
+        EfficientAD(Extractor("pdn_tiny", ("features",), None, 256, None)).fit(
+            DetectorInput({}), np.random.default_rng(0)
+        )
     with pytest.raises(UserError, match=r"expected images of at least 64 pixels, found 32"):
         EfficientAD(Extractor("pdn_tiny", ("features",), "teacher.safetensors", 256, 32))
 

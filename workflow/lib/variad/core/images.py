@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
-from scipy.ndimage import maximum_filter, minimum_filter
 
 from variad.core.errors import UserError
 from variad.core.image_formats import (
@@ -225,6 +224,8 @@ def _is_soft(path: Path, levels: npt.NDArray[Any], lossy: bool) -> bool:
     between = (levels > 0) & (levels < top)
     if top == 0 or not (lossy or between.any()):
         return False
+    from scipy.ndimage import maximum_filter, minimum_filter  # takes a quarter of a second, which photographs need not
+
     lower, higher = minimum_filter(levels, 3), maximum_filter(levels, 3)
     middle = (levels > top / 8) & (levels < top * 7 / 8)
     if lossy:

@@ -73,7 +73,7 @@ def digest_of(files: Sequence[str], packages: Sequence[str] = ()) -> str:
     Args:
         packages: distributions whose versions count as well.
     """
-    versions = [f"{name} {_version(name)}" for name in packages]
+    versions = [f"{name} {version_of(name)}" for name in packages]
     return hashlib.sha256("".join([*sorted(sha256(path) for path in files), *versions]).encode()).hexdigest()
 
 
@@ -98,7 +98,7 @@ def describe(
         "config": dict(config),
         "root_seed": config.get("run", {}).get("seed"),
         "files": {kind: {str(path): _hash(path) for path in sorted(paths)} for kind, paths in sorted(files.items())},
-        "packages": {name: _version(name) for name in sorted(packages)},
+        "packages": {name: version_of(name) for name in sorted(packages)},
         "git": git_state(repository or Path.cwd()),
         "machine": {"python": platform.python_version(), "platform": platform.platform()},
     }
@@ -133,7 +133,8 @@ def _hash(path: str) -> str:
     return sha256(path)
 
 
-def _version(name: str) -> str | None:
+def version_of(name: str) -> str | None:
+    """The version of an installed distribution; None where it is not installed."""
     try:
         return metadata.version(name)
     except metadata.PackageNotFoundError:

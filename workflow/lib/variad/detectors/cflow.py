@@ -6,7 +6,7 @@ exceptions: no constant comes from the test set, and permutations are hard, as i
 
 import json
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -36,6 +36,7 @@ from variad.detectors.interface import (
     DetectorInput,
     Range,
     Scored,
+    Tensors,
     check_settings,
     is_count,
     is_number,
@@ -154,12 +155,16 @@ class CFlow:
     @classmethod
     def load(cls, path: Path, device: str = "cpu") -> Self:
         """Read what ``save`` wrote."""
-        tensors, metadata = read_tensors(path)
+        return cls.from_tensors(*read_tensors(path), device)
+
+    @classmethod
+    def from_tensors(cls, tensors: Tensors, metadata: Mapping[str, str], device: str = "cpu") -> Self:
+        """See ``BundledDetector.from_tensors``."""
         model = json.loads(metadata["model"])
         detector = cls(**model["settings"], device=device)
         for layer, (height, width, channels) in model["layers"].items():
             names = [f"{layer}.{name}" for name in ("weights", "permutations", "peak")]
-            weights, permutations, peak = (tensors[name].to(device) for name in names)
+            weights, permutations, peak = (torch.as_tensor(tensors[name], device=device) for name in names)
             shape = detector._shape(layer, channels)
             flow = ConditionalFlow(shape, Parameters(shape, weights), permutations)
             codes = PositionCodes(height, width, shape.condition, device)

@@ -4,8 +4,9 @@ The teacher is a frozen patch description network whose features are cached; the
 ``efficientad_networks``, the training follows algorithm 1 of the appendix."""
 
 import contextlib
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
@@ -35,6 +36,7 @@ from variad.detectors.interface import (
     Extractor,
     Range,
     Scored,
+    Tensors,
     check_settings,
     is_number,
 )
@@ -43,7 +45,7 @@ from variad.networks.features import prepare, to_tensor
 from variad.networks.gpu_steps import ReplayedStep, is_cuda, made_ahead, pinned, workers
 from variad.networks.pdn import BORDER, NETWORKS, PDN, config_of, load_pdn, standardised
 from variad.networks.training import FusedAdam, Plateau, seeded
-from variad.networks.weights import load_weights, save_weights
+from variad.networks.weights import CONFIG_KEY, read_tensors, save_weights
 
 Maps = NDArray[np.float32]
 QUANTILES = (0.9, 0.995)  # of the maps on normal images, which become 0 and 0.1 (section 3.3)
@@ -121,7 +123,8 @@ class EfficientAD:
         settings: of ``EfficientADSettings``.
 
     Raises:
-        UserError: a setting is unknown or out of range, or the extractor is no patch description network or too small.
+        UserError: a setting is unknown or out of range, or the extractor is no patch description network or too small;
+            in ``fit``: it has no file of weights.
     """
 
     uses_images = True
@@ -138,6 +141,8 @@ class EfficientAD:
 
     def fit(self, training: DetectorInput, generator: np.random.Generator) -> None:
         """Train student and autoencoder, then measure the maps' scale; see ``Detector.fit``."""
+        if self.extractor.weights is None:
+            raise UserError("efficientad.extractor: expected a file of weights, found None.")
         features = training.features[PDN_LAYER]
         learned, held = split_off(len(features), self.settings.held_out, generator)
         given = features[learned]
@@ -146,7 +151,7 @@ class EfficientAD:
         self.mean, self.std = (torch.from_numpy(values).float().to(self.device) for values in (mean, std))
         with seeded(generator) as own:
             self.networks = self._untrained().to(self.device).to(memory_format=torch.channels_last)
-            teacher = load_pdn(str(self.extractor.weights), self.extractor.backbone).to(self.device)
+            teacher = load_pdn(self.extractor.weights, self.extractor.backbone).to(self.device)
             EfficientADTraining(
                 self.networks,
                 TeacherAnswers(teacher, self.mean, self.std),
@@ -192,17 +197,22 @@ class EfficientAD:
     def save(self, path: Path) -> None:
         """Write networks, the teacher's standardisation, the maps' scale, settings and extractor."""
         tensors = {**self.networks.state_dict(), "mean": self.mean, "std": self.std}
-        settings, extractor = asdict(self.settings), asdict(self.extractor)
+        settings, extractor = asdict(self.settings), asdict(replace(self.extractor, weights=None))  # used by now
         save_weights(path, tensors, {"settings": settings, "extractor": extractor, "ranges": self.ranges}, half=False)
 
     @classmethod
     def load(cls, path: Path, device: str = "cpu") -> Self:
         """Read what ``save`` wrote."""
-        tensors, stored = load_weights(path)
+        return cls.from_tensors(*read_tensors(path), device)
+
+    @classmethod
+    def from_tensors(cls, tensors: Tensors, metadata: Mapping[str, str], device: str = "cpu") -> Self:
+        """See ``BundledDetector.from_tensors``."""
+        stored, given = json.loads(metadata[CONFIG_KEY]), {name: torch.as_tensor(tensors[name]) for name in tensors}
         extractor = Extractor(**{**stored["extractor"], "layers": tuple(stored["extractor"]["layers"])})
         detector = cls(extractor, device, **stored["settings"])
-        detector.mean, detector.std = (tensors.pop(name).to(device) for name in ("mean", "std"))
-        detector.networks.load_state_dict(tensors)
+        detector.mean, detector.std = (given.pop(name).to(device) for name in ("mean", "std"))
+        detector.networks.load_state_dict(given)
         detector.networks.to(device).to(memory_format=torch.channels_last).eval()
         detector.ranges = [MapRange(*values) for values in stored["ranges"]]
         return detector
@@ -230,9 +240,10 @@ def _check_extractor(extractor: Extractor) -> None:
     if extractor.backbone not in NETWORKS:
         found = f"expected a backbone of {', '.join(NETWORKS)}, found '{extractor.backbone}'"
         raise UserError(f"efficientad.extractor: {found}.")
-    if PDN_LAYER not in extractor.layers or extractor.weights is None:
-        found = f"layers {', '.join(extractor.layers)} and weights {extractor.weights}"
-        raise UserError(f"efficientad.extractor: expected the layer {PDN_LAYER} and a file of weights, found {found}.")
+    if PDN_LAYER not in extractor.layers:
+        raise UserError(
+            f"efficientad.extractor: expected the layer {PDN_LAYER}, found layers {', '.join(extractor.layers)}."
+        )
     side = extractor.crop or extractor.resolution
     if side < SMALLEST_SIDE:
         raise UserError(f"efficientad.extractor: expected images of at least {SMALLEST_SIDE} pixels, found {side}.")

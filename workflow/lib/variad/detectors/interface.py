@@ -19,6 +19,8 @@ from variad.core.errors import UserError
 from variad.core.images import FeatureMaps, Images
 from variad.core.own_code import check_own_class, constructor_arguments, load_own_class, own_file
 
+Tensors = Mapping[str, Any]  # by name, NumPy's or torch's
+
 
 @dataclass(frozen=True)
 class DetectorInput:
@@ -80,6 +82,14 @@ class Detector(Protocol):
     @classmethod
     def load(cls, path: Path, device: str = "cpu") -> Self:
         """Read a model that ``save`` wrote."""
+
+
+class BundledDetector(Detector, Protocol):
+    """A detector that a bundle can hold: those of ``METHODS``."""
+
+    @classmethod
+    def from_tensors(cls, tensors: Tensors, metadata: Mapping[str, str], device: str = "cpu") -> Self:
+        """What ``load`` reads, of a file that ``save`` wrote: its tensors by name, and its metadata."""
 
 
 METHODS = {  # where the class of each is
@@ -146,6 +156,19 @@ def check_method(method: str, settings: Collection[str] | None = None) -> None:
         raise UserError(f"detector: expected a method among {', '.join(METHODS)}, or file.py:Class, found {method!r}.")
     if method not in METHODS and settings is not None:
         check_own_class(method, "detector", settings, given=("extractor", "device"))
+
+
+def check_bundled(method: str) -> None:
+    """Refuse a detector whose code is not the library's.
+
+    Raises:
+        UserError: a class of a user's own.
+    """
+    if method not in METHODS:
+        raise UserError(
+            f"bundle: expected a detector among {', '.join(METHODS)}, found {method!r}; its code would not travel with "
+            "its weights."
+        )
 
 
 def _file_of(place: str) -> Path:

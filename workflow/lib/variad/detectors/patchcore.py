@@ -12,6 +12,7 @@ patches of the background left out.
 Nothing here needs torch, so that a job on a CPU starts at once; ``patchcore_gpu`` has the same steps for a GPU."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
@@ -24,7 +25,7 @@ from variad.core.errors import UserError
 from variad.core.files import writing
 from variad.core.images import FeatureMaps
 from variad.detectors.anomaly_map import bilinear_matrix
-from variad.detectors.interface import DetectorInput, Range, Scored, check_settings, is_number
+from variad.detectors.interface import DetectorInput, Range, Scored, Tensors, check_settings, is_number
 
 if TYPE_CHECKING:
     from variad.detectors.patchcore_gpu import GpuBank
@@ -212,8 +213,13 @@ class PatchCore:
     def load(cls, path: Path, device: str = "cpu") -> Self:
         """Read what ``save`` wrote."""
         with safe_open(path, "np") as file:
-            detector = cls(**json.loads(file.metadata()["settings"]), device=device)
-            detector._keep(file.get_tensor("memory_bank"))
+            return cls.from_tensors({"memory_bank": file.get_tensor("memory_bank")}, file.metadata(), device)
+
+    @classmethod
+    def from_tensors(cls, tensors: Tensors, metadata: Mapping[str, str], device: str = "cpu") -> Self:
+        """See ``BundledDetector.from_tensors``."""
+        detector = cls(**json.loads(metadata["settings"]), device=device)
+        detector._keep(tensors["memory_bank"])
         return detector
 
 

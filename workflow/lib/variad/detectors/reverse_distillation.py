@@ -5,7 +5,7 @@ are needed."""
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from itertools import pairwise
 from pathlib import Path
@@ -29,6 +29,7 @@ from variad.detectors.interface import (
     Extractor,
     Range,
     Scored,
+    Tensors,
     check_settings,
     is_count,
     is_number,
@@ -204,12 +205,16 @@ class ReverseDistillation:
     @classmethod
     def load(cls, path: Path, device: str = "cpu") -> Self:
         """Read what ``save`` wrote."""
-        tensors, metadata = read_tensors(path)
+        return cls.from_tensors(*read_tensors(path), device)
+
+    @classmethod
+    def from_tensors(cls, tensors: Tensors, metadata: Mapping[str, str], device: str = "cpu") -> Self:
+        """See ``BundledDetector.from_tensors``."""
         described = json.loads(metadata["detector"])
         detector = cls(**described["settings"], device=device)
         detector.encoder = Encoder(**{name: tuple(values) for name, values in described["encoder"].items()})
         detector.student = fold_normalisation(detector._new_student(detector.encoder))
-        detector.student.load_state_dict(tensors)
+        detector.student.load_state_dict({name: torch.as_tensor(values) for name, values in tensors.items()})
         return detector
 
 

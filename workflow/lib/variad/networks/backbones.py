@@ -7,7 +7,7 @@ return features from a local file or the hub.
 import difflib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +16,7 @@ from variad.core.errors import UserError
 from variad.core.files import sha256
 from variad.networks import efficientnet_lite0 as lite0
 from variad.networks import pdn
+from variad.networks.weights import fill
 
 LITE0 = "efficientnet_lite0"
 PDN_LAYER = "features"
@@ -43,6 +44,28 @@ def load_backbone(name: str, layers: Sequence[str], weights: str | Path | None =
     return Lite0Backbone(layers)
 
 
+def rebuild_backbone(name: str, layers: Sequence[str], tensors: Mapping[str, Tensor], source: str | Path) -> "Backbone":
+    """A frozen backbone of what ``Backbone.tensors`` gave for the same layers: nothing is read, found or downloaded.
+
+    Args:
+        source: where the tensors are from, for the message.
+
+    Raises:
+        UserError: unknown backbone or layer, or other tensors than that backbone's.
+    """
+    held = Held(tensors, source)
+    if name in pdn.NETWORKS:
+        return PdnBackbone(name, layers, held)
+    return Lite0Backbone(layers, held) if name == LITE0 else TimmBackbone(name, layers, held)
+
+
+class Held(NamedTuple):
+    """Weights that lie in memory, and where they are from."""
+
+    tensors: Mapping[str, Tensor]
+    source: str | Path
+
+
 class Backbone(nn.Module):
     """A frozen network in evaluation mode that normalises its input itself.
 
@@ -51,12 +74,13 @@ class Backbone(nn.Module):
         layers: names of the layers that it returns, from shallow to deep.
         strides: pixels of the input a position, by layer.
         channels: by layer.
-        weights_sha256: hash of the weight file.
+        weights_sha256: hash of the weight file; empty for a rebuilt one.
     """
 
     mean: Tensor
     std: Tensor
-    weights_sha256: str
+    network: Any
+    weights_sha256: str = ""
 
     def __init__(
         self,
@@ -96,6 +120,10 @@ class Backbone(nn.Module):
         """Feature maps ``[B, C, h, w]`` by layer, of RGB images ``[B, 3, H, W]`` in [0, 1]."""
         return self._features((images - self.mean) / self.std)
 
+    def tensors(self) -> dict[str, Tensor]:
+        """What ``rebuild_backbone`` needs for the layers that this one returns."""
+        return dict(self.network.state_dict())
+
     def _features(self, normalised: Tensor) -> dict[str, Tensor]:
         raise NotImplementedError
 
@@ -103,12 +131,19 @@ class Backbone(nn.Module):
 class Lite0Backbone(Backbone):
     """EfficientNet-Lite0 with packaged ImageNet weights; layers ``stage1`` to ``stage7``."""
 
-    weights_sha256 = lite0.PACKAGED_SHA256
+    network: lite0.EfficientNetLite0
 
-    def __init__(self, layers: Sequence[str]) -> None:
+    def __init__(self, layers: Sequence[str], weights: Held | None = None) -> None:
         mean, std = [lite0.MEAN] * 3, [lite0.STD] * 3
         super().__init__(LITE0, layers, lite0.STAGE_STRIDES, lite0.STAGE_CHANNELS, mean, std)
-        self.network = lite0.load_packaged().freeze()
+        if weights is None:
+            self.network, self.weights_sha256 = lite0.load_packaged().freeze(), lite0.PACKAGED_SHA256
+        else:
+            self.network = lite0.rebuilt(weights.tensors, self.layers[-1], weights.source)
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Nothing that lies behind the last layer."""
+        return lite0.tensors_until(self.network, self.layers[-1])
 
     def _features(self, normalised: Tensor) -> dict[str, Tensor]:
         return self.network.forward_stages(normalised, self.layers)
@@ -122,13 +157,15 @@ class Lite0Backbone(Backbone):
 class PdnBackbone(Backbone):
     """A patch description network with the weights of a local file; its one layer is ``features``."""
 
-    def __init__(self, name: str, layers: Sequence[str], weights: str | Path | None) -> None:
+    def __init__(self, name: str, layers: Sequence[str], weights: str | Path | Held | None) -> None:
         channels = pdn.NETWORKS[name].channels
         super().__init__(name, layers, {PDN_LAYER: pdn.STRIDE}, {PDN_LAYER: channels}, pdn.MEAN, pdn.STD)
         if weights is None:
             raise UserError(f"backbone {name}: expected a local file of weights, found none; give one as weights.")
-        self.network = pdn.load_pdn(weights, name)
-        self.weights_sha256 = sha256(weights)
+        if isinstance(weights, Held):
+            self.network = pdn.frozen_pdn(weights.tensors, name, weights.source)
+        else:
+            self.network, self.weights_sha256 = pdn.load_pdn(weights, name), sha256(weights)
 
     def _features(self, normalised: Tensor) -> dict[str, Tensor]:
         return {PDN_LAYER: self.network(normalised.contiguous(memory_format=torch.channels_last))}
@@ -143,7 +180,7 @@ class TimmBackbone(Backbone):
     antialiased), rotary ones computed for the grid.
     """
 
-    def __init__(self, name: str, layers: Sequence[str], weights: str | Path | None) -> None:
+    def __init__(self, name: str, layers: Sequence[str], weights: str | Path | Held | None) -> None:
         import timm
 
         known = [LITE0, *pdn.NETWORKS, *timm.list_models(), *timm.list_pretrained()]
@@ -161,21 +198,24 @@ class TimmBackbone(Backbone):
         channels = {entry["module"]: entry["num_chs"] for entry in described.feature_info.info}
         configuration = timm.get_pretrained_cfg(name) or timm.models.PretrainedCfg()
         super().__init__(name, layers, strides, channels, configuration.mean, configuration.std)
-        path = weights_file(name, weights)
-        self.weights_sha256 = sha256(path)
         self.transformer = _is_vision_transformer(getattr(described, "model", None))
-        source: dict[str, Any] = {"pretrained": True, "pretrained_cfg_overlay": {"file": str(path)}}
-        if self.transformer:
-            source["dynamic_img_size"] = True
         self.places = [list(strides).index(layer) for layer in self.layers]
-        try:
-            # Only the whole model is loaded strictly: the feature extractor would keep random values without a word.
-            network = timm.create_model(name, **source)
-            if not self.transformer:
-                network = timm.create_model(name, **source, features_only=True, out_indices=self.places)
-        except (RuntimeError, OSError, ValueError) as error:
-            reason = str(error).splitlines()[0]
-            raise UserError(f"{path}: expected the weights of {name}, found another file's: {reason}") from error
+        options: dict[str, Any] = {"dynamic_img_size": True} if self.transformer else {}
+        features = {} if self.transformer else {"features_only": True, "out_indices": self.places}
+        if isinstance(weights, Held):
+            network = timm.create_model(name, pretrained=False, **options, **features)
+            fill(network, dict(weights.tensors), weights.source)
+        else:
+            path = weights_file(name, weights)
+            self.weights_sha256 = sha256(path)
+            options |= {"pretrained": True, "pretrained_cfg_overlay": {"file": str(path)}}
+            try:
+                # Only the whole model is loaded strictly: the feature extractor would keep random values without a word
+                network = timm.create_model(name, **options)
+                network = timm.create_model(name, **options, **features) if features else network
+            except (RuntimeError, OSError, ValueError) as error:
+                reason = str(error).splitlines()[0]
+                raise UserError(f"{path}: expected the weights of {name}, found another file's: {reason}") from error
         self.network = network.eval().requires_grad_(False)
 
     def _features(self, normalised: Tensor) -> dict[str, Tensor]:

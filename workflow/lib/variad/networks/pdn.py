@@ -3,6 +3,7 @@
 Each output position describes 33 x 33 pixels of the input; positions are 4 pixels apart, and the first one is centred
 on pixel 16."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -125,6 +126,18 @@ def load_pdn(path: str | Path, name: str) -> PDN:
     Raises:
         UserError: no such file, not weights, or those of another network (its first three wrong keys, or first shape).
     """
+    return frozen_pdn(load_tensors(path), name, path)
+
+
+def frozen_pdn(tensors: Mapping[str, Tensor], name: str, source: str | Path) -> PDN:
+    """A frozen network of tensors that lie in memory.
+
+    Args:
+        source: where they are from, for the message.
+
+    Raises:
+        UserError: as ``load_pdn``.
+    """
     network = PDN(config_of(name))
-    fill(network, load_tensors(path), path)
+    fill(network, dict(tensors), source)
     return network.to(memory_format=torch.channels_last).eval().requires_grad_(False)
