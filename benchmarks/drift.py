@@ -62,7 +62,8 @@ def drawn_folders(arguments: argparse.Namespace, category: str, cell: str) -> It
         runs.append((held_out, *scores_of_test(arguments, category, cell, run)))
     place = {"category": category, "cell": cell}
     if cell.endswith("/real"):
-        for reference in REFERENCES:
+        fewest = min(len(held.score) for held, *_ in runs)
+        for reference in [size for size in REFERENCES if size + max(FOLDERS) <= fewest]:
             splits = [(*_split(held.score, reference, generator), defects) for held, _, defects in runs]
             yield from _rows(splits, place | {"source": "split"}, arguments.draws, generator, resplit=True)
     yield from _rows(runs, place | {"source": "test"}, arguments.draws, generator)

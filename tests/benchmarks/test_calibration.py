@@ -52,7 +52,8 @@ def test_promised_and_observed_rates_stand_side_by_side(files: list[str | Path])
 
 def test_drift_is_counted_with_and_without_defects(files: list[str | Path]) -> None:
     rows, _ = rows_of("drift.py", files, "--draws=5")
-    assert {row["source"] for row in rows} == {"split", "test"}
+    # of 101 held-out scores 5 and 30 leave folders of 40, and 80 do not
+    assert {(row["source"], row["held_out"]) for row in rows} == {("split", "5"), ("split", "30"), ("test", "101")}
     moved = {
         (row["folder"], row["defects"], row["shift"]): float(row["moved"]) for row in rows if row["source"] == "test"
     }
