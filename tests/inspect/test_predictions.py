@@ -91,8 +91,8 @@ def test_regions_are_in_the_photographs_own_pixels(tmp_path):
     assert regions_by_image(read_table(tmp_path / "none.csv", "regions")) == {}
 
 
-def test_colours_have_the_threshold_in_their_middle():
-    assert map_scale(ANSWERS, []) == (5.0, 14.0)  # median peak 5, threshold 9.5
+def test_colours_have_the_threshold_at_their_first_quarter():
+    assert map_scale(ANSWERS, []) == (5.0, 23.0)  # median peak 5, threshold 9.5
     assert map_scale(NONE, [np.array([[0.0, 1.0]]), np.array([[2.0]])]) == (1.0, 2.0)
     assert map_scale(NONE, [np.ones((2, 2))]) == (1.0, 2.0)
 

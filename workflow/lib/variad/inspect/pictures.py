@@ -34,11 +34,15 @@ class MapScale(NamedTuple):
 
 
 def scale_of(inspector: "Inspector") -> MapScale | None:
-    """The colours' scale of all photographs of a bundle: the threshold of regions is at its first quarter.
+    """The colours' scale of all photographs of a bundle, as of ``scale_above``."""
+    return scale_above(inspector.answers.pixel, inspector.bundle.held_out.peak)
 
-    It begins at the median peak of held-out photographs. None where nothing was held out, or all peaks are alike.
+
+def scale_above(threshold: float | None, peaks: NDArray[np.float64]) -> MapScale | None:
+    """A scale that begins at the median of held-out maps' peaks, and has the threshold of regions at its first quarter.
+
+    None where nothing was held out, or all peaks are alike.
     """
-    threshold, peaks = inspector.answers.pixel, inspector.bundle.held_out.peak
     if threshold is None or not len(peaks):
         return None
     low = float(np.median(peaks))

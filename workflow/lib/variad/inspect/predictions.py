@@ -16,7 +16,7 @@ from variad.core.files import write_text
 from variad.detectors.anomaly_map import MapSize
 from variad.detectors.interface import Extractor
 from variad.inspect.answers import Answers
-from variad.inspect.page import Entry, GoodPhotograph
+from variad.inspect.page import GoodPhotograph, PageEntry
 from variad.inspect.pictures import (
     LARGEST,
     MAP_SIDE,
@@ -24,6 +24,7 @@ from variad.inspect.pictures import (
     draw_boxes,
     laid_over,
     nearest_good,
+    scale_above,
     shrunk_size,
     thumbnail,
 )
@@ -93,14 +94,9 @@ def regions_by_image(table: pd.DataFrame) -> dict[str, list[Region]]:
 
 
 def map_scale(answers: Answers, maps: Sequence[NDArray[np.float32]]) -> MapScale:
-    """The colours' scale of all maps: from the median peak of good photographs, with the threshold in its middle.
-
-    Without a threshold it is that of the maps ``[h, w]`` together, from their median to their highest value.
-    """
-    peaks, threshold = answers.held_out.peak, answers.pixel
-    if threshold is not None and threshold > np.median(peaks):
-        low = float(np.median(peaks))
-        return MapScale(low, 2 * threshold - low)
+    """The colours' scale of all maps ``[h, w]``; without a threshold from their median to their highest value."""
+    if scale := scale_above(answers.pixel, answers.held_out.peak):
+        return scale
     low, high = np.quantile(np.concatenate([values.ravel() for values in maps]), [0.5, 1.0])
     return MapScale(float(low), float(high) if high > low else float(low) + 1)
 
@@ -150,7 +146,7 @@ def page_entries(
     real: RealImages,
     maps: Path,
     good: NDArray[np.uint8],
-) -> Iterator[Entry]:
+) -> Iterator[PageEntry]:
     """What the page shows of each photograph, the worst first.
 
     Args:
@@ -165,7 +161,7 @@ def page_entries(
         told |= {name: _known(getattr(row, name)) for name in ("calibrated", "threshold", "multiple")}
         told["boxes"] = [vars(region) for region in boxes.get(row.image_id, [])]
         remark = "in the training set; scored by a detector that saw nothing of it" if row.held_out else ""
-        yield Entry(
+        yield PageEntry(
             told,
             height,
             width,
