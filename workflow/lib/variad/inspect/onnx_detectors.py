@@ -85,7 +85,6 @@ class PatchCoreGraph(DetectorGraph):
 
     bank: Tensor
     centre: Tensor
-    norms: Tensor
     support: Tensor
 
     def __init__(self, detector: PatchCore, grids: Grids, seen: int) -> None:
@@ -105,9 +104,9 @@ class PatchCoreGraph(DetectorGraph):
             for height, width in deeper
         )
         centre = bank.mean(axis=0)
-        self.register_buffer("bank", torch.from_numpy(bank))
+        norms = np.square(bank - centre).sum(axis=1, keepdims=True)
+        self.register_buffer("bank", torch.from_numpy(np.hstack([bank, norms])))
         self.register_buffer("centre", torch.from_numpy(centre))
-        self.register_buffer("norms", torch.from_numpy(np.square(bank - centre).sum(axis=1)))
         self.neighbours = min(detector.neighbours, len(bank))
         if self.choices.top_fraction is None and self.neighbours > 1:
             # what equation 7 looks up around each bank vector, looked up once
@@ -118,7 +117,7 @@ class PatchCoreGraph(DetectorGraph):
         """Re-weighted maximum, or mean of the farthest patches, and the map of distances."""
         patches = self._described(features)
         index = self._nearest(patches)
-        distance = (patches - self.bank[index]).square().sum(dim=2)
+        distance = (patches - self._vectors(index)).square().sum(dim=2)
         distance = distance / 2 if self.choices.distance == "cosine" else distance.sqrt()
         maps = distance.unflatten(1, (self.height, self.width))
         most = self.choices.patches_of_score(self.height * self.width)
@@ -128,7 +127,7 @@ class PatchCoreGraph(DetectorGraph):
         largest = distance.amax(dim=1)
         if self.neighbours == 1:
             return largest, maps
-        support = self.bank[self.support[index.gather(1, worst)[:, 0]]]
+        support = self._vectors(self.support[index.gather(1, worst)[:, 0]])
         farthest = patches.gather(1, worst[:, :, None].expand(-1, -1, patches.shape[2]))
         to_support = (farthest - support).square().sum(dim=2).sqrt()
         weight = 1 - 1 / (to_support - to_support[:, :1]).exp().sum(dim=1)
@@ -141,10 +140,10 @@ class PatchCoreGraph(DetectorGraph):
         cancels less: |m - c|^2 - 2 (q - c) m. Part by part of the bank, for memory's sake.
         """
         centred = -2 * (patches - self.centre)
+        queries = torch.cat([centred, torch.ones_like(centred[:, :, :1])], dim=2)  # for |m - c|^2, a column of the bank
         parts = []
         for start in range(0, len(self.bank), AT_ONCE):
-            part = slice(start, start + AT_ONCE)
-            bounds = self.norms[part] + centred @ self.bank[part].T
+            bounds = queries @ self.bank[start : start + AT_ONCE].T
             place = bounds.argmin(dim=2, keepdim=True)
             parts.append((bounds.gather(2, place), place + start))
         least, index = parts[0]
@@ -152,6 +151,10 @@ class PatchCoreGraph(DetectorGraph):
             index = torch.where(bound < least, place, index)
             least = torch.minimum(bound, least)
         return index[:, :, 0]
+
+    def _vectors(self, index: Tensor) -> Tensor:
+        """Bank vectors ``[..., D]``."""
+        return self.bank[index][..., :-1]
 
     def _described(self, features: Features) -> Tensor:
         """Patches as distances are taken between them, ``[N, h * w, D]``; ``patchcore.embed_patches``."""
