@@ -28,7 +28,7 @@ from variad.core.tables import read_table  # noqa: E402
 from variad.detectors.held_out import CandidateFiles, HeldOut, score_held_out  # noqa: E402
 from variad.detectors.interface import create_detector  # noqa: E402
 from variad.detectors.training import CellFiles, extractor_of  # noqa: E402
-from variad.inspect.answers import QUANTILES, Answers, HeldOutScores, counted, rate_above_quantile  # noqa: E402
+from variad.inspect.answers import QUANTILES, Answers, HeldOutScores, Rate, Scores, counted  # noqa: E402
 
 CATEGORIES = ("mvtec_ad/screw", "magnetic_tile/magnetic_tile", "juice_bottle/juice_bottle", "elpv/mono", "elpv/poly")
 CELLS = ("few_shot/original", "one_shot/unlabelled_10", "few_shot/real")
@@ -65,26 +65,32 @@ def main() -> None:
 
 def calibrated(arguments: argparse.Namespace, category: str, cell: str, run: int) -> Iterator[Row]:
     """A row for each threshold of a run."""
-    held_out = held_out_of(arguments, category, cell, run)
-    answers = Answers(held_out)
-    scores = read_table(arguments.results / category / cell / "patchcore/scores.csv", "scores")
-    scores = scores[scores["run"] == run]
-    good, defect = (scores.loc[scores["label"] == label, "score"].to_numpy() for label in (0, 1))
+    answers = Answers(held_out_of(arguments, category, cell, run))
+    good, defects = scores_of_test(arguments, category, cell, run)
     scenario, training_set = cell.split("/")
-    for quantile, threshold in zip(QUANTILES, (answers.look, answers.bad), strict=True):
-        promised = rate_above_quantile(answers.count, quantile)
+    rates = answers.false_alarms()
+    if rates is None:
+        return
+    for quantile, threshold, promised in zip(QUANTILES, (answers.look, answers.bad), rates, strict=True):
         alarms = int((good > threshold).sum())
-        observed = counted(alarms, len(good))
-        assert threshold is not None and observed is not None
+        observed = counted(alarms, len(good)) or Rate(0, 1, 0)
         yield {
             "category": category, "scenario": scenario, "training_set": training_set, "run": run,
-            "held_out": answers.count, "outliers": len(held_out.score) - answers.count, "quantile": quantile,
+            "held_out": answers.count, "outliers": answers.outliers, "quantile": quantile,
             "threshold": f"{threshold:.6g}", "expected": f"{promised.mean:.4f}",
             "promised_low": f"{promised.low:.4f}", "promised_high": f"{promised.high:.4f}",
             "good": len(good), "false_alarms": alarms, "observed": f"{observed.mean:.4f}",
             "observed_low": f"{observed.low:.4f}", "observed_high": f"{observed.high:.4f}",
-            "defects": len(defect), "misses": int((defect <= threshold).sum()), "machine": machine("cpu"),
+            "defects": len(defects), "misses": int((defects <= threshold).sum()), "machine": machine("cpu"),
         }  # fmt: skip
+
+
+def scores_of_test(arguments: argparse.Namespace, category: str, cell: str, run: int) -> tuple[Scores, Scores]:
+    """Scores of the good test photographs of a run, and of those with defects."""
+    scores = read_table(arguments.results / category / cell / "patchcore/scores.csv", "scores")
+    scores = scores[scores["run"] == run]
+    good, defects = (scores.loc[scores["label"] == label, "score"].to_numpy(np.float64) for label in (0, 1))
+    return good, defects
 
 
 def held_out_of(arguments: argparse.Namespace, category: str, cell: str, run: int) -> HeldOutScores:
@@ -127,18 +133,24 @@ def score_cell(home: Path, cell: str, run: int, seed: int, category: str) -> Hel
 
 
 def print_rates(rows: list[Row]) -> None:
-    """Means over runs, of each cell and threshold."""
-    print("category, cell, quantile: held out, expected, promised, observed (mean of runs), runs within")
+    """Means over runs, of each cell and threshold; a promise is kept where its interval and the observed one meet."""
+    print("category, cell, quantile: held out, outliers; percent expected, promised (largest interval), observed; kept")
     places = dict.fromkeys((row["category"], row["scenario"], row["training_set"], row["quantile"]) for row in rows)
     for place in places:
         own = [row for row in rows if (row["category"], row["scenario"], row["training_set"], row["quantile"]) == place]
-        mean = {name: np.mean([float(row[name]) for row in own]) for name in ("held_out", "expected", "observed")}
-        within = sum(float(row["observed"]) <= float(row["promised_high"]) for row in own)
-        low, high = own[0]["promised_low"], own[0]["promised_high"]
-        print(
-            *place,
-            f"{mean['held_out']:.0f} {mean['expected']:.3f} {low}-{high} {mean['observed']:.3f} {within}/{len(own)}",
+        mean = {
+            name: np.mean([float(row[name]) for row in own])
+            for name in ("held_out", "outliers", "expected", "observed")
+        }
+        low, high = min(float(row["promised_low"]) for row in own), max(float(row["promised_high"]) for row in own)
+        kept = sum(
+            float(row["observed_low"]) <= float(row["promised_high"])
+            and float(row["promised_low"]) <= float(row["observed_high"])
+            for row in own
         )
+        held = f"{mean['held_out']:.0f} {mean['outliers']:.0f}"
+        rates = f"{100 * mean['expected']:.1f} {100 * low:.1f}-{100 * high:.0f} {100 * mean['observed']:.1f}"
+        print(*place, held, rates, f"{kept}/{len(own)}")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Adapter of rule predict_images: a model and unlabelled images in; ranking, threshold and heat maps out."""
+"""Adapter of rule predict_images: a model and unlabelled images in; ranking, answers, regions and heat maps out."""
 
 from pathlib import Path
 
@@ -10,10 +10,11 @@ from variad.core.job import job
 from variad.core.tables import read_table, write_table
 from variad.detectors.held_out import with_held_out
 from variad.detectors.interface import detector_class
-from variad.detectors.scoring import TestSet, full_size_maps, ranked, score_images, write_map
+from variad.detectors.scoring import TestSet, full_size_maps, score_images, write_map
 from variad.detectors.training import extractor_of
 from variad.inspect.answers import Answers, HeldOutScores
-from variad.report.heatmaps import draw_predictions
+from variad.inspect.predictions import draw_predictions, predictions_table, regions_table
+from variad.report.drawing import open_real_images
 
 RUN = 0
 
@@ -28,8 +29,8 @@ with job(snakemake) as at, filling(snakemake.output.heatmaps) as folder:
     detector = detector_class(params.method).load(model, at.device)
     # what is in the training set itself has its score from detectors that saw nothing of it
     scored, held_out = with_held_out(score_images(detector, test), test.image_ids, given.held_out_maps)
-    held_out_scores = HeldOutScores.from_table(read_table(given.held_out, "held_out_scores"))
-    answers = Answers(held_out_scores, (params.look, params.quantile))
+    found = HeldOutScores.from_table(read_table(given.held_out, "held_out_scores"))
+    answers = Answers(found, (params.look, params.quantile))
     if answers.bad is None:
         name = f"{snakemake.wildcards.dataset}/{snakemake.wildcards.category}"
         at.warn(f"{name}: no threshold, as one training picture alone leaves none to hold out; images are ranked.")
@@ -41,6 +42,9 @@ with job(snakemake) as at, filling(snakemake.output.heatmaps) as folder:
     maps = full_size_maps(scored, test, detector.map_sigma, at.device)
     for name, anomaly_map in tqdm(maps, total=len(rows), unit="map", desc="maps", mininterval=5, disable=None):
         write_map(folder / f"{name}.tiff", anomaly_map)
-    predictions = ranked(test.image_ids, scored.scores, answers.bad, held_out)
-    draw_predictions(folder, given.images, predictions)
+    predictions = predictions_table(rows, scored.scores, held_out, answers)
+    regions = regions_table(rows, scored.maps, extractor, detector.map_sigma, answers.pixel)
+    with open_real_images(given.images) as real:
+        draw_predictions(folder, real, predictions, regions, answers)
+    write_table(snakemake.output.regions, regions, "regions")
     write_table(snakemake.output.predictions, predictions, "predictions")

@@ -62,7 +62,8 @@ def test_bad_tables_are_refused_and_not_written(tmp_path, frame, message):
 def test_truth_is_read_as_it_is_written_and_nothing_else_is(tmp_path):
     file = tmp_path / "p.csv"
     table = pd.DataFrame({"rank": [1, 2], "image_id": ["a", "b"], "score": [0.9, 0.1], "threshold": 0.5})
-    table = table.assign(anomalous=[True, False], held_out=False)
+    table = table.assign(anomalous=[True, False], held_out=False, answer="good", multiple=None, calibrated=None)
+    table["photograph"] = "a.png"
     write_table(file, table, "predictions")
     assert read_table(file, "predictions")["anomalous"].tolist() == [True, False]
     text = file.read_text()

@@ -19,7 +19,6 @@ from variad.detectors.held_out import (
     write_held_out_maps,
 )
 from variad.detectors.interface import METHODS, DetectorInput, Extractor, Scored, create_detector
-from variad.detectors.scoring import ranked
 from variad.detectors.training import CellFiles, real_features, training_input
 from variad.generation.added import AddedImages, write_added
 from variad.inspect.answers import Answers, HeldOutScores
@@ -185,10 +184,6 @@ def test_one_image_leaves_none_to_hold_out_and_no_threshold(tmp_path):
     write_held_out_maps(tmp_path / "maps.h5", held)
     scored, replaced = with_held_out(Scored(np.ones(1), np.ones((1, 2, 2))), ["unlabelled/x"], tmp_path / "maps.h5")
     assert scored.scores.tolist() == [1] and replaced.tolist() == [False]
-    write_table(tmp_path / "predictions.csv", ranked(["b", "a"], np.array([1, 2], np.float32), None), "predictions")
-    read = read_table(tmp_path / "predictions.csv", "predictions")
-    assert list(read["image_id"]) == ["a", "b"]
-    assert read["threshold"].isna().all() and read["anomalous"].isna().all() and not read["held_out"].any()
 
 
 def test_what_is_predicted_of_a_photograph_that_was_added_is_of_its_fold(tmp_path):
@@ -202,10 +197,6 @@ def test_what_is_predicted_of_a_photograph_that_was_added_is_of_its_fold(tmp_pat
     assert scored.maps[:, 1, 1].tolist() == [10, 11, 0]
     assert replaced.tolist() == [True, True, False]
     assert not model.scores.any()
-    table = ranked(list(pool), scored.scores, 10.5, replaced)
-    assert list(table["image_id"]) == ["unlabelled/y", "unlabelled/x", "unlabelled/new"]
-    assert list(table["anomalous"]) == [True, False, False]
-    assert list(table["held_out"]) == [True, True, False]
 
 
 def test_test_images_of_a_transductive_recipe_are_held_out_for_the_threshold_and_predict_nothing(tmp_path):
@@ -297,10 +288,3 @@ def test_a_peak_is_that_of_the_smoothed_map():
     ]
     assert smoothed[0] == 0 and 0 < max(whole) <= smoothed[1] < 2
     assert smoothed[1] == pytest.approx(max(whole), rel=0.02)
-
-
-def test_ranking_is_by_score_then_name():
-    table = ranked(["b", "a", "c"], np.array([1, 1, 2], np.float32), 1.5)
-    assert list(table["image_id"]) == ["c", "a", "b"]
-    assert list(table["rank"]) == [1, 2, 3]
-    assert list(table["anomalous"]) == [True, False, False]

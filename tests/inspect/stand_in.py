@@ -68,6 +68,7 @@ class StandIn:
         self.bundle = SimpleNamespace(
             product="mine/lid",
             class_name="bottle lid",
+            provenance={"training_images": [{"image_id": "train/good/0"}, {"image_id": "train/good/1"}]},
             method="patchcore",
             pixels=SimpleNamespace(image_size=SIDE, low=None, high=None),
             held_out=HeldOutScores(np.linspace(0.1, 0.5, 20), np.linspace(0.1, 0.5, 20), np.ones(20, bool)),

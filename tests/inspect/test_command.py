@@ -184,6 +184,7 @@ def test_the_page(photographs: Path, capsys: pytest.CaptureFixture[str]) -> None
     ]
     assert [entry["answer"] for entry in entries] == ["good", "bad", "look"]
     assert [entry["nearest"] for entry in entries] == [1, 1, 1]
+    assert [one["name"] for one in about["good"]] == ["train/good/0", "train/good/1"]
     assert [one["path"] for one in about["unread"]] == ["photos/empty.png"]
     html = Path("new/page.html").read_text("utf-8")
     assert "<h1>mine/lid, inspected</h1>" in html

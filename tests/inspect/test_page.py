@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 
 from variad.inspect import page as pages
-from variad.inspect.page import Entry, GoodPhotograph, write_page
+from variad.inspect.page import GoodPhotograph, PageEntry, write_page
 from variad.inspect.pictures import MapScale, heat_map, laid_over, nearest_good, scale_of, small_map, thumbnail
 from variad.inspect.results import row_of
 
@@ -27,11 +27,11 @@ HOSTILE = "</script><img src=x onerror=alert(1)>\"'&$entries.png"
 SCALE = MapScale(0.2, 1.0)
 
 
-def entry_of(path: str = "a.png", score: float = 0.4, **more: object) -> Entry:
+def entry_of(path: str = "a.png", score: float = 0.4, **more: object) -> PageEntry:
     row = dict.fromkeys(("calibrated", "answer", "threshold", "multiple")) | {"path": path, "score": score, "boxes": []}
     values = np.array([[0.0, 0.2, 0.6], [1.0, 2.0, 0.2]], np.float32)
     picture = thumbnail(np.full((8, 8, 3), 120, np.uint8), 40, 60)
-    return Entry(row | more, 40, 60, picture, values)
+    return PageEntry(row | more, 40, 60, picture, values)
 
 
 def parts_of(path: Path) -> tuple[dict, list[dict]]:
@@ -139,10 +139,10 @@ def test_the_nearest_good_photograph() -> None:
     assert nearest_good(np.full((64, 64, 3), 190, np.uint8), good[:0]) is None
 
 
-def test_the_threshold_is_in_the_middle_of_the_colours() -> None:
+def test_the_threshold_is_at_the_first_quarter_of_the_colours() -> None:
     inspector = StandIn()
     inspector.bundle.held_out = SimpleNamespace(peak=np.array([0.3, 0.4, 0.5]))
-    assert scale_of(inspector) == pytest.approx((0.4, 1.4))  # 2 x 0.9 - 0.4
+    assert scale_of(inspector) == pytest.approx((0.4, 2.4))  # 0.4 + 4 x (0.9 - 0.4)
     inspector.bundle.held_out.peak = np.array([])
     assert scale_of(inspector) is None
     inspector.bundle.held_out.peak = np.array([0.9])

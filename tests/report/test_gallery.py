@@ -205,7 +205,8 @@ def test_predictions_of_unlabelled_images(tmp_path: Path) -> None:
     path = study.cells()[0] / "predictions.csv"
     rows = [(1, study.test_names[2], 5.0, 4.0, True, False), (2, study.test_names[0], 3.0, 4.0, False, True)]
     columns = ["rank", "image_id", "score", "threshold", "anomalous", "held_out"]
-    write_table(path, pd.DataFrame(rows, columns=columns), "predictions")
+    answers = {"photograph": "", "answer": ["bad", "good"], "multiple": [1.25, 0.75], "calibrated": [1.0, 0.5]}
+    write_table(path, pd.DataFrame(rows, columns=columns).assign(**answers), "predictions")
     build_page(tmp_path / "page", replace(study.sources(), scores=[path]))
     cell = data_of(tmp_path / "page")["cells"][0]
     assert (cell["threshold"], cell["score"], cell["label"], cell["maps"]) == (4.0, [5.0, 3.0], [None, None], False)

@@ -2,18 +2,15 @@
 
 from pathlib import Path
 
-import h5py
 import numpy as np
 import pandas as pd
 import pytest
-import tifffile
 from PIL import Image
 
 from variad.core.errors import UserError
 from variad.core.tables import read_table
-from variad.report import heatmaps
 from variad.report.drawing import lookup_table
-from variad.report.heatmaps import GAP, HEAD, OPACITY, TILE, choose_images, draw_heatmaps, draw_predictions, overlay
+from variad.report.heatmaps import GAP, HEAD, OPACITY, TILE, choose_images, draw_heatmaps, overlay
 
 from .synthetic_study import Study, build_category
 
@@ -98,28 +95,3 @@ def test_missing_maps_are_told_and_leave_nothing(tmp_path: Path) -> None:
 def test_nothing_scored_gives_a_sheet_without_maps(tmp_path: Path) -> None:
     study = build_category(Study(tmp_path, tests=0))
     assert sheet_of(study).shape[2] == 3
-
-
-def test_predictions_are_drawn_at_full_size_in_strips_that_make_one_picture(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    names = ["unlabelled/0", f"unlabelled/monday/{'x' * 240}"]
-    draw = np.random.default_rng(0)
-    with h5py.File(tmp_path / "images.h5", "w") as file:
-        file["images"] = draw.integers(0, 256, (2, 16, 16, 3), dtype=np.uint8)
-        file.create_dataset("image_id", data=names, dtype=h5py.string_dtype())
-    maps = [draw.random((50, 30), np.float32), draw.random((24, 40), np.float32)]
-    predictions = pd.DataFrame({"rank": [1, 2], "image_id": names[::-1]})
-    drawn = {}
-    for rows in (7, 1000):
-        folder = tmp_path / str(rows)
-        for name, values in zip(names, maps, strict=True):
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            tifffile.imwrite(folder / f"{name}.tiff", values)
-        monkeypatch.setattr(heatmaps, "STRIP", rows)
-        draw_predictions(folder, tmp_path / "images.h5", predictions)
-        drawn[rows] = {path.name: np.asarray(Image.open(path)) for path in folder.glob("*.png")}
-    assert sorted(drawn[7]) == [f"0001_{'x' * 200}.png", "0002_0.png"]
-    assert drawn[7]["0002_0.png"].shape == (50, 30, 3)
-    for name, picture in drawn[7].items():
-        np.testing.assert_array_equal(picture, drawn[1000][name])

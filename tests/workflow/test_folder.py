@@ -63,7 +63,9 @@ def test_odd_images_run_through_to_table_gallery_and_predictions(config, tmp_pat
     table = read_table(cell / "predictions.csv", "predictions")
     assert list(table["rank"]) == [1, 2, 3]
     assert table.iloc[-1]["image_id"] == "unlabelled/fine"
-    assert sorted(path.name for path in (cell / "heatmaps").glob("*.png"))[2] == "0003_fine.png"
+    names = ["fine.png.png", "neu 0.png.png", "neu 1.png.png"]
+    assert sorted(path.name for path in (cell / "heatmaps").glob("*.png")) == names
+    assert list(table["photograph"])[-1] == "fine.png"
 
 
 def test_images_without_labels_need_no_test_set(photos, config, tmp_path):

@@ -21,7 +21,8 @@ TOLD = {"take_inventory": 1, "aggregate_metrics": 1, "plot_gains": 1, "record_pr
 TOLD |= {"build_gallery_page": 1, "build_gallery": 1, "all": 1}
 TESTED = {"index_category": 1, "pack_category": 1, "extract_features": 1, "score_test_set": 2}
 TESTED |= {"plot_heatmaps_patchcore": 1, "aggregate_category": 1, **TOLD}
-PREDICTED = {"index_category": 1, "pack_category": 1, "extract_features": 1, "predict_images": 1, "predict": 1, **TOLD}
+PREDICTED = {"index_category": 1, "pack_category": 1, "extract_features": 1, **TOLD}
+PREDICTED |= {"predict_images": 1, "build_predictions_page": 1, "predict": 1}
 NEVER = {"sample_shots", "build_training_set", "train_detector", "score_held_out"}
 
 

@@ -7,7 +7,7 @@ from PIL import Image
 
 from variad.core.tables import read_table
 
-from .running import TINY, planned, succeed
+from .running import TINY, planned, snakemake, succeed
 
 pytestmark = pytest.mark.slow
 CELL = "results/mine/lid/one_shot/piled/patchcore"
@@ -54,8 +54,15 @@ def piled(tmp_path_factory):
 
 
 def predictions(folder):
-    succeed(folder, "--cores", "2", "predict", config=folder / "mine.yaml")
-    return read_table(folder / CELL / "predictions.csv", "predictions").set_index("image_id")
+    said = succeed(folder, "--cores", "2", "predict", config=folder / "mine.yaml")
+    ranked = said[said.index("mine/lid: 5 photographs: ") :].splitlines()
+    table = read_table(folder / CELL / "predictions.csv", "predictions")
+    assert [" ".join(line.split()[:2]) for line in ranked[2:7]] == [
+        f"{row.rank} {row.answer}" for row in table.itertuples()
+    ]
+    page = "results/gallery/mine/lid.predictions.html"
+    assert f"page: {page}" in said and "again.png" in (folder / page).read_text("utf-8")
+    return table.set_index("image_id")
 
 
 def test_a_defect_that_was_added_is_found_as_if_it_was_not(piled):
@@ -79,3 +86,25 @@ def test_a_defect_that_was_added_is_found_as_if_it_was_not(piled):
     for name in DEFECTS:
         assert within.loc[name, "score"] == pytest.approx(without.loc[name, "score"], rel=1e-5)
         assert within.loc[name, "rank"] == without.loc[name, "rank"]
+
+
+def test_a_missing_folder_of_unlabelled_photographs_is_said_before_anything_runs(tmp_path):
+    for index in range(2):
+        photograph(tmp_path / f"photos/lid/train/good/{index}.png", index)
+    study = yaml.safe_load(TINY.read_text())
+    categories = {"lid": {"class_name": "bottle lid"}}
+    study["datasets"] = {"mine": {"adapter": "folder", "path": str(tmp_path / "photos"), "categories": categories}}
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump(study, sort_keys=False))
+    done = snakemake(tmp_path, "--cores", "1", "predict", config=tmp_path / "mine.yaml")
+    assert done.returncode != 0 and not (tmp_path / "results").exists()
+    said = done.stdout + done.stderr
+    assert "expected photographs to predict in a folder 'unlabelled' beside 'train' of category 'lid'" in said
+    assert "Traceback (most recent call last)" not in said
+    photograph(tmp_path / "photos/cap/train/good/0.png", 0)
+    photograph(tmp_path / "photos/cap/unlabelled/0.png", 1)
+    categories["cap"] = {"class_name": "cap"}
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump(study, sort_keys=False))
+    done = snakemake(tmp_path, "--dry-run", "predict", config=tmp_path / "mine.yaml")
+    assert done.returncode == 0, done.stderr
+    assert "mine/lid: no unlabelled photographs to predict" in done.stdout + done.stderr
+    assert "results/mine/cap/few_shot" in done.stdout and "results/mine/lid" not in done.stdout

@@ -1,4 +1,5 @@
 # where a data set comes from: a package, a folder of the user, or its publisher
+from variad.core.own_code import own_file
 from variad.datasets.adapters import (
     CLASS_ADAPTERS,
     LAID_OUT_AS_FOLDER,
@@ -75,7 +76,11 @@ def folder_answers(wildcards):
 
 def is_gone(wildcards):
     """Whether a user's folder is not there."""
-    path = dataset_of(wildcards)["path"]
+    return has_lost_folder(wildcards.dataset)
+
+
+def has_lost_folder(dataset):
+    path = config["datasets"][dataset]["path"]
     return bool(path) and not Path(path).is_dir()
 
 
@@ -107,6 +112,16 @@ def watched_paths(dataset, category, split):
 def stamps_in(*folders, images_alone=False):
     """Sizes and times of the files of a user, looked at once."""
     return stamps_of(folders, images_alone)
+
+
+def may_have_unlabelled(place):
+    """Whether a category can have unlabelled photographs: a pool, files in such a folder, or an adapter of the user's own."""
+    entry = config["datasets"][place["dataset"]]
+    if entry["pool"] is not None or has_lost_folder(place["dataset"]):
+        return True
+    if entry["adapter"] != "folder":
+        return own_file(entry["adapter"]) is not None
+    return bool(watched_stamps(place["dataset"], place["category"], "unlabelled"))
 
 
 def watched_stamps(dataset, category, split):

@@ -108,7 +108,7 @@ rule score_held_out:
         "../../scripts/score_held_out.py"
 
 
-# unlabelled images ranked by score, with heat maps and a threshold from training normals
+# unlabelled images ranked by score, with answers by thresholds from training normals, regions and heat maps
 rule predict_images:
     input:
         models=rules.train_detector.output.models,
@@ -120,6 +120,7 @@ rule predict_images:
         method=detector_code,
     output:
         predictions="results/{dataset}/{category}/{scenario}/{training_set}/{detector}/predictions.csv",
+        regions="results/{dataset}/{category}/{scenario}/{training_set}/{detector}/regions.csv",
         heatmaps="results/{dataset}/{category}/{scenario}/{training_set}/{detector}/heatmaps/contents.txt",
     conda:
         "../../envs/torch.yaml"

@@ -1,7 +1,11 @@
 include: "report_inputs.smk"
 
 
-GALLERY_ASSETS = sorted(map(str, (ROOT / "workflow/lib/variad/report/assets").iterdir()))
+GALLERY_ASSETS = [
+    str(path)
+    for room in ("inspect", "report")
+    for path in sorted((ROOT / "workflow/lib/variad" / room / "assets").iterdir())
+]
 
 
 # draw anomaly maps of a scenario's cells beside image and ground truth; a rule a detector, as each sees its own training sets
@@ -63,6 +67,35 @@ rule build_gallery_page:
         **job(1500),
     script:
         "../../scripts/build_gallery_page.py"
+
+
+# make the page of a category's predictions, which the gallery's page of it links, and the ranking for the terminal
+rule build_predictions_page:
+    input:
+        predictions=of_predict(rules.predict_images.output.predictions),
+        regions=of_predict(rules.predict_images.output.regions),
+        heatmaps=of_predict(rules.predict_images.output.heatmaps),
+        held_out=of_predict(rules.score_held_out.output.scores),
+        manifest=of_split("unlabelled", rules.index_category.output.manifest),
+        images=of_split("unlabelled", rules.pack_category.output.images),
+        train_manifest=of_split("train", rules.index_category.output.manifest),
+        train_images=of_split("train", rules.pack_category.output.images),
+        shots=rules.sample_shots.output.shots,
+        assets=GALLERY_ASSETS,
+    output:
+        page="results/gallery/{dataset}/{category}.predictions.html",
+        link="results/gallery/{dataset}/{category}.predictions.js",
+        ranking="results/gallery/{dataset}/{category}.predictions.txt",
+    conda:
+        "../../envs/report.yaml"
+    resources:
+        **job(1500),
+    params:
+        scenario=config["predict"]["scenario"],
+        look=config["predict"]["look"],
+        quantile=config["predict"]["quantile"],
+    script:
+        "../../scripts/build_predictions_page.py"
 
 
 # make the first page of the gallery: table, figure and a card for every category

@@ -7,6 +7,11 @@ def of_shown_splits(pattern):
     return [of_split(split, pattern) for split in study_splits()]
 
 
+def of_predict(pattern):
+    """An output of a rule for the cell that section ``predict`` names, with the other wildcards as they are."""
+    return file_of(pattern, **config["predict"], allow_missing=True)
+
+
 def shown_sources():
     """The sources whose contact sheets are shown: of large data sets those of the first categories."""
     places = selection_places()

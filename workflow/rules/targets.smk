@@ -2,6 +2,7 @@
 from variad.detectors.interface import check_bundled, lacks_onnx
 from variad.study.references import check_predict
 
+RANKED = []  # rankings of predictions that a target asks for
 HEATMAPS = ("dataset", "category", "scenario", "detector")
 
 
@@ -145,8 +146,31 @@ def downloaded_files(wildcards):
 def prediction_files(wildcards):
     """What section ``predict`` asks for, which need not fit a study whose predictions nobody wants."""
     checked(check_predict)
-    places = [{**place, **config["predict"]} for place in study_categories()]
-    return files_of(places, *rules.predict_images.output)
+    places = [{**place, **config["predict"]} for place in places_to_predict()]
+    RANKED.extend(path for path in files_of(places, rules.build_predictions_page.output.ranking) if path not in RANKED)
+    return files_of(places, *rules.predict_images.output, *rules.build_predictions_page.output)
+
+
+def places_to_predict():
+    """Categories that have unlabelled photographs; those that have none are named before anything runs."""
+    lacking = [place for place in study_categories() if not may_have_unlabelled(place)]
+    places = [place for place in study_categories() if place not in lacking]
+    if not places:
+        place = lacking[0]
+        where = Path(config["datasets"][place["dataset"]]["path"] or place["dataset"])
+        raise WorkflowError(
+            f"{where}: expected photographs to predict in a folder 'unlabelled' beside 'train' of category "
+            f"'{place['category']}', or a key pool of data set {place['dataset']}, found neither."
+        )
+    for place in lacking:
+        print(f"{place['dataset']}/{place['category']}: no unlabelled photographs to predict", file=sys.stderr)
+    return places
+
+
+def say_rankings():
+    """The ranked tables of the categories that were to be predicted, on the terminal, where they are looked for."""
+    for path in filter(Path.is_file, map(Path, RANKED)):
+        print(f"\n{path.read_text('utf-8')}", end="", file=sys.stderr)
 
 
 def bundle_files(wildcards):

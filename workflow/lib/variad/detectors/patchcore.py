@@ -151,10 +151,20 @@ class PatchCore:
 
     def score(self, images: DetectorInput) -> Scored:
         """Patch distances as maps, their re-weighted maximum as image score; see ``Detector.score``."""
-        shown = self._shown(images.features, self.mask != "none")
         if self.device != "cpu":
+            shown = self._shown(images.features, self.mask != "none")
             return self._gpu_bank.score(images.features, self.neighbours, self.choices, shown)
-        patches = self._described(images.features)
+        count, height, width = next(iter(images.features.values())).shape[:3]
+        # one at a time: matrix products of other shapes add in another order, and an image's last digit would depend
+        # on the others
+        parts = [self._score_one(images.rows(slice(row, row + 1)).features) for row in range(count)]
+        scores = np.array([part.scores[0] for part in parts], np.float32)
+        return Scored(scores, np.array([part.maps[0] for part in parts], np.float32).reshape(count, height, width))
+
+    def _score_one(self, features: FeatureMaps) -> Scored:
+        """``score`` of one image on a CPU."""
+        shown = self._shown(features, self.mask != "none")
+        patches = self._described(features)
         count, height, width, channels = patches.shape
         found, places = self._search.nearest(patches.reshape(-1, channels) if shown is None else patches[shown])
         distance: NDArray[Any] = found.reshape(-1)
@@ -324,13 +334,16 @@ class BankSearch:
     def __init__(self, bank: Vectors) -> None:
         self.bank = bank
         self._basis: Wide | None = None
+        self._flat: FlatSearch | None = None
         if len(bank) >= SMALLEST_BANK:
             self._prepare(bank)
 
     def nearest(self, queries: Vectors, count: int = 1) -> tuple[Vectors, Places]:
         """Euclidean distances and indices of the ``count`` nearest bank vectors, each ``[Q, count]``, nearest first."""
         if self._basis is None or count * _SAMPLE > len(self.bank):
-            return nearest(queries, self.bank, count)
+            if self._flat is None:
+                self._flat = FlatSearch(self.bank)
+            return self._flat.nearest(queries, count)
         short, squares = self._described(queries)
         order = short[:, 0].argsort(kind="stable")
         distance, index = np.empty((len(queries), count), np.float32), np.empty((len(queries), count), np.int64)
@@ -407,27 +420,38 @@ class BankSearch:
         return distance, index
 
 
-def nearest(queries: Vectors, bank: Vectors, count: int = 1) -> tuple[Vectors, Places]:
-    """Euclidean distances and indices of the ``count`` nearest bank vectors, each ``[Q, count]``, nearest first.
+class FlatSearch:
+    """Exact nearest neighbours in one memory bank, all of which is looked through.
 
     Candidates come from the expanded square; their distances are then computed from the differences, so that they do
     not suffer from cancellation.
 
     Args:
+        bank: float32 ``[M, D]``.
+    """
+
+    def __init__(self, bank: Vectors) -> None:
+        import faiss  # of those banks only that ``BankSearch`` does not search itself
+
+        # with centred vectors |q|^2 + |m|^2 - 2 q.m cancels less, so that the candidates are the right ones
+        self.bank, self._centre = bank, bank.mean(axis=0)
+        self._index = faiss.IndexFlatL2(bank.shape[1])
+        self._index.add(np.ascontiguousarray(bank - self._centre))
+
+    def nearest(self, queries: Vectors, count: int = 1) -> tuple[Vectors, Places]:
+        """As ``nearest``."""
+        index = np.asarray(self._index.search(np.ascontiguousarray(queries - self._centre), count)[1])
+        columns = [np.linalg.norm(queries - self.bank[index[:, column]], axis=1) for column in range(count)]
+        distance = np.stack(columns, axis=1)
+        order = distance.argsort(axis=1, kind="stable")
+        return np.take_along_axis(distance, order, axis=1), np.take_along_axis(index, order, axis=1)
+
+
+def nearest(queries: Vectors, bank: Vectors, count: int = 1) -> tuple[Vectors, Places]:
+    """Euclidean distances and indices of the ``count`` nearest bank vectors, each ``[Q, count]``, nearest first.
+
+    Args:
         queries: float32 ``[Q, D]``.
         bank: float32 ``[M, D]``, M >= count.
     """
-    # with centred vectors |q|^2 + |m|^2 - 2 q.m cancels less, so that the candidates are the right ones
-    centre = bank.mean(axis=0)
-    index = _search(queries - centre, bank - centre, count)
-    distance = np.stack([np.linalg.norm(queries - bank[index[:, column]], axis=1) for column in range(count)], axis=1)
-    order = distance.argsort(axis=1, kind="stable")
-    return np.take_along_axis(distance, order, axis=1), np.take_along_axis(index, order, axis=1)
-
-
-def _search(queries: Vectors, bank: Vectors, count: int) -> Places:
-    import faiss  # of those banks only that ``BankSearch`` does not search itself
-
-    flat = faiss.IndexFlatL2(bank.shape[1])
-    flat.add(np.ascontiguousarray(bank))
-    return np.asarray(flat.search(np.ascontiguousarray(queries), count)[1])
+    return FlatSearch(bank).nearest(queries, count)

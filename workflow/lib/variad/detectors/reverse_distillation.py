@@ -68,7 +68,7 @@ _RANGES: dict[str, Range] = {
 BETAS = (0.5, 0.999)  # of Adam, section 4.1
 SMALLEST = 1e-8  # of a norm, so that features that are all zero divide by no zero
 PAPER_STRIDE = 4  # pixels a position, of the shallowest layer of the paper's encoder
-_SCORED_AT_ONCE = 16  # images
+_SCORED_ON_GPU = 16  # images at once; on a CPU one, as sums of other batches may be added in another order
 _SMALLEST_GRID = 3  # positions a side: batch normalisation of one image needs an embedding of more than one position
 
 
@@ -176,8 +176,9 @@ class ReverseDistillation:
         """Distances of restored features as maps, the maximum of the smoothed map as score; see ``Detector.score``."""
         layers = list(images.features.values())
         resolution = self.resolution or PAPER_STRIDE * layers[0].shape[1]
-        starts = range(0, len(layers[0]), _SCORED_AT_ONCE)
-        maps = [self._maps([values[row : row + _SCORED_AT_ONCE] for values in layers], resolution) for row in starts]
+        size = _SCORED_ON_GPU if is_cuda(self.device) else 1
+        starts = range(0, len(layers[0]), size)
+        maps = [self._maps([values[row : row + size] for values in layers], resolution) for row in starts]
         if not maps:
             return Scored(np.empty(0, np.float32), np.empty((0, resolution, resolution), np.float32))
         stacked = torch.cat(maps)

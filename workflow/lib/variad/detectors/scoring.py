@@ -129,25 +129,3 @@ def pixel_metrics_table(metrics: Mapping[int, Mapping[str, float]]) -> pd.DataFr
     """Pixel metrics of all runs, columns ``run, metric, value``; no rows where there is no mask."""
     rows = [(run, name, value) for run, values in metrics.items() for name, value in values.items()]
     return pd.DataFrame(rows, columns=["run", "metric", "value"])
-
-
-def ranked(
-    image_ids: Sequence[str],
-    scores: NDArray[np.float32],
-    threshold: float | None,
-    held_out: Sequence[bool] | NDArray[np.bool_] | None = None,
-) -> pd.DataFrame:
-    """Table ``predictions``: the most anomalous first, equal scores by name; above the threshold is anomalous.
-
-    Without a threshold nothing is said but the rank.
-
-    Args:
-        held_out: which images are in the training set, so that a detector scored them that saw nothing of them.
-    """
-    told = np.zeros(len(scores), bool) if held_out is None else np.asarray(held_out)
-    table = pd.DataFrame({"image_id": list(image_ids), "score": scores.astype(float), "held_out": told})
-    table = table.sort_values(["score", "image_id"], ascending=[False, True], ignore_index=True)
-    table["rank"] = np.arange(1, len(table) + 1)
-    table["threshold"] = np.nan if threshold is None else threshold
-    table["anomalous"] = None if threshold is None else table["score"] > threshold
-    return table

@@ -20,7 +20,7 @@ from variad.core.errors import UserError
 
 if TYPE_CHECKING:
     from variad.inspect.inspector import Inspection, Inspector
-    from variad.inspect.page import Entry
+    from variad.inspect.page import PageEntry
     from variad.inspect.pictures import MapScale
     from variad.inspect.results import ResultStream, Row
 
@@ -205,8 +205,8 @@ def _inspect(given: argparse.Namespace) -> int:
 
     listing = list_photographs(given.paths, leave_out=[given.heatmaps] if given.heatmaps else ())
     if not listing.photographs:
-        found = listing.failures[0][1] if listing.failures else f"{given.paths[0]}: expected photographs, found none."
-        raise UserError(found)
+        nothing = f"{given.paths[0]}: expected photographs, found none."
+        raise UserError(listing.failures[0][1] if listing.failures else nothing)
     inspector = _open(given)
     tally, began = _Tally(given.fail_above), time.monotonic()
     work = _Work(given, inspector, tally, _common_folder(listing.photographs))
@@ -239,7 +239,7 @@ class _Work:
         self._inspector, self._tally, self._base = inspector, tally, base
         self._stream = _standard_output(given.format)
         self._scale: MapScale | None = scale_of(inspector)
-        self._entries: list[Entry] | None = [] if given.report else None
+        self._entries: list[PageEntry] | None = [] if given.report else None
 
     def row(self, found: Any) -> "Row":
         """The row of an inspected photograph, once its pictures are made, or of one that could not be read."""
@@ -277,8 +277,8 @@ class _Work:
         name = os.path.relpath(found.path, self._base)
         save_heat_map(self._heatmaps / f"{name}.png", sheet)
 
-    def _entry(self, found: "Inspection", row: "Row") -> "Entry":
-        from variad.inspect.page import Entry
+    def _entry(self, found: "Inspection", row: "Row") -> "PageEntry":
+        from variad.inspect.page import PageEntry
         from variad.inspect.pictures import nearest_good, small_map, thumbnail
 
         try:
@@ -286,16 +286,17 @@ class _Work:
         except UserError as error:
             raise _Gone(str(error)) from error
         picture, values = thumbnail(image, found.height, found.width), small_map(self._inspector, found)
-        return Entry(row, found.height, found.width, picture, values, nearest_good(image, self._inspector.shots))
+        return PageEntry(row, found.height, found.width, picture, values, nearest_good(image, self._inspector.shots))
 
     def write_page(self, target: Path, notes: Sequence[str]) -> None:
         """Write the page of all photographs that had a row."""
         from variad.inspect.page import GoodPhotograph, write_page
         from variad.inspect.pictures import thumbnail
 
-        shots = self._inspector.shots
+        names = [str(image["image_id"]) for image in self._inspector.bundle.provenance["training_images"]]
         good = [
-            GoodPhotograph(f"{k} of {len(shots)}", thumbnail(shot, *shot.shape[:2])) for k, shot in enumerate(shots, 1)
+            GoodPhotograph(name, thumbnail(shot, *shot.shape[:2]))
+            for name, shot in zip(names, self._inspector.shots, strict=False)
         ]
         title = f"{self._inspector.bundle.product}, inspected"
         write_page(

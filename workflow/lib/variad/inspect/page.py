@@ -26,7 +26,7 @@ _ENTRIES = "<!-- entries -->"
 
 
 @dataclass(frozen=True)
-class Entry:
+class PageEntry:
     """A photograph on the page.
 
     Attributes:
@@ -58,7 +58,7 @@ class GoodPhotograph:
 def write_page(
     target: str | Path,
     title: str,
-    entries: Sequence[Entry],
+    entries: Sequence[PageEntry],
     notes: Iterable[str] = (),
     unread: Sequence[tuple[str, str]] = (),
     good: Sequence[GoodPhotograph] = (),
@@ -69,7 +69,7 @@ def write_page(
     Args:
         notes: sentences under the title.
         unread: paths, and why they could not be inspected.
-        good: what ``Entry.nearest`` counts in.
+        good: what ``PageEntry.nearest`` counts in.
         scale: of the maps' colours; None takes that of all maps together.
 
     Raises:
@@ -98,7 +98,7 @@ def write_page(
         stream.write(tail)
 
 
-def _told(entry: Entry, low: float, high: float) -> dict[str, Any]:
+def _told(entry: PageEntry, low: float, high: float) -> dict[str, Any]:
     levels = np.round(np.clip((entry.values - low) / (high - low), 0, 1) * 255).astype(np.uint8)
     names = ("path", "score", "calibrated", "answer", "threshold", "multiple", "boxes")
     return {

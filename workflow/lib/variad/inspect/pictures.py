@@ -34,15 +34,19 @@ class MapScale(NamedTuple):
 
 
 def scale_of(inspector: "Inspector") -> MapScale | None:
-    """The colours' scale of all photographs of a bundle: the threshold of regions is in its middle.
+    """The colours' scale of all photographs of a bundle, as of ``scale_above``."""
+    return scale_above(inspector.answers.pixel, inspector.bundle.held_out.peak)
 
-    It begins at the median peak of good held-out photographs. None where nothing was held out, or all peaks are alike.
+
+def scale_above(threshold: float | None, peaks: NDArray[np.float64]) -> MapScale | None:
+    """A scale that begins at the median of held-out maps' peaks, and has the threshold of regions at its first quarter.
+
+    None where nothing was held out, or all peaks are alike.
     """
-    threshold, peaks = inspector.answers.pixel, inspector.bundle.held_out.peak
     if threshold is None or not len(peaks):
         return None
     low = float(np.median(peaks))
-    return MapScale(low, 2 * threshold - low) if threshold > low else None
+    return MapScale(low, low + 4 * (threshold - low)) if threshold > low else None
 
 
 def shrunk_size(height: int, width: int, longest: int) -> tuple[int, int]:
@@ -107,7 +111,7 @@ def heat_map(
     values = inspector.anomaly_map(replace(found, height=height, width=width))
     low, high = scale or (float(values.min()), max(float(values.max()), float(values.min()) + 1e-12))
     sheet = Image.fromarray(laid_over(np.asarray(picture), values, low, high))
-    _draw_boxes(sheet, regions, width / found.width)
+    draw_boxes(sheet, regions, width / found.width)
     return sheet
 
 
@@ -125,13 +129,14 @@ def save_heat_map(target: str | Path, sheet: Image.Image) -> None:
 
 
 def laid_over(image: NDArray[np.uint8], values: NDArray[np.float32], low: float, high: float) -> NDArray[np.uint8]:
-    """A map ``[h, w]`` over the greyed image ``[h, w, 3]``: the stronger it is, the more of its colour."""
+    """A map ``[h, w]`` over the greyed image ``[h, w, 3]``: the higher it is, the more of its colour."""
     grey = image.astype(np.float32).mean(axis=2, keepdims=True)
-    share = STRONGEST * np.clip((values - low) / (high - low), 0, 1)[..., None]
+    share = STRONGEST * np.sqrt(np.clip((values - low) / (high - low), 0, 1))[..., None]
     return np.round((1 - share) * grey + share * colourise(values, low, high)).astype(np.uint8)
 
 
-def _draw_boxes(sheet: Image.Image, regions: "Sequence[Region]", factor: float) -> None:
+def draw_boxes(sheet: Image.Image, regions: "Sequence[Region]", factor: float) -> None:
+    """Frame the regions of a photograph on a picture of it that is ``factor`` times as large."""
     draw, line = ImageDraw.Draw(sheet), max(1, round(max(sheet.size) / 400))
     for region in regions:
         corners = (region.left, region.top, region.left + region.width, region.top + region.height)

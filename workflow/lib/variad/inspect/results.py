@@ -17,6 +17,7 @@ COLUMNS = (
     "path", "score", "calibrated", "answer", "threshold", "multiple",
     "regions", "left", "top", "width", "height", "area", "peak", "error",
 )  # fmt: skip
+_EXACT = ("score", "threshold", "peak")
 _BOX = ("left", "top", "width", "height", "area", "peak")
 
 
@@ -44,7 +45,7 @@ def failed_row(path: str, reason: str) -> Row:
 
 
 def csv_line(row: Mapping[str, Any], columns: Sequence[str] = COLUMNS) -> str:
-    """A line of CSV, with its end; scores and thresholds as exact as they are, the rest to six digits."""
+    """A line of CSV, with its end; scores, threshold and peak as exact as they are, the rest to six digits."""
     line = io.StringIO()
     csv.writer(line, lineterminator="\n").writerow([_cell(name, row[name]) for name in columns])
     return line.getvalue()
@@ -82,5 +83,5 @@ def _cell(name: str, value: Any) -> str:
     if value is None:
         return ""
     if isinstance(value, float):
-        return repr(value) if name in ("score", "threshold") else f"{value:.6g}"
+        return repr(value) if name in _EXACT else f"{value:.6g}"
     return str(value)

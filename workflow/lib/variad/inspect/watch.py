@@ -16,7 +16,7 @@ from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from variad.core.errors import UserError
 from variad.core.files import sha256
@@ -285,7 +285,8 @@ def _inspect(
 ) -> Iterator[Row]:
     new = [path for path in ready if not journal.holds_content(path, waiting[path].state, folder)]
     places = [str(Path(folder, path)) for path in new]
-    for path, place, found in zip(new, places, inspector.inspect_many(places), strict=True):
+    inspected: Iterator[Any] = inspector.inspect_many(places)
+    for path, place, found in zip(new, places, inspected, strict=True):
         seen, reason = waiting[path], getattr(found, "reason", None)
         rested = time.monotonic() - seen.since
         digest = _digest(place)

@@ -1,4 +1,4 @@
-"""Heat maps: a sheet per cell with image, ground truth, map and score, and one PNG per unlabelled image."""
+"""Heat maps: a sheet per cell with image, ground truth, map and score."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from PIL import Image
-from tqdm import tqdm
 
 from variad.core.errors import UserError
 from variad.report import drawing
@@ -23,9 +22,6 @@ TEXT_WIDTH = 210
 BLOCKS = 2  # side by side
 BLOCK_WIDTH = 3 * (TILE + GAP) + TEXT_WIDTH
 OPACITY = 0.55
-SCALE_SIZE = 112  # pixels a side, of the maps that a scale is taken from
-STRIP = 256  # rows of a large image that are blended at once
-LONGEST_STEM = 200  # bytes
 
 
 def map_path(maps: str | Path, run: int, category: str, image_id: str) -> Path:
@@ -177,27 +173,3 @@ def _draw_colour_bar(sheet: Image.Image, low: float, high: float) -> None:
         drawing.write(sheet, at, f"{value:.3g}", 14, drawing.FAINT, anchor=anchor)
     unit = "anomaly map, the detector's own unit; higher is more anomalous"
     drawing.write(sheet, (GAP + length + 24, top - 2), unit, 14)
-
-
-def draw_predictions(folder: Path, images: str | Path, predictions: pd.DataFrame) -> None:
-    """Write ``{rank}_{stem}.png``: the image with its anomaly map laid over it, at the original size.
-
-    All share one colour scale, so that they can be compared. Images can be large: there is one at a time in memory.
-
-    Args:
-        folder: holds the maps, ``{image_id}.tiff``.
-    """
-    low, high = colour_scale([read_map(folder / f"{name}.tiff", SCALE_SIZE) for name in predictions["image_id"]])
-    with open_real_images(images) as real:
-        named = list(zip(predictions["rank"], predictions["image_id"], strict=True))
-        for rank, name in tqdm(named, unit="image", desc="heat maps", mininterval=5, disable=None):
-            with Image.open(folder / f"{name}.tiff") as stored:
-                values = np.asarray(stored)
-            small = Image.fromarray(real.image(name))
-            blended = np.asarray(small.resize(values.shape[::-1], Image.Resampling.BICUBIC)).copy()
-            for top in range(0, len(values), STRIP):
-                strip = slice(top, top + STRIP)
-                blended[strip] = overlay(blended[strip], values[strip], low, high)
-            # a name may be as long as the file system takes, and the rank comes before it
-            stem = Path(name).name.encode()[:LONGEST_STEM].decode("utf-8", "ignore")
-            drawing.save(Image.fromarray(blended), folder / f"{rank:04d}_{stem}.png")

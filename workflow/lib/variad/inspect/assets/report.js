@@ -39,7 +39,7 @@ function heat(entry) {
   const canvas = el("canvas", { width: columns, height: rows, "aria-hidden": "true" });
   const context = canvas.getContext("2d");
   const image = context.createImageData(columns, rows);
-  bytes(levels).forEach((level, at) => image.data.set([...colours[level], STRONGEST * level], 4 * at));
+  bytes(levels).forEach((level, at) => image.data.set([...colours[level], STRONGEST * Math.sqrt(level / 255) * 255], 4 * at));
   context.putImageData(image, 0, 0);
   return canvas;
 }

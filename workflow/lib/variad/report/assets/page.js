@@ -93,3 +93,8 @@ document.getElementById("counts").textContent =
   `${tested} test images scored in ${data.cells.length} cells; ${added.length} added images, ${accepted} accepted${photographs ? `; ${photographs} unlabelled photographs to choose from` : ""}`;
 const wanted = views.find((view) => `#${view.key}` === location.hash);
 openTab(wanted || views.find((view) => view.items.length) || views[0]);
+
+// The target `predict` brings a script that links its page here; until it has run there is none, and nothing happens.
+const link = document.createElement("script");
+link.src = `../${encodeURIComponent(data.category)}.predictions.js`;
+document.head.append(link);
