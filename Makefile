@@ -56,6 +56,7 @@ bench:
 	$(IN_VENV) benchmarks/detectors.py --peer "$(BENCH_VENV)/bin/python"
 	$(IN_VENV) benchmarks/efficientad_parity.py --peer "$(BENCH_VENV)/bin/python" --seeds 3 --steps 12 --test 12
 	$(IN_VENV) benchmarks/latency.py
+	$(IN_VENV) benchmarks/inspector.py --peer "$(BENCH_VENV)/bin/python"
 	$(IN_VENV) benchmarks/runs_together.py
 	$(IN_VENV) benchmarks/choose_unlabelled.py
 	$(IN_VENV) benchmarks/kernels.py

@@ -15,7 +15,7 @@ from variad.core.errors import UserError
 from variad.detectors.anomaly_map import MapSize, full_size_map
 from variad.detectors.cflow import enlarge_logarithms
 from variad.detectors.interface import DetectorInput, Extractor, create_detector
-from variad.inspect import onnx_model
+from variad.inspect import onnx_detectors, onnx_model
 from variad.inspect.answers import Answers, HeldOutScores
 from variad.inspect.bundle import Bundle, PixelRule, write_bundle
 from variad.inspect.inspector import Inspector
@@ -225,7 +225,8 @@ def test_a_file_says_what_goes_in_and_out(exported: tuple[Fitted, Path]) -> None
     if case.method == "patchcore":  # the bank is inside
         bank = case.detector.memory_bank
         inside = [onnx.numpy_helper.to_array(tensor) for tensor in model.graph.initializer]
-        assert any(values.shape == bank.shape and np.array_equal(values, bank) for values in inside)
+        (kept,) = [values for values in inside if values.shape == (len(bank), bank.shape[1] + 1)]
+        np.testing.assert_array_equal(kept[:, :-1], bank)  # beside a column for the search
     assert str(Path(onnx_model.__file__).parent).encode() not in path.read_bytes()  # nor a path of this machine
 
 
@@ -262,6 +263,18 @@ def test_an_open_bundle_is_exported_with_its_thresholds(teacher: str, tmp_path: 
     np.testing.assert_allclose(thresholds, [answers.look, answers.bad], rtol=1e-6)
     told = json.loads(session.get_modelmeta().custom_metadata_map[METADATA])
     assert told["product"] == "lids/red" and told["pixels"]["image_size"] == SIDE and "held_out" not in told
+
+
+def test_a_bank_is_searched_part_by_part(teacher: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    case = fitted("patchcore", LITE0, teacher, coreset_fraction=1.0)
+    assert len(case.detector.memory_bank) == 3 * 12 * 12
+    found = []
+    for at_once in (4096, 100):  # 4 x 100 and 32
+        monkeypatch.setattr(onnx_detectors, "AT_ONCE", at_once)
+        with torch.no_grad():
+            found.append(case.graph()(torch.from_numpy(case.images)))
+    torch.testing.assert_close(found[0], found[1], rtol=0, atol=0)
+    assert_close(found[1][1].numpy(), case.maps)
 
 
 def test_a_mask_has_no_graph(teacher: str) -> None:

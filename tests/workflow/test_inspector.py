@@ -27,7 +27,7 @@ pytestmark = pytest.mark.slow
 
 CELL = "results/mine/lid/full_shot/generated_tuned/patchcore"
 MAKES_BUNDLE, INSPECTS, WATCHES = blocks("inspector", "sh")
-(PYTHON,) = blocks("inspector", "python")
+PYTHON, WITHOUT_TORCH = blocks("inspector", "python")
 
 
 def photograph(path: Path, seed: int, mark: bool = False) -> None:
@@ -171,6 +171,22 @@ def test_its_python(home: Path) -> None:
     assert (float(score), answer) == (float(row["score"]), row["answer"])
     assert 0 <= float(calibrated) <= 1
     assert done.stdout.splitlines()[1] == "(90, 120)"
+
+
+def test_its_onnx(home: Path) -> None:
+    pytest.importorskip("onnxruntime")
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_TORCH],
+        cwd=home,
+        env=environment(home),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    score, *above = done.stdout.replace("[", " ").replace("]", " ").split()
+    row = rows(run(home, INSPECTS.splitlines()[0]))["photos/lid/unlabelled/1.png"]
+    assert float(score) == pytest.approx(float(row["score"]), rel=1e-4)
+    assert above[1] == str(row["answer"] == "bad")
 
 
 ALLOWED = """

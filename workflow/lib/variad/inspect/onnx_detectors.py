@@ -27,6 +27,7 @@ from variad.networks.pdn import BORDER
 
 Features = Mapping[str, Tensor]  # by layer, ``[N, C, h, w]``
 Grids = Mapping[str, tuple[int, int]]  # their h and w, by layer
+AT_ONCE = 4096  # vectors of a memory bank that patches are compared with
 _NEVER = -1e30  # logarithm of a weight of 0: adds nothing, and unlike infinity survives every runtime's arithmetic
 
 
@@ -84,8 +85,6 @@ class PatchCoreGraph(DetectorGraph):
 
     bank: Tensor
     centre: Tensor
-    towards: Tensor
-    norms: Tensor
     support: Tensor
 
     def __init__(self, detector: PatchCore, grids: Grids, seen: int) -> None:
@@ -105,11 +104,9 @@ class PatchCoreGraph(DetectorGraph):
             for height, width in deeper
         )
         centre = bank.mean(axis=0)
-        centred = bank - centre
-        self.register_buffer("bank", torch.from_numpy(bank))
+        norms = np.square(bank - centre).sum(axis=1, keepdims=True)
+        self.register_buffer("bank", torch.from_numpy(np.hstack([bank, norms])))
         self.register_buffer("centre", torch.from_numpy(centre))
-        self.register_buffer("towards", torch.from_numpy(np.ascontiguousarray(-2 * centred.T)))
-        self.register_buffer("norms", torch.from_numpy(np.square(centred).sum(axis=1)))
         self.neighbours = min(detector.neighbours, len(bank))
         if self.choices.top_fraction is None and self.neighbours > 1:
             # what equation 7 looks up around each bank vector, looked up once
@@ -119,8 +116,8 @@ class PatchCoreGraph(DetectorGraph):
     def forward(self, features: Features, images: Tensor) -> tuple[Tensor, Tensor]:
         """Re-weighted maximum, or mean of the farthest patches, and the map of distances."""
         patches = self._described(features)
-        index = (self.norms + (patches - self.centre) @ self.towards).argmin(dim=2)
-        distance = (patches - self.bank[index]).square().sum(dim=2)
+        index = self._nearest(patches)
+        distance = (patches - self._vectors(index)).square().sum(dim=2)
         distance = distance / 2 if self.choices.distance == "cosine" else distance.sqrt()
         maps = distance.unflatten(1, (self.height, self.width))
         most = self.choices.patches_of_score(self.height * self.width)
@@ -130,11 +127,34 @@ class PatchCoreGraph(DetectorGraph):
         largest = distance.amax(dim=1)
         if self.neighbours == 1:
             return largest, maps
-        support = self.bank[self.support[index.gather(1, worst)[:, 0]]]
+        support = self._vectors(self.support[index.gather(1, worst)[:, 0]])
         farthest = patches.gather(1, worst[:, :, None].expand(-1, -1, patches.shape[2]))
         to_support = (farthest - support).square().sum(dim=2).sqrt()
         weight = 1 - 1 / (to_support - to_support[:, :1]).exp().sum(dim=1)
         return weight * largest, maps
+
+    def _nearest(self, patches: Tensor) -> Tensor:
+        """Index of the nearest bank vector of patches ``[N, P, D]``, ``[N, P]``.
+
+        The squared distance less what is the same for all vectors of the bank, with a centre taken off so that it
+        cancels less: |m - c|^2 - 2 (q - c) m. Part by part of the bank, for memory's sake.
+        """
+        centred = -2 * (patches - self.centre)
+        queries = torch.cat([centred, torch.ones_like(centred[:, :, :1])], dim=2)  # for |m - c|^2, a column of the bank
+        parts = []
+        for start in range(0, len(self.bank), AT_ONCE):
+            bounds = queries @ self.bank[start : start + AT_ONCE].T
+            place = bounds.argmin(dim=2, keepdim=True)
+            parts.append((bounds.gather(2, place), place + start))
+        least, index = parts[0]
+        for bound, place in parts[1:]:
+            index = torch.where(bound < least, place, index)
+            least = torch.minimum(bound, least)
+        return index[:, :, 0]
+
+    def _vectors(self, index: Tensor) -> Tensor:
+        """Bank vectors ``[..., D]``."""
+        return self.bank[index][..., :-1]
 
     def _described(self, features: Features) -> Tensor:
         """Patches as distances are taken between them, ``[N, h * w, D]``; ``patchcore.embed_patches``."""
