@@ -126,7 +126,7 @@ def score_cell(home: Path, cell: str, run: int, seed: int, category: str) -> Hel
         files,
         read_shots(home / "shots.csv", scenario)[run],
         extractor,
-        CandidateFiles(home / "unlabelled/images.h5", home / "unlabelled" / features) if chooses else None,
+        [CandidateFiles(home / "unlabelled/images.h5", home / "unlabelled" / features)] if chooses else [],
         numpy_generator(seed, *category.split("/"), "threshold"),
         run,
     )

@@ -23,6 +23,8 @@ from variad.inspect.predictions import (
     regions_by_image,
     regions_table,
     summary,
+    thresholds_table,
+    thresholds_told,
     write_prediction_link,
 )
 from variad.inspect.regions import Region
@@ -172,3 +174,29 @@ def test_the_gallery_is_linked_by_a_script_that_takes_names_as_text(tmp_path):
     script = (tmp_path / "link.js").read_text("utf-8")
     assert 'encodeURIComponent("</script>#%\\u00e4.predictions.html")' in script
     assert 'link.textContent = "3 \\"photographs\\""' in script
+
+
+def test_what_thresholds_do_to_test_images(tmp_path):
+    """Good 10 and 96, defects 50, 97 and 200: above 10 is one mistake, as few as there can be."""
+    tested = pd.DataFrame({"score": [10.0, 96.0, 50.0, 97.0, 200.0], "label": [0, 0, 1, 1, 1]})
+    table = thresholds_table(ANSWERS, tested)
+    write_table(tmp_path / "thresholds.csv", table, "thresholds")
+    read = read_table(tmp_path / "thresholds.csv", "thresholds")
+    columns = ["name", "threshold", "misses", "misses_of", "false_alarms", "false_alarms_of"]
+    assert read[columns].values.tolist() == [
+        ["fewest_mistakes", 10.0, 0, 3, 1, 2],
+        ["look", 95.0, 1, 3, 1, 2],
+        ["bad", 99.0, 2, 3, 0, 2],
+    ]
+    assert read["misses_high"].tolist() == pytest.approx([0.7076, 0.9057, 0.9916], abs=1e-4)  # Clopper and Pearson
+    told = thresholds_told("mine/lid", ANSWERS, table).splitlines()
+    assert told[0] == f"mine/lid: {ANSWERS.promise()}"
+    assert told[3] == "  bad, above 99: 2 of 3 defects missed, 0 of 2 good ones above it in the test"
+
+
+def test_without_test_images_thresholds_promise_all_the_same(tmp_path):
+    none = pd.DataFrame({"score": np.zeros(0), "label": np.zeros(0, int)})
+    table = thresholds_table(ANSWERS, none)
+    write_table(tmp_path / "thresholds.csv", table, "thresholds")
+    assert read_table(tmp_path / "thresholds.csv", "thresholds")["misses_of"].tolist() == [0, 0]
+    assert thresholds_told("mine/lid", ANSWERS, table) == f"mine/lid: {ANSWERS.promise()}\n"

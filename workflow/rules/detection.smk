@@ -160,7 +160,23 @@ rule bundle_detector:
         "../../scripts/bundle_detector.py"
 
 
-# the same as a graph of standard operations, for ONNX Runtime, OpenVINO and others
+# misses and false alarms of the thresholds on test images, and what they promise in words
+rule judge_thresholds:
+    input:
+        held_out=rules.score_held_out.output.scores,
+        scores=rules.score_test_set.output.scores,
+    output:
+        thresholds="results/{dataset}/{category}/{scenario}/{training_set}/{detector}/thresholds.csv",
+        told="results/{dataset}/{category}/{scenario}/{training_set}/{detector}/thresholds.txt",
+    conda:
+        "../../envs/base.yaml"
+    params:
+        quantiles=rules.bundle_detector.params.quantiles,
+    script:
+        "../../scripts/judge_thresholds.py"
+
+
+# a bundle as a graph of standard operations, for ONNX Runtime, OpenVINO and others
 rule export_onnx:
     input:
         bundle=rules.bundle_detector.output.bundle,

@@ -3,6 +3,7 @@ from variad.detectors.interface import check_bundled, lacks_onnx
 from variad.study.references import check_predict
 
 RANKED = []  # rankings of predictions that a target asks for
+BUNDLED = {}  # bundles that a target asks for, and where it is told of their thresholds
 HEATMAPS = ("dataset", "category", "scenario", "detector")
 
 
@@ -181,4 +182,14 @@ def bundle_files(wildcards):
     checked(lambda config: check_bundled(entry["method"]))
     places = [{**place, **config["predict"]} for place in study_categories()]
     exported = rules.export_onnx.output if lacks_onnx(entry["method"], entry["settings"]) is None else []
-    return files_of(places, *rules.bundle_detector.output, *exported)
+    told, bundles = rules.judge_thresholds.output, rules.bundle_detector.output
+    BUNDLED.update(zip(files_of(places, *bundles), files_of(places, told.told)))
+    return files_of(places, *bundles, *exported, *told)
+
+
+def say_bundles():
+    """Where the bundles are that were asked for, and what their thresholds can promise."""
+    for bundle, told in BUNDLED.items():
+        if Path(bundle).is_file() and Path(told).is_file():
+            size = Path(bundle).stat().st_size / 1e6
+            print(f"\n{bundle} ({size:.1f} MB)\n{Path(told).read_text('utf-8')}", end="", file=sys.stderr)

@@ -214,6 +214,47 @@ def ranking(title: str, predictions: pd.DataFrame, regions: pd.DataFrame, notes:
     return "\n".join([*lines, *(f"  {note}" for note in notes)]) + "\n"
 
 
+def thresholds_table(answers: Answers, tested: pd.DataFrame) -> pd.DataFrame:
+    """Table ``thresholds``: misses and false alarms by threshold on test images.
+
+    Args:
+        tested: rows of table ``scores`` of one run.
+    """
+    names = {answers.look: "look", answers.bad: "bad"}
+    rows = []
+    for found in answers.table(tested["score"], tested["label"]):
+        row = {"threshold": found.threshold, "name": names.get(found.threshold, "fewest_mistakes")}
+        for what, count, of, rate in (
+            ("misses", found.misses, found.defects, found.miss_rate),
+            ("false_alarms", found.false_alarms, found.good, found.false_alarm_rate),
+        ):
+            low, high = (rate.low, rate.high) if rate else (np.nan, np.nan)
+            row |= {what: count, f"{what}_of": of, f"{what}_low": low, f"{what}_high": high}
+        rows.append(row)
+    columns = [f"{what}{part}" for what in ("misses", "false_alarms") for part in ("", "_of", "_low", "_high")]
+    return pd.DataFrame(rows, columns=["name", "threshold", *columns])
+
+
+def thresholds_told(title: str, answers: Answers, thresholds: pd.DataFrame) -> str:
+    """What the thresholds promise, and what they do to test images of which it is known whether they are good."""
+    lines = [f"{title}: {answers.promise()}"]
+    for row in _rows(thresholds):
+        said = {"look": "to look at", "bad": "bad", "fewest_mistakes": "with the labels known, fewest mistakes"}[
+            row.name
+        ]
+        counts = [
+            f"{part} of {of} {what}"
+            for part, of, what in (
+                (row.misses, row.misses_of, "defects missed"),
+                (row.false_alarms, row.false_alarms_of, "good ones above it"),
+            )
+            if of
+        ]
+        if counts:
+            lines.append(f"  {said}, above {row.threshold:.4g}: {', '.join(counts)} in the test")
+    return "\n".join(lines) + "\n"
+
+
 def write_prediction_link(target: str | Path, page: str, words: str) -> None:
     """Write the script that links a page of predictions on the gallery's page of its category."""
     script = (
