@@ -34,7 +34,8 @@ def library_files(script: str | Path) -> list[Path]:
     """The files of ``variad`` that a Python file imports, directly or through others, sorted.
 
     A rule has them among its inputs, so that an edit reruns what depends on it and nothing else.
-    Imports inside functions count too; those for type checkers alone, which nothing runs, do not. Data files beside a module (templates, styles) are not followed.
+    Imports inside functions count too; those for type checkers alone do not, as nothing runs them. Data files beside a
+    module (templates, styles) are not followed.
     """
     found: set[Path] = set()
     waiting = list(_imports(Path(script)))
