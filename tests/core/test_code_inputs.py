@@ -15,6 +15,13 @@ def test_imports_are_followed_and_nothing_else(tmp_path):
     assert names(script) == {"__init__.py", "core/__init__.py", "core/tables.py", "core/errors.py", "core/files.py"}
 
 
+def test_imports_for_type_checkers_do_not_count(tmp_path):
+    script = tmp_path / "script.py"
+    guarded = "if TYPE_CHECKING:\n    import variad.core.tables\nelse:\n    import variad.core.seeding\n"
+    script.write_text(f"from typing import TYPE_CHECKING\n{guarded}")
+    assert names(script) == {"__init__.py", "core/__init__.py", "core/seeding.py"}
+
+
 def test_imports_inside_functions_count(tmp_path):
     script = tmp_path / "script.py"
     script.write_text("def f():\n    import variad.core.seeding\n")

@@ -34,7 +34,8 @@ def library_files(script: str | Path) -> list[Path]:
     """The files of ``variad`` that a Python file imports, directly or through others, sorted.
 
     A rule has them among its inputs, so that an edit reruns what depends on it and nothing else.
-    Imports inside functions count too. Data files beside a module (templates, styles) are not followed.
+    Imports inside functions count too; those for type checkers alone do not, as nothing runs them. Data files beside a
+    module (templates, styles) are not followed.
     """
     found: set[Path] = set()
     waiting = list(_imports(Path(script)))
@@ -49,7 +50,13 @@ def library_files(script: str | Path) -> list[Path]:
 @functools.cache
 def _imports(path: Path) -> frozenset[Path]:
     names: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text("utf-8"), str(path))):
+    waiting: list[ast.AST] = [ast.parse(path.read_text("utf-8"), str(path))]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING"):
+            waiting.extend(node.orelse)
+            continue
+        waiting.extend(ast.iter_child_nodes(node))
         if isinstance(node, ast.Import):
             names.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
