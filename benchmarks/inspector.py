@@ -112,7 +112,8 @@ def _ours(folder: Path, name: str, images: int) -> dict[str, Any]:
     Image.fromarray(pictures[-1]).save(folder / "photo.png")
     request = {
         "method": name, "resolution": side, "peer": case.peer, "timm_layers": case.timm_layers,
-        "timm_weights": str(weights), "batches": list(map(int, BATCHES)), "penalty": str(folder), "output": str(folder / "anomalib"),
+        "timm_weights": str(weights), "batches": list(map(int, BATCHES)), "penalty": str(folder),
+        "output": str(folder / "anomalib"),
         **BACKBONES[case.backbone],
     }  # fmt: skip
     bank = getattr(detector, "memory_bank", None)
