@@ -112,7 +112,8 @@ def _ours(folder: Path, name: str, images: int) -> dict[str, Any]:
     Image.fromarray(pictures[-1]).save(folder / "photo.png")
     request = {
         "method": name, "resolution": side, "peer": case.peer, "timm_layers": case.timm_layers,
-        "timm_weights": str(weights), "penalty": str(folder), "output": str(folder / "anomalib"),
+        "timm_weights": str(weights), "batches": list(map(int, BATCHES)), "penalty": str(folder),
+        "output": str(folder / "anomalib"),
         **BACKBONES[case.backbone],
     }  # fmt: skip
     bank = getattr(detector, "memory_bank", None)
@@ -138,7 +139,7 @@ def _peers(folder: Path, request: dict[str, Any], python: Path) -> dict[str, Pat
     command = [str(python), str(HERE / "inspector_peer.py"), str(folder / "request.json")]
     subprocess.run(command, check=True, cwd=folder, stdout=subprocess.DEVNULL)
     weights = folder / "anomalib" / "weights"
-    onnx = weights / "onnx" / "model.onnx"
+    onnx = weights / "onnx" / "model_{batch}.onnx"
     return {"anomalib_torch": weights / "torch" / "model.pt", "anomalib_openvino": onnx, "anomalib_onnx": onnx}
 
 
@@ -198,8 +199,9 @@ def _kept_to(cores: int) -> Callable[[], None] | None:
 
 
 def _size(model: Path) -> int:
-    """Of a file and what lies beside it under the same name, bytes."""
-    return sum(path.stat().st_size for path in model.parent.glob(f"{model.name}*"))
+    """Of a file, the first of several, and what lies beside it under the same name, bytes."""
+    name = model.name.format(batch=BATCHES[0])
+    return sum(path.stat().st_size for path in model.parent.glob(f"{name}*"))
 
 
 def _print_ratios(rows: list[dict[str, Any]]) -> None:

@@ -15,7 +15,7 @@ from anomalib_peer import MODELS  # noqa: E402, a script of this folder
 
 
 def main() -> None:
-    """Make ``weights/torch/model.pt`` and ``weights/onnx/model.onnx`` in ``request["output"]``."""
+    """Make ``weights/torch/model.pt`` and ``weights/onnx/model_{batch}.onnx`` in ``request["output"]``."""
     request = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
     import numpy as np
     import torch
@@ -27,7 +27,11 @@ def main() -> None:
     model.eval()
     model.to_torch(request["output"])
     side = request["resolution"]
-    model.to_onnx(request["output"], input_size=(side, side), opset_version=18)
+    # a file a batch: PatchCore's, asked for any batch, takes the exporter's two images alone
+    for batch in request["batches"]:
+        shapes = None if batch == 1 else ({0: batch},)
+        name = f"model_{batch}"
+        model.to_onnx(request["output"], name, (side, side), opset_version=18, dynamic_shapes=shapes)
 
 
 if __name__ == "__main__":

@@ -99,12 +99,14 @@ ENGINES = {
 def main() -> None:
     """Start, score, and time."""
     engine, model, photo, images_file, threads, *batches = sys.argv[1:]
-    score, first = ENGINES[engine](model, int(threads))
+    score, first = ENGINES[engine](model.format(batch=1), int(threads))
     say({"score": float(first(photo)), "versions": versions()})
     import numpy as np
 
     images = np.load(images_file)
     for batch in map(int, batches):
+        if "{batch}" in model:  # a file for each
+            score = ENGINES[engine](model.format(batch=batch), int(threads))[0]
         seconds = []
         for call in range(CALLS[batch] + 2):
             given = images[(np.arange(batch) + call) % len(images)]
@@ -112,7 +114,8 @@ def main() -> None:
             score(given)
             seconds.append(time.perf_counter() - begin)
         say({"batch": batch, "seconds": seconds[2:]})
-    say({"scores": [float(value) for value in np.asarray(score(images[:4])).ravel()]})
+    score = ENGINES[engine](model.format(batch=1), int(threads))[0]
+    say({"scores": [float(score(images[row : row + 1])) for row in range(4)]})
 
 
 def versions() -> str:
