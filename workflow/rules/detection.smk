@@ -169,7 +169,7 @@ rule judge_thresholds:
         thresholds="results/{dataset}/{category}/{scenario}/{training_set}/{detector}/thresholds.csv",
         told="results/{dataset}/{category}/{scenario}/{training_set}/{detector}/thresholds.txt",
     conda:
-        "../../envs/base.yaml"
+        "../../envs/torch.yaml"
     params:
         quantiles=rules.bundle_detector.params.quantiles,
     script:

@@ -88,7 +88,7 @@ rule build_predictions_page:
         link="results/gallery/{dataset}/{category}.predictions.js",
         ranking="results/gallery/{dataset}/{category}.predictions.txt",
     conda:
-        "../../envs/report.yaml"
+        "../../envs/torch.yaml"
     resources:
         **job(1500),
     params:
