@@ -179,7 +179,8 @@ def test_same_seed_same_bytes_and_saved_models_score_the_same(extractor: Extract
     assert (tmp_path / "first.safetensors").read_bytes() == (tmp_path / "second.safetensors").read_bytes()
     given = seen(textured(2, seed=5), extractor)
     loaded = EfficientAD.load(tmp_path / "first.safetensors")
-    assert loaded.settings == first.settings and loaded.extractor == extractor
+    assert loaded.settings == first.settings
+    assert loaded.extractor == replace(extractor, weights=None)  # a model says nothing of the machine it was made on
     assert np.array_equal(loaded.score(given).maps, first.score(given).maps)
     other = EfficientAD(extractor, **FAST)
     other.fit(seen(images, extractor), np.random.default_rng(1))

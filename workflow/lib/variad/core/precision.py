@@ -114,6 +114,15 @@ def in_bfloat16(precision: str, device: str | torch.device) -> bool:
     return Arithmetic.of(precision, device).precision == "bfloat16"
 
 
+def of_scores(precision: str, device: str | torch.device) -> str:
+    """The precision that scores are computed in by a detector that was trained in ``precision``.
+
+    On a CPU it is float32, for a threshold from one processor has to hold on another, which may lack bfloat16, and in
+    other runtimes.
+    """
+    return precision if torch.device(device).type == "cuda" else "float32"
+
+
 def autocast(precision: str, device: str | torch.device) -> torch.autocast:
     """``torch.autocast`` in bfloat16 where ``in_bfloat16`` says so; elsewhere it changes nothing."""
     return Arithmetic.of(precision, device).autocast(device)

@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 from variad.core.errors import UserError
 from variad.core.images import Images
-from variad.core.precision import autocast, products
+from variad.core.precision import autocast, of_scores, products
 from variad.detectors.efficientad_networks import (
     NONE,
     Batch,
@@ -91,7 +91,8 @@ class EfficientADSettings:
             a training of a few hundred steps is not spoilt by an autoencoder that has not learned yet.
         border: what the 4 positions around the map get, where the networks without padding say nothing: the value of
             the ``nearest`` position, so that no defect at the border is lost, or ``zero``, as in the paper.
-        precision: of the networks' products in training and scoring, ``float32``, ``tf32`` or ``bfloat16``.
+        precision: of the networks' products in training, ``float32``, ``tf32`` or ``bfloat16``; in scoring on a GPU
+            alone, see ``core.precision.of_scores``.
         patience: hundredths of ``steps`` without progress of the loss after which training stops; None never stops.
     """
 
@@ -179,7 +180,7 @@ class EfficientAD:
         """``StudentAndAutoencoder.maps``, ``[2, N, h, h]``; so many images at a time that none depends on another."""
         size = SCORED_ON_GPU if is_cuda(self.device) else 1
         found, everything = [], range(len(_images(images)))
-        precision = self.settings.precision
+        precision = of_scores(self.settings.precision, self.device)
         with torch.inference_mode(), products(precision), autocast(precision, self.device):
             for start in range(0, len(everything), size):
                 rows = list(everything[start : start + size])

@@ -19,7 +19,7 @@ from tqdm import tqdm
 
 from variad.core.errors import UserError
 from variad.core.images import FeatureMaps
-from variad.core.precision import in_bfloat16, products
+from variad.core.precision import in_bfloat16, of_scores, products
 from variad.detectors.anomaly_map import gaussian_matrix
 from variad.detectors.interface import (
     COUNT,
@@ -85,7 +85,8 @@ class ReverseDistillation:
         blocks: residual blocks of each level of the decoder, the deepest level first.
         embedding_blocks: residual blocks of the one-class embedding; 2 for ResNet-18.
         embedding_width_factor: as ``width_factor``, of the one-class embedding; anomalib's is always 1.
-        precision: of the convolutions, ``float32``, ``tf32`` or ``bfloat16``.
+        precision: of the convolutions in training, ``float32``, ``tf32`` or ``bfloat16``; in scoring on a GPU alone, see
+            ``core.precision.of_scores``.
         patience: epochs without progress of the training loss that end the training; None never does (the paper's).
         resolution: side of the square image that the features are of, pixels. None takes ``extractor``'s and without
             one, that at which the shallowest layer has the paper's stride of 4. Maps have this resolution.
@@ -193,8 +194,9 @@ class ReverseDistillation:
     def _maps(self, layers: Sequence[np.ndarray[Any, Any]], resolution: int) -> Tensor:
         assert self.student is not None  # fitted or loaded
         teacher = [torch.from_numpy(values).to(self.device) for values in layers]
-        with products(self.settings["precision"]):
-            restored = restore(self.student, teacher, self.half)
+        precision = of_scores(self.settings["precision"], self.device)
+        with products(precision):
+            restored = restore(self.student, teacher, in_bfloat16(precision, self.device))
         return summed_maps(distance_maps(teacher, restored), resolution)
 
     def save(self, path: Path) -> None:
