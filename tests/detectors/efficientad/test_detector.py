@@ -1,6 +1,6 @@
 """EfficientAD: its parts by hand, and the whole on small images with a small teacher of random weights."""
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
