@@ -85,8 +85,8 @@ class ReverseDistillation:
         blocks: residual blocks of each level of the decoder, the deepest level first.
         embedding_blocks: residual blocks of the one-class embedding; 2 for ResNet-18.
         embedding_width_factor: as ``width_factor``, of the one-class embedding; anomalib's is always 1.
-        precision: of the convolutions in training, ``float32``, ``tf32`` or ``bfloat16``; in scoring on a GPU alone, see
-            ``core.precision.of_scores``.
+        precision: of the convolutions in training, ``float32``, ``tf32`` or ``bfloat16``; in scoring on a GPU alone
+            (``core.precision.of_scores``).
         patience: epochs without progress of the training loss that end the training; None never does (the paper's).
         resolution: side of the square image that the features are of, pixels. None takes ``extractor``'s and without
             one, that at which the shallowest layer has the paper's stride of 4. Maps have this resolution.
