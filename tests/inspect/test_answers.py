@@ -112,7 +112,7 @@ def test_what_can_be_promised_is_said_in_words():
     said = Answers(held_out(np.arange(5.0))).promise()
     assert said == (
         "5 held-out photographs: a false-alarm rate between 0.51 and 72 % (exact 95 % interval; 17 % expected); "
-        "they cannot promise 1 %, which takes 299."
+        "they cannot promise 1 %, which takes 299 and a threshold at the highest."
     )
     assert Answers(held_out([1.0])).promise().startswith("1 held-out photograph: ")
     many = Answers(held_out(np.arange(300.0))).promise()

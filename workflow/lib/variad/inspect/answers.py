@@ -157,7 +157,9 @@ class Answers:
         needed = promising(self.quantiles[1])
         if needed is not None and self.count < needed:
             verb = "it" if self.count == 1 else "they"
-            return f"{said}; {verb} cannot promise {percent(1 - self.quantiles[1])} %, which takes {needed:,}."
+            # the threshold lies below their highest, so that no number of them makes it keep 1 - q with confidence
+            promised = f"{percent(1 - self.quantiles[1])} %, which takes {needed:,} and a threshold at the highest"
+            return f"{said}; {verb} cannot promise {promised}."
         return f"{said}."
 
     def table(self, scores: ArrayLike, labels: ArrayLike) -> list[Outcome]:
