@@ -154,6 +154,12 @@ def test_a_table_of_good_photographs_alone_knows_no_misses():
     assert outcome(np.array([1.0]), np.array([True]), 0.5).false_alarm_rate is None
 
 
+def test_the_fewest_mistakes_may_be_to_call_all_anomalous():
+    best, *_ = Answers(held_out(np.arange(10.0, 15.0))).table([5.0, 6.0, 7.0, 8.0], [1, 1, 0, 1])
+    assert best.threshold == np.nextafter(5.0, 0.0)
+    assert (best.misses, best.defects, best.false_alarms, best.good) == (0, 3, 1, 1)
+
+
 def test_outliers_that_were_left_out_may_have_been_good():
     """Of 100 + 10 photographs ten are outliers: counted as good ones, 1 + 10 of 110 are above."""
     scores = [*np.linspace(1, 2, 100), *np.linspace(8, 9, 10)]

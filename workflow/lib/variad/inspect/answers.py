@@ -188,8 +188,9 @@ def outcome(scores: Scores, labels: NDArray[np.bool_], threshold: float) -> Outc
 
 
 def _best_threshold(scores: Scores, labels: NDArray[np.bool_]) -> float:
-    """The lowest score above which being anomalous makes the fewest mistakes."""
+    """The lowest threshold that makes the fewest mistakes: a score, or just below all of them."""
     values = np.unique(scores)
+    values = np.concatenate([[np.nextafter(values[0], -np.inf)], values])
     misses = np.searchsorted(np.sort(scores[labels]), values, "right")
     alarms = (~labels).sum() - np.searchsorted(np.sort(scores[~labels]), values, "right")
     return float(values[np.argmin(misses + alarms)])
