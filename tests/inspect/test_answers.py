@@ -112,7 +112,7 @@ def test_what_can_be_promised_is_said_in_words():
     said = Answers(held_out(np.arange(5.0))).promise()
     assert said == (
         "5 held-out photographs: a false-alarm rate between 0.51 and 72 % (exact 95 % interval; 17 % expected); "
-        "they cannot promise 1 %, which takes 299."
+        "they cannot promise 1 %, which takes 299 and a threshold at the highest."
     )
     assert Answers(held_out([1.0])).promise().startswith("1 held-out photograph: ")
     many = Answers(held_out(np.arange(300.0))).promise()
@@ -152,6 +152,12 @@ def test_a_table_of_good_photographs_alone_knows_no_misses():
     ]
     assert Answers(held_out([])).table([], []) == []
     assert outcome(np.array([1.0]), np.array([True]), 0.5).false_alarm_rate is None
+
+
+def test_the_fewest_mistakes_may_be_to_call_all_anomalous():
+    best, *_ = Answers(held_out(np.arange(10.0, 15.0))).table([5.0, 6.0, 7.0, 8.0], [1, 1, 0, 1])
+    assert best.threshold == np.nextafter(5.0, 0.0)
+    assert (best.misses, best.defects, best.false_alarms, best.good) == (0, 3, 1, 1)
 
 
 def test_outliers_that_were_left_out_may_have_been_good():

@@ -180,6 +180,55 @@ def test_a_strange_description(path: Path, tmp_path: Path, told: dict[str, objec
         read_bundle(changed(path, tmp_path / "strange.variad", **told))
 
 
+EXTRACTOR = {"backbone": "efficientnet_lite0", "layers": LAYERS, "weights": None, "resolution": SIDE, "crop": None}
+
+
+@pytest.mark.parametrize(
+    ("told", "wrong"),
+    [
+        *(({"pixels": {"image_size": side}}, "image_size") for side in (0, -3, 10**9, 1.5, "64", True, None)),
+        ({"pixels": {"image_size": 64, "low": float("nan"), "high": 3.0}}, "low and high"),
+        ({"pixels": {"image_size": 64, "low": 9.0, "high": 3.0}}, "low and high"),
+        ({"pixels": {"image_size": 64, "low": 9.0}}, "low and high"),
+        *(({"quantiles": pair}, "quantiles") for pair in ([2, 0.9], [-1, 0.5], [float("nan"), 0.9], [0.99, 0.5])),
+        ({"quantiles": [0.5, 10**400]}, "OverflowError"),
+        *(({"extractor": EXTRACTOR | {"resolution": side}}, "resolution") for side in (0, 10**9, "64", None)),
+        *(({"extractor": EXTRACTOR | {"crop": side}}, "crop") for side in (0, -4, 65)),
+        *(({"extractor": EXTRACTOR | {"tiles": pair}}, "tiles") for pair in ([0, 0], [32, 32], [-32, -64], ["a", "b"])),
+        ({"extractor": EXTRACTOR | {"backbone": 5}}, "backbone and layers"),
+        ({"stored_as": "int8"}, "stored_as"),
+        ({"product": 5}, "product and class_name"),
+        ({"provenance": {}}, "training_images"),
+    ],
+)
+def test_values_that_no_photograph_could_be_scored_with(
+    path: Path, tmp_path: Path, told: dict[str, object], wrong: str
+) -> None:
+    with pytest.raises(UserError, match=rf"expected a bundle's description and tensors, found others: .*{wrong}"):
+        read_bundle(changed(path, tmp_path / "strange.variad", **told))
+
+
+@pytest.mark.parametrize(
+    "held_out",
+    [
+        HeldOutScores(np.array([1.0, np.nan]), np.ones(2), np.ones(2, bool)),  # else everything would be good
+        HeldOutScores(np.array([1.0, np.inf]), np.ones(2), np.ones(2, bool)),
+        HeldOutScores(np.ones(2), np.ones(3), np.ones(2, bool)),
+        HeldOutScores(np.ones(2), np.ones(2), np.ones(2)),
+        HeldOutScores(np.ones((2, 1)), np.ones((2, 1)), np.ones((2, 1), bool)),
+    ],
+)
+def test_held_out_scores_that_set_no_threshold(tmp_path: Path, held_out: HeldOutScores) -> None:
+    with pytest.raises(UserError, match=r"found others: ValueError\('held-out scores'\)"):
+        read_bundle(make(tmp_path, replace(BUNDLE, held_out=held_out)))
+
+
+@pytest.mark.parametrize("digest", ["\ud800" * 64, "G" * 64, 5])
+def test_a_digest_that_is_none(path: Path, tmp_path: Path, digest: object) -> None:
+    with pytest.raises(UserError, match=r"expected a bundle with its sha256, found"):
+        read_bundle(changed(path, tmp_path / "strange.variad", sha256=digest))
+
+
 def test_tensors_of_another_detector_or_backbone(path: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"expected the tensors of cflow, found others"):
         Inspector.open(changed(path, tmp_path / "a.variad", method="cflow"))

@@ -1,6 +1,7 @@
 """The command: rows as they come, exit statuses, and one sentence for each mistake."""
 
 import csv
+import hashlib
 import io
 import json
 import os
@@ -8,13 +9,16 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 from PIL import Image
 
 from variad.core.errors import UserError
 from variad.inspect import command
-from variad.inspect.command import main
+from variad.inspect.answers import Answers, HeldOutScores
+from variad.inspect.command import main, parser
 from variad.inspect.results import COLUMNS
 
 from .conftest import save
@@ -22,6 +26,7 @@ from .stand_in import StandIn
 from .test_page import parts_of
 
 ROOT = Path(__file__).resolve().parents[2]
+OPEN = command._open
 
 
 @pytest.fixture(autouse=True)
@@ -69,7 +74,7 @@ def test_rows_as_json_lines_have_all_regions(photographs: Path, capsys: pytest.C
 
 @pytest.mark.parametrize("kind", ["csv", "jsonl"])
 def test_a_name_of_any_bytes_comes_back(photographs: Path, kind: str) -> None:
-    name = b'photos/a "b", \xff\n.png'
+    name = b'photos/a "b", \xff\r\n.png'
     os.link(b"photos/good.png", name)
     done = run(["b.variad", "photos/a*", "--format", kind])
     if kind == "csv":
@@ -137,6 +142,15 @@ def test_fail_above(photographs: Path) -> None:
         (["b", "photos", "--report", "photos"], "photos: expected a file to write the page to, found a folder."),
         (["b", "nothing"], "nothing: expected a photograph or a folder of them, found nothing."),
         (["b", "empty"], "empty: expected photographs, found none."),
+        (["b", "a" * 300], f"{'a' * 300}: expected a photograph or a folder of them, found nothing."),
+        (
+            ["b", "photos", "--heatmaps", "./photos/"],
+            "--heatmaps: expected another folder than that of the photographs",
+        ),
+        (
+            ["b", "--watch", "photos", "--output", "o.csv", "--heatmaps", "photos"],
+            "--heatmaps: expected another folder than that of the photographs, found photos.",
+        ),
     ],
 )
 def test_mistakes_are_one_sentence_with_status_1(
@@ -173,6 +187,42 @@ def test_heat_maps_are_named_after_their_photographs(photographs: Path) -> None:
     assert main(["b.variad", "photos/../photos/good.png", "other", "-q", "--heatmaps", "maps"]) == 0
     written = sorted(path.relative_to("maps").as_posix() for path in Path("maps").rglob("*.*"))
     assert written == ["other/good.jpg.png", "photos/good.png.png"]
+
+
+def test_a_name_that_leaves_no_room_for_another_extension_is_cut(photographs: Path) -> None:
+    name = f"{'x' * 250}.png"
+    os.link("photos/good.png", f"photos/{name}")
+    assert main(["b.variad", "photos", "--quiet", "--heatmaps", "maps"]) == 0
+    mark = hashlib.sha256(name.encode()).hexdigest()[:8]
+    assert {path.name for path in Path("maps").iterdir()} == {"good.png.png", f"{'x' * 200}~{mark}.png", "monday"}
+
+
+def test_a_pattern_does_not_find_the_heat_maps_of_the_last_time(
+    photographs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for _ in range(2):
+        assert main(["b.variad", "photos/**/*.png", "--quiet", "--heatmaps", "photos/maps"]) == 0
+        assert len(rows(capsys.readouterr().out)) == 3
+
+
+def test_a_suffix_of_bytes_that_are_no_text_is_on_the_page(photographs: Path) -> None:
+    os.link(b"photos/good.png", b"photos/notes.\xff")
+    assert main(["b.variad", "photos", "--quiet", "--report", "page.html"]) == 0
+    assert "by the suffix no photograph: 1 .?." in Path("page.html").read_text("utf-8")
+
+
+@pytest.mark.parametrize("limit", ["bad", "0.5"])
+def test_nothing_is_above_where_there_is_no_threshold(limit: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    without = SimpleNamespace(answers=Answers(HeldOutScores(*np.zeros((2, 0)), np.zeros(0, bool))))
+    monkeypatch.setattr("variad.inspect.inspector.Inspector.open", lambda *given: without)
+    with pytest.raises(UserError, match=r"--fail-above: expected a bundle with a threshold, found b.variad"):
+        OPEN(parser().parse_args(["b.variad", "photos", "--fail-above", limit]))
+
+
+def test_a_gpu_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 1)
+    with pytest.raises(UserError, match="--device: expected a GPU that torch can use, found none for 'cuda:1'"):
+        OPEN(parser().parse_args(["b.variad", "photos", "--device", "cuda:1"]))
 
 
 def test_the_page(photographs: Path, capsys: pytest.CaptureFixture[str]) -> None:

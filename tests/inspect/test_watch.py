@@ -204,7 +204,9 @@ def test_what_changes_while_it_is_looked_at_is_looked_at_again(
     assert row["answer"] == "bad"
 
 
-@pytest.mark.parametrize("name", ['a "quoted", name.png', "line\nend.png", "\udcff.png", "日本.png"])
+@pytest.mark.parametrize(
+    "name", ['a "quoted", name.png', "line\nend.png", "carriage\rreturn.png", "\udcff.png", "日本.png"]
+)
 def test_any_name_survives_a_restart(watched: Watched, name: str) -> None:
     watched.put(name, photograph(9))
     assert named(watched.see()) == [name]
@@ -212,7 +214,7 @@ def test_any_name_survives_a_restart(watched: Watched, name: str) -> None:
     assert [row["path"] for row in rows_of(watched.output)] == [name]
 
 
-@pytest.mark.parametrize("name", ["2.png", "two\nlines.png"])
+@pytest.mark.parametrize("name", ["2.png", "two\nlines.png", "two\r.png"])
 def test_a_line_torn_anywhere_is_taken_back_and_its_photograph_inspected_again(watched: Watched, name: str) -> None:
     watched.put("1.png", photograph(9))
     watched.see()

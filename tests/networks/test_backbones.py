@@ -9,7 +9,7 @@ from variad.core.errors import UserError
 from variad.core.files import sha256
 from variad.core.images import Tiles
 from variad.networks import efficientnet_lite0 as lite0
-from variad.networks.backbones import Lite0Backbone, load_backbone, squares
+from variad.networks.backbones import Lite0Backbone, load_backbone, rebuild_backbone, squares
 
 
 @pytest.fixture(scope="module")
@@ -77,6 +77,12 @@ def test_unknown_backbone_names_close_ones():
 
 
 @pytest.mark.slow
+def test_a_backbone_of_timm_without_timm_is_one_sentence(monkeypatch):
+    monkeypatch.setitem(sys.modules, "timm", None)
+    with pytest.raises(UserError, match=r"backbone resnet18: expected the package timm, found no timm\."):
+        rebuild_backbone("resnet18", ["layer2"], {}, "lid.variad")
+
+
 def test_timm_from_a_local_file_equals_timm(tmp_path):
     import timm
 

@@ -157,7 +157,9 @@ class Answers:
         needed = promising(self.quantiles[1])
         if needed is not None and self.count < needed:
             verb = "it" if self.count == 1 else "they"
-            return f"{said}; {verb} cannot promise {percent(1 - self.quantiles[1])} %, which takes {needed:,}."
+            # the threshold lies below their highest, so that no number of them makes it keep 1 - q with confidence
+            promised = f"{percent(1 - self.quantiles[1])} %, which takes {needed:,} and a threshold at the highest"
+            return f"{said}; {verb} cannot promise {promised}."
         return f"{said}."
 
     def table(self, scores: ArrayLike, labels: ArrayLike) -> list[Outcome]:
@@ -186,8 +188,9 @@ def outcome(scores: Scores, labels: NDArray[np.bool_], threshold: float) -> Outc
 
 
 def _best_threshold(scores: Scores, labels: NDArray[np.bool_]) -> float:
-    """The lowest score above which being anomalous makes the fewest mistakes."""
+    """The lowest threshold that makes the fewest mistakes: a score, or just below all of them."""
     values = np.unique(scores)
+    values = np.concatenate([[np.nextafter(values[0], -np.inf)], values])
     misses = np.searchsorted(np.sort(scores[labels]), values, "right")
     alarms = (~labels).sum() - np.searchsorted(np.sort(scores[~labels]), values, "right")
     return float(values[np.argmin(misses + alarms)])

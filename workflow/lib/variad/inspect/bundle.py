@@ -7,6 +7,8 @@ description, can change unseen. ``docs/data_contracts.md`` lists the rest.
 
 import hashlib
 import json
+import math
+import re
 import struct
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, fields
@@ -21,8 +23,9 @@ from safetensors.numpy import save_file
 
 from variad.core.errors import UserError
 from variad.core.files import writing
+from variad.core.image_formats import MAX_PIXELS
 from variad.core.images import Images, Tiles
-from variad.detectors.interface import METHODS, Extractor, check_bundled
+from variad.detectors.interface import METHODS, Extractor, check_bundled, is_count, is_number
 from variad.inspect.answers import HeldOutScores
 from variad.networks.backbones import Backbone
 
@@ -140,14 +143,14 @@ def read_bundle(path: str | Path) -> OpenBundle:
     """
     data = _bytes_of(path)
     told = _description(path, data)
-    if hashlib.sha256(data.replace(told["sha256"].encode(), NO_DIGEST.encode(), 1)).hexdigest() != told["sha256"]:
+    if _digest(data, told["sha256"]) != told["sha256"]:
         raise UserError(
             f"{path}: expected a bundle as it was written, found that its content changed since; copy it again."
         )
     try:
         tensors = load_safetensors(data)
         return _opened(told, tensors, len(data))
-    except (SafetensorError, KeyError, TypeError, ValueError, AttributeError) as error:
+    except (SafetensorError, KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise UserError(f"{path}: expected a bundle's description and tensors, found others: {error!r}.") from error
 
 
@@ -181,7 +184,7 @@ def _description(path: str | Path, data: bytes) -> dict[str, Any]:
     length = 8 + struct.unpack("<Q", data[:8])[0] + max(_ends(header), default=0)
     if len(data) != length:
         raise UserError(f"{path}: expected a bundle of {length:,} bytes, found {len(data):,}; copy it again.")
-    if not isinstance(digest, str) or len(digest) != len(NO_DIGEST):
+    if not isinstance(digest, str) or not re.fullmatch("[0-9a-f]{64}", digest):
         raise UserError(f"{path}: expected a bundle with its sha256, found {digest!r}.")
     return told
 
@@ -231,8 +234,59 @@ def _opened(told: dict[str, Any], tensors: Arrays, size: int) -> OpenBundle:
         told["provenance"],
         told["licences"],
     )
+    _check(bundle, tensors["shots"])
     metadata = {str(name): str(value) for name, value in told["detector"].items()}
     return OpenBundle(bundle, of("detector/"), metadata, of("backbone/"), tensors["shots"], told["sha256"], size)
+
+
+def _check(bundle: Bundle, shots: Images) -> None:
+    """Refuse what would fail, or give wrong answers, only when a photograph is scored.
+
+    Raises:
+        ValueError: it names what is wrong.
+    """
+    rule, seen, held_out, (look, bad) = bundle.pixels, bundle.extractor, bundle.held_out, bundle.quantiles
+    bounds = [bound for bound in (rule.low, rule.high) if bound is not None]
+    scores = held_out.score, held_out.peak
+    holds = {
+        "image_size": _is_side(rule.image_size),
+        "low and high": len(bounds) in (0, 2) and all(map(_is_finite, bounds)) and bounds == sorted(bounds),
+        "resolution": _is_side(seen.resolution),
+        "crop": seen.crop is None or (_is_side(seen.crop) and seen.crop <= seen.resolution),
+        "tiles": seen.tiles is None or (all(map(is_number, seen.tiles)) and 0 <= seen.tiles.overlap < seen.tiles.size),
+        "backbone and layers": all(isinstance(name, str) for name in (seen.backbone, *seen.layers)),
+        "stored_as": bundle.stored_as in ("float16", "float32"),
+        "quantiles": 0 <= look <= bad <= 1,
+        "held-out scores": all(
+            values.dtype == np.float64 and values.ndim == 1 and np.isfinite(values).all() for values in scores
+        )
+        and held_out.known_good.dtype == np.bool_
+        and held_out.score.shape == held_out.peak.shape == held_out.known_good.shape,
+        "shots": shots.dtype == np.uint8 and shots.ndim == 4 and shots.shape[3] == 3 and 0 not in shots.shape[1:],
+        "product and class_name": isinstance(bundle.product, str) and isinstance(bundle.class_name, str),
+        "training_images": all(isinstance(one["image_id"], str) for one in bundle.provenance["training_images"]),
+    }
+    wrong = [name for name, right in holds.items() if not right]
+    if wrong:
+        raise ValueError(", ".join(wrong))
+
+
+def _is_side(value: Any) -> bool:
+    """Whether a value is the side of a square image that may be decoded, pixels."""
+    return is_count(value) and value**2 <= MAX_PIXELS
+
+
+def _is_finite(value: Any) -> bool:
+    return is_number(value) and math.isfinite(value)
+
+
+def _digest(data: bytes, written: str = NO_DIGEST) -> str:
+    """The hash of a bundle that has zeros where a hash is written."""
+    place, whole = data.find(written.encode()), memoryview(data)  # no copy of what may be a gigabyte
+    digest = hashlib.sha256(whole[:place])
+    digest.update(NO_DIGEST.encode())
+    digest.update(whole[place + len(NO_DIGEST) :])
+    return digest.hexdigest()
 
 
 def _sign(path: Path) -> None:
@@ -241,4 +295,4 @@ def _sign(path: Path) -> None:
     place = data.index(NO_DIGEST.encode())
     with open(path, "r+b") as file:
         file.seek(place)
-        file.write(hashlib.sha256(data).hexdigest().encode())
+        file.write(_digest(data).encode())

@@ -5,6 +5,7 @@ imported only when the arguments are in order, so that help and mistakes are the
 """
 
 import argparse
+import hashlib
 import os
 import re
 import signal
@@ -149,6 +150,9 @@ def _check(given: argparse.Namespace) -> None:
         raise UserError("--report: expected PATHs, found --watch, which has no end; make a page of the folder later.")
     if given.watch and not given.watch.is_dir():
         raise UserError(f"{given.watch}: expected a folder to watch, found none.")
+    named = [*given.paths, *([given.watch] if given.watch else [])]
+    if given.heatmaps and os.path.realpath(given.heatmaps) in map(os.path.realpath, named):
+        raise UserError(f"--heatmaps: expected another folder than that of the photographs, found {given.heatmaps}.")
     for folder in (given.heatmaps, given.report and given.report.absolute().parent):
         if folder:
             _make_folder(folder)
@@ -171,10 +175,10 @@ def _open(given: argparse.Namespace) -> "Inspector":
     if given.device != "cpu":
         import torch
 
-        if not torch.cuda.is_available():
+        if int(given.device.partition(":")[2] or 0) >= torch.cuda.device_count():
             raise UserError(f"--device: expected a GPU that torch can use, found none for {given.device!r}.")
     inspector = Inspector.open(given.bundle, given.device)
-    if given.fail_above in ANSWERS and inspector.answers.bad is None:
+    if given.fail_above is not None and inspector.answers.bad is None:
         raise UserError(f"--fail-above: expected a bundle with a threshold, found {given.bundle} without one.")
     return inspector
 
@@ -285,7 +289,7 @@ class _Work:
 
     def draw(self, found: "Inspection", regions: Any) -> None:
         """Write the heat map, if there are to be any."""
-        from variad.inspect.pictures import heat_map, save_heat_map
+        from variad.inspect.pictures import heat_map, heat_map_name, save_heat_map
 
         if self._heatmaps is None:
             return
@@ -294,7 +298,8 @@ class _Work:
         except UserError as error:
             raise _Gone(str(error)) from error
         name = os.path.relpath(found.path, self._base)
-        save_heat_map(self._heatmaps / f"{name}.png", sheet)
+        mark = hashlib.sha256(os.fsencode(name)).hexdigest()[:8]
+        save_heat_map(self._heatmaps / heat_map_name(name, mark), sheet)
 
     def _entry(self, found: "Inspection", row: "Row") -> "PageEntry":
         from variad.inspect.page import PageEntry
@@ -400,7 +405,8 @@ def _watch(given: argparse.Namespace) -> int:
             work.pass_on(row)
             if row["error"]:
                 say(row["error"])
-            _say_drift(inspector, tally, say)
+            else:
+                _say_drift(inspector, tally, say)
     except KeyboardInterrupt:
         say(f"{tally.sentence()}")
     finally:

@@ -91,7 +91,8 @@ def write_page(
         about=script_json(about),
     )
     head, _, tail = page.partition(_ENTRIES)  # no user's text holds a tag
-    with writing(target) as temporary, open(temporary, "w", encoding="utf-8", newline="\n") as stream:
+    # a note may name a suffix of bytes that are no text
+    with writing(target) as temporary, open(temporary, "w", encoding="utf-8", errors="replace", newline="\n") as stream:
         stream.write(head)
         for number, entry in enumerate(entries):  # one at a time, as together they are tens of megabytes
             stream.write((",\n" if number else "") + script_json(_told(entry, low, high)))

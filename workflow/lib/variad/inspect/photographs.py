@@ -46,8 +46,8 @@ def list_photographs(named: Sequence[str], leave_out: Collection[Path] = ()) -> 
         leave_out: folders that are not looked into, as they hold what the inspector itself writes.
     """
     listing, seen = Listing(), set()
-    for path, by_name in _expanded(named, listing):
-        for found in _below(path, listing, leave_out) if Path(path).is_dir() else [path]:
+    for path, by_name in _expanded(named, listing, leave_out):
+        for found in _below(path, listing, leave_out) if os.path.isdir(path) else [path]:  # noqa: PTH112
             if by_name and not is_photograph(found):
                 listing.others[Path(found).suffix.lower()] += 1
             elif os.path.normpath(found) not in seen:
@@ -96,18 +96,22 @@ def walk(
         waiting += reversed(folders)
 
 
-def _expanded(named: Sequence[str], listing: Listing) -> Iterator[tuple[str, bool]]:
+def _expanded(named: Sequence[str], listing: Listing, leave_out: Collection[Path]) -> Iterator[tuple[str, bool]]:
     """Paths that exist, and whether their suffix has to say that they are photographs."""
+    left_out = [Path(os.path.realpath(folder)) for folder in leave_out]
     for path in named:
-        if Path(path).is_dir():
+        # not a Path's methods, which fail for names that are too long and in folders that may not be entered
+        if os.path.isdir(path):  # noqa: PTH112
             yield path, True
-        elif Path(path).is_file():
+        elif os.path.isfile(path):  # noqa: PTH113
             yield path, False
         elif os.path.lexists(path):
             kind = "a link that leads nowhere" if Path(path).is_symlink() else "another kind of file"
             listing.failures.append((path, f"{path}: expected a photograph or a folder of them, found {kind}."))
         elif matches := sorted(glob.glob(path, recursive=True)):  # noqa: PTH207, a Path's wants to know where to begin
-            yield from ((match, True) for match in matches)
+            for match in matches:
+                if not any(Path(os.path.realpath(match)).is_relative_to(folder) for folder in left_out):
+                    yield match, True
         else:
             listing.failures.append((path, f"{path}: expected a photograph or a folder of them, found nothing."))
 

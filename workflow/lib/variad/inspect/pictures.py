@@ -1,5 +1,6 @@
 """What a person sees of a photograph: a small picture, a small map, and a heat map with its regions."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import replace
 from io import BytesIO
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 THUMBNAIL, MAP_SIDE = 192, 48  # pixels of the longer side
 COMPARED = 32  # pixels a side of pictures that are compared
 QUALITY = 75
+LONGEST_NAME, KEPT_OF_NAME = 255, 200  # bytes: of a file's name, and of one that is too long
 LARGEST = 2048  # pixels of a heat map's longer side; it is smooth, and a larger photograph says no more under it
 STRONGEST = 0.7  # share of the map's colour where it is at the end of its scale
 
@@ -115,11 +117,20 @@ def heat_map(
     return sheet
 
 
+def heat_map_name(photograph: str, mark: object) -> str:
+    """The photograph's path and ``.png``; one whose name would be too long is cut, and told by a mark of its own."""
+    path = Path(f"{photograph}.png")
+    name = os.fsencode(path.name)
+    if len(name) <= LONGEST_NAME:
+        return str(path)
+    return str(path.with_name(f"{name[:KEPT_OF_NAME].decode('utf-8', 'ignore')}~{mark}.png"))
+
+
 def save_heat_map(target: str | Path, sheet: Image.Image) -> None:
     """Write a heat map as PNG, in one go.
 
     Raises:
-        UserError: there is no room, or its name is too long.
+        UserError: there is no room.
     """
     try:
         with writing(target) as temporary:

@@ -22,6 +22,7 @@ from variad.inspect.pictures import (
     MAP_SIDE,
     MapScale,
     draw_boxes,
+    heat_map_name,
     laid_over,
     nearest_good,
     scale_above,
@@ -33,7 +34,6 @@ from variad.report.drawing import RealImages, save
 from variad.report.heatmaps import read_map
 
 SHOWN = 20  # photographs that a terminal lists
-LONGEST_NAME, KEPT_OF_NAME = 255, 200  # bytes: of a file's name, and of one that is too long
 GOOD_SHOWN = 64  # training photographs, at most
 _WORDS = {"bad": "bad", "look": "to look at", "good": "good"}
 _BOX = list(Region.__annotations__)
@@ -128,15 +128,6 @@ def draw_predictions(
         target = folder / heat_map_name(row.photograph, row.rank)
         target.parent.mkdir(parents=True, exist_ok=True)
         save(sheet, target)
-
-
-def heat_map_name(photograph: str, rank: int) -> str:
-    """The photograph's path and ``.png``; one whose name would be too long is cut, and told by its rank."""
-    path = Path(f"{photograph}.png")
-    if len(path.name.encode()) <= LONGEST_NAME:
-        return str(path)
-    kept = path.name.encode()[:KEPT_OF_NAME].decode("utf-8", "ignore")
-    return str(path.with_name(f"{kept}~{rank}.png"))
 
 
 def page_entries(

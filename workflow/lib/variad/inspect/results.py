@@ -47,8 +47,9 @@ def failed_row(path: str, reason: str) -> Row:
 def csv_line(row: Mapping[str, Any], columns: Sequence[str] = COLUMNS) -> str:
     """A line of CSV, with its end; scores, threshold and peak as exact as they are, the rest to six digits."""
     line = io.StringIO()
-    csv.writer(line, lineterminator="\n").writerow([_cell(name, row[name]) for name in columns])
-    return line.getvalue()
+    # the writer quotes what its own line's end is made of: a carriage return in a name ends a line for readers as well
+    csv.writer(line, lineterminator="\r\n").writerow([_cell(name, row[name]) for name in columns])
+    return line.getvalue().removesuffix("\r\n") + "\n"
 
 
 def json_line(row: Mapping[str, Any]) -> str:

@@ -201,7 +201,10 @@ class TimmBackbone(Backbone):
     """
 
     def __init__(self, name: str, layers: Sequence[str], weights: str | Path | Held | None) -> None:
-        import timm
+        try:
+            import timm
+        except ImportError as error:  # which the inspector alone does without
+            raise UserError(f"backbone {name}: expected the package timm, found no {error.name}.") from error
 
         known = [LITE0, *pdn.NETWORKS, *timm.list_models(), *timm.list_pretrained()]
         if name not in known:
