@@ -112,14 +112,16 @@ def pools_of_turning(wildcards):
 
     Where none of them chooses unlabelled photographs, those that turn shots have a list too: all but what somebody objects to.
     """
-    recipes, named = config["training_sets"], [*config["study"]["training_sets"], config["predict"]["training_set"]]
+    recipes, place = config["training_sets"], place_of(wildcards)
+    scenario = max(config["study"]["scenarios"], key=lambda name: config["scenarios"][name]["runs"])
+    # a category may have no images for what the study makes in others alone
+    named = [made["training_set"] for made in study_training_sets([place], [scenario])] + [config["predict"]["training_set"]]
     for names in ([name for name in unique(named) if name in recipes], list(recipes)):
         choosing = [name for name in names if candidate_splits(recipes[name]) == ["unlabelled"]]
         asking = choosing or [name for name in names if asks_for_turning(recipes[name])]
         if asking:
             break
-    scenario = max(config["study"]["scenarios"], key=lambda name: config["scenarios"][name]["runs"])
-    return expand(rules.draw_pool.output.pool, training_set=asking, scenario=scenario, **place_of(wildcards))
+    return expand(rules.draw_pool.output.pool, training_set=asking, scenario=scenario, **place)
 
 
 def turning_of_recipe(wildcards):
