@@ -127,13 +127,16 @@ def test_chosen_photographs_are_turned_as_often_as_shots():
 
 
 def test_candidates_are_turned_where_the_product_turns_unless_a_recipe_says_otherwise():
-    left_out = recipe(method="unlabelled")
+    left_out = recipe(method="unlabelled", strategy=None)
     assert "turns" not in left_out and turns_candidates(left_out) == "auto"  # added.h5 records what it did before
-    assert [turns_candidates(recipe(method="unlabelled", turns=word)) for word in ("never", "always")] == [
+    assert [
+        turns_candidates(recipe(method="unlabelled", strategy=None, turns=word)) for word in ("never", "always")
+    ] == [
         "never",
         "always",
     ]
-    assert turns_candidates(recipe(method="unlabelled_generated", then="augment", angles=90)) == "auto"
+    turned = recipe(method="unlabelled_generated", then="augment", strategy="rotations", angles=90)
+    assert turns_candidates(turned) == "auto"
     assert turns_candidates(recipe(rotations="auto")) == "never"
     with pytest.raises(UserError, match=r"x.turns: expected one of \['auto', 'never', 'always'\], found 'yes'"):
-        recipe(method="unlabelled", turns="yes")
+        recipe(method="unlabelled", strategy=None, turns="yes")

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.signals import heed_interrupts
 from variad.core.errors import UserError
 from variad.inspect import command
 from variad.inspect.answers import Answers, HeldOutScores
@@ -292,7 +293,12 @@ def run(arguments: list[str]) -> subprocess.CompletedProcess[bytes]:
 
 def started(arguments: list[str], pause: float = 0.0) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
-        program(arguments, pause), env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0
+        program(arguments, pause),
+        env=ENVIRONMENT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        bufsize=0,
+        preexec_fn=heed_interrupts,
     )
 
 

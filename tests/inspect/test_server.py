@@ -21,6 +21,7 @@ import pytest
 from PIL import Image
 
 import variad
+from tests.signals import heed_interrupts
 from variad.core.errors import UserError
 from variad.inspect.examiner import heat_picture, in_words
 from variad.inspect.pictures import MapScale
@@ -340,7 +341,8 @@ def test_other_machines_may_call_it_by_address_if_asked_for():
 def start(host):
     environment = os.environ | {"PYTHONPATH": f"{Path(variad.__file__).parents[1]}:{Path(__file__).parents[2]}"}
     command = [sys.executable, "-c", SERVING, host]
-    return subprocess.Popen(command, text=True, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    pipe = subprocess.PIPE
+    return subprocess.Popen(command, text=True, env=environment, stdout=pipe, stderr=pipe, preexec_fn=heed_interrupts)
 
 
 def test_ctrl_c_ends_it_and_leaves_nothing(tmp_path, monkeypatch):

@@ -23,6 +23,7 @@ from tests import layouts
 from tests.downloads.archives import file_info, make_tar
 from tests.downloads.checks import sha256
 from tests.downloads.server import Fault, FileServer, serving
+from tests.signals import heed_interrupts
 from variad.core.errors import UserError
 from variad.core.files import record_path
 from variad.core.tables import read_table
@@ -185,11 +186,6 @@ def test_interrupted_download_goes_on(server: FileServer, tmp_path: Path) -> Non
         "mvtec_anomaly_detection.tar.xz",
         "mvtec_anomaly_detection.tar.xz.fetched.json",
     ]
-
-
-def heed_interrupts() -> None:
-    """What a shell starts in the background ignores Ctrl-C, and so would all that it starts."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def killed_when(reached: Any, folder: Path, config: Path, target: str) -> None:

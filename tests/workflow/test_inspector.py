@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 import os
 import shutil
 import signal
@@ -9,6 +10,7 @@ import subprocess
 import sys
 import time
 import tomllib
+import urllib.request
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +18,7 @@ import pytest
 import yaml
 from PIL import Image
 
+from tests.signals import heed_interrupts
 from variad.core.files import sha256
 from variad.core.tables import read_table
 from variad.inspect.results import COLUMNS
@@ -26,7 +29,7 @@ from .running import ROOT, TINY
 pytestmark = pytest.mark.slow
 
 CELL = "results/mine/lid/full_shot/generated_tuned/patchcore"
-MAKES_BUNDLE, INSPECTS, WATCHES = blocks("inspector", "sh")
+MAKES_BUNDLE, INSPECTS, WATCHES, SERVES = blocks("inspector", "sh")
 PYTHON, WITHOUT_TORCH = blocks("inspector", "python")
 
 
@@ -90,7 +93,10 @@ def run(home: Path, line: str, status: int = 0) -> str:
 
 def started(home: Path, line: str) -> subprocess.Popen[bytes]:
     pipe = subprocess.PIPE
-    return subprocess.Popen(["sh", "-c", f"exec {line}"], cwd=home, env=environment(home), stdout=pipe, stderr=pipe)
+    command = ["sh", "-c", f"exec {line}"]
+    return subprocess.Popen(
+        command, cwd=home, env=environment(home), stdout=pipe, stderr=pipe, preexec_fn=heed_interrupts
+    )
 
 
 def rows(text: str) -> dict[str, dict[str, str]]:
@@ -124,6 +130,21 @@ def test_scores_and_answers_are_those_of_the_workflow(home: Path) -> None:
     bad = {f"unlabelled/{Path(path).stem}": row["answer"] == "bad" for path, row in found.items()}
     assert predicted["anomalous"].to_dict() == bad
     assert {float(row["threshold"]) for row in found.values()} == set(predicted["threshold"])
+
+
+def test_its_page_is_served(home: Path) -> None:
+    (line,) = SERVES.splitlines()
+    process = started(home, f"{line} --port 0")
+    address = process.stdout.readline().decode().strip()
+    photograph_bytes = (home / "photos/lid/unlabelled/defect.png").read_bytes()
+    request = urllib.request.Request(f"{address}inspect", photograph_bytes, {"X-File-Name": "defect.png"})
+    with urllib.request.urlopen(request, timeout=120) as answer:
+        told = json.load(answer)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=120)
+    assert process.returncode == 0, said
+    found = rows(run(home, INSPECTS.splitlines()[0]))["photos/lid/unlabelled/defect.png"]
+    assert told["score"] == float(found["score"]) and told["answer"] == found["answer"]
 
 
 def test_its_watch(home: Path) -> None:
