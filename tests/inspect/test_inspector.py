@@ -11,11 +11,11 @@ import tifffile
 from PIL import Image
 
 from variad.core.errors import UserError
-from variad.core.images import read_image, resize_square, to_rgb8
+from variad.core.images import Images, read_image, resize_square, to_rgb8
 from variad.detectors.anomaly_map import MapSize, full_size_map
-from variad.detectors.interface import Extractor
+from variad.detectors.interface import Extractor, Scored
 from variad.inspect.bundle import PixelRule
-from variad.inspect.inspector import Inspection, Inspector, Unread
+from variad.inspect.inspector import Inspection, Inspector, Photograph, Unread
 
 from .test_bundle import BUNDLE, LAYERS, SIDE, images, make
 
@@ -65,6 +65,31 @@ def test_order_is_kept_and_a_bad_file_is_one_sentence(inspector: Inspector, phot
     assert "expected a readable image" in bad["03.png"] and "No such file" in bad["missing.png"]
     with pytest.raises(UserError, match=r"03.png: expected"):
         inspector.inspect(photographs[3])
+
+
+def test_one_that_cannot_be_scored_or_held_does_not_end_the_others(
+    inspector: Inspector, photographs: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As features do that float16 cannot hold, and a photograph larger than the memory."""
+    plain, read = inspector.score, inspector.read
+    odd = read(photographs[1]).image
+
+    def score(given: Images) -> Scored:
+        if any(np.array_equal(image, odd) for image in given):
+            raise UserError("extractor: expected features up to 65504, found larger ones.")
+        return plain(given)
+
+    def read_some(path: str | Path) -> Photograph:
+        if Path(path).name == "02.png":
+            raise MemoryError
+        return read(path)
+
+    monkeypatch.setattr(inspector, "score", score)
+    monkeypatch.setattr(inspector, "read", read_some)
+    found = list(inspector.inspect_many(photographs[:3] + photographs[4:6], 4))
+    assert [type(one).__name__ for one in found] == ["Inspection", "Unread", "Unread", "Inspection", "Inspection"]
+    assert isinstance(found[1], Unread) and "01.png: extractor: expected features" in found[1].reason
+    assert isinstance(found[2], Unread) and "02.png: expected a photograph that fits into memory" in found[2].reason
 
 
 def test_few_photographs_are_taken_ahead(inspector: Inspector, photographs: list[Path]) -> None:

@@ -160,12 +160,25 @@ class Inspector:
             return self.read(path)
         except UserError as error:
             return Unread(str(path), str(error))
+        except MemoryError:
+            return Unread(str(path), f"{path}: expected a photograph that fits into memory, found a larger one.")
 
     def _of_batch(self, batch: list[tuple[str, Photograph | Unread]]) -> Iterator[Inspection | Unread]:
         read = [(path, found) for path, found in batch if isinstance(found, Photograph)]
-        inspections = iter(self._inspections([path for path, _ in read], [found for _, found in read]))
+        try:
+            scored: Iterator[Inspection | Unread] = iter(
+                self._inspections([path for path, _ in read], [photograph for _, photograph in read])
+            )
+        except UserError:  # one of them cannot be scored, and the others can
+            scored = iter([self._inspect_or_say(path, photograph) for path, photograph in read])
         for _, found in batch:
-            yield found if isinstance(found, Unread) else next(inspections)
+            yield found if isinstance(found, Unread) else next(scored)
+
+    def _inspect_or_say(self, path: str, photograph: Photograph) -> Inspection | Unread:
+        try:
+            return self._inspections([path], [photograph])[0]
+        except UserError as error:
+            return Unread(path, f"{path}: {error}")
 
     def _inspections(self, paths: list[str], photographs: list[Photograph]) -> list[Inspection]:
         if not photographs:
