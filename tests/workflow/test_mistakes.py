@@ -1,6 +1,7 @@
 """A user's mistakes: one clear sentence, a non-zero exit, and nothing half-written."""
 
 import re
+import shutil
 
 import numpy as np
 import pytest
@@ -185,6 +186,9 @@ def test_names_that_lead_elsewhere_end_in_one_sentence_and_touch_nothing(tmp_pat
 def test_plain_names_are_planned_and_nothing_lies_elsewhere(tmp_path, name):
     folder = in_place(tmp_path / "work")
     (photos(folder / "photos") / "lid").rename(folder / "photos" / name)
+    good = next((folder / "photos" / name / "train/good").iterdir())
+    (folder / "photos" / name / "unlabelled").mkdir()
+    shutil.copy(good, folder / "photos" / name / "unlabelled")
     config = study(
         datasets={name: {"adapter": "folder", "path": "photos", "categories": {name: {"class_name": "lid"}}}}
     )
