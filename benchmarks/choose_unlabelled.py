@@ -23,7 +23,8 @@ from forked import Server, serve  # noqa: E402, after the path
 
 COLUMNS = ("candidates", "runs", "score", "device", "threads", "seconds", "cpu_seconds", "peak_gib", "machine", "note")
 SHAPES = {"stage3": (28, 28, 40), "stage5": (14, 14, 112)}
-SCORES = ("mutual", "rounds", "both", "shot")
+TURNED = "mutual, turned"  # compared with turned images as well; their way through the network is not counted
+SCORES = ("mutual", TURNED, "rounds", "both", "shot")
 
 
 def main() -> None:
@@ -69,6 +70,7 @@ def write_pile(folder: Path, count: int, runs: int) -> None:
 
 
 def _load() -> Any:
+    import numpy as np
     import pandas as pd
     from timing import Stopwatch
 
@@ -81,10 +83,20 @@ def _load() -> Any:
         names = [f"unlabelled/{number}" for number in range(request["candidates"])]
         pool = pd.DataFrame([(run, name) for run in runs for name in names], columns=["run", "image_id"])
         files = ChoiceFiles(*(folder / name for name in ("images.h5", "features.h5", "train.h5", "shots.h5")))
+        turning = request["score"] == TURNED
+        generator = np.random.default_rng(1)
+
+        def turned(images: Any, image_ids: Any, degrees: float) -> Any:
+            return {
+                layer: generator.standard_normal((len(image_ids), *shape), np.float32)
+                for layer, shape in SHAPES.items()
+            }
+
         watch = Stopwatch(request["device"])
         choose_unlabelled(
-            pool, {run: [f"train/good/{run}"] for run in runs}, files, ChoiceSettings(request["score"]),
-            seed=0, key=("pile", "of"), device=request["device"],
+            pool, {run: [f"train/good/{run}"] for run in runs}, files,
+            ChoiceSettings(request["score"].partition(",")[0]), seed=0, key=("pile", "of"), device=request["device"],
+            turned=turned if turning else None,
         )  # fmt: skip
         passed = watch.lap("choice")
         return {

@@ -19,7 +19,8 @@ with job(snakemake) as at:
         from variad.selection.turning import features_of_turned
 
         extractor = extractor_of(params.extractor, given.images)
-        backbone = load_backbone(extractor.backbone, extractor.layers, extractor.weights).to(at.device)
+        given_to = (extractor.backbone, extractor.layers, extractor.weights, extractor.tiles)
+        backbone = load_backbone(*given_to).to(at.device)
         turned = partial(features_of_turned, embed=lambda images: extract(backbone, images, extractor, at.device))
         at.log.info("the product turns: compared with turned photographs, too")
     chosen = choose_unlabelled(
