@@ -110,7 +110,7 @@ def test_nothing_but_a_run_changes_the_folder(finished, lost, tmp_path):
         next((folder / maps).rglob("*.tiff")).unlink()
     before, whole = listing(folder), listing(finished)
     assert len(before) == len(whole) - lost > 1000
-    jobs, of_predict = planned(folder), planned(folder, "predict")
+    jobs, of_predict = planned(folder), planned(folder, f"{CELL}/predictions.csv")
     for arguments in (["--lint"], ["--summary"], ["--dag"], ["--list-changes", "params"]):
         succeed(folder, *arguments)
     assert listing(folder) == before

@@ -78,8 +78,8 @@ def test_nothing_is_left_to_do_and_a_lost_model_is_trained_again(study):
 
 def test_predictions_come_from_a_detector_that_looks_at_images(study):
     folder, path = study
-    said = succeed(folder, "--dry-run", "predict", config=path)
-    assert "predict_images" in said
+    jobs = planned(folder, "results/elpv/mono/one_shot/duplicated/efficientad/predictions.csv", config=path)
+    assert jobs["predict_images"] == jobs["score_held_out"] == 1
 
 
 def test_a_training_set_that_no_detector_sees_is_not_made(tmp_path):

@@ -1,5 +1,5 @@
 # which files the targets of workflow/Snakefile stand for: all of them are outputs of the rules before
-from variad.detectors.interface import check_bundled, lacks_onnx
+from variad.detectors.interface import METHODS, check_bundled, lacks_onnx
 from variad.study.references import check_predict
 
 RANKED = []  # rankings of predictions that a target asks for
@@ -151,6 +151,13 @@ def prediction_files(wildcards):
     places = [{**place, **config["predict"]} for place in places_to_predict()]
     RANKED.extend(path for path in files_of(places, rules.build_predictions_page.output.ranking) if path not in RANKED)
     return files_of(places, *rules.predict_images.output, *rules.build_predictions_page.output)
+
+
+def files_for_the_line(wildcards):
+    """Predictions and bundles, as far as a study has what they need: photographs, and a detector whose code is ours."""
+    predictions = prediction_files(wildcards) if any(map(may_have_unlabelled, study_categories())) else []
+    bundled = config["detectors"][config["predict"]["detector"]]["method"] in METHODS
+    return predictions + (bundle_files(wildcards) if bundled else [])
 
 
 def places_to_predict():
