@@ -135,7 +135,7 @@ def test_scores_and_answers_are_those_of_the_workflow(home: Path) -> None:
 def test_its_page_is_served(home: Path) -> None:
     (line,) = SERVES.splitlines()
     process = started(home, f"{line} --port 0")
-    address = process.stdout.readline().decode().strip()
+    address = process.stdout.readline().decode().split()[0]
     photograph_bytes = (home / "photos/lid/unlabelled/defect.png").read_bytes()
     request = urllib.request.Request(f"{address}inspect", photograph_bytes, {"X-File-Name": "defect.png"})
     with urllib.request.urlopen(request, timeout=120) as answer:
