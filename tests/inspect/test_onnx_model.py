@@ -251,7 +251,7 @@ def test_an_open_bundle_is_exported_with_its_thresholds(teacher: str, tmp_path: 
     held_out = HeldOutScores(np.linspace(1, 2, 30), np.linspace(1, 2, 30), np.ones(30, bool))
     bundle = Bundle(
         "lids/red", "lid", "patchcore", SHORT["patchcore"], LITE0, case.stored_as, PixelRule(SIDE), held_out,
-        (0.95, 0.99), {"seed": 0}, [],
+        (0.95, 0.99), {"seed": 0, "training_images": []}, [],
     )  # fmt: skip
     write_bundle(tmp_path / "red.variad", bundle, tmp_path / "model.safetensors", case.backbone, case.images[:1])
     inspector = Inspector.open(tmp_path / "red.variad")

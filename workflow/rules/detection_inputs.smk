@@ -19,7 +19,7 @@ def features_of_added_images(wildcards):
 
 
 def of_candidates(pattern):
-    """An output of a rule for the split that a recipe's photographs are chosen from, and then for unlabelled images: where
+    """An output of a rule for the split that a recipe's photographs are chosen from, and then for unlabelled images, where
     candidates are test images, one of those that are predicted may be a copy. Nothing for a recipe that chooses none.
     """
 
