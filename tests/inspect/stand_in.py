@@ -9,8 +9,9 @@ import numpy as np
 from PIL import Image
 
 from variad.core.errors import UserError
-from variad.core.images import read_image, resize_square, to_rgb8
+from variad.core.images import resize_square
 from variad.inspect.answers import HeldOutScores
+from variad.inspect.bundle import PixelRule
 
 LOOK, BAD = 0.5, 0.8
 SIDE = 32
@@ -70,13 +71,13 @@ class StandIn:
             class_name="bottle lid",
             provenance={"training_images": [{"image_id": "train/good/0"}, {"image_id": "train/good/1"}]},
             method="patchcore",
-            pixels=SimpleNamespace(image_size=SIDE, low=None, high=None),
+            pixels=PixelRule(SIDE),
             held_out=HeldOutScores(np.linspace(0.1, 0.5, 20), np.linspace(0.1, 0.5, 20), np.ones(20, bool)),
         )
 
     def read(self, path: str) -> tuple[Any, int, int]:
-        raw = to_rgb8(read_image(path))
-        return resize_square(raw, SIDE), *raw.shape[:2]
+        pixels = self.bundle.pixels.read(path)
+        return resize_square(pixels, SIDE), *pixels.shape[:2]
 
     def inspect_many(self, paths: Sequence[str], batch: int = 8) -> Iterator[Any]:
         for path in paths:

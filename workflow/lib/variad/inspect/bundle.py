@@ -13,7 +13,7 @@ import struct
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,10 +24,12 @@ from safetensors.numpy import save_file
 from variad.core.errors import UserError
 from variad.core.files import writing
 from variad.core.image_formats import MAX_PIXELS
-from variad.core.images import Images, Tiles
+from variad.core.images import Images, Tiles, read_image, to_rgb8
 from variad.detectors.interface import METHODS, Extractor, check_bundled, is_count, is_number
 from variad.inspect.answers import HeldOutScores
-from variad.networks.backbones import Backbone
+
+if TYPE_CHECKING:
+    from variad.networks.backbones import Backbone
 
 FORMAT, VERSION = "variad-bundle", 1
 ENTRY = "variad"  # of the metadata
@@ -51,6 +53,15 @@ class PixelRule:
     image_size: int
     low: float | None = None
     high: float | None = None
+
+    def read(self, path: str | Path) -> NDArray[np.uint8]:
+        """A photograph of any format in 8 bits, as the images are that the detector learned from: RGB ``[H, W, 3]``.
+
+        Raises:
+            UserError: as ``read_image``.
+        """
+        bounds = {} if self.low is None or self.high is None else {"low": self.low, "high": self.high}
+        return to_rgb8(read_image(path), **bounds)
 
 
 @dataclass(frozen=True)
@@ -104,7 +115,7 @@ class OpenBundle:
     size: int
 
 
-def write_bundle(path: str | Path, bundle: Bundle, model_file: str | Path, backbone: Backbone, shots: Images) -> None:
+def write_bundle(path: str | Path, bundle: Bundle, model_file: str | Path, backbone: "Backbone", shots: Images) -> None:
     """Write a bundle.
 
     Args:

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from variad.core.errors import UserError
-from variad.core.images import read_image, to_rgb8
 from variad.inspect.pictures import MapScale, scale_of, shrunk_size
 from variad.inspect.results import Row, row_of
 from variad.report.drawing import lookup_table
@@ -100,10 +99,8 @@ class Examiner:
         return row | {"pixels": [found.height, found.width], "look": answers.look, "words": words}
 
     def _photo(self, found: "Inspection") -> bytes:
-        rule = self.inspector.bundle.pixels
-        bounds = {} if rule.low is None or rule.high is None else {"low": rule.low, "high": rule.high}
         height, width = shrunk_size(found.height, found.width, PHOTO_SIDE)
-        pixels = Image.fromarray(to_rgb8(read_image(found.path), **bounds))
+        pixels = Image.fromarray(self.inspector.bundle.pixels.read(found.path))
         return _encoded(pixels.resize((width, height), Image.Resampling.BOX), "JPEG", quality=QUALITY)
 
     def _heat(self, found: "Inspection") -> bytes:

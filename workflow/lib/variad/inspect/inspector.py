@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 
 from variad.core.errors import UserError
-from variad.core.images import Images, read_image, resize_square, to_rgb8
+from variad.core.images import Images, resize_square
 from variad.detectors.anomaly_map import MapSize, full_size_map
 from variad.detectors.interface import BundledDetector, DetectorInput, Scored, detector_class
 from variad.inspect.answers import Answer, Answers
@@ -112,9 +112,8 @@ class Inspector:
             UserError: as ``read_image``.
         """
         rule = self.bundle.pixels
-        scale = {} if rule.low is None or rule.high is None else {"low": rule.low, "high": rule.high}
-        raw = read_image(path)
-        return Photograph(resize_square(to_rgb8(raw, **scale), rule.image_size), raw.shape[0], raw.shape[1])
+        pixels = rule.read(path)
+        return Photograph(resize_square(pixels, rule.image_size), pixels.shape[0], pixels.shape[1])
 
     def score(self, images: Images) -> Scored:
         """Scores ``[N]`` and patch maps ``[N, h, w]`` of images, uint8 RGB ``[N, S, S, 3]``."""

@@ -13,7 +13,6 @@ from PIL import Image, ImageDraw
 
 from variad.core.errors import UserError
 from variad.core.files import writing
-from variad.core.images import read_image, to_rgb8
 from variad.report.drawing import PAPER, REJECTED, colourise
 
 if TYPE_CHECKING:
@@ -106,10 +105,9 @@ def heat_map(
     Raises:
         UserError: the photograph cannot be read any more.
     """
-    pixels = inspector.bundle.pixels
-    bounds = {} if pixels.low is None or pixels.high is None else {"low": pixels.low, "high": pixels.high}
     height, width = shrunk_size(found.height, found.width, LARGEST)
-    picture = Image.fromarray(to_rgb8(read_image(found.path), **bounds)).resize((width, height), Image.Resampling.BOX)
+    pixels = inspector.bundle.pixels.read(found.path)
+    picture = Image.fromarray(pixels).resize((width, height), Image.Resampling.BOX)
     values = inspector.anomaly_map(replace(found, height=height, width=width))
     low, high = scale or (float(values.min()), max(float(values.max()), float(values.min()) + 1e-12))
     sheet = Image.fromarray(laid_over(np.asarray(picture), values, low, high))
