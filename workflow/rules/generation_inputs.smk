@@ -115,7 +115,9 @@ def pools_of_turning(wildcards):
     recipes, place = config["training_sets"], place_of(wildcards)
     scenario = max(config["study"]["scenarios"], key=lambda name: config["scenarios"][name]["runs"])
     # a category may have no images for what the study makes in others alone
-    named = [made["training_set"] for made in study_training_sets([place], [scenario])] + [config["predict"]["training_set"]]
+    named = [made["training_set"] for made in study_training_sets([place], [scenario])] + [
+        config["predict"]["training_set"]
+    ]
     for names in ([name for name in unique(named) if name in recipes], list(recipes)):
         choosing = [name for name in names if candidate_splits(recipes[name]) == ["unlabelled"]]
         asking = choosing or [name for name in names if asks_for_turning(recipes[name])]
