@@ -104,7 +104,7 @@ def _ours(folder: Path, name: str, images: int) -> dict[str, Any]:
     held_out = HeldOutScores(np.ones(8), np.ones(8), np.ones(8, bool))
     rule, shots = PixelRule(side), pictures[:1, :64, :64]
     bundle = Bundle(
-        f"benchmark/{name}", "tile", name, settings, extractor, "float32", rule, held_out, (0.95, 0.99), {}, []
+        f"benchmark/{name}", "tile", name, settings, extractor, "float32", rule, held_out, (0.95, 0.99), {"training_images": []}, []
     )
     write_bundle(folder / "model.variad", bundle, folder / "model.safetensors", backbone, shots)
     export_onnx(Inspector.open(folder / "model.variad"), folder / "model.onnx")

@@ -100,9 +100,10 @@ def main() -> None:
     """Start, score, and time."""
     engine, model, photo, images_file, threads, *batches = sys.argv[1:]
     score, first = ENGINES[engine](model.format(batch=1), int(threads))
-    say({"score": float(first(photo)), "versions": versions()})
+    first_score = first(photo)
     import numpy as np
 
+    say({"score": np.asarray(first_score).item(), "versions": versions()})
     images = np.load(images_file)
     for batch in map(int, batches):
         if "{batch}" in model:  # a file for each
@@ -115,7 +116,7 @@ def main() -> None:
             seconds.append(time.perf_counter() - begin)
         say({"batch": batch, "seconds": seconds[2:]})
     score = ENGINES[engine](model.format(batch=1), int(threads))[0]
-    say({"scores": [float(score(images[row : row + 1])) for row in range(4)]})
+    say({"scores": [np.asarray(score(images[row : row + 1])).item() for row in range(4)]})
 
 
 def versions() -> str:
