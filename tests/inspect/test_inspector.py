@@ -11,11 +11,12 @@ import tifffile
 from PIL import Image
 
 from variad.core.errors import UserError
+from variad.core.files import sha256
 from variad.core.images import Images, read_image, resize_square, to_rgb8
 from variad.detectors.anomaly_map import MapSize, full_size_map
 from variad.detectors.interface import Extractor, Scored
 from variad.inspect.bundle import PixelRule
-from variad.inspect.inspector import Inspection, Inspector, Photograph, Unread
+from variad.inspect.inspector import SEEN, Inspection, Inspector, Photograph, Unread
 
 from .test_bundle import BUNDLE, LAYERS, SIDE, images, make
 
@@ -126,13 +127,26 @@ def test_a_photograph_is_read_as_the_workflow_packs_it(inspector: Inspector, tmp
     low_high = {"low": 100.0, "high": 60_000.0}
     scaled = Inspector.__new__(Inspector)
     scaled.bundle = replace(BUNDLE, pixels=PixelRule(SIDE, **low_high))
-    raw = read_image(file)
+    scaled._seen = set()
+    raw, deep = read_image(file), kind == "deep"
     for one, scale in ((inspector, {}), (scaled, low_high)):
-        image, height, width = one.read(file)
+        image, height, width, remarks = one.read(file)
+        assert len(remarks) == (deep != bool(scale))  # of a depth that training photographs did not have
         assert (height, width) == ((90, 70) if kind == "exif" else (70, 90))
         np.testing.assert_array_equal(image, resize_square(to_rgb8(raw, **scale), SIDE))
     if kind == "deep":
         assert (scaled.read(file).image != inspector.read(file).image).any()
+
+
+def test_a_photograph_that_the_detector_learned_from_is_remarked_on(tmp_path: Path) -> None:
+    photo, copy, other = (tmp_path / f"{name}.png" for name in ("photo", "copy", "other"))
+    Image.fromarray(images(1, seed=1)[0]).save(photo)
+    copy.write_bytes(photo.read_bytes())
+    Image.fromarray(images(1, seed=2)[0]).save(other)
+    known = {"training_images": [{"image_id": "train/good/a", "sha256": sha256(photo)}]}
+    one = Inspector.open(make(tmp_path, replace(BUNDLE, provenance=known)))
+    found = list(one.inspect_many([photo, copy, other]))
+    assert [inspection.remarks for inspection in found] == [(SEEN,), (SEEN,), ()]
 
 
 def test_resolution_crop_and_rounding_are_those_of_the_extractor(tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ from safetensors.numpy import save_file
 from variad.core.errors import UserError
 from variad.core.files import writing
 from variad.core.image_formats import MAX_PIXELS
-from variad.core.images import Images, Tiles, read_image, to_rgb8
+from variad.core.images import Images, Raw, Tiles, read_image, to_rgb8
 from variad.detectors.interface import METHODS, Extractor, check_bundled, is_count, is_number
 from variad.inspect.answers import HeldOutScores
 
@@ -60,8 +60,17 @@ class PixelRule:
         Raises:
             UserError: as ``read_image``.
         """
+        return self.rgb8(read_image(path))
+
+    def rgb8(self, raw: Raw) -> NDArray[np.uint8]:
+        """The same of a photograph that was read, ``[H, W]`` or ``[H, W, 3]``."""
         bounds = {} if self.low is None or self.high is None else {"low": self.low, "high": self.high}
-        return to_rgb8(read_image(path), **bounds)
+        return to_rgb8(raw, **bounds)
+
+    @property
+    def bits(self) -> int:
+        """Of a training photograph's values, 8 or 16."""
+        return 8 if self.low is None else 16
 
 
 @dataclass(frozen=True)

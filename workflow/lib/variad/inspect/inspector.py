@@ -16,7 +16,8 @@ import torch
 from numpy.typing import NDArray
 
 from variad.core.errors import UserError
-from variad.core.images import Images, resize_square
+from variad.core.files import sha256
+from variad.core.images import Images, read_image, resize_square
 from variad.detectors.anomaly_map import MapSize, full_size_map
 from variad.detectors.interface import BundledDetector, DetectorInput, Scored, detector_class
 from variad.inspect.answers import Answer, Answers
@@ -26,6 +27,7 @@ from variad.networks.backbones import rebuild_backbone
 from variad.networks.features import batches_of_features, check_finite
 
 READERS = 4  # threads that decode photographs, at most
+SEEN = "seen in training, so that its score is low whatever it shows"
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,7 @@ class Inspection:
         score: higher is more anomalous; calibrated: the share of held-out good photographs below it, 0 to 1.
         answer: None where no threshold could be set.
         patch_map: float32 ``[h, w]``, the detector's own grid.
+        remarks: phrases that say why its score may be worth less.
     """
 
     path: str
@@ -46,6 +49,7 @@ class Inspection:
     calibrated: float
     answer: Answer | None
     patch_map: NDArray[np.float32]
+    remarks: tuple[str, ...] = ()
 
 
 class Unread(NamedTuple):
@@ -56,11 +60,12 @@ class Unread(NamedTuple):
 
 
 class Photograph(NamedTuple):
-    """A photograph as the detector sees it, uint8 RGB ``[S, S, 3]``, and its own size upright, pixels."""
+    """A photograph as the detector sees it, uint8 RGB ``[S, S, 3]``, its own size upright, pixels, and remarks."""
 
     image: NDArray[np.uint8]
     height: int
     width: int
+    remarks: tuple[str, ...]
 
 
 class Inspector:
@@ -83,6 +88,7 @@ class Inspector:
         self.bundle: Bundle = bundle
         self.answers = Answers(bundle.held_out, bundle.quantiles)
         self.shots: Images = opened.shots
+        self._seen = {image.get("sha256") for image in bundle.provenance["training_images"]}
         self.device = device
         if device != "cpu":  # torch convolves in TF32 unless told not to
             torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
@@ -111,9 +117,24 @@ class Inspector:
         Raises:
             UserError: as ``read_image``.
         """
-        rule = self.bundle.pixels
-        pixels = rule.read(path)
-        return Photograph(resize_square(pixels, rule.image_size), pixels.shape[0], pixels.shape[1])
+        rule, raw = self.bundle.pixels, read_image(path)
+        pixels, bits = rule.rgb8(raw), 8 * raw.itemsize
+        image = resize_square(pixels, rule.image_size)
+        remarks = [SEEN] if self._was_seen(path) else []
+        if bits != rule.bits:
+            remarks.append(
+                f"{bits} bits a value, where training photographs had {rule.bits}: its brightness may not be theirs"
+            )
+        return Photograph(image, pixels.shape[0], pixels.shape[1], tuple(remarks))
+
+    def _was_seen(self, path: str | Path) -> bool:
+        """Whether the detector learned from the very same file."""
+        try:
+            return sha256(path) in self._seen
+        except OSError as error:
+            raise UserError(
+                f"{path}: expected a photograph that stays where it is, found: {error.strerror}."
+            ) from error
 
     def score(self, images: Images) -> Scored:
         """Scores ``[N]`` and patch maps ``[N, h, w]`` of images, uint8 RGB ``[N, S, S, 3]``."""
@@ -192,6 +213,7 @@ class Inspector:
                 self.answers.calibrated(float(score)),
                 self.answers.answer(float(score)),
                 patch_map,
+                photograph.remarks,
             )
             for path, photograph, score, patch_map in zip(paths, photographs, scored.scores, scored.maps, strict=True)
         ]
