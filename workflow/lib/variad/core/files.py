@@ -126,7 +126,9 @@ def _incomplete_below(folder: str) -> Iterator[Path]:
     # a look into every folder in place of one at every file: a large study has millions of maps
     files = {inside: set(names) for inside, _, names in os.walk(folder)}
     for inside, names in files.items():
-        if CONTENTS in names and not all(_is_among(files, f"{inside}/{name}") for name in _names(inside)):
+        if CONTENTS in names and not all(
+            _is_among(files, f"{inside}/{name}") for name in _names(Path(inside, CONTENTS))
+        ):
             yield Path(inside, CONTENTS)
 
 
@@ -136,9 +138,9 @@ def _is_among(files: Mapping[str, Collection[str]], path: str) -> bool:
     return name in files[folder] if folder in files else Path(path).is_file()
 
 
-def _names(folder: str) -> list[str]:
+def _names(contents: Path) -> list[str]:
     # not splitlines, nor a text file's universal newlines: names may hold what those take for the end of a line
-    return [name for name in Path(folder, CONTENTS).read_bytes().decode("utf-8", "surrogateescape").split("\n") if name]
+    return [name for name in contents.read_bytes().decode("utf-8", "surrogateescape").split("\n") if name]
 
 
 def record_path(target: str | Path) -> Path:
