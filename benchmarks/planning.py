@@ -149,6 +149,7 @@ def _measured(
             "checkout": str(checkout.resolve()),
             "words": ["--snakefile", str(checkout.resolve() / "Snakefile"), "--directory", str(folder), *words],
             "stub": stub,
+            "folder": str(folder),
             "jobs": str(jobs) if jobs else None,
             "answer": str(answer),
         }
@@ -222,7 +223,7 @@ def _child(request: dict[str, Any]) -> None:
     cpu, wall = time.process_time() - cpu, time.perf_counter() - begin
     share = cpu / max(seen.total(), 1)
     if request["jobs"] and dags:
-        _list_jobs(dags[-1], Path(request["jobs"]), request["checkout"])
+        _list_jobs(dags[-1], Path(request["jobs"]), request["checkout"], request["folder"])
     answer = {
         "jobs": sum(1 for _ in dags[-1].needrun_jobs(exclude_finished=False)) if dags else 0,
         "cpu_s": cpu,
@@ -234,9 +235,11 @@ def _child(request: dict[str, Any]) -> None:
     Path(request["answer"]).write_text(json.dumps(answer), "utf-8")
 
 
-def _list_jobs(dag: Any, file: Path, checkout: str) -> None:
+def _list_jobs(dag: Any, file: Path, checkout: str, folder: str) -> None:
     """Every job with what it reads, makes and is told, one a line, whichever folder the checkout lies in."""
-    home = re.compile(f"(?:{re.escape(os.path.relpath(checkout))}|{re.escape(checkout)})/")
+    # and without addresses of objects
+    home = re.compile(f"(?:{re.escape(os.path.relpath(checkout, folder))}|{re.escape(checkout)})(?=/)")
+    address = re.compile(" at 0x[0-9a-f]+")
     lines = []
     for job in dag.jobs:
         record = {
@@ -251,7 +254,7 @@ def _list_jobs(dag: Any, file: Path, checkout: str) -> None:
             "priority": job.priority,
             "depends_on": sorted(str(other.output) for other in dag.dependencies[job]),
         }
-        lines.append(home.sub("@/", json.dumps(record, sort_keys=True)))
+        lines.append(address.sub("", home.sub("@", json.dumps(record, sort_keys=True))))
     file.write_text("".join(f"{line}\n" for line in sorted(lines)), "utf-8")
 
 

@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
+import yaml
 
 from tests.signals import heed_interrupts
 from tests.workflow.running import ROOT, TINY
@@ -50,11 +51,18 @@ class Kill:
 
 
 class Study:
-    """A study in a folder of its own, with its temporary files in another one beside it."""
+    """A part of the tiny study in a folder of its own, with its temporary files in another one beside it.
 
-    def __init__(self, home: Path, config: Path = TINY, cores: int = 2) -> None:
-        self.folder, self.temporary = home / "study", home / "tmp"
+    One category and scenario of it, with every kind of job and output.
+    """
+
+    def __init__(self, home: Path, cores: int = 2) -> None:
+        self.folder, self.temporary, config = home / "study", home / "tmp", home / "config.yaml"
         self.temporary.mkdir(parents=True)
+        part = yaml.safe_load(TINY.read_text("utf-8"))
+        del part["datasets"]["elpv"]
+        part["study"] |= {"scenarios": ["few_shot"], "training_sets": ["original", "generated", "generated_tuned"]}
+        config.write_text(yaml.safe_dump(part, sort_keys=False), "utf-8")
         (self.folder / "said").mkdir(parents=True)
         shutil.copytree(ROOT / "resources", self.folder / "resources", ignore=shutil.ignore_patterns("downloads"))
         self._command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile")]
