@@ -162,7 +162,9 @@ def _measured(
         )
         if done.returncode or not answer.is_file():
             sys.exit(f"{done.stdout[-3000:]}\n{done.stderr[-3000:]}")
-        return dict(json.loads(answer.read_text("utf-8")))
+        found: dict[str, Any] = json.loads(answer.read_text("utf-8"))
+    print("    ", "  ".join(f"{key} {found[key]:.4g}" for key in ("jobs", "cpu_s", "wall_s", "peak_gb")), flush=True)
+    return found
 
 
 def _row(what: str, categories: int, calls: list[dict[str, Any]]) -> dict[str, Any]:
