@@ -188,7 +188,8 @@ def _ours(folder: Path, name: str, images: int) -> dict[str, Any]:
         np.save(folder / "bank.npy", bank)
         request["bank"] = str(folder / "bank.npy")
     facts = {"detector": name, "backbone": case.backbone, "resolution": side, "bank": "" if bank is None else len(bank)}
-    files = {"inspect": folder / "model.variad", "inspect_onnx": folder / "model.onnx"}
+    graph = folder / "model.onnx"
+    files = {"inspect": folder / "model.variad", "inspect_onnx": graph, "inspect_openvino": graph}
     return {"facts": facts, "engines": files, "request": request}
 
 
@@ -275,7 +276,7 @@ def _print_ratios(rows: list[dict[str, Any]]) -> None:
     """Medians over rounds of pairs: how many times as fast as each of the peer's, and its start by ours."""
     key = ("detector", "threads", "batch", "round")
     ours = {(row["engine"], *(row[name] for name in key)): row for row in rows}
-    for own in ("inspect", "inspect_onnx"):
+    for own in ("inspect", "inspect_onnx", "inspect_openvino"):
         for peer in sorted({row["engine"] for row in rows if row["engine"].startswith("anomalib")}):
             pairs: dict[tuple[Any, ...], list[tuple[float, float]]] = {}
             for (engine, *rest), row in ours.items():

@@ -148,7 +148,7 @@ def write_bundle(path: str | Path, bundle: Bundle, model_file: str | Path, backb
     header = {"format": FORMAT, "version": VERSION, "sha256": NO_DIGEST, **told}
     with writing(path) as temporary:
         save_file(
-            {name: np.ascontiguousarray(values) for name, values in tensors.items()},
+            {name: np.asarray(values, order="C") for name, values in tensors.items()},
             temporary,
             {ENTRY: json.dumps(header)},
         )

@@ -88,8 +88,10 @@ def parser() -> argparse.ArgumentParser:
     page.add_argument("--host", metavar="ADDRESS", help="of this machine; any but 127.0.0.1 lets other machines in")
     how = made.add_argument_group("how")
     how.add_argument("--device", type=_device, default="cpu", help="cpu (default), cuda or cuda:N")
-    how.add_argument("--threads", metavar="N", type=_count, help="of the processor (default: all)")
-    how.add_argument("--batch", metavar="N", type=_count, default=8, help="photographs computed together (8)")
+    how.add_argument("--threads", metavar="N", type=_count, help="photographs at once (default: one a core)")
+    how.add_argument(
+        "--batch", metavar="N", type=_count, default=8, help="photographs that a GPU computes together (8)"
+    )
     return made
 
 
@@ -114,8 +116,7 @@ def _run(given: argparse.Namespace) -> int:
     _check(given)
     from variad.core.job import keep_freed_memory, limit_threads
 
-    if given.threads:
-        limit_threads(given.threads)
+    limit_threads(1)  # a photograph has one core for itself
     keep_freed_memory()
     return _serve(given) if given.serve else _watch(given) if given.watch else _inspect(given)
 
@@ -171,7 +172,7 @@ def _open(given: argparse.Namespace) -> "Inspector":
 
         if int(given.device.partition(":")[2] or 0) >= torch.cuda.device_count():
             raise UserError(f"--device: expected a GPU that torch can use, found none for {given.device!r}.")
-    inspector = Inspector.open(given.bundle, given.device)
+    inspector = Inspector.open(given.bundle, given.device, given.threads)
     if given.fail_above is not None and inspector.answers.bad is None:
         raise UserError(f"--fail-above: expected a bundle with a threshold, found {given.bundle} without one.")
     return inspector
