@@ -34,7 +34,7 @@ from variad.networks.features import batches_of_features, check_finite
 
 READERS = 4  # photographs that are decoded at once, at most: large ones take a hundred megabytes each
 Found = TypeVar("Found")
-SEEN = "seen in training, so that its score is low whatever it shows"
+SEEN = "seen in training, so that its score says little"
 
 
 @dataclass(frozen=True)
