@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from variad.core.errors import UserError
 from variad.core.files import sha256
-from variad.core.images import Images, read_image, resize_square
+from variad.core.images import Images
 from variad.detectors.anomaly_map import MapSize, full_size_map
 from variad.detectors.interface import BundledDetector, DetectorInput, Scored, detector_class
 from variad.inspect.answers import Answer, Answers
@@ -126,15 +126,13 @@ class Inspector:
         Raises:
             UserError: as ``read_image``.
         """
-        rule, raw = self.bundle.pixels, read_image(path)
-        pixels, bits = rule.rgb8(raw), 8 * raw.itemsize
-        image = resize_square(pixels, rule.image_size)
+        rule = self.bundle.pixels
+        image, height, width, bits = rule.read_square(path)
         remarks = [SEEN] if self._was_seen(path) else []
         if bits != rule.bits:
-            remarks.append(
-                f"{bits} bits a value, where training photographs had {rule.bits}: its brightness may not be theirs"
-            )
-        return Photograph(image, pixels.shape[0], pixels.shape[1], tuple(remarks))
+            found = f"{bits} bits a value, where training photographs had {rule.bits}"
+            remarks.append(f"{found}: its brightness may not be theirs")
+        return Photograph(image, height, width, tuple(remarks))
 
     def _was_seen(self, path: str | Path) -> bool:
         """Whether the detector learned from the very same file."""
