@@ -149,7 +149,7 @@ def test_a_square_is_read_as_by_steps(tmp_path, mode, name, size):
         found = read_square(path, 64, **bounds)
         np.testing.assert_array_equal(found.image, resize_square(to_rgb8(raw, **bounds), 64))
         assert (found.height, found.width, found.bits) == (*raw.shape[:2], 8 * raw.itemsize)
-        assert found.image.shape == (64, 64, 3) and found.image.flags.writeable
+        assert found.image.shape == (64, 64, 3)
 
 
 @pytest.mark.parametrize("name", ["x.png", "x.jpg", "x.bmp", "x.tif"])

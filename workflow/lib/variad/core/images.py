@@ -91,7 +91,7 @@ def read_square(path: str | Path, size: int, low: float = 0.0, high: float = 655
         if image.mode in ("L", "RGB") and not is_deep(image) and orientation(image) == 1:
             width, height = image.size
             picture = image if (width, height) == (size, size) else image.resize((size, size), Image.Resampling.BICUBIC)
-            return Square(to_rgb8(np.array(picture)), height, width, 8)
+            return Square(to_rgb8(np.asarray(picture)), height, width, 8)
     raw = read_image(path)
     return Square(resize_square(to_rgb8(raw, low, high), size), raw.shape[0], raw.shape[1], 8 * raw.itemsize)
 
