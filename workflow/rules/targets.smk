@@ -200,3 +200,15 @@ def say_bundles():
         if Path(bundle).is_file() and Path(told).is_file():
             size = Path(bundle).stat().st_size / 1e6
             print(f"\n{bundle} ({size:.1f} MB)\n{Path(told).read_text('utf-8')}", end="", file=sys.stderr)
+
+
+def say_results():
+    """What the study found, where it was asked for, and where to look; nothing before there is a table."""
+    asked = {str(target) for target in workflow.dag_settings.targets} or {"all"}
+    summary, index = Path(str(rules.aggregate_metrics.output.summary)), rules.build_gallery.output.index
+    if not summary.is_file() or not asked & {"all", "paper", "everything"}:
+        return
+    from variad.report.summary import short_text  # it needs pandas, which takes long to import
+
+    print(f"\n{short_text(summary)}\nEvery prompt, added image and anomaly map: {index}", file=sys.stderr)
+    print(f"All detectors and metrics: {summary.with_suffix('.md')}", file=sys.stderr)
