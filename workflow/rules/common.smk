@@ -12,6 +12,7 @@ from variad.core.errors import UserError
 from variad.core.files import incomplete_lists
 from variad.core.private_apis import complete_rule, own_rules, restore_as_out_of_date, take_for_missing
 from variad.core.provenance import library_files
+from variad.core.temporaries import clear_leftovers
 from variad.datasets.adapters import SPLITS
 from variad.downloads.catalogue import ARCHIVES, DATASET_FILES, DOWNLOADS, WEIGHTS_FILES
 from variad.study.configuration import merged, resolve
@@ -229,6 +230,13 @@ def category_groups():
         name: {key: value["group"] for key, value in dataset["categories"].items() if "group" in value}
         for name, dataset in config["datasets"].items()
     }
+
+
+def clear_what_was_killed():
+    """Remove what processes that are no more left half-made; a job that runs again does so beside its outputs, too."""
+    downloads = [DOWNLOADS, *(f"{DOWNLOADS}/{name}" for name in ("archives", "weights"))]
+    for path in [*clear_leftovers("results", deep=True), *(path for each in downloads for path in clear_leftovers(each))]:
+        print(f"{path}: removed, the process that made it has ended", file=sys.stderr)
 
 
 def check_results_folder():

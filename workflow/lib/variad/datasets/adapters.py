@@ -7,7 +7,6 @@ the data sets that use it. A config may also name a class in a user's own file, 
 
 import importlib
 import inspect
-import tempfile
 import unicodedata
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
 
 from variad.core.errors import UserError
+from variad.core.files import scratch_folder
 from variad.core.images import SUFFIXES
 from variad.core.own_code import check_own_class, load_own_class, own_file
 from variad.datasets.folder_names import category_home, nfc, parts_of
@@ -255,10 +255,9 @@ def unpack_dataset(adapter: str, folder: str | Path, **settings: Any) -> None:
 @contextmanager
 def rendering(root: Path) -> Iterator[Path]:
     """Give a folder to render into, which becomes ``root`` when the block ends without an error."""
-    root.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=root.parent, prefix=f".{root.name}.") as folder:
-        yield Path(folder) / "whole"
-        (Path(folder) / "whole").replace(root)
+    with scratch_folder(root) as folder:
+        yield folder / "whole"
+        (folder / "whole").replace(root)
 
 
 def subfolders(folder: Path) -> list[Path]:
