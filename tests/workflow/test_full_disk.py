@@ -1,9 +1,10 @@
-"""A disk that takes no more, met by every kind of writer, and by a whole study: one sentence, and nothing left behind."""
+"""A disk that takes no more, met by every kind of writer and by a study: one sentence, and nothing left behind."""
 
 import re
 import signal
 import subprocess
 import sys
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -38,6 +39,7 @@ from variad.report.figures import drawn
 from variad.report.gallery import save_picture
 
 NOISE = np.random.default_rng(0).integers(0, 256, (24, 64, 64, 3), dtype=np.uint8)  # 295 KB that do not compress
+SCORES = pd.DataFrame({"run": 0, "image_id": [f"test/good/{n}" for n in range(5000)], "label": 0, "score": 0.5})
 LIMIT, DISK = 12_000, "40k"
 
 
@@ -47,7 +49,7 @@ def added(count: int) -> AddedImages:
 
 
 def histograms(target: Path) -> None:
-    names = [f"test/good/{number}" for number in range(60)]
+    names = tuple(f"test/good/{number}" for number in range(60))
     counts = np.random.default_rng(0).integers(0, 2**31, (60, 300)).astype(np.int64)
     write_pixel_histograms(target, {0: PixelHistograms(names, np.arange(299, dtype=np.float32), counts, counts)})
 
@@ -89,11 +91,7 @@ WRITERS: dict[str, Callable[[Path], object]] = {
     "heatmap.png": lambda target: save_heat_map(target, Image.fromarray(NOISE.reshape(-1, 64, 3))),
     "gains.svg": figure,
     "gains.png": figure,
-    "scores.csv": lambda target: write_table(
-        target,
-        pd.DataFrame({"run": 0, "image_id": [f"test/good/{n}" for n in range(5000)], "label": 0, "score": 0.5}),
-        "scores",
-    ),
+    "scores.csv": lambda target: write_table(target, SCORES, "scores"),
     "summary.md": lambda target: write_text(target, "words\n" * 20_000),
     "maps/contents.txt": pages,
     "textures": lambda target: Textures(target).unpack(),
@@ -108,8 +106,6 @@ WRITERS: dict[str, Callable[[Path], object]] = {
 def archives(tmp_path: Path) -> Path:
     """Beside the folder that is full."""
     make_tar(tmp_path / "given.tar", *((file_info(f"{n}.bin", NOISE[n].size), NOISE[n].tobytes()) for n in range(24)))
-    import zipfile
-
     with zipfile.ZipFile(tmp_path / "given.zip", "w") as archive:
         for number in range(24):
             archive.writestr(f"{number}.bin", NOISE[number].tobytes())
@@ -128,10 +124,8 @@ def refused(name: str, target: Path) -> str:
 
 def check(sentence: str, target: Path, found: str) -> None:
     """One sentence, about the target or something in its folder, that says what helps."""
-    assert re.fullmatch(
-        rf"{re.escape(str(target.parent))}[^:]*: expected room to write, found {found}, and run the same command again\.",
-        sentence,
-    ), sentence
+    where, what = re.escape(str(target.parent)), f"expected room to write, found {found}"
+    assert re.fullmatch(rf"{where}[^:]*: {what}, and run the same command again\.", sentence), sentence
 
 
 @pytest.mark.parametrize("name", WRITERS)
