@@ -3,7 +3,6 @@
 import errno
 import gc
 import os
-import re
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -80,9 +79,8 @@ def test_a_log_on_a_full_disk_does_not_hide_what_happened(tmp_path, capsys):
 
 def test_what_a_killed_attempt_left_beside_an_output_goes(tmp_path):
     left = tmp_path / "results" / f"{prefix_of(Path('images.h5'))}x7k2m9qa.h5"
-    own, other = (
-        left.with_name(re.sub(r"-\d+-", f"-{number}-", left.name, count=1)) for number in (os.getpid(), 2**23)
-    )
+    mine = f"-{os.getpid()}-"
+    own, other = left, left.with_name(left.name.replace(mine, f"-{2**23}-"))
     own.parent.mkdir()
     for path in (own, other):
         path.write_text("half")
