@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from variad.core.errors import UserError
 
@@ -32,6 +32,8 @@ _TEXTS = {os.strerror(number): number for number in _FAULTS}
 _NUMBERED = re.compile(r"(?:errno = |os error |code: )(\d+)")
 _UNNUMBERED = re.compile(r"\d+ requested and \d+ written|PytorchStreamWriter failed writing file")
 _SOME_FAULT = "a disk that took only a part of it (full, a quota or a limit); make room there"
+
+LARGEST_NOTE = 2**20  # bytes of HDF5's own that it may read again; images are larger together, and it never does
 
 _NO_MEMORY = re.compile(
     r"not enough memory|can't allocate memory|Cannot allocate memory|out of memory|ALLOC_FAILED|std::bad_alloc", re.I
@@ -123,63 +125,83 @@ def new_hdf5(path: str | Path) -> "Iterator[h5py.File]":
     """Give a new HDF5 file, open for writing.
 
     Raises:
-        OSError: the first that the disk raised, at once or when the block has ended; the file is closed all the same.
+        OSError: the first that the disk raised: when something of the file is next asked for, or at the block's end.
+            The file is closed all the same.
     """
     import h5py
+
+    class File(h5py.File):
+        """Tells of the disk where an error does no harm: not in the midst of HDF5's own work."""
+
+        def __getitem__(self, name: Any) -> Any:
+            stream.check()
+            return super().__getitem__(name)
+
+        def create_dataset(self, *arguments: Any, **settings: Any) -> h5py.Dataset:
+            stream.check()
+            return super().create_dataset(*arguments, **settings)
+
+        def create_group(self, *arguments: Any, **settings: Any) -> h5py.Group:
+            stream.check()
+            return super().create_group(*arguments, **settings)
 
     with open(path, "w+b", buffering=0) as raw:
         stream = _Stream(raw)
         try:
-            with h5py.File(stream, "w") as file:
-                try:
-                    yield file
-                    file.flush()
-                finally:
-                    stream.closing = True
-        except Exception as error:
-            if stream.error is None or error is stream.error:
-                raise
-            raise stream.error from error
-        if stream.error is not None:
-            raise stream.error
+            with File(stream, "w") as file:
+                yield file
+        finally:
+            stream.check()
 
 
 class _Stream(io.RawIOBase):
-    """A file for HDF5 to write to. What the disk refuses is an error once, and never while HDF5 closes the file."""
+    """A file for HDF5 to write to, which takes everything.
+
+    What the disk refuses is kept as an error to be asked for. HDF5 cannot be told: one that fails while h5py lets go of
+    a data set leaves the library in a state in which the next call ends the process. Until it is asked for, HDF5 reads
+    back of its own notes what it wrote, so that it can close the file.
+    """
 
     def __init__(self, raw: io.FileIO) -> None:
         self._raw = raw
-        self.error: OSError | None = None
-        self.closing = False
+        self._error: OSError | None = None
+        self._notes: dict[int, bytes] = {}  # by their place in the file
+
+    def check(self) -> None:
+        """Raise what the disk has refused."""
+        if self._error is not None:
+            raise self._error
 
     def write(self, data: "memoryview") -> int:  # type: ignore[override]
-        size, left = len(data), memoryview(data)
-        try:
-            while self.error is None and len(left):
+        size, left, place = len(data), memoryview(data), self._raw.tell()
+        with self._noting():
+            while self._error is None and len(left):
                 left = left[self._raw.write(left) :]  # the kernel may take a part
-        except OSError as error:
-            self._refused(error)
+        if self._error is not None and size < LARGEST_NOTE:
+            self._notes[place] = bytes(data)
         return size
 
     def truncate(self, size: int | None = None) -> int:
-        try:
-            if self.error is None:
-                self._raw.truncate(size)
-        except OSError as error:
-            self._refused(error)
+        with self._noting():
+            self._raw.truncate(size)
         return size or 0
 
-    def _refused(self, error: OSError) -> None:
-        self.error = error
-        if not self.closing:
-            raise error
+    @contextmanager
+    def _noting(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            self._error = self._error or error
 
     def readinto(self, buffer: "memoryview") -> int:  # type: ignore[override]
         """Fill a buffer, with zeros where there is nothing any more."""
-        size, left = len(buffer), memoryview(buffer)
+        size, left, place = len(buffer), memoryview(buffer), self._raw.tell()
         while len(left) and (read := self._raw.readinto(left)):
             left = left[read:]
         left[:] = bytes(len(left))
+        if place in self._notes:
+            note = self._notes[place][:size]
+            buffer[: len(note)] = note
         return size
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
