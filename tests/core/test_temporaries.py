@@ -34,6 +34,7 @@ def holder(tmp_path):
     yield process
     process.kill()
     process.wait()
+    process.stdout.close()
 
 
 def names_in(folder: Path) -> list[str]:
@@ -77,7 +78,7 @@ def test_folders_below_are_looked_into_where_that_is_asked_for_and_links_are_not
 
 def named(target: Path, machine: str | None = None, process: int | None = None, start: int | None = None) -> Path:
     """The temporary of a target as this process would make it, but for what is given."""
-    found = re.fullmatch(r"(.*\.variad-)(\w+)-(\d+)-(\d+)-", prefix_of(target))
+    found = re.fullmatch(r"(.*\.variad-)(\w+)-(\d+)-(\d+)-", prefix_of(target), re.S)
     assert found
     parts = [
         own if other is None else other

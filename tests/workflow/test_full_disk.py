@@ -32,6 +32,7 @@ from variad.generation.prompts import write_texts
 from variad.generation.settings import Request
 from variad.generation.wordnet import fetch_wordnet
 from variad.inspect.pictures import save_heat_map
+from variad.inspect.results import failed_row
 from variad.inspect.watch import FileState, Journal
 from variad.networks.weights import write_tensors
 from variad.report import drawing
@@ -186,7 +187,7 @@ def test_an_exported_training_set(tmp_path):
 def test_a_watchs_journal_takes_back_a_line_that_was_cut_short(tmp_path):
     journal = Journal(tmp_path / "line.csv", "bundle")
     header = (tmp_path / "line.csv").read_bytes()
-    row = {"path": "a.png", "score": 0.5, "error": "x" * 500}
+    row = failed_row("a.png", "x" * 500)
     with file_limit(len(header) + 100), pytest.raises(UserError, match=r"line\.csv: expected room .* found a limit"):
         journal.add(row, "a.png", FileState(1, 1), "00")
     assert (tmp_path / "line.csv").read_bytes() == header
