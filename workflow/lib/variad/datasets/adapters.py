@@ -196,6 +196,17 @@ def root_of(name: str, dataset: Mapping[str, Any]) -> str | None:
     return f"{DOWNLOADS}/{name}" if adapter in RENDERED_ADAPTERS else None
 
 
+def root_given(rendered: object, contents: object, name: str, dataset: Mapping[str, Any]) -> str | None:
+    """As ``root_of``, of a rule's inputs: below the prefix of a module, what other rules made lies elsewhere.
+
+    Args:
+        rendered: the folder that a rule rendered; contents: the list of what a rule unpacked; empty where none did.
+    """
+    if rendered:
+        return str(rendered)
+    return str(Path(str(contents)).parent) if contents else root_of(name, dataset)
+
+
 def passed_over_of(dataset: Dataset, category: str) -> list[PassedOver]:
     """The files of a category that its adapter did not take, where it says so; else none.
 
