@@ -10,8 +10,15 @@ from snakemake.persistence import FileBackupMixin
 
 from variad.core.errors import UserError
 from variad.core.files import incomplete_lists
-from variad.core.private_apis import complete_rule, own_rules, restore_as_out_of_date, take_for_missing
+from variad.core.private_apis import (
+    complete_rule,
+    own_rules,
+    prefix_of_module,
+    restore_as_out_of_date,
+    take_for_missing,
+)
 from variad.core.provenance import library_files
+from variad.core.temporaries import clear_leftovers
 from variad.datasets.adapters import SPLITS
 from variad.downloads.catalogue import ARCHIVES, DATASET_FILES, DOWNLOADS, WEIGHTS_FILES
 from variad.study.configuration import merged, resolve
@@ -25,13 +32,23 @@ except UserError as error:
     raise WorkflowError(str(error)) from None
 
 
+# what a module's user has put before the paths of its rules: before that of no file which is there without them
+PREFIX = prefix_of_module(workflow)
+
+
+def as_it_is(path):
+    """A file's path from the working directory, so that a moved folder is still up to date; no prefix is put before it."""
+    path = os.path.relpath(path)
+    return os.path.join("..", Path.cwd().name, path) if PREFIX and not path.startswith("..") else path
+
+
 def find_shipped(section):
     """Take weights that ship with the workflow from there, where the folder that it runs in has none of that name."""
     for entry in config[section].values():
         for key, value in entry.items():
             shipped = ROOT / value if isinstance(value, str) and value.startswith("resources/") else None
             if shipped is not None and shipped.is_file() and not Path(value).exists():
-                entry[key] = os.path.relpath(shipped)
+                entry[key] = as_it_is(shipped)
 
 
 for section in ("vqgans", "encoders", "extractors", "diffusion_models"):
@@ -90,17 +107,14 @@ def gpu_job(megabytes):
 
 @functools.cache
 def code_of(script):
-    """The library files that a script imports: an edit to one of them reruns the rule.
-
-    From the working directory, so that a moved folder is still up to date.
-    """
-    return [os.path.relpath(path) for path in library_files(ROOT / "scripts" / f"{script}.py")]
+    """The library files that a script imports: an edit to one of them reruns the rule."""
+    return [as_it_is(path) for path in library_files(ROOT / "scripts" / f"{script}.py")]
 
 
 @functools.cache
 def code_from(file):
     """Likewise a file of the library, or a user's own, with those that it imports."""
-    return [os.path.relpath(path) for path in sorted({file, *library_files(file)})]
+    return [as_it_is(path) for path in sorted({file, *library_files(file)})]
 
 
 def file_of(pattern, **names):
@@ -231,22 +245,33 @@ def category_groups():
     }
 
 
-def check_results_folder():
-    """Fail before any work where results cannot be written."""
-    folder = next(path for path in (Path("results").absolute(), Path.cwd()) if path.exists())
+def clear_what_was_killed():
+    """Remove what processes that are no more left half-made; a job that runs again does so beside its outputs, too."""
+    downloads = [f"{PREFIX}{DOWNLOADS}{below}" for below in ("", "/archives", "/weights")]
+    cleared = clear_leftovers(f"{PREFIX}results", deep=True)
+    for path in cleared + [path for folder in downloads for path in clear_leftovers(folder)]:
+        print(f"{path}: removed, the process that made it has ended", file=sys.stderr)
+
+
+def check_folder(place):
+    """Fail before any work where something is to be made in a folder, there or not, that cannot be written to."""
+    place = Path(f"{PREFIX}{place}").absolute()
+    folder = next(path for path in (place, *place.parents) if path.exists())
     if not folder.is_dir() or not os.access(folder, os.W_OK):
-        raise WorkflowError(f"{folder}: expected a folder that can be written to, found one that cannot.")
+        raise WorkflowError(
+            f"{folder}: expected a folder that can be written to, found one that cannot; name one by --directory."
+        )
 
 
 restore_as_out_of_date(FileBackupMixin)
 
 # only the main process looks: to a job on a cluster, what another one is about to make anew is no business of its own
 if workflow.is_main_process:
-    check_results_folder()
+    check_folder("results")
     take_for_missing(
         _IOFile,
         incomplete_lists(
-            f"{folder}/{dataset}/{category}"
+            f"{PREFIX}{folder}/{dataset}/{category}"
             for dataset, entry in config["datasets"].items()
             for category in entry["categories"]
             for folder in ("results", "results/gallery")

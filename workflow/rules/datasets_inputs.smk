@@ -38,7 +38,7 @@ def rendered_root(wildcards):
     """The folder that a rule fills with the files of a data set that is rendered."""
     dataset = dataset_of(wildcards)
     is_rendered = not dataset["path"] and dataset["adapter"] in RENDERED_ADAPTERS
-    return file_of(rules.unpack_dataset.output.folder, **wildcards) if is_rendered else []
+    return downloaded_place(rules.unpack_dataset.output.folder, **wildcards) if is_rendered else []
 
 
 def dataset_arguments(wildcards):
@@ -86,7 +86,15 @@ def has_lost_folder(dataset):
 
 def contents_of(archive):
     # unpacking the same archive again, after a change of code or environment, brings nothing new
-    return ancient(file_of(rules.unpack_archive.output.contents, unpacked=archive))
+    return ancient(downloaded_place(rules.unpack_archive.output.contents, unpacked=archive))
+
+
+def downloaded_place(pattern, **names):
+    """An output of a rule below the downloads, which have to be a folder that can be written to while it is not there."""
+    place = file_of(pattern, **names)
+    if not Path(place).exists():
+        check_folder(DOWNLOADS)
+    return place
 
 
 def dataset_files(wildcards):

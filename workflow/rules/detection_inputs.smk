@@ -53,7 +53,7 @@ def trained_detector(name):
     archive = penalty_archive(entry)
     if archive is None:
         return entry
-    return {**entry, "settings": {**entry["settings"], "penalty": f"{DOWNLOADS}/{archive}"}}
+    return {**entry, "settings": {**entry["settings"], "penalty": f"{PREFIX}{DOWNLOADS}/{archive}"}}
 
 
 def penalty_archive(entry):

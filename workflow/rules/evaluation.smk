@@ -110,7 +110,7 @@ rule measure_image_quality:
         real_features=of_spread_extractor(of_split("train", rules.extract_features.output.features)),
         added_features=of_spread_extractor(rules.extract_added_features.output.features),
         # the backbone of LPIPS where it is on this machine; without it the column stays empty
-        lpips=lambda wildcards: find_lpips_backbone(DOWNLOADS) or [],
+        lpips=lambda wildcards: find_lpips_backbone(f"{PREFIX}{DOWNLOADS}") or [],
     output:
         table="results/{dataset}/{category}/{scenario}/{training_set}/image_quality.csv",
     conda:

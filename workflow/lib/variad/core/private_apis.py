@@ -54,6 +54,14 @@ def complete_rule(rule: Any, log: str, benchmark: str, code: Sequence[str], mem_
         rule.resources["mem_mb"] = mem_mb
 
 
+def prefix_of_module(workflow: Any) -> str:
+    """What a module's user has put before every path of its rules, ending in a slash; empty where it is read plainly.
+
+    Relies on ``workflow.modifier.path_modifier.prefix``.
+    """
+    return getattr(workflow.modifier.path_modifier, "prefix", None) or ""
+
+
 def take_for_missing(io_file: Any, lists: Iterable[Path]) -> None:
     """Have Snakemake take files for missing, each until a job writes it anew.
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from variad.core.errors import UserError
 from variad.core.files import writing
+from variad.core.shortages import new_hdf5
 from variad.evaluation.bootstrap import DRAWS, interval
 from variad.evaluation.cells import CELL_KEY, Cell, check_paired, metric_draws
 
@@ -235,7 +236,7 @@ def write_rows(path: str | Path, rows: Sequence[SummaryRow]) -> None:
 
     A group ``/{number}`` a row: its key and gain as attributes, ``runs``, ``values`` and ``gain_draws``.
     """
-    with writing(path) as temporary, h5py.File(temporary, "w") as file:
+    with writing(path) as temporary, new_hdf5(temporary) as file:
         for number, row in enumerate(rows):
             group = file.create_group(f"{number:06d}")
             group.attrs.update({**row.key, "gain": row.gain})

@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from variad.core.errors import UserError
+from variad.core.shortages import shortage
+from variad.core.temporaries import clear_leftovers
 
 if TYPE_CHECKING:
     from variad.inspect.inspector import Inspection, Inspector
@@ -104,12 +106,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return MISTAKE
     except BrokenPipeError:
-        # the interpreter flushes once more at its end
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _forget_output()
         return NOBODY_READS
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return INTERRUPTED
+    except Exception as error:
+        sentence = shortage(error, "standard output" if isinstance(error, OSError) else "photographs")
+        if sentence is None:
+            raise
+        print(f"error: {sentence}", file=sys.stderr)
+        if isinstance(error, OSError):
+            _forget_output()
+        return MISTAKE
+
+
+def _forget_output() -> None:
+    """Let the interpreter, which flushes standard output once more at its end, do so without an error."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _run(given: argparse.Namespace) -> int:
@@ -151,6 +165,7 @@ def _check(given: argparse.Namespace) -> None:
     for folder in (given.heatmaps, given.report and given.report.absolute().parent):
         if folder:
             _make_folder(folder)
+            clear_leftovers(folder, deep=folder == given.heatmaps)
     if given.report and given.report.is_dir():
         raise UserError(f"{given.report}: expected a file to write the page to, found a folder.")
 
