@@ -193,7 +193,7 @@ def candidates_of_recipe(wildcards):
 
 def say_what_was_used():
     """What the run's own images were used for, and which were not, on the terminal: nothing is dropped in silence."""
-    for place in study_categories():
+    for place in categories_of_part():
         inventory = Path(file_of(rules.take_inventory.output.inventory, **place))
         packed = [Path(path) for path in files_of(in_splits([place], SPLITS), rules.pack_category.output.images)]
         lines = (

@@ -44,7 +44,12 @@ def detector_extractor(wildcards):
 
 def detector_code(wildcards):
     """The library files of a detector, which its scripts import by name, or a user's own file."""
-    return code_from(method_file(detector_of(wildcards)["method"]))
+    return code_of_method(detector_of(wildcards)["method"])
+
+
+@functools.cache
+def code_of_method(method):
+    return code_from(method_file(method))
 
 
 def trained_detector(name):

@@ -54,15 +54,20 @@ def heatmaps_of(cells):
     ]
 
 
-def kept_files():
-    """Every file that the study keeps, so that deleting one makes it anew."""
+def kept_files(places=None):
+    """Every file that the study keeps, in all categories or those given, so that deleting one makes it anew."""
+    training_sets, cells = study_training_sets(places), study_cells(places)
     files = [
-        *files_of(study_categories(), rules.build_gallery_page.output.page, *rules.aggregate_category.output),
-        *files_of(study_training_sets(), rules.plot_contact_sheet.output.sheet),
-        *files_of_training_sets(study_training_sets()),
-        *features_of_cells(study_cells()),
-        *files_of_detectors(study_cells()),
-        *heatmaps_of(study_cells()),
+        *files_of(
+            study_categories() if places is None else places,
+            rules.build_gallery_page.output.page,
+            *rules.aggregate_category.output,
+        ),
+        *files_of(training_sets, rules.plot_contact_sheet.output.sheet),
+        *files_of_training_sets(training_sets),
+        *features_of_cells(cells),
+        *files_of_detectors(cells),
+        *heatmaps_of(cells),
     ]
     return sorted(set(files))
 

@@ -11,7 +11,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -154,8 +154,23 @@ def incomplete_lists(folders: Iterable[str | Path]) -> list[Path]:
     Args:
         folders: to look through, with all that lies below them.
     """
-    lists = [path for folder in folders for path in Path(folder).rglob(CONTENTS)]
-    return [path for path in lists if not all((path.parent / name).is_file() for name in _names(path))]
+    return [path for folder in folders for path in _incomplete_below(str(folder))]
+
+
+def _incomplete_below(folder: str) -> Iterator[Path]:
+    # a look into every folder in place of one at every file: a large study has millions of maps
+    files = {inside: set(names) for inside, _, names in os.walk(folder)}
+    for inside, names in files.items():
+        if CONTENTS in names and not all(
+            _is_among(files, f"{inside}/{name}") for name in _names(Path(inside, CONTENTS))
+        ):
+            yield Path(inside, CONTENTS)
+
+
+def _is_among(files: Mapping[str, Collection[str]], path: str) -> bool:
+    """Whether a file is in one of the folders that were looked into; one behind a link to a folder is looked at."""
+    folder, _, name = path.rpartition("/")
+    return name in files[folder] if folder in files else Path(path).is_file()
 
 
 def _names(contents: Path) -> list[str]:
