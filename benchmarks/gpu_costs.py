@@ -189,6 +189,9 @@ def main() -> None:
             *generation(study, parts), *features(study, parts), *detectors(study, parts, on_cpu),
         ):  # fmt: skip
             found[rule, variant, unit] = seconds
+    for key, seconds in read_costs(arguments.output).seconds.items():
+        if key[0] == "build_training_set" and key[1] in ("none", "duplicate", "augment"):  # which never use a GPU
+            found[key] = seconds
     others = table[table["source"] != SOURCE]
     here = others[(others["device"] == "cuda") & (others["machine"] == parts.machine)]
     measured = set(here[COLUMNS[2:5]].itertuples(index=False, name=None))

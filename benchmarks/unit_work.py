@@ -273,8 +273,10 @@ def open_clip_encoder(name: str, device: str = "cpu") -> Any:
 
     from variad.networks.openclip import OpenClip
 
-    network = open_clip.create_model(name, pretrained=None, precision="fp32").eval().requires_grad_(False)
-    network, tokenizer = network.to(device), open_clip.get_tokenizer(name)
+    network = (
+        open_clip.create_model(name, pretrained=None, precision="fp32", device=device).eval().requires_grad_(False)
+    )
+    tokenizer = open_clip.get_tokenizer(name)
     return OpenClip(name, network, open_clip.get_model_preprocess_cfg(network), tokenizer, device)
 
 
