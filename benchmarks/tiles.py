@@ -42,7 +42,7 @@ COLUMNS = (
     "machine",
 )
 LAYERS = ("stage3", "stage5")  # as config.yaml's lite0
-CORESET = 1000
+CORESET = 4000
 WIDTH, HEIGHT, STAIN, DARKER, NOISE = 4000, 3000, 20, 40, 3.0  # pixels, grey levels
 
 
@@ -147,7 +147,7 @@ def photographs(
 def simulated(
     side: int, arguments: argparse.Namespace, generator: np.random.Generator
 ) -> Iterator[tuple[int | None, Pixels]]:
-    """Likewise, of bricks: shots from the upper half of the photograph, test images from its lower half."""
+    """Likewise, of one wall of bricks, photographed from other places, in other light, with other noise."""
     from skimage import data
 
     from variad.core.images import resize_square
@@ -155,8 +155,7 @@ def simulated(
     bricks = data.brick().astype(np.float32)
     for label, count in ((None, arguments.shots), (0, arguments.test), (1, arguments.test)):
         for _ in range(count):
-            half = bricks[:256] if label is None else bricks[256:]
-            image = photograph(half, generator)
+            image = photograph(bricks, generator)
             if label:
                 stain(image, generator)
             rgb = np.repeat(np.clip(np.rint(image), 0, 255).astype(np.uint8)[..., None], 3, axis=2)
