@@ -8,6 +8,7 @@ from snakemake.exceptions import WorkflowError
 from snakemake.io import _IOFile
 from snakemake.persistence import FileBackupMixin
 
+from variad.core.devices import gpu_is_there
 from variad.core.errors import UserError
 from variad.core.files import incomplete_lists
 from variad.core.private_apis import (
@@ -104,9 +105,16 @@ def job(megabytes):
     return {"mem_mb": lambda wildcards, attempt: megabytes * attempt}
 
 
-def gpu_job(megabytes):
-    """Likewise, with the GPU that the config may give to jobs."""
-    return {"gpu": config["run"]["gpu"], **job(megabytes)}
+def gpu_job(megabytes, gpu_megabytes=0):
+    """Likewise, with the GPU that the config may give to jobs: all of it, or a part of its memory beside other jobs."""
+    shared = {"gpu_mb": lambda wildcards, attempt: gpu_megabytes * attempt} if gpu_megabytes else {}
+    return {"gpu": gpus_of_a_job(), **shared, **job(megabytes)}
+
+
+@functools.cache
+def gpus_of_a_job():
+    """What ``run.gpu`` says; ``auto`` is a GPU where this machine has one, or, in a job of Slurm, was given one."""
+    return int(gpu_is_there()) if config["run"]["gpu"] == "auto" else config["run"]["gpu"]
 
 
 @functools.cache
@@ -178,7 +186,9 @@ def place_of(wildcards):
 
 def all_categories():
     """The places that the config names."""
-    return [as_place(name, category) for name, dataset in config["datasets"].items() for category in dataset["categories"]]
+    return [
+        as_place(name, category) for name, dataset in config["datasets"].items() for category in dataset["categories"]
+    ]
 
 
 def study_categories():
