@@ -45,8 +45,8 @@ class Job:
 def job(snakemake: Any) -> Iterator[Job]:
     """Run a script's body with its log open.
 
-    A ``UserError``, a full disk, used up memory and a GPU that fails become one sentence and exit status 1. What an attempt that was
-    killed left beside the outputs is cleared.
+    A ``UserError``, a full disk, used up memory and a GPU that fails become one sentence and exit status 1. What an
+    attempt that was killed left beside the outputs is cleared.
     """
     threads = max(1, int(snakemake.threads))
     limit_threads(threads)
