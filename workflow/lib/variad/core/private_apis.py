@@ -6,7 +6,7 @@ Nothing here imports Snakemake: the workflow hands its objects in.
 
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,9 @@ def own_rules(workflow: Any, folder: Path) -> Iterator[tuple[str, Any]]:
             yield name, rule
 
 
-def complete_rule(rule: Any, log: str, benchmark: str, code: Sequence[str], mem_mb: int) -> None:
+def complete_rule(
+    rule: Any, log: str, benchmark: str, code: Sequence[str], mem_mb: int | Callable[..., int]
+) -> None:
     """Set what a rule does not say itself: log, benchmark, the input ``code`` and the resource ``mem_mb``.
 
     Relies on ``rule.set_log``, ``rule.benchmark`` and ``rule.set_input``, which Snakemake calls itself when it reads a
@@ -35,6 +37,7 @@ def complete_rule(rule: Any, log: str, benchmark: str, code: Sequence[str], mem_
     Args:
         log: path without its ending; the values of the first output's wildcards follow, ``{log}/{a}.{b}.log``.
         benchmark: likewise, ``{benchmark}/{a}.{b}.tsv``.
+        mem_mb: megabytes, or what gives them for ``wildcards`` and ``attempt``.
     """
     rule.input_modifier = rule.input_modifier or rule.output_modifier
     if rule.input.get("code") is None:
