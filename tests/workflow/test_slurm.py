@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.workflow.slurm.cluster import Cluster, hang, wait_until
+from tests.workflow.conda import stand_in
+from tests.workflow.slurm.cluster import Cluster
 
 ROOT = Path(__file__).resolve().parents[2]
 BRICK = "results/textures/brick"
@@ -58,21 +59,30 @@ def through_slurm(folder: Path, **settings: Any) -> list[str]:
     return ["--workflow-profile", str(folder / "profile")]
 
 
-def snakemake(
-    folder: Path, environment: dict[str, str], *arguments: str, faults: Callable[[], None] | None = None
-) -> tuple[int, str]:
-    """Run Snakemake in ``folder`` while faults happen; return its exit status and what it said."""
+def snakemake(folder: Path, environment: dict[str, str], *arguments: str) -> tuple[int, str]:
+    """Run Snakemake in ``folder``; return its exit status and what it said."""
     command = [sys.executable, "-m", "snakemake", *arguments]
-    running = subprocess.Popen(command, cwd=folder, env=environment, stderr=subprocess.PIPE, text=True)
-    try:
-        if faults:
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    return done.returncode, done.stderr
+
+
+def snakemake_on(
+    cluster: Cluster, faults: Callable[[], None], folder: Path, environment: dict[str, str], *arguments: str
+) -> tuple[int, str]:
+    """Likewise, while faults happen to a cluster."""
+    command = [sys.executable, "-m", "snakemake", *arguments]
+    log = folder / "said.log"
+    with log.open("w", encoding="utf-8") as stream:
+        cluster.submitter = subprocess.Popen(command, cwd=folder, env=environment, stderr=stream, text=True)
+        try:
             faults()
-        said = running.communicate()[1]
-    except BaseException:
-        running.terminate()
-        print(running.communicate()[1])
-        raise
-    return running.returncode, said
+            cluster.submitter.wait()
+        except BaseException:
+            cluster.submitter.terminate()
+            cluster.submitter.wait()
+            print(log.read_text(encoding="utf-8")[-8000:])
+            raise
+    return cluster.submitter.returncode, log.read_text(encoding="utf-8")
 
 
 def tables(folder: Path) -> dict[str, bytes]:
@@ -102,45 +112,71 @@ def test_job_that_needs_more_memory_and_a_gpu_gets_them(cluster: Cluster, tmp_pa
 def test_study_through_a_bad_day_has_the_tables_of_one_without_slurm(
     cluster: Cluster, alone: Path, tmp_path: Path
 ) -> None:
-    """A node that is drained, one that goes down, a cancelled job; then one out of time and one out of memory."""
+    """A node drained, then down, a job cancelled; a silent controller, a job out of time, one out of memory; conda."""
+    conda = stand_in.install_beside(tmp_path / "conda")
+    environment = {**conda, **cluster.environment, "PATH": f"{tmp_path}/conda/bin:{cluster.environment['PATH']}"}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)
+    with_conda = {"software-deployment-method": "conda"}
 
     def bad_morning() -> None:
         unpacking = cluster.wait_for_job("unpack_dataset", "RUNNING")
         cluster.set_node("drain")
-        wait_until(lambda: cluster.jobs("index_category", "PENDING"), "jobs that wait for the drained node")
-        assert [job.state for job in cluster.jobs() if job.id == unpacking.id] == ["COMPLETED"]
+        cluster.wait_until(lambda: cluster.jobs("index_category", "PENDING"), "jobs that wait for the drained node")
+        assert [job.state for job in cluster.jobs("unpack_dataset")] == ["COMPLETED"] and unpacking.restarts == 0
         cluster.set_node("resume")
 
-        packing, _ = cluster.wait_for_script("pack_category")
+        packing = cluster.wait_for_script("pack_category")
         cluster.set_node("down")
-        wait_until(lambda: packing.id in [job.id for job in cluster.jobs("", "PENDING")], "the job back in the queue")
+        cluster.wait_until(
+            lambda: packing.id in [job.id for job in cluster.jobs("", "PENDING")], "the job back in the queue"
+        )
         cluster.set_node("resume")
 
-        extracting, _ = cluster.wait_for_script("extract_features")
+        extracting = cluster.wait_for_script("extract_features")
         cluster.cancel(extracting)
 
-    features = f"{BRICK}/train/features/imagenet.h5"
-    once = [*through_slurm(tmp_path, retries=0), *STUDY, "--", features]
-    code, said = snakemake(tmp_path, cluster.environment, *once, faults=bad_morning)
-    (cancelled,) = cluster.jobs("extract_features", "CANCELLED")
+    features = f"{BRICK}/train/features/lite0.h5"
+    once = [*through_slurm(tmp_path, retries=0, **with_conda), *STUDY, "--", features]
+    code, said = snakemake_on(cluster, bad_morning, tmp_path, environment, *once)
+    (cancelled,) = cluster.jobs("extract_features")
     assert code == 1
     assert f"SLURM-job '{cancelled.id}' failed, SLURM status is: 'CANCELLED'" in said
     assert "Error in rule extract_features" in said and said.count("Error in rule") == 1
     assert not (tmp_path / features).exists()
-    assert max(job.restarts for job in cluster.jobs("pack_category")) == 1
+    assert [job.restarts for job in cluster.jobs("pack_category")] == [1]
+    before = {job.id for job in cluster.jobs()}
 
     def bad_afternoon() -> None:
-        _, process = cluster.wait_for_script("embed_candidates")
-        hang(process)
+        cluster.hang(cluster.wait_for_job("embed_candidates", "RUNNING"))
+        log = tmp_path / "said.log"
+        cluster.stop_answering(lambda: "The cluster did not say" in log.read_text(encoding="utf-8"))
 
     asked = {
-        "embed_candidates": {"runtime": "attempt"},
+        "embed_candidates": {"runtime": "30 * attempt - 29"},
         "build_training_set": {"mem_mb": "350 * attempt"},
         "score_test_set": {"slurm_partition": "gpu"},
     }
-    again = [*through_slurm(tmp_path, **{"set-resources": asked}), *STUDY, "--", CELL]
-    code, said = snakemake(tmp_path, cluster.environment, *again, faults=bad_afternoon)
+    again = [*through_slurm(tmp_path, **{"set-resources": asked}, **with_conda), *STUDY, "--", CELL]
+    code, said = snakemake_on(cluster, bad_afternoon, tmp_path, environment, *again)
     assert code == 0, said[-8000:]
-    for job in cluster.jobs():
+    jobs = [job for job in cluster.jobs() if job.id not in before]
+    for job in jobs:
         print(job)
-    assert 0
+
+    # what each ended as, with the minutes or megabytes that it had asked for
+    assert [(job.state, job.limit) for job in jobs if job.rule == "embed_candidates"] == [
+        ("TIMEOUT", "1:00"),
+        ("COMPLETED", "31:00"),
+    ]
+    # where control groups limit memory the state is OUT_OF_MEMORY, which the plugin takes for a failure likewise
+    out_of_memory, *_ = building = [job for job in jobs if job.rule == "build_training_set"]
+    assert [(job.state, job.memory) for job in building] == [("FAILED", "350M"), ("COMPLETED", "700M")]
+    (log,) = (tmp_path / ".snakemake" / "slurm_logs").rglob(f"{out_of_memory.id}.log")
+    assert "exceeded memory limit" in log.read_text(encoding="utf-8")
+    assert str(log.relative_to(tmp_path)) in said
+    assert "SLURM status is: 'TIMEOUT'" in said and said.count("Trying to restart") == 2
+    assert {job.rule for job in jobs if job.partition == "gpu"} == {"score_test_set"}
+    assert tables(tmp_path) == tables(alone) and CELL in tables(alone)
+    (prefix,) = (path for path in (tmp_path / ".snakemake" / "conda").iterdir() if path.is_dir())
+    assert list(prefix.glob("lib/python*/site-packages/torch/__pycache__"))  # written where it was imported from
+    shutil.rmtree(prefix)  # gigabytes, which pytest would keep

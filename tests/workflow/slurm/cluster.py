@@ -30,6 +30,7 @@ class Cluster:
 
     def __init__(self, environment: dict[str, str]) -> None:
         self.environment = environment
+        self.submitter: subprocess.Popen[str] | None = None  # whose end ends all waiting for its jobs
         self.node = self.say("sinfo", "--noheader", "--format=%n").split()[0]
 
     def say(self, *command: str) -> str:
@@ -38,25 +39,33 @@ class Cluster:
 
     def jobs(self, rule: str = "", *states: str) -> list[Job]:
         """Jobs of a rule (all of them) in one of some states (any), in the order in which they were submitted."""
-        fields = "JobID:10,Comment:200,Partition:20,MinMemory:20,TimeLimit:20,State:20,Restarts:10"
+        fields = "JobID:10,Comment:200,Partition:20,MinMemory:20,TimeLimit:20,State:20,RestartCnt:10"
         listed = self.say("squeue", "--noheader", "--states=all", "--sort=i", f"--Format={fields}").splitlines()
         found = [_read(line) for line in listed]
         return [job for job in found if rule in ("", job.rule) and (not states or job.state in states)]
 
     def wait_for_job(self, rule: str, *states: str) -> Job:
         """The last job of a rule, as soon as it is in one of some states."""
-        return wait_until(lambda: (self.jobs(rule, *states) or [None])[-1], f"{rule}: {' or '.join(states)}")
+        return self.wait_until(lambda: (self.jobs(rule, *states) or [None])[-1], f"{rule}: {' or '.join(states)}")
 
-    def wait_for_script(self, rule: str) -> tuple[Job, int]:
-        """A running job of a rule and the process in which its script has begun."""
+    def wait_for_script(self, rule: str) -> Job:
+        """A running job of a rule whose script has begun."""
 
-        def begun() -> tuple[Job, int] | None:
-            for job in self.jobs(rule, "RUNNING"):
-                for process in _processes_of(job):
-                    return job, process
-            return None
+        def begun() -> Job | None:
+            running = self.jobs(rule, "RUNNING")
+            # Snakemake names the copy of a script that it runs after the script
+            return next((job for job in running if _processes(job, f"{job.rule}.py")), None)
 
-        return wait_until(begun, f"{rule}: its script running")
+        return self.wait_until(begun, f"{rule}: its script running")
+
+    def stop_answering(self, until: Callable[[], object]) -> None:
+        """Have the controller answer nobody until something has come of it."""
+        controller = int(Path(self.environment["SLURM_CONF"]).with_name("slurmctld.pid").read_text(encoding="utf-8"))
+        os.kill(controller, signal.SIGSTOP)
+        try:
+            self.wait_until(until, "what comes of a controller that does not answer")
+        finally:
+            os.kill(controller, signal.SIGCONT)
 
     def set_node(self, state: str) -> None:
         """Bring the node into a state: ``drain``, ``down`` or ``resume``."""
@@ -66,20 +75,19 @@ class Cluster:
         """Cancel a job, as somebody would on another terminal."""
         self.say("scancel", job.id)
 
+    def hang(self, job: Job) -> None:
+        """Have all processes of a job stop, as those that wait for a file system which does not answer."""
+        for process in self.wait_until(lambda: _processes(job), f"a process of {job}"):
+            os.kill(process, signal.SIGSTOP)
 
-def hang(process: int) -> None:
-    """Have a process stop, as one that waits for a file system which does not answer."""
-    os.kill(process, signal.SIGSTOP)
-
-
-def wait_until(look: Callable[[], Found | None], what: str, seconds: float = 120) -> Found:
-    """What a look at the cluster finds, once it finds something."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if found := look():
-            return found
-        time.sleep(0.1)
-    raise TimeoutError(f"not within {seconds:.0f} s: {what}")
+    def wait_until(self, look: Callable[[], Found | None], what: str, seconds: float = 600) -> Found:
+        """What a look at the cluster finds, once it finds something."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end and (self.submitter is None or self.submitter.poll() is None):
+            if found := look():
+                return found
+            time.sleep(0.5)
+        raise TimeoutError(f"waited in vain, at most {seconds:.0f} s and as long as Snakemake ran: {what}")
 
 
 def _read(line: str) -> Job:
@@ -91,8 +99,8 @@ def _read(line: str) -> Job:
     return Job(fields[0], rule, *fields[2:6], restarts=int(fields[6]))
 
 
-def _processes_of(job: Job) -> list[int]:
-    """Processes that run the script of a job's rule: Snakemake names its copy of it after the script."""
+def _processes(job: Job, script: str = "") -> list[int]:
+    """The processes of a job, or those that run its script, by what Slurm puts into their environment."""
     found = []
     for folder in Path("/proc").glob("[0-9]*"):
         try:
@@ -100,7 +108,7 @@ def _processes_of(job: Job) -> list[int]:
             variables = (folder / "environ").read_bytes().split(b"\0")
         except OSError:  # it has ended, or is somebody else's
             continue
-        runs_script = any(word.endswith(f"{job.rule}.py".encode()) for word in words)
-        if runs_script and f"SLURM_JOB_ID={job.id}".encode() in variables:
+        is_asked = any(word.endswith(script.encode()) for word in words)
+        if is_asked and f"SLURM_JOB_ID={job.id}".encode() in variables:
             found.append(int(folder.name))
     return found
