@@ -44,7 +44,12 @@ def detector_extractor(wildcards):
 
 def detector_code(wildcards):
     """The library files of a detector, which its scripts import by name, or a user's own file."""
-    return code_from(method_file(detector_of(wildcards)["method"]))
+    return code_of_method(detector_of(wildcards)["method"])
+
+
+@functools.cache
+def code_of_method(method):
+    return code_from(method_file(method))
 
 
 def trained_detector(name):
@@ -53,7 +58,7 @@ def trained_detector(name):
     archive = penalty_archive(entry)
     if archive is None:
         return entry
-    return {**entry, "settings": {**entry["settings"], "penalty": f"{DOWNLOADS}/{archive}"}}
+    return {**entry, "settings": {**entry["settings"], "penalty": f"{PREFIX}{DOWNLOADS}/{archive}"}}
 
 
 def penalty_archive(entry):

@@ -24,3 +24,13 @@ def choosing_photographs(training_sets):
 def adding_images(training_sets):
     """Those that add images to the shots."""
     return [place for place in training_sets if config["training_sets"][place["training_set"]]["method"] != "none"]
+
+
+def sets_that_choose_photographs():
+    """Those of the study's training sets, in every category and scenario."""
+    return choosing_photographs(study_training_sets())
+
+
+def sets_that_add_images():
+    """Likewise."""
+    return adding_images(study_training_sets())

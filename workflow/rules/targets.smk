@@ -54,15 +54,20 @@ def heatmaps_of(cells):
     ]
 
 
-def kept_files():
-    """Every file that the study keeps, so that deleting one makes it anew."""
+def kept_files(places=None):
+    """Every file that the study keeps, in all categories or those given, so that deleting one makes it anew."""
+    training_sets, cells = study_training_sets(places), study_cells(places)
     files = [
-        *files_of(study_categories(), rules.build_gallery_page.output.page, *rules.aggregate_category.output),
-        *files_of(study_training_sets(), rules.plot_contact_sheet.output.sheet),
-        *files_of_training_sets(study_training_sets()),
-        *features_of_cells(study_cells()),
-        *files_of_detectors(study_cells()),
-        *heatmaps_of(study_cells()),
+        *files_of(
+            study_categories() if places is None else places,
+            rules.build_gallery_page.output.page,
+            *rules.aggregate_category.output,
+        ),
+        *files_of(training_sets, rules.plot_contact_sheet.output.sheet),
+        *files_of_training_sets(training_sets),
+        *features_of_cells(cells),
+        *files_of_detectors(cells),
+        *heatmaps_of(cells),
     ]
     return sorted(set(files))
 
@@ -200,3 +205,15 @@ def say_bundles():
         if Path(bundle).is_file() and Path(told).is_file():
             size = Path(bundle).stat().st_size / 1e6
             print(f"\n{bundle} ({size:.1f} MB)\n{Path(told).read_text('utf-8')}", end="", file=sys.stderr)
+
+
+def say_results():
+    """What the study found, where it was asked for, and where to look; nothing before there is a table."""
+    asked = {str(target) for target in workflow.dag_settings.targets} or {"all"}
+    summary, index = Path(str(rules.aggregate_metrics.output.summary)), rules.build_gallery.output.index
+    if not summary.is_file() or not asked & {"all", "paper", "everything"}:
+        return
+    from variad.report.summary import short_text  # it needs pandas, which takes long to import
+
+    print(f"\n{short_text(summary)}\nEvery prompt, added image and anomaly map: {index}", file=sys.stderr)
+    print(f"All detectors and metrics: {summary.with_suffix('.md')}", file=sys.stderr)

@@ -3,6 +3,7 @@
 import contextlib
 import ctypes
 import gc
+import io
 import logging
 import os
 import sys
@@ -13,6 +14,8 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from variad.core.errors import UserError
+from variad.core.shortages import fault_of_disk, shortage
+from variad.core.temporaries import clear_leftovers
 
 # glibc's numbers of two settings of its allocator, and the largest block that it can keep (malloc.h, malloc/malloc.c)
 TRIM_THRESHOLD, MMAP_THRESHOLD, LARGEST_KEPT = -1, -3, 32 * 2**20
@@ -35,7 +38,11 @@ class Job:
 
 @contextlib.contextmanager
 def job(snakemake: Any) -> Iterator[Job]:
-    """Run a script's body with its log open; a ``UserError`` becomes one sentence and exit status 1."""
+    """Run a script's body with its log open.
+
+    A ``UserError``, a full disk and used up memory become one sentence and exit status 1. What an attempt that was
+    killed left beside the outputs is cleared.
+    """
     threads = max(1, int(snakemake.threads))
     limit_threads(threads)
     keep_freed_memory()
@@ -43,15 +50,19 @@ def job(snakemake: Any) -> Iterator[Job]:
     with _log_stream(snakemake) as stream:
         logger = _logger(stream)
         try:
+            for folder in sorted({Path(path).parent for path in getattr(snakemake, "output", ())}):
+                clear_leftovers(folder)  # of an attempt at this job that was killed
             yield Job(threads, choose_device(int(snakemake.resources.get("gpu", 0))), memory, logger)
-        except UserError as error:
-            print(f"error: {error}", file=stream)
+        except Exception as error:
+            rule = getattr(snakemake, "rule", "this job")
+            sentence = str(error) if isinstance(error, UserError) else shortage(error, f"rule {rule}")
+            if sentence is None:
+                traceback.print_exc(file=stream)
+                raise
+            print(f"error: {sentence}", file=stream)
             if stream is not sys.stderr:
-                print(f"error: {error}", file=sys.stderr)
+                print(f"error: {sentence}", file=sys.stderr)
             raise SystemExit(1) from None
-        except Exception:
-            traceback.print_exc(file=stream)
-            raise
     # all that is left ends with the process; to search what torch has loaded for garbage first takes half a second
     gc.freeze()
 
@@ -102,9 +113,36 @@ def _log_stream(snakemake: Any) -> Iterator[TextIO]:
     if path is None:
         yield sys.stderr
         return
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
-    with open(path, "w", encoding="utf-8", buffering=1) as stream:
+    try:
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        stream = _Log(path)
+    except OSError as error:
+        if fault_of_disk(error) is None:
+            raise
+        yield sys.stderr
+        return
+    with stream:
         yield stream
+
+
+class _Log(io.TextIOWrapper):
+    """A log that a job does without where the disk is full: lines wait for room, and are lost if none comes."""
+
+    def __init__(self, path: str | Path) -> None:
+        super().__init__(open(path, "wb"), encoding="utf-8", newline="\n", line_buffering=True)  # noqa: SIM115
+
+    def write(self, text: str) -> int:
+        with contextlib.suppress(OSError):
+            return super().write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with contextlib.suppress(OSError):
+            super().flush()
+
+    def close(self) -> None:
+        with contextlib.suppress(OSError):
+            super().close()
 
 
 def _logger(stream: TextIO) -> logging.Logger:

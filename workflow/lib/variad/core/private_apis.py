@@ -4,6 +4,7 @@ Each says what it relies on. Written for Snakemake 9; the tests of this file fai
 Nothing here imports Snakemake: the workflow hands its objects in.
 """
 
+import logging
 import os
 import re
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
@@ -52,6 +53,14 @@ def complete_rule(rule: Any, log: str, benchmark: str, code: Sequence[str], mem_
     asked = rule.workflow.resource_settings.overwrite_resources.get(rule.name, {})
     if "mem_mb" not in {*own, *asked}:
         rule.resources["mem_mb"] = mem_mb
+
+
+def prefix_of_module(workflow: Any) -> str:
+    """What a module's user has put before every path of its rules, ending in a slash; empty where it is read plainly.
+
+    Relies on ``workflow.modifier.path_modifier.prefix``.
+    """
+    return getattr(workflow.modifier.path_modifier, "prefix", None) or ""
 
 
 def take_for_missing(io_file: Any, lists: Iterable[Path]) -> None:
@@ -140,3 +149,24 @@ def keep_jobs_that_nobody_spoke_of(workflow: Any) -> None:
     executor.report_job_success = heard(executor.report_job_success)
     executor.report_job_error = heard(executor.report_job_error)
     executor.check_active_jobs = check_all
+
+
+def take_terminal(workflow: Any, logger: logging.Logger, handler: logging.Handler) -> bool:
+    """Put a handler in the place of the one that writes Snakemake's log to the terminal, in the main process of a run.
+
+    A dry run, ``--verbose``, ``--printshellcmds``, ``--quiet all`` and a logger plugin keep Snakemake's own. Relies on
+    ``workflow.is_main_process``, on the name ``DefaultStreamHandler``, and on ``workflow.logger_manager.settings``.
+
+    Returns:
+        Whether it was done.
+    """
+    settings = workflow.logger_manager.settings if workflow.is_main_process else None
+    if settings is None or workflow.dryrun or settings.verbose or settings.printshellcmds or settings.debug_dag:
+        return False
+    if any(str(quiet).lower().endswith("all") for quiet in settings.quiet or ()):
+        return False
+    replaced = [one for one in logger.handlers if one.name == "DefaultStreamHandler"]
+    for one in replaced:
+        logger.removeHandler(one)
+        logger.addHandler(handler)
+    return bool(replaced)

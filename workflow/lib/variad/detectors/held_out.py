@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from variad.core.files import writing
 from variad.core.records import optional_strings, read_image_ids, read_images
+from variad.core.shortages import new_hdf5
 from variad.detectors.anomaly_map import MapSize, full_size_map
 from variad.detectors.interface import Detector, DetectorInput, Extractor, Scored
 from variad.detectors.scoring import TestSet, joined, score_images
@@ -202,7 +203,7 @@ def write_held_out_maps(path: str | Path, held_out: HeldOut) -> None:
     See ``docs/data_contracts.md``.
     """
     rows = np.flatnonzero(held_out.trained_on & ~held_out.known_good)
-    with writing(path) as temporary, h5py.File(temporary, "w") as file:
+    with writing(path) as temporary, new_hdf5(temporary) as file:
         file.create_dataset("image_id", data=[held_out.image_ids[row] for row in rows], dtype=h5py.string_dtype())
         file["score"], file["maps"] = held_out.scored.scores[rows], held_out.scored.maps[rows]
 
