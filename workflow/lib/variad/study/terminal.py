@@ -28,8 +28,8 @@ NOISE = re.compile(
         r"(Removing|Touching|Write-protecting|Storing) ", r"Elapsed time", r"Shutting down", r"Finished jobid",
         r"Exiting because a job", r"Waiting at most", r"\d+ jobs? left", r"SNAKEMAKE",
         r"RuleException", r"Cannot restore ", r"Updating (jobs|checkpoint)", r"Workflow defines that rule",
-        r"At least one job did not", r"No SLURM account given", r"No account was given", r"Unable to guess SLURM account",
-        r"Cleaning up SLURM log files",
+        r"At least one job did not",
+        r"No SLURM account given", r"No account was given", r"Unable to guess SLURM account", r"Cleaning up SLURM log",
     ])
 )  # fmt: skip
 
