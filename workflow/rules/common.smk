@@ -96,7 +96,7 @@ def complete_rules():
             log=f"results/logs/{name}",
             benchmark=f"results/benchmarks/{name}",
             code=code_of(Path(of_ours.script).stem),
-            mem_mb=1000,
+            **job(1000),
         )
 
 
