@@ -10,7 +10,7 @@ from variad.core.job import choose_device, job
 
 
 def place(log):
-    return SimpleNamespace(threads=1, log=[str(log)], resources={"gpu": 0})
+    return SimpleNamespace(threads=1, log=[str(log)], resources={"gpu": 0}, input=[], output=[])
 
 
 def test_a_users_mistake_is_one_sentence_in_the_log_and_on_the_terminal(tmp_path, capsys):

@@ -187,6 +187,20 @@ def test_a_killed_job_loses_one_batch(parents, vqgan, by, settings, tmp_path, mo
     np.testing.assert_array_equal(resumed.steps_iteration, whole.steps_iteration)
 
 
+def test_a_damaged_batch_is_made_again(tmp_path):
+    chunks = Chunks(tmp_path / "added.h5", "abc")
+    for start in (0, 2, 4):
+        chunks.keep(start, {"images": np.full((2, 8, 8, 3), start, np.uint8)})
+    assert [batch["images"][0, 0, 0, 0] for batch in chunks.kept()] == [0, 2, 4]
+    second = chunks.folder / "2.h5"
+    content = bytearray(second.read_bytes())
+    content[-1] ^= 1  # a pixel
+    second.write_bytes(content)
+    assert [batch["images"][0, 0, 0, 0] for batch in chunks.kept()] == [0]
+    chunks.clear()
+    assert not list(tmp_path.iterdir())
+
+
 def test_batches_of_other_settings_are_left_alone_and_then_cleared(tmp_path):
     batch = {"images": np.zeros((2, 1, 1, 3), np.uint8)}
     one, other = Chunks(tmp_path / "added.h5", "one"), Chunks(tmp_path / "added.h5", "other")

@@ -8,9 +8,10 @@ from snakemake.exceptions import WorkflowError
 from snakemake.io import _IOFile
 from snakemake.persistence import FileBackupMixin
 
+from variad.core.checksums import damages_of
 from variad.core.errors import UserError
 from variad.core.files import incomplete_lists
-from variad.core.private_apis import complete_rule, own_rules, restore_as_out_of_date, take_for_missing
+from variad.core.private_apis import complete_rule, given_options, own_rules, restore_as_out_of_date, take_for_missing
 from variad.core.provenance import library_files
 from variad.datasets.adapters import SPLITS
 from variad.downloads.catalogue import ARCHIVES, DATASET_FILES, DOWNLOADS, WEIGHTS_FILES
@@ -133,6 +134,17 @@ def checked(check):
         return check(config)
     except UserError as error:
         raise WorkflowError(str(error)) from None
+
+
+def is_whole(path):
+    """Whether a result that the terminal is told of is there, and as it was written; one that is damaged is named."""
+    try:
+        damages = damages_of(path)
+    except UserError as error:
+        damages = [error]
+    for damage in damages:
+        print(f"warning: {damage}; `snakemake verify` removes what is damaged", file=sys.stderr)
+    return Path(path).is_file() and not damages
 
 
 def recipe_of(wildcards):

@@ -12,12 +12,13 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from variad.core.errors import UserError
 
 CONTENTS = "contents.txt"
+CHECKSUMS = ".sha256"  # ends the name of a record of checksums (variad.core.checksums)
 
 
 @contextmanager
@@ -41,6 +42,8 @@ def writing(path: str | Path) -> Iterator[Path]:
     try:
         yield temporary
         temporary.chmod(0o666 & ~_umask())
+        with suppress(OSError):  # too long a name; where nothing can be deleted the next line fails as well
+            checksums_path(target).unlink()  # it is of the file before
         temporary.replace(target)
     finally:
         temporary.unlink(missing_ok=True)
@@ -50,6 +53,12 @@ def write_text(path: str | Path, text: str) -> None:
     """Write a text file in one go."""
     with writing(path) as temporary:
         temporary.write_text(text, encoding="utf-8", newline="\n")
+
+
+def checksums_path(output: str | Path) -> Path:
+    """Where the checksum of an output is recorded."""
+    path = Path(output)
+    return path.with_name(f".{path.name}{CHECKSUMS}")
 
 
 def _umask() -> int:
@@ -120,10 +129,11 @@ def incomplete_lists(folders: Iterable[str | Path]) -> list[Path]:
         folders: to look through, with all that lies below them.
     """
     lists = [path for folder in folders for path in Path(folder).rglob(CONTENTS)]
-    return [path for path in lists if not all((path.parent / name).is_file() for name in _names(path))]
+    return [path for path in lists if not all((path.parent / name).is_file() for name in listed_names(path))]
 
 
-def _names(contents: Path) -> list[str]:
+def listed_names(contents: Path) -> list[str]:
+    """The files that a ``contents.txt`` lists, from its folder on."""
     # not splitlines, nor a text file's universal newlines: names may hold what those take for the end of a line
     return [name for name in contents.read_bytes().decode("utf-8", "surrogateescape").split("\n") if name]
 

@@ -1,4 +1,4 @@
-"""What every script does around its work: a log, fixed threads, a device, errors in one sentence."""
+"""What every script does around its work: a log, fixed threads, a device, checksums, errors in one sentence."""
 
 import contextlib
 import ctypes
@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
+from variad.core.checksums import after_job, before_job, check
 from variad.core.errors import UserError
 
 # glibc's numbers of two settings of its allocator, and the largest block that it can keep (malloc.h, malloc/malloc.c)
@@ -35,15 +36,22 @@ class Job:
 
 @contextlib.contextmanager
 def job(snakemake: Any) -> Iterator[Job]:
-    """Run a script's body with its log open; a ``UserError`` becomes one sentence and exit status 1."""
+    """Run a script's body with its log open; a ``UserError`` becomes one sentence and exit status 1.
+
+    Inputs are compared with their checksums before, and those of outputs recorded after.
+    """
     threads = max(1, int(snakemake.threads))
     limit_threads(threads)
     keep_freed_memory()
     memory = int(snakemake.resources.get("mem_mb", 0)) * 10**6
     with _log_stream(snakemake) as stream:
-        logger = _logger(stream)
+        logger, results = _logger(stream), results_folder(snakemake)
         try:
+            check(snakemake.input, results)
+            for damage in before_job(snakemake.output):
+                logger.warning("%s; removed, nothing of it is taken over", damage)
             yield Job(threads, choose_device(int(snakemake.resources.get("gpu", 0))), memory, logger)
+            after_job(snakemake.output, results)
         except UserError as error:
             print(f"error: {error}", file=stream)
             if stream is not sys.stderr:
@@ -54,6 +62,12 @@ def job(snakemake: Any) -> Iterator[Job]:
             raise
     # all that is left ends with the process; to search what torch has loaded for garbage first takes half a second
     gc.freeze()
+
+
+def results_folder(snakemake: Any) -> Path | None:
+    """The folder of results that a job works in, as its log lies in ``results/logs``; None without a log."""
+    parents = Path(snakemake.log[0]).parents if len(snakemake.log) else []
+    return next((path.parent for path in parents if path.name == "logs"), None)
 
 
 def choose_device(gpus: int) -> str:

@@ -14,6 +14,7 @@ from typing import Any
 import pandas as pd
 from tabulate import tabulate
 
+from variad.core.checksums import check
 from variad.core.errors import UserError
 from variad.core.files import write_text
 from variad.core.tables import markdown_page, markdown_table, read_table
@@ -102,6 +103,7 @@ def main(arguments: Sequence[str]) -> int:
         return 2
     path = Path(arguments[0])
     try:
+        check([path, path.with_suffix(".md")], None)
         print(to_text(read_table(path, "summary"), read_caption(path.with_suffix(".md"))), end="")
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
