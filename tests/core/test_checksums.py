@@ -184,7 +184,7 @@ def test_what_may_not_be_read_is_not_removed(results, monkeypatch):
     def refuse(path):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(checksums, "hash_of", refuse)
+    monkeypatch.setattr(checksums, "sha256", refuse)
     with pytest.raises(UserError, match=r"^results/a/scores.csv: expected a file that can be read"):
         check(["results/a/scores.csv"], results)
     assert (results / "a/scores.csv").exists()
@@ -194,7 +194,7 @@ def test_what_the_disk_does_not_give_is_damaged(results, monkeypatch):
     def fail(path):
         raise OSError(5, "Input/output error")
 
-    monkeypatch.setattr(checksums, "hash_of", fail)
+    monkeypatch.setattr(checksums, "sha256", fail)
     with pytest.raises(UserError, match=r"^results/a/scores.csv: .*one that cannot be read \(Input/output error\)"):
         check(["results/a/scores.csv"], results)
     assert not (results / "a/scores.csv").exists()

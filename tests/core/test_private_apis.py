@@ -128,7 +128,7 @@ def test_the_options_of_a_command_line_are_those_of_another(tmp_path):
     shown = "from variad.core.private_apis import given_options\nprint('GIVEN', given_options(workflow))\n"
     library = f"import sys\nsys.path.insert(0, {str(Path(__file__).parents[2] / 'workflow/lib')!r})\n"
     (tmp_path / "Snakefile").write_text(f"{library}{shown}rule all:\n    input: []\n")
-    for options in ([], ["--configfile", "a.yaml", "--config", "run={seed: 3}", "b=2"]):
+    for options in ([], ["--configfile", "a.yaml", "--config", "run={seed: 3}", "plan=2"]):
         command = [sys.executable, "-m", "snakemake", "--list-rules", *options]
         done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
         (line,) = [line for line in done.stdout.splitlines() if line.startswith("GIVEN ")]
