@@ -19,7 +19,9 @@ pytestmark = pytest.mark.slow
 BRICK, MONO = "results/textures/brick", "results/elpv/mono"
 BUNDLE = f"{BRICK}/few_shot/generated_tuned/patchcore"
 GALLERY = "results/gallery/textures/brick"
-TARGETS = ("all", "bundle", "ablations", "paper")
+TARGETS = ("all", "bundle", "paper")
+
+TIMED = re.compile(r"\.(variad|onnx)(\.sha256)?$")  # a bundle holds the time when it was made
 
 # of every kind of file that a study keeps, one; and what Snakemake is asked for to have it again
 KINDS = {
@@ -37,6 +39,7 @@ KINDS = {
     f"{MONO}/one_shot/original/patchcore/model/contents.txt": "",
     f"{GALLERY}/index.html": f"{GALLERY}/contents.txt",
     f"{GALLERY}/data.js": f"{GALLERY}/contents.txt",
+    f"{GALLERY}/gallery.css": f"{GALLERY}/contents.txt",
     "results/gallery/index.html": "",
     "results/tables/provenance.json": "",
     "results/tables/summary.csv": "",
@@ -89,17 +92,15 @@ def test_every_output_is_recorded_and_every_record_is_right(finished):
     for record in records:
         done = subprocess.run(["sha256sum", "--check", "--strict", "--quiet", record.name], cwd=record.parent)
         assert done.returncode == 0
-    said = succeed(finished, "--cores", "2", "verify")
-    assert re.search(
-        r"results: [\d,]+ files \(\d+ MB\) compared with their checksums, 0 damaged or gone; 0 others", said
-    )
-    assert said == succeed(finished, "--cores", "2", "verify") or "compared" in said  # it runs whenever it is asked
+    for _ in range(2):  # it runs whenever it is asked
+        said = succeed(finished, "--cores", "2", "verify")
+        assert re.search(r"results: [\d,]+ files \(\d+ MB\) compared .*, 0 damaged or gone; 0 others have none", said)
     assert planned(finished, *TARGETS) == {}
 
 
 def test_every_kind_of_file_is_among_those_that_are_damaged(finished):
     kinds = {Path(name).suffix for name in hashes(finished)}
-    assert {Path(name).suffix for name in kinds_of(finished)} >= kinds - {".sha256", ".css"}
+    assert {Path(name).suffix for name in kinds_of(finished)} == kinds - {".sha256"}
 
 
 @pytest.mark.parametrize("how", ["truncated", "emptied", "flipped", "deleted"])
@@ -129,27 +130,18 @@ def test_all_damage_is_found_and_named(study, how):
     succeed(study, "--cores", "2", *TARGETS)
     assert planned(study, *TARGETS) == {}
     succeed(study, "--cores", "2", "verify")
-    assert differing(before, hashes(study)) == set()
-
-
-def differing(before: dict[str, str], after: dict[str, str]) -> set[str]:
-    """Names of results that are others now, but for those that hold a time."""
-    timed = ("provenance.json", ".provenance.json.sha256")
-    names = {name for name in {*before, *after} if before.get(name) != after.get(name)}
-    return {name for name in names if Path(name).name not in timed}
+    after = hashes(study)
+    others = {name for name in {*before, *after} if before.get(name) != after.get(name)}
+    assert {name for name in others if not TIMED.search(name)} == set()
 
 
 READ = [
     # what is damaged, how, and what a job makes of it
     (f"{BRICK}/test/images.h5", "truncated", f"{BRICK}/few_shot/original/patchcore/scores.csv"),
     (f"{BRICK}/test/images.h5", "emptied", f"{BRICK}/few_shot/original/patchcore/scores.csv"),
-    (f"{BRICK}/test/images.h5", "flipped", f"{BRICK}/few_shot/original/patchcore/scores.csv"),
-    (f"{BUNDLE}/model/run_1.safetensors", "truncated", f"{BUNDLE}/scores.csv"),
     (f"{BUNDLE}/model/run_1.safetensors", "emptied", f"{BUNDLE}/scores.csv"),
     (f"{BUNDLE}/model/run_1.safetensors", "flipped", f"{BUNDLE}/scores.csv"),
     (f"{BUNDLE}/scores.csv", "truncated", "results/tables/textures/brick.csv"),
-    (f"{BUNDLE}/scores.csv", "flipped", "results/tables/textures/brick.csv"),
-    (f"{BUNDLE}/pixel_histograms.h5", "truncated", "results/tables/textures/brick.csv"),
     (f"{BUNDLE}/brick.variad", "flipped", f"{BUNDLE}/brick.onnx"),
     (f"{BRICK}/few_shot/generated/added.h5", "truncated", f"{BRICK}/few_shot/generated/contact_sheet.png"),
     (f"{BRICK}/train/manifest.csv", "flipped", f"{BRICK}/shots.csv"),
@@ -169,12 +161,13 @@ def test_a_reader_names_what_is_damaged_and_the_same_command_goes_on(study, name
     done = snakemake(study, "--cores", "1", made)
     said = done.stdout + done.stderr
     assert done.returncode == 1 and "Traceback" not in said
-    (sentence,) = {line for line in said.splitlines() if line.strip().startswith(f"error: {name}: expected sha256 ")}
+    (sentence,) = {line.strip() for line in said.splitlines() if f"error: {name}: expected sha256 " in line}
     assert sentence.endswith("removed now: the same command makes it anew and goes on.")
     assert not (study / name).exists()
     succeed(study, "--cores", "1", made)
     after = hashes(study)
-    assert {each: after.get(each) for each in (name, made)} == {each: before[each] for each in (name, made)}
+    for each in (name, made):
+        assert after[each] == before[each] or TIMED.search(each)
 
 
 def test_what_is_damaged_and_only_updated_is_not_taken_over(study):
