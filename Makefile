@@ -37,10 +37,7 @@ help:
 
 demo:
 	$(set_up) "$(VENV)" requirements
-	@$(IN_VENV) -m snakemake --cores $(CORES) --quiet rules host
-	@echo
-	@$(IN_VENV) -m variad.report.summary results/tables/summary.csv
-	@echo "Look at every prompt, generated image and anomaly map: results/gallery/index.html"
+	@$(IN_VENV) -m snakemake --cores $(CORES)
 
 plan:
 	$(set_up) "$(VENV)" requirements

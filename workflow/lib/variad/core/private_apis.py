@@ -4,6 +4,7 @@ Each says what it relies on. Written for Snakemake 9; the tests of this file fai
 Nothing here imports Snakemake: the workflow hands its objects in.
 """
 
+import logging
 import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -63,6 +64,14 @@ def given_options(workflow: Any) -> list[str]:
     return words + (["--config", *settings.config_args] if settings.config_args else [])
 
 
+def prefix_of_module(workflow: Any) -> str:
+    """What a module's user has put before every path of its rules, ending in a slash; empty where it is read plainly.
+
+    Relies on ``workflow.modifier.path_modifier.prefix``.
+    """
+    return getattr(workflow.modifier.path_modifier, "prefix", None) or ""
+
+
 def take_for_missing(io_file: Any, lists: Iterable[Path]) -> None:
     """Have Snakemake take files for missing, each until a job writes it anew.
 
@@ -113,3 +122,24 @@ def start_jobs_without_a_rate_limit(workflow: Any) -> None:
     """
     if workflow.local_exec and getattr(workflow.scheduler, "job_rate_limiter", None):
         workflow.scheduler.job_rate_limiter = None
+
+
+def take_terminal(workflow: Any, logger: logging.Logger, handler: logging.Handler) -> bool:
+    """Put a handler in the place of the one that writes Snakemake's log to the terminal, in the main process of a run.
+
+    A dry run, ``--verbose``, ``--printshellcmds``, ``--quiet all`` and a logger plugin keep Snakemake's own. Relies on
+    ``workflow.is_main_process``, on the name ``DefaultStreamHandler``, and on ``workflow.logger_manager.settings``.
+
+    Returns:
+        Whether it was done.
+    """
+    settings = workflow.logger_manager.settings if workflow.is_main_process else None
+    if settings is None or workflow.dryrun or settings.verbose or settings.printshellcmds or settings.debug_dag:
+        return False
+    if any(str(quiet).lower().endswith("all") for quiet in settings.quiet or ()):
+        return False
+    replaced = [one for one in logger.handlers if one.name == "DefaultStreamHandler"]
+    for one in replaced:
+        logger.removeHandler(one)
+        logger.addHandler(handler)
+    return bool(replaced)

@@ -18,6 +18,7 @@ from variad.core.checksums import damages_of, write_checksums
 from variad.core.files import writing
 from variad.core.images import Images
 from variad.core.records import picture_rows
+from variad.core.shortages import new_hdf5
 from variad.generation.settings import Request
 
 Arrays = dict[str, NDArray[np.generic]]
@@ -95,7 +96,7 @@ def duplicate(parents: Images, requests: Sequence[Request]) -> AddedImages:
 
 def write_added(path: str | Path, added: AddedImages, recipe: dict[str, Any]) -> None:
     """Write ``added.h5``; see ``docs/data_contracts.md``."""
-    with writing(path) as temporary, h5py.File(temporary, "w") as file:
+    with writing(path) as temporary, new_hdf5(temporary) as file:
         file.attrs["recipe"] = json.dumps(recipe, sort_keys=True)
         chunk = (1, *added.images.shape[1:]) if len(added.images) else None
         file.create_dataset("images", data=added.images, chunks=chunk)
@@ -174,7 +175,7 @@ class Chunks:
     def keep(self, start: int, batch: Arrays) -> None:
         """Keep a batch whose first image has index ``start``."""
         path = self.folder / f"{start}.h5"
-        with writing(path) as temporary, h5py.File(temporary, "w") as file:
+        with writing(path) as temporary, new_hdf5(temporary) as file:
             for name, values in batch.items():
                 file[name] = values
         write_checksums(path)

@@ -12,6 +12,7 @@ import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import partial
+from io import BytesIO
 from pathlib import Path
 from statistics import fmean
 from typing import Any, NamedTuple
@@ -243,8 +244,10 @@ class Trainer:
                 means = {name: round(fmean(found[name] for found in losses), 5) for name in losses[0]}
                 log.info("step %d of %d: %s", step + 1, s.steps, means)
                 losses = []
+                kept = BytesIO()  # torch says nothing of why a disk took less than it wanted to write
+                torch.save({"settings": made_by, **self.state()}, kept)
                 with writing(saved) as temporary:
-                    torch.save({"settings": made_by, **self.state()}, temporary)
+                    temporary.write_bytes(kept.getbuffer())
                 save_weights(snapshot, self.average, asdict(self.config))
         save_weights(path, self.average, asdict(self.config))
         saved.unlink(missing_ok=True)

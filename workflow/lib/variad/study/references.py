@@ -4,11 +4,12 @@ Keys that become a part of a path are plain folder names that nothing else has.
 """
 
 import unicodedata
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import chain
-from typing import Any
+from typing import Any, TypeVar
 
 from variad.core.errors import UserError
+from variad.core.files import CONTENTS
 from variad.datasets.adapters import RENDERED_ADAPTERS, check_adapter
 from variad.detectors.interface import check_extractor, check_method
 from variad.downloads.catalogue import ARCHIVES, CATALOGUE
@@ -17,6 +18,7 @@ from variad.paper.ablation_entries import BASELINE, entries, one_of, places
 from variad.selection.settings import NO_SOURCE, RESERVED
 
 Config = Mapping[str, Any]
+Item = TypeVar("Item")
 
 FROM_A_PACKAGE = ("elpv",)
 SECTIONS = (
@@ -25,6 +27,8 @@ SECTIONS = (
 )
 # signs that Windows has another use for, that Snakemake takes for wildcards, or a look-up in the config for a pattern
 SIGNS = '/\\:*?"<>|[]{}'
+# that turn the text after them around, so that a name is shown as another one
+TURNING = {*map(chr, range(0x202A, 0x202F)), *map(chr, range(0x2066, 0x206A))}
 LONGEST = 100  # bytes
 LONGEST_TOGETHER = 220  # bytes of the names that a log's name is made of; a file system takes 255 in all
 
@@ -44,7 +48,11 @@ TAKEN: dict[str, Collection[str]] = {
         *(f"table_{number:02}" for number in range(4, 19)),
     ),
 }
+TAKEN_ANYWHERE = (CONTENTS,)
 ENDINGS_OF_TABLES = (".csv", ".md", ".json", ".html", ".js")  # of files beside the data sets' folders
+ENDINGS_OF_PAGES = (".predictions.html", ".predictions.js", ".predictions.txt")  # beside the categories' folders
+# what Windows takes for a device, with any ending
+DEVICES = {"con", "prn", "aux", "nul", *(f"{port}{number}" for port in ("com", "lpt") for number in range(10))}
 
 
 def _wrong(key: str, expected: str, found: Any) -> UserError:
@@ -95,8 +103,12 @@ def _check_name(key: str, name: Any) -> None:
     if fault := _fault(name):
         raise _wrong(key, "the name of a folder", f"{shown}, which {fault}")
     kind, folded = key.rpartition(".")[2], _folded(name)
-    average = kind == "categories" and folded.startswith("average_")
-    if folded in TAKEN.get(kind, ()) or average or (kind == "datasets" and folded.endswith(ENDINGS_OF_TABLES)):
+    taken = folded in TAKEN.get(kind, ()) or folded in TAKEN_ANYWHERE
+    if kind == "categories":
+        taken = taken or folded.startswith("average_") or folded.endswith(ENDINGS_OF_PAGES)
+    if kind == "datasets":
+        taken = taken or folded.endswith(ENDINGS_OF_TABLES)
+    if taken:
         raise _wrong(key, "another name than those of the workflow's own files and rows", shown)
 
 
@@ -106,7 +118,9 @@ def _fault(name: str) -> str:
         return "is empty"
     if len(name.encode("utf-8", "replace")) > LONGEST:
         return f"is longer than {LONGEST} bytes"
-    if odd := [letter for letter in name if unicodedata.category(letter) in ("Cc", "Cs", "Zl", "Zp")]:
+    if odd := [
+        letter for letter in name if unicodedata.category(letter) in ("Cc", "Cs", "Zl", "Zp") or letter in TURNING
+    ]:
         return f"has the control character {odd[0]!r}"
     if signs := [letter for letter in name if letter in SIGNS]:
         return f"has the sign {signs[0]}"
@@ -114,6 +128,8 @@ def _fault(name: str) -> str:
         return "begins with a dot, a hyphen or a space"
     if name[-1] == "." or name != name.rstrip():
         return "ends with a dot or a space"
+    if name.casefold().partition(".")[0].rstrip() in DEVICES:
+        return "is a device on Windows"
     return ""
 
 
@@ -338,6 +354,21 @@ def check_predict(config: Config) -> None:
         expected = f"at most predict.quantile ({predict['quantile']:g})"
         raise _wrong("predict.look", expected, f"{predict['look']:g}")
     _check_drawn(config, predict["training_set"])
+
+
+def part_of(items: Sequence[Item], part: str | None) -> list[Item]:
+    """The items of one part of a study, in their order: parts are of one size, or of two that differ by one.
+
+    Args:
+        part: the key ``part`` of a config, ``3/100``; all items where it is None.
+
+    Raises:
+        UserError: a part after the last one.
+    """
+    number, parts = map(int, (part or "1/1").split("/"))
+    if number > parts:
+        raise _wrong("part", f"at most {parts}/{parts}", part)
+    return list(items[len(items) * (number - 1) // parts : len(items) * number // parts])
 
 
 def _defined(config: Config, key: str, name: str | None, section: str) -> None:
