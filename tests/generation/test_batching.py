@@ -189,6 +189,20 @@ def test_a_killed_job_loses_one_batch(parents, vqgan, by, settings, tmp_path, mo
     np.testing.assert_array_equal(resumed.steps_iteration, whole.steps_iteration)
 
 
+def test_a_damaged_batch_is_made_again(tmp_path):
+    chunks = Chunks(tmp_path / "added.h5", "abc")
+    for start in (0, 2, 4):
+        chunks.keep(start, {"images": np.full((2, 8, 8, 3), start, np.uint8)})
+    assert [batch["images"][0, 0, 0, 0] for batch in chunks.kept()] == [0, 2, 4]
+    second = chunks.folder / "2.h5"
+    content = bytearray(second.read_bytes())
+    content[-1] ^= 1  # a pixel
+    second.write_bytes(content)
+    assert [batch["images"][0, 0, 0, 0] for batch in chunks.kept()] == [0]
+    chunks.clear()
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize("kind", ["lost", "memory"])
 def test_a_gpu_that_fails_in_mid_run_costs_one_batch(kind, parents, vqgan, by, settings, tmp_path, monkeypatch, capsys):
     guided = settings(guidance=1.0, iterations=3, batch_size=2)

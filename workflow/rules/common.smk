@@ -8,11 +8,13 @@ from snakemake.exceptions import WorkflowError
 from snakemake.io import _IOFile
 from snakemake.persistence import FileBackupMixin
 
+from variad.core.checksums import damages_of
 from variad.core.devices import gpu_is_there
 from variad.core.errors import UserError
 from variad.core.files import incomplete_lists
 from variad.core.private_apis import (
     complete_rule,
+    given_options,
     own_rules,
     prefix_of_module,
     restore_as_out_of_date,
@@ -160,6 +162,17 @@ def checked(check):
         return check(config)
     except UserError as error:
         raise WorkflowError(str(error)) from None
+
+
+def is_whole(path):
+    """Whether a result that the terminal is told of is there, and as it was written; one that is damaged is named."""
+    try:
+        damages = damages_of(path)
+    except UserError as error:
+        damages = [error]
+    for damage in damages:
+        print(f"warning: {damage}; `snakemake verify` removes what is damaged", file=sys.stderr)
+    return Path(path).is_file() and not damages
 
 
 def recipe_of(wildcards):

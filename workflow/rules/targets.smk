@@ -195,7 +195,7 @@ def places_to_predict():
 
 def say_rankings():
     """The ranked tables of the categories that were to be predicted, on the terminal, where they are looked for."""
-    for path in filter(Path.is_file, map(Path, RANKED)):
+    for path in filter(is_whole, map(Path, RANKED)):
         print(f"\n{path.read_text('utf-8')}", end="", file=sys.stderr)
 
 
@@ -214,7 +214,7 @@ def bundle_files(wildcards):
 def say_bundles():
     """Where the bundles are that were asked for, and what their thresholds can promise."""
     for bundle, told in BUNDLED.items():
-        if Path(bundle).is_file() and Path(told).is_file():
+        if Path(bundle).is_file() and is_whole(told):
             size = Path(bundle).stat().st_size / 1e6
             print(f"\n{bundle} ({size:.1f} MB)\n{Path(told).read_text('utf-8')}", end="", file=sys.stderr)
 

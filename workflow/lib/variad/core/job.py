@@ -1,4 +1,4 @@
-"""What every script does around its work: a log, fixed threads, a device, errors in one sentence."""
+"""What every script does around its work: a log, fixed threads, a device, checksums, errors in one sentence."""
 
 import contextlib
 import ctypes
@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
+from variad.core.checksums import after_job, before_job, check
 from variad.core.errors import UserError
 from variad.core.shortages import fault_of_disk, shortage
 from variad.core.temporaries import clear_leftovers
@@ -46,7 +47,8 @@ def job(snakemake: Any) -> Iterator[Job]:
     """Run a script's body with its log open.
 
     A ``UserError``, a full disk, used up memory and a GPU that fails become one sentence and exit status 1. What an
-    attempt that was killed left beside the outputs is cleared.
+    attempt that was killed left beside the outputs is cleared. Inputs are compared with their checksums before, and
+    those of outputs recorded after.
     """
     threads = max(1, int(snakemake.threads))
     limit_threads(threads)
@@ -54,12 +56,16 @@ def job(snakemake: Any) -> Iterator[Job]:
     resources = snakemake.resources
     memory = int(resources.get("mem_mb", 0)) * 10**6
     with _log_stream(snakemake) as stream:
-        logger = _logger(stream)
+        logger, results, outputs = _logger(stream), results_folder(snakemake), getattr(snakemake, "output", ())
         try:
-            for folder in sorted({Path(path).parent for path in getattr(snakemake, "output", ())}):
+            for folder in sorted({Path(path).parent for path in outputs}):
                 clear_leftovers(folder)  # of an attempt at this job that was killed
+            check(getattr(snakemake, "input", ()), results)
+            for damage in before_job(outputs):
+                logger.warning("%s; removed, nothing of it is taken over", damage)
             gpus, gpu_mb = int(resources.get("gpu", 0)), int(resources.get("gpu_mb", 0))
             yield Job(threads, choose_device(gpus, gpu_mb, _wants_any_device(snakemake)), memory, logger)
+            after_job(outputs, results)
         except Exception as error:
             sentence = _sentence_of(error, getattr(snakemake, "rule", "this job"))
             if sentence is None:
@@ -73,6 +79,12 @@ def job(snakemake: Any) -> Iterator[Job]:
             give_device_back()
     # all that is left ends with the process; to search what torch has loaded for garbage first takes half a second
     gc.freeze()
+
+
+def results_folder(snakemake: Any) -> Path | None:
+    """The folder of results that a job works in, as its log lies in ``results/logs``; None without a log."""
+    parents = Path(snakemake.log[0]).parents if len(snakemake.log) else []
+    return next((path.parent for path in parents if path.name == "logs"), None)
 
 
 def choose_device(gpus: int, gpu_mb: int = 0, any_device: bool = False) -> str:
