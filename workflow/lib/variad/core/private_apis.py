@@ -132,7 +132,7 @@ def keep_jobs_that_nobody_spoke_of(workflow: Any) -> None:
     job how it is doing, and Snakemake takes that for "none is left": it waits for ever for jobs that nobody asks for.
     Relies on ``scheduler._executor`` and on the three methods of it by which an executor speaks of jobs.
     """
-    executor = getattr(workflow.scheduler, "_executor", None)
+    executor: Any = getattr(workflow.scheduler, "_executor", None)
     if workflow.local_exec or not hasattr(executor, "check_active_jobs"):
         return
     check, ended = executor.check_active_jobs, set[int]()
