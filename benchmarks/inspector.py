@@ -129,16 +129,26 @@ def _draw_large(folder: Path, count: int) -> float:
     return sum(path.stat().st_size for path in folder.iterdir()) / count
 
 
+INSPECT = """
+import sys
+from variad.inspect.command import main
+status = main(sys.argv[1:])
+# not getrusage's, which counts what this process's parent held when it started it
+peak = next(line for line in open("/proc/self/status") if line.startswith("VmHWM"))
+print(peak.split()[1], file=sys.stderr)
+sys.exit(status)
+"""
+
+
 def _peak_of(place: Path, given: list[str]) -> tuple[float, float]:
     """Most memory of an inspection, GB, and its seconds."""
-    command = [sys.executable, "-m", "variad.inspect", str(place / "model.variad"), *given, "--quiet"]
+    command = [sys.executable, "-c", INSPECT, str(place / "model.variad"), *given, "--quiet"]
     environment = {**os.environ, "PYTHONPATH": str(HERE.parent / "workflow" / "lib")}
     begin = time.perf_counter()
-    process = subprocess.Popen(command, cwd=place, env=environment, stdout=subprocess.DEVNULL)
-    _, status, usage = os.wait4(process.pid, 0)
-    if status:
-        raise RuntimeError(f"{' '.join(command)}: it ended with status {status}")
-    return usage.ru_maxrss / 1e6, time.perf_counter() - begin
+    done = subprocess.run(
+        command, cwd=place, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, check=True
+    )
+    return int(done.stderr.split()[-1]) * 1024 / 1e9, time.perf_counter() - begin
 
 
 def _ours(folder: Path, name: str, images: int) -> dict[str, Any]:
@@ -188,7 +198,8 @@ def _ours(folder: Path, name: str, images: int) -> dict[str, Any]:
         np.save(folder / "bank.npy", bank)
         request["bank"] = str(folder / "bank.npy")
     facts = {"detector": name, "backbone": case.backbone, "resolution": side, "bank": "" if bank is None else len(bank)}
-    files = {"inspect": folder / "model.variad", "inspect_onnx": folder / "model.onnx"}
+    graph = folder / "model.onnx"
+    files = {"inspect": folder / "model.variad", "inspect_onnx": graph, "inspect_openvino": graph}
     return {"facts": facts, "engines": files, "request": request}
 
 
@@ -275,7 +286,7 @@ def _print_ratios(rows: list[dict[str, Any]]) -> None:
     """Medians over rounds of pairs: how many times as fast as each of the peer's, and its start by ours."""
     key = ("detector", "threads", "batch", "round")
     ours = {(row["engine"], *(row[name] for name in key)): row for row in rows}
-    for own in ("inspect", "inspect_onnx"):
+    for own in ("inspect", "inspect_onnx", "inspect_openvino"):
         for peer in sorted({row["engine"] for row in rows if row["engine"].startswith("anomalib")}):
             pairs: dict[tuple[Any, ...], list[tuple[float, float]]] = {}
             for (engine, *rest), row in ours.items():

@@ -2,17 +2,17 @@
 
 from variad.core.job import job
 from variad.core.tables import write_table
-from variad.datasets.adapters import LAID_OUT_AS_FOLDER, open_dataset, root_of, watched
+from variad.datasets.adapters import LAID_OUT_AS_FOLDER, open_dataset, root_given, watched
 from variad.datasets.changes import KnownFiles, hashes_of, stamps_of, write_known_files
 from variad.datasets.manifest import index_category
 from variad.datasets.pool import with_pool
 
 with job(snakemake) as at:
-    params, names, out = snakemake.params, snakemake.wildcards, snakemake.output
+    given, params, names, out = snakemake.input, snakemake.params, snakemake.wildcards, snakemake.output
     entry, scenarios = snakemake.config["datasets"][names.dataset], snakemake.config["scenarios"]
     said = entry["settings"]
     answers = {key: said[key] for key in params.answers if key in said and key not in params.dataset}
-    adapter, root = params.dataset["adapter"], root_of(names.dataset, entry)
+    adapter, root = params.dataset["adapter"], root_given(given.rendered, given.downloaded, names.dataset, entry)
     dataset = with_pool(open_dataset(root=root, **params.dataset, **answers), params.pool, names.dataset, scenarios)
     of_user = bool(params.version)  # a folder of theirs
     parts = watched(adapter, root, names.category, names.split, bool(params.pool)) if of_user else []

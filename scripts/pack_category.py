@@ -3,12 +3,12 @@
 from variad.core.job import job
 from variad.core.provenance import digest_of
 from variad.core.tables import read_table
-from variad.datasets.adapters import open_dataset, root_of, saturations_of
+from variad.datasets.adapters import open_dataset, root_given, saturations_of
 from variad.datasets.manifest import pack_category
 
 with job(snakemake) as at:
     given, params, names = snakemake.input, snakemake.params, snakemake.wildcards
-    root = root_of(names.dataset, snakemake.config["datasets"][names.dataset])
+    root = root_given(given.rendered, given.downloaded, names.dataset, snakemake.config["datasets"][names.dataset])
     dataset = open_dataset(root=root, **params.dataset)
     manifest = read_table(given.manifest, "manifest")
     warnings = pack_category(

@@ -115,6 +115,15 @@ ODD += [
     "\ud800",
     "x" * 101,
     "ß" * 51,
+    "CON",
+    "nul",
+    "com1",
+    "Lpt9.old",
+    "aux .txt",
+    "a\u202eb",
+    "a\u2066b",
+    "a\x7fb",
+    "a\x85b",
 ]
 NO_TEXT = [1, 0, -1, 1.5, True, False, None]
 
@@ -151,6 +160,8 @@ def test_plain_names_in_any_script_are_accepted(name):
         ("a\nb", "has the control character '\\n'"),
         ("Dose.", "ends with a dot or a space"),
         ("x" * 101, "is longer than 100 bytes"),
+        ("Aux.png", "is a device on Windows"),
+        ("lid\u202e", "has the control character '\\u202e'"),
     ],
 )
 def test_the_sentence_says_what_is_wrong(name, what):
@@ -163,7 +174,9 @@ def test_the_sentence_says_what_is_wrong(name, what):
     ("key", "name"),
     [("datasets", "Tables"), ("datasets", "summary.csv"), ("datasets.elpv.categories", "average_object")]
     + [("training_sets", "prompts"), ("detectors", "features"), ("anomaly_sources", "random"), ("vqgans", "diffusion")]
-    + [("ablations.maps", "table_05"), ("ablations.maps", "figure_18")],
+    + [("ablations.maps", "table_05"), ("ablations.maps", "figure_18")]
+    + [(key, "contents.txt") for key in WILDCARDS]
+    + [("datasets", "gallery"), ("datasets.elpv.categories", "lid.predictions.html")],
 )
 def test_names_of_the_workflows_own_files_and_rows_are_refused(key, name):
     expected = (

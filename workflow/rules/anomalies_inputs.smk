@@ -13,7 +13,7 @@ def source_of(wildcards):
             f"config key anomaly_sources.{wildcards.source}.images: expected images of something other than "
             f"data set {wildcards.dataset}, found {images!r}."
         )
-    return {**source, "images": f"{DOWNLOADS}/{images}"} if images in ARCHIVES else source
+    return {**source, "images": f"{PREFIX}{DOWNLOADS}/{images}"} if images in ARCHIVES else source
 
 
 def unrelated_images(wildcards):

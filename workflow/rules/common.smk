@@ -8,10 +8,20 @@ from snakemake.exceptions import WorkflowError
 from snakemake.io import _IOFile
 from snakemake.persistence import FileBackupMixin
 
+from variad.core.checksums import damages_of
+from variad.core.devices import gpu_is_there
 from variad.core.errors import UserError
 from variad.core.files import incomplete_lists
-from variad.core.private_apis import complete_rule, own_rules, restore_as_out_of_date, take_for_missing
+from variad.core.private_apis import (
+    complete_rule,
+    given_options,
+    own_rules,
+    prefix_of_module,
+    restore_as_out_of_date,
+    take_for_missing,
+)
 from variad.core.provenance import library_files
+from variad.core.temporaries import clear_leftovers
 from variad.datasets.adapters import SPLITS
 from variad.downloads.catalogue import ARCHIVES, DATASET_FILES, DOWNLOADS, WEIGHTS_FILES
 from variad.study.configuration import merged, resolve
@@ -29,13 +39,23 @@ except UserError as error:
 PART = config.pop("part", None)
 
 
+# what a module's user has put before the paths of its rules: before that of no file which is there without them
+PREFIX = prefix_of_module(workflow)
+
+
+def as_it_is(path):
+    """A file's path from the working directory, so that a moved folder is still up to date; no prefix is put before it."""
+    path = os.path.relpath(path)
+    return os.path.join("..", Path.cwd().name, path) if PREFIX and not path.startswith("..") else path
+
+
 def find_shipped(section):
     """Take weights that ship with the workflow from there, where the folder that it runs in has none of that name."""
     for entry in config[section].values():
         for key, value in entry.items():
             shipped = ROOT / value if isinstance(value, str) and value.startswith("resources/") else None
             if shipped is not None and shipped.is_file() and not Path(value).exists():
-                entry[key] = os.path.relpath(shipped)
+                entry[key] = as_it_is(shipped)
 
 
 for section in ("vqgans", "encoders", "extractors", "diffusion_models"):
@@ -78,7 +98,7 @@ def complete_rules():
             log=f"results/logs/{name}",
             benchmark=f"results/benchmarks/{name}",
             code=code_of(Path(of_ours.script).stem),
-            mem_mb=1000,
+            **job(1000),
         )
 
 
@@ -87,24 +107,28 @@ def job(megabytes):
     return {"mem_mb": lambda wildcards, attempt: megabytes * attempt}
 
 
-def gpu_job(megabytes):
-    """Likewise, with the GPU that the config may give to jobs."""
-    return {"gpu": config["run"]["gpu"], **job(megabytes)}
+def gpu_job(megabytes, gpu_megabytes=0):
+    """Likewise, with the GPU that the config may give to jobs: all of it, or a part of its memory beside other jobs."""
+    shared = {"gpu_mb": lambda wildcards, attempt: gpu_megabytes * attempt} if gpu_megabytes else {}
+    return {"gpu": gpus_of_a_job(), **shared, **job(megabytes)}
+
+
+@functools.cache
+def gpus_of_a_job():
+    """What ``run.gpu`` says; ``auto`` is a GPU where this machine has one, or, in a job of Slurm, was given one."""
+    return int(gpu_is_there()) if config["run"]["gpu"] == "auto" else config["run"]["gpu"]
 
 
 @functools.cache
 def code_of(script):
-    """The library files that a script imports: an edit to one of them reruns the rule.
-
-    From the working directory, so that a moved folder is still up to date.
-    """
-    return [os.path.relpath(path) for path in library_files(ROOT / "scripts" / f"{script}.py")]
+    """The library files that a script imports: an edit to one of them reruns the rule."""
+    return [as_it_is(path) for path in library_files(ROOT / "scripts" / f"{script}.py")]
 
 
 @functools.cache
 def code_from(file):
     """Likewise a file of the library, or a user's own, with those that it imports."""
-    return [os.path.relpath(path) for path in sorted({file, *library_files(file)})]
+    return [as_it_is(path) for path in sorted({file, *library_files(file)})]
 
 
 def file_of(pattern, allow_missing=False, **names):
@@ -140,6 +164,17 @@ def checked(check):
         raise WorkflowError(str(error)) from None
 
 
+def is_whole(path):
+    """Whether a result that the terminal is told of is there, and as it was written; one that is damaged is named."""
+    try:
+        damages = damages_of(path)
+    except UserError as error:
+        damages = [error]
+    for damage in damages:
+        print(f"warning: {damage}; `snakemake verify` removes what is damaged", file=sys.stderr)
+    return Path(path).is_file() and not damages
+
+
 def recipe_of(wildcards):
     return config["training_sets"][wildcards.training_set]
 
@@ -164,7 +199,9 @@ def place_of(wildcards):
 
 def all_categories():
     """The places that the config names."""
-    return [as_place(name, category) for name, dataset in config["datasets"].items() for category in dataset["categories"]]
+    return [
+        as_place(name, category) for name, dataset in config["datasets"].items() for category in dataset["categories"]
+    ]
 
 
 def study_categories():
@@ -247,22 +284,33 @@ def category_groups():
     }
 
 
-def check_results_folder():
-    """Fail before any work where results cannot be written."""
-    folder = next(path for path in (Path("results").absolute(), Path.cwd()) if path.exists())
+def clear_what_was_killed():
+    """Remove what processes that are no more left half-made; a job that runs again does so beside its outputs, too."""
+    downloads = [os.path.join(f"{PREFIX}{DOWNLOADS}", below) for below in ("", "archives", "weights")]
+    cleared = clear_leftovers(f"{PREFIX}results", deep=True)
+    for path in cleared + [path for folder in downloads for path in clear_leftovers(folder)]:
+        print(f"{path}: removed, the process that made it has ended", file=sys.stderr)
+
+
+def check_folder(place):
+    """Fail before any work where something is to be made in a folder, there or not, that cannot be written to."""
+    place = Path(f"{PREFIX}{place}").absolute()
+    folder = next(path for path in (place, *place.parents) if path.exists())
     if not folder.is_dir() or not os.access(folder, os.W_OK):
-        raise WorkflowError(f"{folder}: expected a folder that can be written to, found one that cannot.")
+        raise WorkflowError(
+            f"{folder}: expected a folder that can be written to, found one that cannot; name one by --directory."
+        )
 
 
 restore_as_out_of_date(FileBackupMixin)
 
 # only the main process looks: to a job on a cluster, what another one is about to make anew is no business of its own
 if workflow.is_main_process:
-    check_results_folder()
+    check_folder("results")
     take_for_missing(
         _IOFile,
         incomplete_lists(
-            f"{folder}/{place['dataset']}/{place['category']}"
+            f"{PREFIX}{folder}/{place['dataset']}/{place['category']}"
             for place in (all_categories() if PART is None else categories_of_part())
             for folder in ("results", "results/gallery")
         ),

@@ -38,7 +38,7 @@ def rendered_root(wildcards):
     """The folder that a rule fills with the files of a data set that is rendered."""
     dataset = dataset_of(wildcards)
     is_rendered = not dataset["path"] and dataset["adapter"] in RENDERED_ADAPTERS
-    return file_of(rules.unpack_dataset.output.folder, **wildcards) if is_rendered else []
+    return downloaded_place(rules.unpack_dataset.output.folder, **wildcards) if is_rendered else []
 
 
 def dataset_arguments(wildcards):
@@ -86,7 +86,15 @@ def has_lost_folder(dataset):
 
 def contents_of(archive):
     # unpacking the same archive again, after a change of code or environment, brings nothing new
-    return ancient(file_of(rules.unpack_archive.output.contents, unpacked=archive))
+    return ancient(downloaded_place(rules.unpack_archive.output.contents, unpacked=archive))
+
+
+def downloaded_place(pattern, **names):
+    """An output of a rule below the downloads, which have to be a folder that can be written to while it is not there."""
+    place = file_of(pattern, **names)
+    if not Path(place).exists():
+        check_folder(DOWNLOADS)
+    return place
 
 
 def dataset_files(wildcards):
@@ -188,11 +196,9 @@ def say_what_was_used():
     for place in categories_of_part():
         inventory = Path(file_of(rules.take_inventory.output.inventory, **place))
         packed = [Path(path) for path in files_of(in_splits([place], SPLITS), rules.pack_category.output.images)]
-        lines = (
-            list(sentences_of(inventory, [path for path in packed if path.is_file()])) if inventory.is_file() else []
-        )
+        lines = list(sentences_of(inventory, filter(Path.is_file, packed))) if is_whole(inventory) else []
         answers = map(Path, files_of(turning_places([place]), rules.decide_turning.output.turning))
-        lines += [Turning.read(path).sentence.rstrip(".") for path in answers if path.is_file()]
+        lines += [Turning.read(path).sentence.rstrip(".") for path in filter(is_whole, answers)]
         for number, line in enumerate(lines):
             print(f"{place['dataset']}/{place['category']}: {line}" if not number else f"  {line}", file=sys.stderr)
 

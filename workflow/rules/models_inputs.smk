@@ -7,17 +7,26 @@ def file_of_package_or_user(path, key):
     """An input file that the config names under a key, or nothing when it comes from a package or a hub."""
     if not path or not Path(path).suffix:
         return []
+    file = named_file(path, key)
     # a download that is verified again is no news
-    return ancient(path) if is_downloaded_weights(path) else named_file(path, key)
+    return ancient(file) if is_downloaded_weights(path) else file
 
 
 def named_file(path, key):
-    """A file that the config names under a key, unless it is missing and lies where no rule makes any."""
+    """A file that the config names under a key, unless it is missing and lies where none is made.
+
+    The job that reads it knows the name in the config alone, which is not where a made file lies below a prefix.
+    """
     parts = Path(path).parts
     made = parts[:1] == ("results",) or parts[:2] == ("resources", "downloads")
     if not made and not Path(path).exists():
         raise WorkflowError(f"config key {key}: expected a file, found none at '{path}'.")
-    return str(path)
+    if made and PREFIX:
+        raise WorkflowError(
+            f"config key {key}: expected a file that no rule makes, as the module has the prefix '{PREFIX}', found "
+            f"'{path}'; name a copy of it, or run the study in a folder of its own (--directory)."
+        )
+    return as_it_is(path) if PREFIX else str(path)
 
 
 def is_downloaded_weights(path):

@@ -13,6 +13,7 @@ import pandas as pd
 from variad.core.errors import UserError
 from variad.core.files import writing
 from variad.core.images import Images, read_image, resize_square, to_rgb8
+from variad.core.shortages import new_hdf5
 from variad.core.tables import read_table, write_table
 
 SCHEMA = "anomalies"
@@ -76,7 +77,7 @@ def write_anomalies(
         normals: the normal images that the anomalies are to be compared with; None: the originals.
     """
     made = [(run, number, anomaly) for run in sorted(runs) for number, anomaly in enumerate(runs[run])]
-    with writing(images) as temporary, h5py.File(temporary, "w") as file:
+    with writing(images) as temporary, new_hdf5(temporary) as file:
         stack = np.stack([anomaly.image for *_, anomaly in made])
         file.create_dataset("images", data=stack, chunks=(1, *stack.shape[1:]))
         if normals is not None:

@@ -17,6 +17,7 @@ from variad.anomalies.ddim import generate, invert
 from variad.core.errors import UserError
 from variad.core.files import writing
 from variad.core.images import Images, resize_square
+from variad.core.shortages import new_hdf5
 from variad.networks.diffusion_models import DiffusionModel
 from variad.networks.features import are_grey, to_tensor, to_uint8
 
@@ -84,7 +85,7 @@ def compute_inversions(
 
 def write_inversions(path: str | Path, inversions: Inversions) -> None:
     """Write ``/image_id``, ``/x_T`` float16, ``/regenerated`` and the attribute ``steps``."""
-    with writing(path) as temporary, h5py.File(temporary, "w") as file:
+    with writing(path) as temporary, new_hdf5(temporary) as file:
         file.attrs["steps"] = inversions.steps
         file.create_dataset("image_id", data=inversions.image_ids, dtype=h5py.string_dtype())
         file["x_T"] = inversions.noise.numpy().astype(np.float16)

@@ -12,12 +12,15 @@ import os
 import shutil
 import tempfile
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from variad.core.errors import UserError
+from variad.core.shortages import fault_of_disk, room_for
+from variad.core.temporaries import prefix_of
 
 CONTENTS = "contents.txt"
+CHECKSUMS = ".sha256"  # ends the name of a record of checksums (variad.core.checksums)
 
 
 @contextmanager
@@ -25,31 +28,65 @@ def writing(path: str | Path) -> Iterator[Path]:
     """Give a temporary path beside ``path`` and rename it to ``path`` when the block ends without an error.
 
     Raises:
-        UserError: the folder cannot be created or written to.
+        UserError: the folder cannot be created or written to, or the disk takes no more; nothing is left then.
     """
     target = Path(path)
+    with room_for(target):
+        with _beside(target):
+            handle, name = tempfile.mkstemp(dir=target.parent, prefix=prefix_of(target), suffix=target.suffix)
+        os.close(handle)
+        temporary = Path(name)
+        try:
+            yield temporary
+            temporary.chmod(0o666 & ~_umask())
+            with suppress(OSError):  # too long a name; where nothing can be deleted the next line fails as well
+                checksums_path(target).unlink()  # it is of the file before
+            temporary.replace(target)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def scratch_folder(beside: str | Path) -> Iterator[Path]:
+    """Give an empty folder beside a path, on the same disk; it goes when the block ends, with what is left in it.
+
+    Raises:
+        UserError: as ``writing``.
+    """
+    target = Path(beside)
+    with room_for(target):
+        with _beside(target):
+            folder = Path(tempfile.mkdtemp(dir=target.parent, prefix=prefix_of(target)))
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _beside(target: Path) -> Iterator[None]:
+    """Make the folder of a target; who cannot, or cannot write to it, learns which folder that is."""
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        # the start of a name is enough to tell by, and the whole of a long one would leave no room for the rest
-        handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.stem[:40]}.", suffix=target.suffix)
+        yield
     except OSError as error:
+        if fault_of_disk(error):
+            raise
         raise UserError(
             f"{target.parent}: expected a folder that can be written to, found: {error.strerror}."
         ) from error
-    os.close(handle)
-    temporary = Path(name)
-    try:
-        yield temporary
-        temporary.chmod(0o666 & ~_umask())
-        temporary.replace(target)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def write_text(path: str | Path, text: str) -> None:
     """Write a text file in one go."""
     with writing(path) as temporary:
         temporary.write_text(text, encoding="utf-8", newline="\n")
+
+
+def checksums_path(output: str | Path) -> Path:
+    """Where the checksum of an output is recorded."""
+    path = Path(output)
+    return path.with_name(f".{path.name}{CHECKSUMS}")
 
 
 def _umask() -> int:
@@ -97,20 +134,27 @@ def verify_sha256(path: str | Path, expected: str) -> None:
 def filling(contents: str | Path) -> Iterator[Path]:
     """Give the emptied folder of a ``contents.txt`` to fill; the list is written when the block ends well.
 
+    The folder goes if it does not end well: what a full disk holds of it would be in the way of the next attempt.
+
     Raises:
-        UserError: the path leads through ``..``, or to the working directory or one above it, so that more would be
-            emptied than the folder that it names.
+        UserError: the disk takes no more; or the path leads through ``..``, or to the working directory or one above
+            it, so that more would be emptied than the folder that it names.
     """
     folder = Path(contents).parent
     if ".." in folder.parts or Path.cwd().is_relative_to(folder.resolve()):
         raise UserError(f"{contents}: expected a file in a folder of its own, without '..', found another.")
     if folder.exists():
         shutil.rmtree(folder)
-    folder.mkdir(parents=True)
-    yield folder
-    names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
-    with writing(contents) as temporary:
-        temporary.write_text("".join(f"{name}\n" for name in names), "utf-8")
+    try:
+        with room_for(folder):
+            folder.mkdir(parents=True)
+            yield folder
+        names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+        with writing(contents) as temporary:
+            temporary.write_text("".join(f"{name}\n" for name in names), "utf-8")
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
 
 
 def incomplete_lists(folders: Iterable[str | Path]) -> list[Path]:
@@ -127,7 +171,7 @@ def _incomplete_below(folder: str) -> Iterator[Path]:
     files = {inside: set(names) for inside, _, names in os.walk(folder)}
     for inside, names in files.items():
         if CONTENTS in names and not all(
-            _is_among(files, f"{inside}/{name}") for name in _names(Path(inside, CONTENTS))
+            _is_among(files, f"{inside}/{name}") for name in listed_names(Path(inside, CONTENTS))
         ):
             yield Path(inside, CONTENTS)
 
@@ -138,7 +182,8 @@ def _is_among(files: Mapping[str, Collection[str]], path: str) -> bool:
     return name in files[folder] if folder in files else Path(path).is_file()
 
 
-def _names(contents: Path) -> list[str]:
+def listed_names(contents: Path) -> list[str]:
+    """The files that a ``contents.txt`` lists, from its folder on."""
     # not splitlines, nor a text file's universal newlines: names may hold what those take for the end of a line
     return [name for name in contents.read_bytes().decode("utf-8", "surrogateescape").split("\n") if name]
 

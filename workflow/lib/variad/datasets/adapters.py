@@ -7,7 +7,6 @@ the data sets that use it. A config may also name a class in a user's own file, 
 
 import importlib
 import inspect
-import tempfile
 import unicodedata
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
 
 from variad.core.errors import UserError
+from variad.core.files import scratch_folder
 from variad.core.images import SUFFIXES
 from variad.core.own_code import check_own_class, load_own_class, own_file
 from variad.datasets.folder_names import category_home, nfc, parts_of
@@ -196,6 +196,17 @@ def root_of(name: str, dataset: Mapping[str, Any]) -> str | None:
     return f"{DOWNLOADS}/{name}" if adapter in RENDERED_ADAPTERS else None
 
 
+def root_given(rendered: object, contents: object, name: str, dataset: Mapping[str, Any]) -> str | None:
+    """As ``root_of``, of a rule's inputs: below the prefix of a module, what other rules made lies elsewhere.
+
+    Args:
+        rendered: the folder that a rule rendered; contents: the list of what a rule unpacked; empty where none did.
+    """
+    if rendered:
+        return str(rendered)
+    return str(Path(str(contents)).parent) if contents else root_of(name, dataset)
+
+
 def passed_over_of(dataset: Dataset, category: str) -> list[PassedOver]:
     """The files of a category that its adapter did not take, where it says so; else none.
 
@@ -255,10 +266,9 @@ def unpack_dataset(adapter: str, folder: str | Path, **settings: Any) -> None:
 @contextmanager
 def rendering(root: Path) -> Iterator[Path]:
     """Give a folder to render into, which becomes ``root`` when the block ends without an error."""
-    root.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=root.parent, prefix=f".{root.name}.") as folder:
-        yield Path(folder) / "whole"
-        (Path(folder) / "whole").replace(root)
+    with scratch_folder(root) as folder:
+        yield folder / "whole"
+        (folder / "whole").replace(root)
 
 
 def subfolders(folder: Path) -> list[Path]:

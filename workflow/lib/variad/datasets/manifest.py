@@ -21,6 +21,7 @@ from variad.core.errors import UserError
 from variad.core.files import sha256, writing
 from variad.core.images import Raw, is_16_bit, mask_files, read_image, read_mask, read_size, resize_square, to_rgb8
 from variad.core.records import RowsBefore
+from variad.core.shortages import new_hdf5
 from variad.datasets.adapters import Dataset, Entry
 from variad.datasets.masks import Saturation, read_defect, write_defects
 
@@ -138,7 +139,7 @@ def pack_category(
     deep = [is_16_bit(file) for file in files]
     scale = _scale_of(train) if train else _scale(manifest, files, deep)
     made = json.dumps([made_with, image_size, scale])
-    with writing(path) as temporary, RowsBefore(path, made) as before, h5py.File(temporary, "w") as packed:
+    with writing(path) as temporary, RowsBefore(path, made) as before, new_hdf5(temporary) as packed:
         packed.attrs.update({"image_size": image_size, "dataset": dataset, "category": category, "made_with": made})
         if scale is not None:
             packed.attrs.update({"percentile_low": scale[0], "percentile_high": scale[1]})

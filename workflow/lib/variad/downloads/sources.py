@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from variad.core.errors import UserError
-from variad.core.files import change_of, recorded_hash, sha256, write_record, writing
+from variad.core.files import change_of, recorded_hash, scratch_folder, sha256, write_record, writing
 from variad.downloads.archives import extract
 from variad.downloads.catalogue import Expected, Source
 from variad.downloads.transfer import Fetched, WrongFile, fetch
@@ -79,16 +79,12 @@ def fetch_weights(source: Source, target: Path, archives: Path, keep_archive: bo
     """
     fetched = fetch_source(source, archives if source.members else target.parent)
     if source.members:
-        scratch = target.with_name(f".{target.name}.archive")
-        shutil.rmtree(scratch, ignore_errors=True)
-        try:
-            extract(fetched.path, scratch)
+        with scratch_folder(target) as scratch:
+            extract(fetched.path, scratch / "files")
             found = [path for path in scratch.rglob(target.name) if path.is_file() and not path.is_symlink()]
             if len(found) != 1:
                 raise UserError(f"{fetched.path}: expected one file '{target.name}' in it, found {len(found)}.")
             found[0].replace(target)
-        finally:
-            shutil.rmtree(scratch, ignore_errors=True)
     write_record(target, source.url, sha256(target), target.stat().st_size)
     if source.members and not keep_archive:
         fetched.path.unlink()

@@ -21,6 +21,7 @@ from tqdm import tqdm
 
 from variad.core.errors import UserError
 from variad.core.files import sha256
+from variad.core.shortages import room_for
 from variad.downloads.catalogue import Expected
 
 BLOCK = 2**20
@@ -100,7 +101,7 @@ def only_one(path: Path) -> Iterator[Path]:
     lock = path.with_name(f"{path.name}.lock")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(lock, timeout=0):
+        with FileLock(lock, timeout=0), room_for(path):
             try:
                 yield path
             finally:

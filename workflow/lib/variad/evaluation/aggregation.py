@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from variad.core.errors import UserError
 from variad.core.files import writing
+from variad.core.shortages import new_hdf5
 from variad.evaluation.bootstrap import DRAWS, interval
 from variad.evaluation.cells import CELL_KEY, Cell, check_paired, metric_draws
 
@@ -235,7 +236,7 @@ def write_rows(path: str | Path, rows: Sequence[SummaryRow]) -> None:
 
     A group ``/{number}`` a row: its key and gain as attributes, ``runs``, ``values`` and ``gain_draws``.
     """
-    with writing(path) as temporary, h5py.File(temporary, "w") as file:
+    with writing(path) as temporary, new_hdf5(temporary) as file:
         for number, row in enumerate(rows):
             group = file.create_group(f"{number:06d}")
             group.attrs.update({**row.key, "gain": row.gain})
@@ -281,13 +282,14 @@ def published_mean(published: pd.DataFrame, key: Mapping[str, str], categories: 
             all the published categories and no other: averages over different ones cannot be compared.
     """
     match = published[published["dataset"] == key["dataset"]].rename(columns={"source": "training_set"})
-    theirs, ours = ({name for name in names if not _is_average(name)} for names in (match["category"], categories))
-    if _is_average(key["category"]) and theirs != ours:
+    theirs, ours = ({name for name in names if not is_average(name)} for names in (match["category"], categories))
+    if is_average(key["category"]) and theirs != ours:
         return float("nan")
     for name, value in key.items():
         match = match[match[name] == (published_detector(value) if name == "detector" else value)]
     return float(match["mean_percent"].iloc[0]) if len(match) else float("nan")
 
 
-def _is_average(category: str) -> bool:
+def is_average(category: str) -> bool:
+    """Whether rows of that name are means over categories."""
     return category == "average" or category.startswith("average_")

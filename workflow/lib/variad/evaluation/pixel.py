@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 
 from variad.core.errors import UserError
 from variad.core.files import writing
+from variad.core.shortages import new_hdf5
 from variad.datasets.masks import Defect
 from variad.evaluation.ranking import METRICS, Ranking, at_ranks, auroc, overlap_areas, rank_parts
 
@@ -178,7 +179,7 @@ def _histogram(ascending: Array, edges: Array) -> NDArray[np.int64]:
 
 def write_pixel_histograms(path: str | Path, runs: Mapping[int, PixelHistograms]) -> None:
     """Write ``/run_{r}/{image_id, edges, positives, negatives}``; without pixel metrics the file has no group."""
-    with writing(path) as temporary, h5py.File(temporary, "w") as file:
+    with writing(path) as temporary, new_hdf5(temporary) as file:
         for run, histograms in sorted(runs.items()):
             group = file.create_group(f"run_{run}")
             group.create_dataset("image_id", data=list(histograms.image_id), dtype=h5py.string_dtype())

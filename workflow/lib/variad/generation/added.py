@@ -14,9 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from variad.core.checksums import damages_of, write_checksums
 from variad.core.files import writing
 from variad.core.images import Images
 from variad.core.records import picture_rows
+from variad.core.shortages import new_hdf5
 from variad.generation.settings import Request
 
 Arrays = dict[str, NDArray[np.generic]]
@@ -94,7 +96,7 @@ def duplicate(parents: Images, requests: Sequence[Request]) -> AddedImages:
 
 def write_added(path: str | Path, added: AddedImages, recipe: dict[str, Any]) -> None:
     """Write ``added.h5``; see ``docs/data_contracts.md``."""
-    with writing(path) as temporary, h5py.File(temporary, "w") as file:
+    with writing(path) as temporary, new_hdf5(temporary) as file:
         file.attrs["recipe"] = json.dumps(recipe, sort_keys=True)
         chunk = (1, *added.images.shape[1:]) if len(added.images) else None
         file.create_dataset("images", data=added.images, chunks=chunk)
@@ -162,9 +164,9 @@ class Chunks:
         self.folder = Path(beside).parent / f"{self._stem}{digest}"
 
     def kept(self) -> Iterator[Arrays]:
-        """The batches that are there, from the first image on, up to the first that is missing."""
+        """The batches that are there, from the first image on, up to the first that is missing or damaged."""
         start = 0
-        while (path := self.folder / f"{start}.h5").is_file():
+        while (path := self.folder / f"{start}.h5").is_file() and not damages_of(path):
             with h5py.File(path) as file:
                 batch = {name: file[name][()] for name in file}
             start += len(batch["images"])
@@ -172,9 +174,11 @@ class Chunks:
 
     def keep(self, start: int, batch: Arrays) -> None:
         """Keep a batch whose first image has index ``start``."""
-        with writing(self.folder / f"{start}.h5") as temporary, h5py.File(temporary, "w") as file:
+        path = self.folder / f"{start}.h5"
+        with writing(path) as temporary, new_hdf5(temporary) as file:
             for name, values in batch.items():
                 file[name] = values
+        write_checksums(path)
 
     def clear(self) -> None:
         """Delete these batches and those of other settings beside them."""

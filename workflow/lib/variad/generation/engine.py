@@ -22,6 +22,7 @@ from variad.core.errors import UserError
 from variad.core.images import Images
 from variad.core.precision import Arithmetic
 from variad.core.provenance import library_files
+from variad.core.shortages import fault_of_memory
 from variad.generation.added import AddedImages, Arrays, Chunks, digest_of
 from variad.generation.guidance import Guide, Spreads, decode, draw_windows, perturb_latent
 from variad.generation.prompts import read_texts
@@ -43,7 +44,6 @@ GPU_BATCH = 64  # a cap alone, memory decides; 16 are a tenth slower with the pu
 MARGIN = 0.8  # of the free memory: fragments, workspaces of convolutions, the batch's results
 PROBES = (2, 4)  # batches that a GPU's memory is measured with; the first also pays for what is loaded once
 _STATM = Path("/proc/self/statm")  # Linux
-_OUT_OF_MEMORY = ("can't allocate memory", "not enough memory")  # what torch's CPU allocator says, by system
 
 
 class PromptFiles(NamedTuple):
@@ -324,9 +324,7 @@ def shrinking(work: Callable[[int], Result], size: int) -> tuple[Result, int]:
         try:
             return work(size), size
         except (RuntimeError, MemoryError) as error:
-            # torch.OutOfMemoryError is one of a GPU; on a CPU torch raises a plain RuntimeError
-            known = isinstance(error, (torch.OutOfMemoryError, MemoryError))
-            if not known and not any(words in str(error) for words in _OUT_OF_MEMORY):
+            if fault_of_memory(error) is None:
                 raise
             if size == 1:
                 raise UserError(

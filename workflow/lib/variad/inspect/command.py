@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from variad.core.errors import UserError
+from variad.core.shortages import shortage
+from variad.core.temporaries import clear_leftovers
 
 if TYPE_CHECKING:
     from variad.inspect.inspector import Inspection, Inspector
@@ -88,8 +90,10 @@ def parser() -> argparse.ArgumentParser:
     page.add_argument("--host", metavar="ADDRESS", help="of this machine; any but 127.0.0.1 lets other machines in")
     how = made.add_argument_group("how")
     how.add_argument("--device", type=_device, default="cpu", help="cpu (default), cuda or cuda:N")
-    how.add_argument("--threads", metavar="N", type=_count, help="of the processor (default: all)")
-    how.add_argument("--batch", metavar="N", type=_count, default=8, help="photographs computed together (8)")
+    how.add_argument("--threads", metavar="N", type=_count, help="photographs at once (default: one a core)")
+    how.add_argument(
+        "--batch", metavar="N", type=_count, default=8, help="photographs that a GPU computes together (8)"
+    )
     return made
 
 
@@ -102,20 +106,31 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return MISTAKE
     except BrokenPipeError:
-        # the interpreter flushes once more at its end
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _forget_output()
         return NOBODY_READS
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return INTERRUPTED
+    except Exception as error:
+        sentence = shortage(error, "standard output" if isinstance(error, OSError) else "photographs")
+        if sentence is None:
+            raise
+        print(f"error: {sentence}", file=sys.stderr)
+        if isinstance(error, OSError):
+            _forget_output()
+        return MISTAKE
+
+
+def _forget_output() -> None:
+    """Let the interpreter, which flushes standard output once more at its end, do so without an error."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _run(given: argparse.Namespace) -> int:
     _check(given)
     from variad.core.job import keep_freed_memory, limit_threads
 
-    if given.threads:
-        limit_threads(given.threads)
+    limit_threads(1)  # a photograph has one core for itself
     keep_freed_memory()
     return _serve(given) if given.serve else _watch(given) if given.watch else _inspect(given)
 
@@ -150,6 +165,7 @@ def _check(given: argparse.Namespace) -> None:
     for folder in (given.heatmaps, given.report and given.report.absolute().parent):
         if folder:
             _make_folder(folder)
+            clear_leftovers(folder, deep=folder == given.heatmaps)
     if given.report and given.report.is_dir():
         raise UserError(f"{given.report}: expected a file to write the page to, found a folder.")
 
@@ -171,7 +187,7 @@ def _open(given: argparse.Namespace) -> "Inspector":
 
         if int(given.device.partition(":")[2] or 0) >= torch.cuda.device_count():
             raise UserError(f"--device: expected a GPU that torch can use, found none for {given.device!r}.")
-    inspector = Inspector.open(given.bundle, given.device)
+    inspector = Inspector.open(given.bundle, given.device, given.threads)
     if given.fail_above is not None and inspector.answers.bad is None:
         raise UserError(f"--fail-above: expected a bundle with a threshold, found {given.bundle} without one.")
     return inspector

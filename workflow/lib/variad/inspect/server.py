@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from urllib.parse import unquote
 
 from variad.core.errors import UserError
+from variad.core.shortages import room_for
 from variad.inspect.examiner import KEPT, Examiner
 from variad.report.markup import ASSETS as REPORT_ASSETS
 
@@ -204,7 +205,8 @@ class _Handler(BaseHTTPRequestHandler):
             if not self.server.uploads.acquire(timeout=WHOLE):
                 raise _Refused(HTTPStatus.SERVICE_UNAVAILABLE, "Too many photographs are waiting.")
             try:
-                with tempfile.NamedTemporaryFile(dir=self.server.folder.name) as file:
+                folder = self.server.folder.name
+                with room_for(folder), tempfile.NamedTemporaryFile(dir=folder) as file:
                     self._receive(file, length)
                     kept = self.server.examiner.examine(file.name, name)
             except UserError as error:

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from variad.core.errors import UserError
 from variad.core.files import sha256
+from variad.core.shortages import room_for
 from variad.inspect.photographs import is_photograph, walk
 from variad.inspect.results import COLUMNS, Row, csv_line, failed_row, row_of
 
@@ -127,13 +128,17 @@ class Journal:
 
     def _append(self, line: bytes) -> None:
         try:
-            written = 0
-            while written < len(line):
-                written += os.write(self._file, line[written:])
-            os.fsync(self._file)
+            with room_for(self._path):
+                written = 0
+                while written < len(line):
+                    written += os.write(self._file, line[written:])
+                os.fsync(self._file)
+        except UserError:
+            os.ftruncate(self._file, self._end)
+            raise
         except OSError as error:
             os.ftruncate(self._file, self._end)
-            raise UserError(f"{self._path}: expected room for another line, found: {error.strerror}.") from error
+            raise UserError(f"{self._path}: expected a disk for another line, found: {error.strerror}.") from error
         self._end += len(line)
 
     def _lock(self) -> None:

@@ -11,6 +11,7 @@ from tqdm import tqdm
 from variad.core.files import writing
 from variad.core.images import FeatureMaps, Images
 from variad.core.records import RowsBefore
+from variad.core.shortages import new_hdf5
 from variad.networks.backbones import Backbone
 from variad.networks.features import batches_of_features, check_finite, feature_maps, prepare
 
@@ -43,7 +44,7 @@ def write_features(
         UserError: a feature is larger than float16 can hold.
     """
     backbone.to(device)
-    with writing(path) as temporary, h5py.File(temporary, "w") as file:
+    with writing(path) as temporary, new_hdf5(temporary) as file:
         file.attrs.update(
             {**attributes, "weights_sha256": backbone.weights_sha256, "strides": list(backbone.strides.values())}
         )

@@ -7,10 +7,10 @@ Names of pictures are numbers, never a user's text; where a user's names stand i
 
 import json
 import shutil
-import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ import pandas as pd
 from PIL import Image
 
 from variad.core.errors import UserError
+from variad.core.files import scratch_folder
 from variad.core.tables import read_table
 from variad.datasets.inventory import sentences_of
 from variad.generation.settings import Turning
@@ -41,7 +42,7 @@ def save_picture(image: npt.NDArray[np.uint8], path: Path) -> None:
     picture = Image.fromarray(np.ascontiguousarray(image[..., 0] if grey else image))
     if max(picture.size) > PICTURE_SIZE:
         picture = picture.resize((PICTURE_SIZE, PICTURE_SIZE), Image.Resampling.BOX, reducing_gap=2.0)
-    picture.save(path, "JPEG", quality=QUALITY)
+    _save_jpeg(picture, path)
 
 
 def save_mask(mask: npt.NDArray[np.uint8], path: Path) -> None:
@@ -52,7 +53,14 @@ def save_mask(mask: npt.NDArray[np.uint8], path: Path) -> None:
 
 def save_map(values: npt.NDArray[np.float32], low: float, high: float, path: Path) -> None:
     """Save an anomaly map ``[h, w]`` in the colours of its scale as JPEG."""
-    Image.fromarray(colourise(values, low, high)).save(path, "JPEG", quality=QUALITY)
+    _save_jpeg(Image.fromarray(colourise(values, low, high)), path)
+
+
+def _save_jpeg(picture: Image.Image, path: Path) -> None:
+    # not into the file: Pillow hands it to code in C, which takes a block that a full disk cut short for written
+    stream = BytesIO()
+    picture.save(stream, "JPEG", quality=QUALITY)
+    path.write_bytes(stream.getbuffer())
 
 
 @dataclass(frozen=True)
@@ -157,16 +165,13 @@ def _rows(entry: dict[str, Any], column: str) -> Iterator[tuple[Any, bool]]:
 
 @contextmanager
 def _writing_folder(target: Path) -> Iterator[Path]:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(dir=target.parent, prefix=".page."))
-    try:
-        yield temporary
-        temporary.chmod(0o755)
+    with scratch_folder(target) as scratch:
+        page = scratch / "page"
+        page.mkdir()
+        yield page
         if target.exists():
             shutil.rmtree(target)
-        temporary.rename(target)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        page.rename(target)
 
 
 def collect_page(sources: PageSources, real: RealImages) -> dict[str, Any]:

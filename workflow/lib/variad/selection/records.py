@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from variad.core.errors import UserError
 from variad.core.files import writing
+from variad.core.shortages import new_hdf5
 from variad.core.tables import markdown_page, markdown_table, read_table
 from variad.evaluation.ranking import auroc
 from variad.selection.judgement import JudgedSource, tau_interval
@@ -139,7 +140,7 @@ def write_draws(path: str | Path, judged: Sequence[JudgedSource]) -> None:
     draws = np.full((len(judged), length), np.nan, np.float32)
     for row, one in enumerate(judged):
         draws[row, : len(one.tau_draws)] = one.tau_draws
-    with writing(path) as temporary, h5py.File(temporary, "w") as file:
+    with writing(path) as temporary, new_hdf5(temporary) as file:
         file.create_dataset("tau", data=draws, compression="gzip")
 
 

@@ -9,6 +9,7 @@ from itertools import chain
 from typing import Any, TypeVar
 
 from variad.core.errors import UserError
+from variad.core.files import CONTENTS
 from variad.datasets.adapters import RENDERED_ADAPTERS, check_adapter
 from variad.detectors.interface import check_extractor, check_method
 from variad.downloads.catalogue import ARCHIVES, CATALOGUE
@@ -26,6 +27,8 @@ SECTIONS = (
 )
 # signs that Windows has another use for, that Snakemake takes for wildcards, or a look-up in the config for a pattern
 SIGNS = '/\\:*?"<>|[]{}'
+# that turn the text after them around, so that a name is shown as another one
+TURNING = {*map(chr, range(0x202A, 0x202F)), *map(chr, range(0x2066, 0x206A))}
 LONGEST = 100  # bytes
 LONGEST_TOGETHER = 220  # bytes of the names that a log's name is made of; a file system takes 255 in all
 
@@ -45,7 +48,11 @@ TAKEN: dict[str, Collection[str]] = {
         *(f"table_{number:02}" for number in range(4, 19)),
     ),
 }
+TAKEN_ANYWHERE = (CONTENTS,)
 ENDINGS_OF_TABLES = (".csv", ".md", ".json", ".html", ".js")  # of files beside the data sets' folders
+ENDINGS_OF_PAGES = (".predictions.html", ".predictions.js", ".predictions.txt")  # beside the categories' folders
+# what Windows takes for a device, with any ending
+DEVICES = {"con", "prn", "aux", "nul", *(f"{port}{number}" for port in ("com", "lpt") for number in range(10))}
 
 
 def _wrong(key: str, expected: str, found: Any) -> UserError:
@@ -96,8 +103,12 @@ def _check_name(key: str, name: Any) -> None:
     if fault := _fault(name):
         raise _wrong(key, "the name of a folder", f"{shown}, which {fault}")
     kind, folded = key.rpartition(".")[2], _folded(name)
-    average = kind == "categories" and folded.startswith("average_")
-    if folded in TAKEN.get(kind, ()) or average or (kind == "datasets" and folded.endswith(ENDINGS_OF_TABLES)):
+    taken = folded in TAKEN.get(kind, ()) or folded in TAKEN_ANYWHERE
+    if kind == "categories":
+        taken = taken or folded.startswith("average_") or folded.endswith(ENDINGS_OF_PAGES)
+    if kind == "datasets":
+        taken = taken or folded.endswith(ENDINGS_OF_TABLES)
+    if taken:
         raise _wrong(key, "another name than those of the workflow's own files and rows", shown)
 
 
@@ -107,7 +118,9 @@ def _fault(name: str) -> str:
         return "is empty"
     if len(name.encode("utf-8", "replace")) > LONGEST:
         return f"is longer than {LONGEST} bytes"
-    if odd := [letter for letter in name if unicodedata.category(letter) in ("Cc", "Cs", "Zl", "Zp")]:
+    if odd := [
+        letter for letter in name if unicodedata.category(letter) in ("Cc", "Cs", "Zl", "Zp") or letter in TURNING
+    ]:
         return f"has the control character {odd[0]!r}"
     if signs := [letter for letter in name if letter in SIGNS]:
         return f"has the sign {signs[0]}"
@@ -115,6 +128,8 @@ def _fault(name: str) -> str:
         return "begins with a dot, a hyphen or a space"
     if name[-1] == "." or name != name.rstrip():
         return "ends with a dot or a space"
+    if name.casefold().partition(".")[0].rstrip() in DEVICES:
+        return "is a device on Windows"
     return ""
 
 

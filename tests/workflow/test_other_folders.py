@@ -1,0 +1,175 @@
+"""A study in another folder than the checkout's: what ships is found, and what is made lies where the study runs."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import h5py
+import pytest
+import yaml
+
+from .running import ROOT, TINY, snakemake, succeed
+
+pytestmark = pytest.mark.slow
+# needs the VQGAN that ships, class names, WordNet, an extractor, and textures that are rendered
+CELL = "results/textures/brick/one_shot/generated/patchcore/scores.csv"
+ADDED = "results/textures/brick/one_shot/generated/added.h5"
+MANIFEST = "results/textures/brick/train/manifest.csv"
+SOURCES = ("workflow", "scripts", "config", "resources", "envs", "benchmarks")
+
+
+def run(folder: Path, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    """Snakemake in a folder, as from a shell there."""
+    environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
+    command = [sys.executable, "-m", "snakemake", "--quiet", "host", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, env=environment, cwd=folder)
+
+
+def names_in(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()}
+
+
+@pytest.fixture(scope="module")
+def elsewhere(tmp_path_factory) -> Path:
+    """A folder that was empty, with one cell made in it by ``--directory``."""
+    folder = tmp_path_factory.mktemp("elsewhere")
+    succeed(folder, "--cores", "1", CELL)
+    return folder
+
+
+def test_an_empty_folder_is_enough(elsewhere):
+    with h5py.File(elsewhere / ADDED) as file:
+        assert file["images"].shape == (4, 64, 64, 3)
+    assert names_in(elsewhere) == {".snakemake", "results", "resources"}
+    assert names_in(elsewhere / "resources") == {"downloads"}
+    assert names_in(elsewhere / "resources/downloads") == {"textures", "wordnet"}
+
+
+def test_every_weight_that_ships_is_found_from_an_empty_folder(tmp_path):
+    """VQGAN, diffusion model and patch network, whose files rules have among their inputs."""
+    targets = ["generated", "selection", "results/elpv/mono/train/features/pdn_tiny.h5"]
+    said = succeed(tmp_path, "--dry-run", *targets, config=ROOT / "config/config.yaml")
+    for name in ("vqgan_small", "ddpm_small", "pdn_tiny"):
+        shipped = os.path.relpath(ROOT / "resources" / name / "model.safetensors", tmp_path)
+        assert shipped in said, f"{name} is no input of any rule"
+
+
+def test_the_snakefile_named_from_another_folder(tmp_path, elsewhere):
+    done = run(tmp_path, "-s", ROOT / "Snakefile", "--configfile", TINY, "--cores", "1", MANIFEST)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert (tmp_path / MANIFEST).read_bytes() == (elsewhere / MANIFEST).read_bytes()
+
+
+@pytest.fixture
+def checkout(tmp_path) -> Iterator[Path]:
+    """A checkout that nobody can write to: root can, whatever its permissions say, but for a read-only mount."""
+    folder = tmp_path / "checkout"
+    for name in SOURCES:
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("downloads", "__pycache__"))
+    shutil.copy(ROOT / "Snakefile", folder)
+    if os.geteuid() != 0:
+        for path in [folder, *folder.rglob("*")]:
+            path.chmod(path.stat().st_mode & ~0o222)
+        yield folder
+        for path in [folder, *(path for path in folder.rglob("*") if path.is_dir())]:
+            path.chmod(0o755)
+        return
+    for options in (["--bind", folder, folder], ["-o", "remount,ro,bind", folder]):
+        if subprocess.run(["mount", *map(str, options)], capture_output=True).returncode != 0:
+            pytest.skip("root may not mount here, as in most containers")
+    yield folder
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+def test_a_checkout_that_is_read_only(tmp_path, checkout, elsewhere):
+    work = tmp_path / "work"
+    work.mkdir()
+    inside = run(checkout, "--configfile", TINY, "--cores", "1", MANIFEST)
+    assert inside.returncode == 1
+    sentence = f"{checkout}: expected a folder that can be written to, found one that cannot; name one by --directory."
+    assert sentence in inside.stderr.splitlines()
+    assert "Traceback" not in inside.stderr
+    done = run(checkout, "--directory", work, "--configfile", TINY, "--cores", "1", MANIFEST)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert (work / MANIFEST).read_bytes() == (elsewhere / MANIFEST).read_bytes()
+
+
+MODULE = """
+configfile: "study.yaml"
+module variad:
+    snakefile: "{snakefile}"
+    config: config
+    prefix: "below"
+use rule * from variad as variad_*
+rule all:
+    default_target: True
+    input: "below/{target}"
+"""
+
+
+def of_module(folder: Path, snakefile: Path, config: dict, target: str = CELL) -> Path:
+    """A user's workflow that has ours in it, with all that it makes below a prefix."""
+    folder.mkdir(exist_ok=True)
+    (folder / "Snakefile").write_text(MODULE.format(snakefile=snakefile, target=target))
+    (folder / "study.yaml").write_text(yaml.safe_dump(config))
+    return folder
+
+
+def tiny() -> dict:
+    found: dict = yaml.safe_load(TINY.read_text())
+    return found
+
+
+def test_a_module_with_a_prefix_makes_the_same_below_it(tmp_path, elsewhere):
+    work = of_module(tmp_path / "work", ROOT / "workflow/Snakefile", tiny())
+    done = run(work, "--cores", "1")
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert names_in(work) == {".snakemake", "Snakefile", "study.yaml", "below"}
+    assert names_in(work / "below") == {"results", "resources"}
+    for path in (CELL, MANIFEST):
+        assert (work / "below" / path).read_bytes() == (elsewhere / path).read_bytes()
+    with h5py.File(work / "below" / ADDED) as ours, h5py.File(elsewhere / ADDED) as theirs:
+        assert (ours["images"][:] == theirs["images"][:]).all()
+
+
+def test_a_module_within_the_users_own_folder_is_read_from_there(tmp_path):
+    work = tmp_path / "work"
+    for name in SOURCES:
+        shutil.copytree(ROOT / name, work / "variad" / name, ignore=shutil.ignore_patterns("downloads", "__pycache__"))
+    of_module(work, work / "variad/workflow/Snakefile", tiny())
+    done = run(work, "--dry-run")
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert "../work/variad/resources/vqgan_small/model.safetensors" in done.stdout + done.stderr
+    assert "below/variad" not in done.stdout + done.stderr
+
+
+def test_a_file_that_a_rule_makes_is_refused_below_a_prefix(tmp_path):
+    config = tiny()
+    made = "results/models/vqgan_small/model.safetensors"
+    config["vqgans"] = {"vqgan_small": {"weights": made}}
+    done = run(of_module(tmp_path / "work", ROOT / "workflow/Snakefile", config, ADDED), "--dry-run")
+    assert done.returncode == 1
+    expected = "config key vqgans.vqgan_small.weights: expected a file that no rule makes, as the module has the prefix"
+    assert f"{expected} 'below/', found '{made}'" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_results_folder_below_a_prefix_that_cannot_be_written_is_named(tmp_path):
+    work = of_module(tmp_path / "work", ROOT / "workflow/Snakefile", tiny(), MANIFEST)
+    (work / "below").mkdir()
+    (work / "below/results").write_text("in the way")
+    done = run(work, "--dry-run")
+    assert done.returncode == 1 and f"{work}/below/results: expected a folder that can be written to" in done.stderr
+
+
+def test_downloads_that_cannot_be_written_end_in_one_sentence(tmp_path):
+    (tmp_path / "resources").mkdir()
+    (tmp_path / "resources/downloads").write_text("in the way")
+    done = snakemake(tmp_path, "--cores", "1", MANIFEST)
+    assert done.returncode == 1
+    expected = "resources/downloads: expected a folder that can be written to, found one that cannot; name one by"
+    assert f"{tmp_path}/{expected} --directory." in done.stderr
+    assert not (tmp_path / "results").exists()
