@@ -142,6 +142,17 @@ def test_a_failed_job_is_named_and_its_sentence_told_where_it_could_not_do_so_it
         assert lines == [*expected, f"{named}; log: {log}", *expected, f"{named}, once more; log: {log}"]
 
 
+def test_how_a_cluster_ended_a_job_is_told_first() -> None:
+    message = "SLURM-job '5' failed, SLURM status is: 'CANCELLED'."
+    told = {"jobid": 0, "rule_name": "a", "output": ["x.h5"], "log": [], "rule_msg": message}
+    for here, expected in ((True, []), (False, [message])):
+        stream = io.StringIO()
+        shown = RunDisplay(stream, Clock())
+        shown.begin(progress([1.0], "a"), "", here)
+        shown.handle(record("job_error", "Error in rule", logging.ERROR, **told))
+        assert stream.getvalue().splitlines()[1:] == [*expected, "  in rule a, x.h5"]
+
+
 def test_the_end_of_a_log_is_told_where_there_is_no_sentence(tmp_path: Path) -> None:
     log = tmp_path / "job.log"
     log.write_text("".join(f"line {number}\n" for number in range(50)))

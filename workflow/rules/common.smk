@@ -98,7 +98,7 @@ def complete_rules():
             log=f"results/logs/{name}",
             benchmark=f"results/benchmarks/{name}",
             code=code_of(Path(of_ours.script).stem),
-            mem_mb=1000,
+            **job(1000),
         )
 
 
@@ -286,7 +286,7 @@ def category_groups():
 
 def clear_what_was_killed():
     """Remove what processes that are no more left half-made; a job that runs again does so beside its outputs, too."""
-    downloads = [f"{PREFIX}{DOWNLOADS}{below}" for below in ("", "/archives", "/weights")]
+    downloads = [os.path.join(f"{PREFIX}{DOWNLOADS}", below) for below in ("", "archives", "weights")]
     cleared = clear_leftovers(f"{PREFIX}results", deep=True)
     for path in cleared + [path for folder in downloads for path in clear_leftovers(folder)]:
         print(f"{path}: removed, the process that made it has ended", file=sys.stderr)

@@ -9,7 +9,7 @@ rule extract_features:
     output:
         features=update("results/{dataset}/{category}/{split}/features/{extractor}.h5"),
     conda:
-        "../../envs/torch.yaml"
+        "../../envs/variad.yaml"
     resources:
         **gpu_job(3000, 8000),
     params:
@@ -31,7 +31,7 @@ rule train_detector:
     output:
         models="results/{dataset}/{category}/{scenario}/{training_set}/{detector}/model/contents.txt",
     conda:
-        "../../envs/torch.yaml"
+        "../../envs/variad.yaml"
     resources:
         **gpu_job(4000),
     params:
@@ -59,7 +59,7 @@ rule score_test_set:
         pixel_histograms="results/{dataset}/{category}/{scenario}/{training_set}/{detector}/pixel_histograms.h5",
         maps="results/{dataset}/{category}/{scenario}/{training_set}/{detector}/maps/contents.txt",
     conda:
-        "../../envs/torch.yaml"
+        "../../envs/variad.yaml"
     resources:
         **gpu_job(6000),
     params:
@@ -90,7 +90,7 @@ rule score_held_out:
         scores="results/{dataset}/{category}/{scenario}/{training_set}/{detector}/held_out_scores.csv",
         maps="results/{dataset}/{category}/{scenario}/{training_set}/{detector}/held_out_maps.h5",
     conda:
-        "../../envs/torch.yaml"
+        "../../envs/variad.yaml"
     resources:
         **gpu_job(4000),
     params:
@@ -118,7 +118,7 @@ rule predict_images:
         regions="results/{dataset}/{category}/{scenario}/{training_set}/{detector}/regions.csv",
         heatmaps="results/{dataset}/{category}/{scenario}/{training_set}/{detector}/heatmaps/contents.txt",
     conda:
-        "../../envs/torch.yaml"
+        "../../envs/variad.yaml"
     resources:
         **gpu_job(4000),
     params:
@@ -145,7 +145,7 @@ rule bundle_detector:
     output:
         bundle="results/{dataset}/{category}/{scenario}/{training_set}/{detector}/{category}.variad",
     conda:
-        "../../envs/torch.yaml"
+        "../../envs/variad.yaml"
     params:
         detector=lambda wildcards: detector_of(wildcards),
         extractor=detector_extractor,
@@ -165,7 +165,7 @@ rule judge_thresholds:
         thresholds="results/{dataset}/{category}/{scenario}/{training_set}/{detector}/thresholds.csv",
         told="results/{dataset}/{category}/{scenario}/{training_set}/{detector}/thresholds.txt",
     conda:
-        "../../envs/torch.yaml"
+        "../../envs/variad.yaml"
     params:
         quantiles=rules.bundle_detector.params.quantiles,
     script:
@@ -179,6 +179,6 @@ rule export_onnx:
     output:
         onnx="results/{dataset}/{category}/{scenario}/{training_set}/{detector}/{category}.onnx",
     conda:
-        "../../envs/torch.yaml"
+        "../../envs/variad.yaml"
     script:
         "../../scripts/export_onnx.py"

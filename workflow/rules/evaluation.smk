@@ -15,9 +15,9 @@ rule aggregate_category:
         table="results/tables/{dataset}/{category}.csv",
         draws="results/tables/{dataset}/{category}.bootstrap.h5",
     conda:
-        "../../envs/base.yaml"
+        "../../envs/variad.yaml"
     resources:
-        mem_mb=2000,
+        **job(2000),
     params:
         seed=config["run"]["seed"],
     script:
@@ -38,7 +38,7 @@ rule aggregate_metrics:
         summary=report("results/tables/summary.csv", caption="../report/summary.rst", category="Results"),
         page="results/tables/summary.md",
     conda:
-        "../../envs/base.yaml"
+        "../../envs/variad.yaml"
     params:
         groups=category_groups(),
         across=config["study"]["averages"],
@@ -62,9 +62,9 @@ rule plot_gains:
             labels={"figure": "gains in AUROC"},
         ),
     conda:
-        "../../envs/report.yaml"
+        "../../envs/variad.yaml"
     resources:
-        mem_mb=800,
+        **job(800),
     script:
         "../../scripts/plot_gains.py"
 
@@ -78,7 +78,7 @@ rule record_provenance:
     output:
         record="results/tables/provenance.json",
     conda:
-        "../../envs/torch.yaml"
+        "../../envs/variad.yaml"
     params:
         config=config,
     script:
@@ -92,7 +92,7 @@ rule compare_training_sets:
     output:
         table="results/tables/contrasts.csv",
     conda:
-        "../../envs/base.yaml"
+        "../../envs/variad.yaml"
     params:
         groups=category_groups(),
         across=config["study"]["averages"],
@@ -114,7 +114,7 @@ rule measure_image_quality:
     output:
         table="results/{dataset}/{category}/{scenario}/{training_set}/image_quality.csv",
     conda:
-        "../../envs/torch.yaml"
+        "../../envs/variad.yaml"
     resources:
         **gpu_job(2500, 8000),
     params:
@@ -131,7 +131,7 @@ rule measure_real_spread:
     output:
         table="results/{dataset}/{category}/real_spread.csv",
     conda:
-        "../../envs/base.yaml"
+        "../../envs/variad.yaml"
     params:
         scenarios=config["study"]["scenarios"],
     script:
@@ -146,7 +146,7 @@ rule aggregate_image_quality:
     output:
         table="results/tables/image_quality.csv",
     conda:
-        "../../envs/base.yaml"
+        "../../envs/variad.yaml"
     params:
         training_sets=lambda wildcards: names_of(sets_that_add_images()),
         categories=names_of(study_categories()),

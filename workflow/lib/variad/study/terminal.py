@@ -29,6 +29,7 @@ NOISE = re.compile(
         r"Exiting because a job", r"Waiting at most", r"\d+ jobs? left", r"SNAKEMAKE",
         r"RuleException", r"Cannot restore ", r"Updating (jobs|checkpoint)", r"Workflow defines that rule",
         r"At least one job did not",
+        r"No SLURM account given", r"No account was given", r"Unable to guess SLURM account", r"Cleaning up SLURM log",
     ])
 )  # fmt: skip
 
@@ -186,6 +187,8 @@ class RunDisplay(logging.Handler):
         self._failed.add(named)
         where = f"; log: {', '.join(logs)}" if logs else ""
         reasons = [] if self._jobs_speak else [line for path in logs for line in _why(path)]
+        if not self._jobs_speak and told.get("rule_msg"):  # how the job ended, as the cluster has it
+            reasons.insert(0, str(told["rule_msg"]).strip())
         self._say("\n".join([*reasons, f"  in rule {named}{again}{where}"]))
 
     def _say_error(self, text: str) -> None:
