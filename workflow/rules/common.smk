@@ -21,7 +21,7 @@ from variad.core.private_apis import (
     take_for_missing,
 )
 from variad.core.provenance import library_files
-from variad.core.temporaries import clear_leftovers
+from variad.core.temporaries import clear_leftovers, clear_scripts
 from variad.datasets.adapters import SPLITS
 from variad.downloads.catalogue import ARCHIVES, DATASET_FILES, DOWNLOADS, WEIGHTS_FILES
 from variad.study.configuration import merged, resolve
@@ -286,6 +286,7 @@ def category_groups():
 
 def clear_what_was_killed():
     """Remove what processes that are no more left half-made; a job that runs again does so beside its outputs, too."""
+    clear_scripts()
     downloads = [os.path.join(f"{PREFIX}{DOWNLOADS}", below) for below in ("", "archives", "weights")]
     cleared = clear_leftovers(f"{PREFIX}results", deep=True)
     for path in cleared + [path for folder in downloads for path in clear_leftovers(folder)]:
