@@ -32,7 +32,8 @@ CONFIG = {
     },
     "extractors": {
         "e": {
-            "backbone": "resnet18.tv_in1k", "layers": ["layer2", "layer3"], "resolution": 256, "crop": 224, "kept": True,
+            "backbone": "resnet18.tv_in1k", "layers": ["layer2", "layer3"], "resolution": 256, "crop": 224,
+            "kept": True,
         },
     },
     "detectors": {
