@@ -83,10 +83,10 @@ def kept_or_on_demand(
 
 def real_features(features: Features, layers: Sequence[str], image_ids: Sequence[str]) -> FeatureMaps:
     """Features of real images by image_id, in the order asked for."""
-    on_demand = isinstance(features, FeaturesOnDemand)
-    row = {name: index for index, name in enumerate(read_image_ids(features.images if on_demand else features))}
+    named_in = features.images if isinstance(features, FeaturesOnDemand) else features
+    row = {name: index for index, name in enumerate(read_image_ids(named_in))}
     rows = [row[name] for name in image_ids]
-    return features(rows) if on_demand else read_features(features, layers, rows)
+    return features(rows) if isinstance(features, FeaturesOnDemand) else read_features(features, layers, rows)
 
 
 def concatenated(parts: Sequence[FeatureMaps]) -> FeatureMaps:
