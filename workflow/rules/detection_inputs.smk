@@ -9,7 +9,7 @@ def features_of(split):
 
     def file(wildcards):
         place = {**wildcards, "split": split, "extractor": extractor_of(wildcards)}
-        return files_of([place] if keeps_features(place) else [], rules.extract_features.output.features)
+        return file_of(rules.extract_features.output.features, **place) if keeps_features(place) else []
 
     return file
 

@@ -83,8 +83,8 @@ def kept_or_on_demand(
 
 def real_features(features: Features, layers: Sequence[str], image_ids: Sequence[str]) -> FeatureMaps:
     """Features of real images by image_id, in the order asked for."""
-    holder = features.images if isinstance(features, FeaturesOnDemand) else features
-    row = {name: index for index, name in enumerate(read_image_ids(holder))}
+    named_in = features.images if isinstance(features, FeaturesOnDemand) else features
+    row = {name: index for index, name in enumerate(read_image_ids(named_in))}
     rows = [row[name] for name in image_ids]
     return features(rows) if isinstance(features, FeaturesOnDemand) else read_features(features, layers, rows)
 
