@@ -2,11 +2,11 @@
 
     python benchmarks/tiles.py --photographs data/magnetic_tile/magnetic_tile
 
-Two kinds of images: photographs of a folder in MVTec AD's layout, and simulated ones of 12 megapixels (4000 x 3000 px,
-made of scikit-image's photograph of bricks, rough as it is or smooth, mirrored at its borders) of which half of the
-test images have one stain of 20 px. Each case runs in a process of its own, so that peaks of memory are its own: images are resized to a square,
-seen as a whole or in tiles, and scored as the workflow does. The rows are image AUROC, and the seconds and memory that
-an image takes.
+Two kinds of images: photographs of a folder in MVTec AD's layout, and simulated ones of 12 megapixels (4000 x 3000 px)
+of which half of the test images have one stain of 20 px: scikit-image's photograph of bricks, mirrored at its borders,
+rough as it is, or smooth. Each case runs in a process of its own, so that peaks of memory are its own: images are
+resized to a square, seen as a whole or in tiles, and scored as the workflow does. The rows are image AUROC, and the
+seconds and memory that an image takes.
 """
 
 import argparse

@@ -14,7 +14,8 @@ def names(script):
 def test_imports_are_followed_and_nothing_else(tmp_path):
     script = tmp_path / "script.py"
     script.write_text("from variad.core.tables import read_table\nimport numpy\n")
-    assert names(script) == {"__init__.py", "core/__init__.py", "core/tables.py", "core/errors.py", "core/files.py"}
+    core = ("__init__", "tables", "errors", "files", "shortages", "temporaries")
+    assert names(script) == {"__init__.py", *(f"core/{name}.py" for name in core)}
 
 
 def test_imports_for_type_checkers_do_not_count(tmp_path):
@@ -61,6 +62,8 @@ def test_modules_imported_from_a_package_count(tmp_path):
         "core/errors.py",
         "core/files.py",
         "core/seeding.py",
+        "core/shortages.py",
+        "core/temporaries.py",
     }
 
 

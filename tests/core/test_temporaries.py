@@ -13,6 +13,7 @@ import pytest
 from variad.core.files import scratch_folder, writing
 from variad.core.temporaries import UNTOUCHED, WAITING, clear_leftovers, clear_scripts, is_left_over, prefix_of
 
+LIBRARY = Path(__file__).resolve().parents[2] / "workflow" / "lib"
 HOLD = """
 import sys, time
 from pathlib import Path
@@ -29,7 +30,9 @@ with writing("results/images.h5") as file, scratch_folder("results/textures") as
 @pytest.fixture
 def holder(tmp_path):
     """A process that is making a file and a folder."""
-    process = subprocess.Popen([sys.executable, "-c", HOLD], cwd=tmp_path, stdout=subprocess.PIPE, text=True)
+    environment = {**os.environ, "PYTHONPATH": str(LIBRARY)}
+    command = [sys.executable, "-c", HOLD]
+    process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True, env=environment)
     assert process.stdout is not None and process.stdout.readline() == "ready\n"
     yield process
     process.kill()

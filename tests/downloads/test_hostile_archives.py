@@ -312,7 +312,7 @@ def test_disk_that_fills_up(place: Path, suffix: str, monkeypatch: pytest.Monkey
     )
     with pytest.raises(
         UserError,
-        match=r"\.data\.unpacking: expected room and permission to write it, found: No space left on device\.$",
+        match=r"\.data\.unpacking: expected room to write, found no space left on the disk; make room there",
     ):
         extract(archive, place / "data")
     assert names(place) == [archive.name]

@@ -205,6 +205,7 @@ def test_a_damaged_batch_is_made_again(tmp_path):
 
 @pytest.mark.parametrize("kind", ["lost", "memory"])
 def test_a_gpu_that_fails_in_mid_run_costs_one_batch(kind, parents, vqgan, by, settings, tmp_path, monkeypatch, capsys):
+    """One that is lost ends the job in a sentence, and the next goes on; too little memory makes batches smaller."""
     guided = settings(guidance=1.0, iterations=3, batch_size=2)
     whole = generate(parents, WANTED, guided, vqgan, by)
     run, made = engine._Batch.run, []
@@ -227,14 +228,16 @@ def test_a_gpu_that_fails_in_mid_run_costs_one_batch(kind, parents, vqgan, by, s
             return generate(parents, WANTED, guided, vqgan, by, chunks=Chunks(tmp_path / "added.h5", "abc"))
 
     monkeypatch.setattr(engine._Batch, "run", failing)
-    with pytest.raises(SystemExit) as stopped:
-        once()
-    said = capsys.readouterr().err
-    assert stopped.value.code == 1 and sum(line.startswith("error: GPU") for line in said.splitlines()) == 1
+    if kind == "lost":
+        with pytest.raises(SystemExit) as stopped:
+            once()
+        said = capsys.readouterr().err
+        assert stopped.value.code == 1 and sum(line.startswith("error: GPU") for line in said.splitlines()) == 1
     resumed = once()
-    assert made == [2, 0, 2, 1]  # the first batch is not made again
+    assert made == {"lost": [2, 0, 2, 1], "memory": [2, 0, 1, 1, 1]}[kind]  # the first batch is not made again
     np.testing.assert_array_equal(resumed.images, whole.images)
-    np.testing.assert_array_equal(resumed.trace["loss"], whole.trace["loss"])
+    # sums of another batch size add in another order
+    np.testing.assert_allclose(resumed.trace["loss"], whole.trace["loss"], rtol=0 if kind == "lost" else 1e-5)
 
 
 def test_batches_of_other_settings_are_left_alone_and_then_cleared(tmp_path):

@@ -302,7 +302,7 @@ def test_a_full_disk_leaves_whole_lines(watched: Watched, monkeypatch: pytest.Mo
             raise OSError(28, "No space left on device")
         return write(file, data[:9])
 
-    with monkeypatch.context() as patch, pytest.raises(UserError, match="No space left on device"):
+    with monkeypatch.context() as patch, pytest.raises(UserError, match="found no space left on the disk"):
         patch.setattr(os, "write", full)
         journal.add(dict.fromkeys(WATCH_COLUMNS), "2.png", FileState(1, 1), "")
     journal.close()

@@ -194,7 +194,7 @@ def test_a_watchs_journal_takes_back_a_line_that_was_cut_short(tmp_path):
     journal.add(row, "a.png", FileState(1, 1), "00")
     journal.close()
     again = Journal(tmp_path / "line.csv", "bundle")
-    assert again.holds("a.png", FileState(1, 1)) and len(again) == 1
+    assert again.holds("a.png", FileState(1, 1), str(tmp_path)) and len(again) == 1
     again.close()
 
 
