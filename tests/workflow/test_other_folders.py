@@ -91,7 +91,7 @@ def test_a_checkout_that_is_read_only(tmp_path, checkout, elsewhere):
     assert inside.returncode == 1
     sentence = f"{checkout}: expected a folder that can be written to, found one that cannot; name one by --directory."
     assert sentence in inside.stderr.splitlines()
-    assert "Traceback" not in inside.stderr
+    assert "Traceback (most recent call last)" not in inside.stderr
     done = run(checkout, "--directory", work, "--configfile", TINY, "--cores", "1", MANIFEST)
     assert done.returncode == 0, done.stderr[-3000:]
     assert (work / MANIFEST).read_bytes() == (elsewhere / MANIFEST).read_bytes()
@@ -154,7 +154,7 @@ def test_a_file_that_a_rule_makes_is_refused_below_a_prefix(tmp_path):
     assert done.returncode == 1
     expected = "config key vqgans.vqgan_small.weights: expected a file that no rule makes, as the module has the prefix"
     assert f"{expected} 'below/', found '{made}'" in done.stderr
-    assert "Traceback" not in done.stderr
+    assert "Traceback (most recent call last)" not in done.stderr
 
 
 def test_a_results_folder_below_a_prefix_that_cannot_be_written_is_named(tmp_path):
