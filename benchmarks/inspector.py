@@ -3,6 +3,7 @@
     make bench                                          # makes both environments, then this among others
     python benchmarks/inspector.py --peer PYTHON        # a Python that holds envs/bench.lock
     python benchmarks/inspector.py --peer PYTHON --detectors patchcore --rounds 1 --images 8    # a try
+    python benchmarks/inspector.py --photographs 500    # memory instead: so many JPEG files of 12 megapixels
 
 Both sides have the same backbone's weights and detectors of the same architecture, in float32; PatchCore's memory bank
 is the same too, and so are its scores. Each measurement is a process of its own, kept to as many cores as it has
@@ -39,6 +40,11 @@ SHORT: dict[str, dict[str, Any]] = {  # of a training: its length changes no tim
     "reverse_distillation": {"max_steps": 1},
     "efficientad": {"steps": 1, "penalty": "none"},
 }
+LARGE_COLUMNS = (
+    "detector", "photographs", "height", "width", "megabytes", "asked", "threads", "images_per_s", "peak_gb",
+    "of_which_start_gb", "machine",
+)  # fmt: skip
+LARGE = 3000, 4000, 20  # pixels, and how many different ones there are
 BATCHES = ("1", "16")
 KEPT = 16  # photographs to score
 
@@ -46,6 +52,9 @@ KEPT = 16  # photographs to score
 def main() -> None:
     """Measure every detector, write a row for each batch of each process, print medians of ratios."""
     arguments = _parsed()
+    if arguments.photographs:
+        _measure_large(arguments)
+        return
     rows: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as folder:
         for name in arguments.detectors:
@@ -70,8 +79,76 @@ def _parsed() -> argparse.Namespace:
     parser.add_argument("--images", type=int, default=200, help="training images, whose patches fill PatchCore's bank")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
+    parser.add_argument("--photographs", type=int, default=0, help="inspect so many large ones, and measure memory")
     parser.add_argument("--output", type=Path, default=HERE / "inspector.csv")
     return parser.parse_args()
+
+
+def _measure_large(arguments: argparse.Namespace) -> None:
+    """The command over a folder of photographs of 12 megapixels: its peak of memory, without and with pictures."""
+    rows = []
+    with tempfile.TemporaryDirectory() as folder:
+        photographs = Path(folder) / "photographs"
+        size = _draw_large(photographs, arguments.photographs)
+        for name in arguments.detectors:
+            place = Path(folder) / name
+            place.mkdir()
+            _ours(place, name, arguments.images)
+            for asked in ([], ["--report", "page.html", "--heatmaps", "maps"]):
+                start, _ = _peak_of(place, [str(photographs / "0.jpg")])
+                peak, seconds = _peak_of(place, [str(photographs), *asked])
+                rows.append({
+                    "detector": name, "photographs": arguments.photographs, "height": LARGE[0], "width": LARGE[1],
+                    "megabytes": round(size / 1e6, 2), "asked": " ".join(asked[::2]), "threads": arguments.threads[-1],
+                    "images_per_s": round(arguments.photographs / seconds, 2), "peak_gb": round(peak, 2),
+                    "of_which_start_gb": round(start, 2), "machine": machine("cpu"),
+                })  # fmt: skip
+                print(json.dumps(rows[-1]), flush=True)
+                write_rows(HERE / "inspector_memory.csv", LARGE_COLUMNS, rows)
+
+
+def _draw_large(folder: Path, count: int) -> float:
+    """Write photographs, some of them under several names; the mean size of a file, bytes."""
+    import numpy as np
+    from PIL import Image
+    from skimage import data
+
+    folder.mkdir()
+    height, width, different = LARGE
+    bricks = np.pad(data.brick(), ((0, height), (0, width)), mode="symmetric")
+    for number in range(count):
+        path, same = folder / f"{number}.jpg", folder / f"{number % different}.jpg"
+        if path != same:
+            os.link(same, path)
+            continue
+        chance = np.random.default_rng(number)
+        top, left = chance.integers(0, 512, 2)
+        grey = bricks[top : top + height, left : left + width] + chance.normal(0, 4, (height, width))
+        pixels = np.repeat(np.clip(grey, 0, 255).astype(np.uint8)[..., None], 3, axis=2)
+        Image.fromarray(pixels).save(path, quality=90)
+    return sum(path.stat().st_size for path in folder.iterdir()) / count
+
+
+INSPECT = """
+import sys
+from variad.inspect.command import main
+status = main(sys.argv[1:])
+# not getrusage's, which counts what this process's parent held when it started it
+peak = next(line for line in open("/proc/self/status") if line.startswith("VmHWM"))
+print(peak.split()[1], file=sys.stderr)
+sys.exit(status)
+"""
+
+
+def _peak_of(place: Path, given: list[str]) -> tuple[float, float]:
+    """Most memory of an inspection, GB, and its seconds."""
+    command = [sys.executable, "-c", INSPECT, str(place / "model.variad"), *given, "--quiet"]
+    environment = {**os.environ, "PYTHONPATH": str(HERE.parent / "workflow" / "lib")}
+    begin = time.perf_counter()
+    done = subprocess.run(
+        command, cwd=place, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, check=True
+    )
+    return int(done.stderr.split()[-1]) * 1024 / 1e9, time.perf_counter() - begin
 
 
 def _ours(folder: Path, name: str, images: int) -> dict[str, Any]:
@@ -102,9 +179,9 @@ def _ours(folder: Path, name: str, images: int) -> dict[str, Any]:
     detector.fit(as_input(detector, backbone, pictures[:-KEPT], "cpu"), numpy_generator(0, "inspector"))
     detector.save(folder / "model.safetensors")
     held_out = HeldOutScores(np.ones(8), np.ones(8), np.ones(8, bool))
-    rule, shots = PixelRule(side), pictures[:1, :64, :64]
+    rule, shots, nothing = PixelRule(side), pictures[:1, :64, :64], {"training_images": []}
     bundle = Bundle(
-        f"benchmark/{name}", "tile", name, settings, extractor, "float32", rule, held_out, (0.95, 0.99), {"training_images": []}, []
+        f"benchmark/{name}", "tile", name, settings, extractor, "float32", rule, held_out, (0.95, 0.99), nothing, []
     )
     write_bundle(folder / "model.variad", bundle, folder / "model.safetensors", backbone, shots)
     export_onnx(Inspector.open(folder / "model.variad"), folder / "model.onnx")
@@ -121,7 +198,8 @@ def _ours(folder: Path, name: str, images: int) -> dict[str, Any]:
         np.save(folder / "bank.npy", bank)
         request["bank"] = str(folder / "bank.npy")
     facts = {"detector": name, "backbone": case.backbone, "resolution": side, "bank": "" if bank is None else len(bank)}
-    files = {"inspect": folder / "model.variad", "inspect_onnx": folder / "model.onnx"}
+    graph = folder / "model.onnx"
+    files = {"inspect": folder / "model.variad", "inspect_onnx": graph, "inspect_openvino": graph}
     return {"facts": facts, "engines": files, "request": request}
 
 
@@ -208,7 +286,7 @@ def _print_ratios(rows: list[dict[str, Any]]) -> None:
     """Medians over rounds of pairs: how many times as fast as each of the peer's, and its start by ours."""
     key = ("detector", "threads", "batch", "round")
     ours = {(row["engine"], *(row[name] for name in key)): row for row in rows}
-    for own in ("inspect", "inspect_onnx"):
+    for own in ("inspect", "inspect_onnx", "inspect_openvino"):
         for peer in sorted({row["engine"] for row in rows if row["engine"].startswith("anomalib")}):
             pairs: dict[tuple[Any, ...], list[tuple[float, float]]] = {}
             for (engine, *rest), row in ours.items():

@@ -25,6 +25,7 @@ def main() -> None:
     if "bank" in request:
         model.model.memory_bank = torch.from_numpy(np.load(request["bank"]))
     model.eval()
+    vars(model).pop("prepare_pretrained_model", None)  # of training; a function of ours, which its file cannot hold
     model.to_torch(request["output"])
     side = request["resolution"]
     # a file a batch: PatchCore's, asked for any batch, takes the exporter's two images alone

@@ -18,12 +18,12 @@ Score = Callable[[Any], Any]  # from images, uint8 [B, S, S, 3]
 def inspector(model: str, threads: int) -> tuple[Score, Callable[[str], Any]]:
     """The bundle."""
     sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "workflow" / "lib"))
-    import torch
+    from variad.core.job import limit_threads
 
+    limit_threads(1)  # as the command does
     from variad.inspect.inspector import Inspector
 
-    torch.set_num_threads(threads)
-    opened = Inspector.open(model)
+    opened = Inspector.open(model, threads=threads)
 
     def score(images: Any) -> Any:
         from variad.detectors.anomaly_map import MapSize, full_size_map
@@ -64,6 +64,20 @@ def onnx_runtime(model: str, threads: int) -> tuple[Score, Callable[[str], Any]]
     return score, lambda photo: score(np.asarray(Image.open(photo).convert("RGB"))[None])[0]
 
 
+def openvino(model: str, threads: int) -> tuple[Score, Callable[[str], Any]]:
+    """Our ONNX file in OpenVINO."""
+    import numpy as np
+    from openvino import Core
+    from PIL import Image
+
+    config = {"INFERENCE_NUM_THREADS": threads, "INFERENCE_PRECISION_HINT": "f32"}
+    compiled = Core().compile_model(model, "CPU", config)
+    return (
+        lambda images: compiled(images)["score"],
+        lambda photo: compiled(np.asarray(Image.open(photo).convert("RGB"))[None])["score"][0],
+    )
+
+
 def anomalib_torch(model: str, threads: int) -> tuple[Score, Callable[[str], Any]]:
     """anomalib's ``TorchInferencer``."""
     import torch
@@ -73,9 +87,9 @@ def anomalib_torch(model: str, threads: int) -> tuple[Score, Callable[[str], Any
     opened = TorchInferencer(model, device="cpu")
 
     def score(images: Any) -> Any:
-        return opened.predict(torch.from_numpy(images).permute(0, 3, 1, 2).float() / 255).pred_score
+        return opened.predict(torch.from_numpy(images).permute(0, 3, 1, 2).float() / 255).pred_score.detach()
 
-    return score, lambda photo: opened.predict(photo).pred_score
+    return score, lambda photo: opened.predict(photo).pred_score.detach()
 
 
 def anomalib_openvino(model: str, threads: int) -> tuple[Score, Callable[[str], Any]]:
@@ -90,6 +104,7 @@ def anomalib_openvino(model: str, threads: int) -> tuple[Score, Callable[[str], 
 ENGINES = {
     "inspect": inspector,
     "inspect_onnx": onnx_runtime,
+    "inspect_openvino": openvino,
     "anomalib_torch": anomalib_torch,
     "anomalib_openvino": anomalib_openvino,
     "anomalib_onnx": onnx_runtime,

@@ -1,9 +1,10 @@
-"""Make the conda environments from the lock: ``python envs/generate.py [--resolve]``.
+"""Make the conda environment from the lock: ``python envs/generate.py [--resolve]``.
 
-``<name>.in`` names what a concern needs, ``requirements.lock`` pins all of it, and ``<name>.yaml`` lists the pins of
-one concern, with everything that it pulls in. A YAML names its packages itself: Snakemake copies it, so it cannot refer
-to another file. ``--resolve`` first makes the locks again with uv, which asks the package index; versions that are
-locked stay, unless a source asks for others. Delete a lock to have the newest of everything.
+``<name>.in`` names what a concern needs, ``requirements.lock`` pins all of it, and ``variad.yaml`` lists the pins of
+all concerns, which is everything but Snakemake itself. One environment for all rules: three would hold the same files
+two and three times. The YAML names its packages itself: Snakemake copies it, so it cannot refer to another file.
+``--resolve`` first makes the locks again with uv, which asks the package index; versions that are locked stay, unless a
+source asks for others. Delete a lock to have the newest of everything.
 """
 
 import argparse
@@ -15,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ENVS = Path(__file__).resolve().parent
-CONDA_ENVIRONMENTS = ("base", "torch", "report")
+CONDA_ENVIRONMENT = ENVS / "variad.yaml"
 # Each with the locks whose versions it is resolved within, so that the tests run what the workflow runs. The peer of
 # `make bench` has requirements of its own, and an environment of its own.
 LOCKS: dict[str, tuple[str, ...]] = {
@@ -37,14 +38,12 @@ class Pin:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="make envs/*.yaml from envs/requirements.lock")
+    parser = argparse.ArgumentParser(description="make envs/variad.yaml from envs/requirements.lock")
     parser.add_argument("--resolve", action="store_true", help="make envs/*.lock from envs/*.in first")
     if parser.parse_args().resolve:
         for lock, within in LOCKS.items():
             _resolve(lock, within)
-    pins = read_lock(ENVS / "requirements.lock")
-    for name in CONDA_ENVIRONMENTS:
-        (ENVS / f"{name}.yaml").write_text(conda_environment(name, pins), encoding="utf-8")
+    CONDA_ENVIRONMENT.write_text(conda_environment(read_lock(ENVS / "requirements.lock")), encoding="utf-8")
 
 
 def read_lock(path: Path) -> list[Pin]:
@@ -75,12 +74,14 @@ def included(source: str) -> set[str]:
     return {source}.union(*nested)
 
 
-def conda_environment(name: str, pins: list[Pin]) -> str:
-    """The text of ``<name>.yaml``."""
-    head = f"# Made by envs/generate.py from {name}.in and requirements.lock: change those, then `make lock`.\n"
+def conda_environment(pins: list[Pin]) -> str:
+    """The text of ``variad.yaml``."""
+    sources = included("requirements.in") - {"requirements.in"}  # whose own lines are Snakemake and its plugin
+    made_from = f"{', '.join(sorted(sources))} and requirements.lock"
+    head = f"# Made by envs/generate.py from {made_from}: change those, then `make lock`.\n"
     # no `nodefaults`, a word up to conda 26.6 and a channel that does not exist from 26.7 on
     conda = f"channels:\n  - conda-forge\ndependencies:\n  - python ={PYTHON}\n  - pip\n  - pip:\n"
-    return head + conda + "".join(f"      - {pin.requirement}\n" for pin in closure(pins, included(f"{name}.in")))
+    return head + conda + "".join(f"      - {pin.requirement}\n" for pin in closure(pins, sources))
 
 
 def _resolve(lock: str, within: tuple[str, ...]) -> None:

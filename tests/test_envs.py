@@ -1,4 +1,4 @@
-"""The conda environments and the locks: one source, nothing missing, nothing that only works on one machine."""
+"""The conda environment and the locks: one source, nothing missing, nothing that only works on one machine."""
 
 import importlib.util
 import re
@@ -27,8 +27,8 @@ def load(name: str) -> ModuleType:
 generate = load("generate")
 
 
-def _pip_list(environment: str) -> list[str]:
-    return yaml.safe_load((ENVS / environment).read_text(encoding="utf-8"))["dependencies"][-1]["pip"]
+def _pip_list() -> list[str]:
+    return yaml.safe_load(generate.CONDA_ENVIRONMENT.read_text(encoding="utf-8"))["dependencies"][-1]["pip"]
 
 
 def _normalised(name: str) -> str:
@@ -39,16 +39,14 @@ def _normalised_name(requirement: str) -> str:
     return _normalised(requirement.split("==")[0])
 
 
-@pytest.mark.parametrize("name", generate.CONDA_ENVIRONMENTS)
-def test_conda_environment_is_what_the_lock_gives(name: str) -> None:
-    expected = generate.conda_environment(name, generate.read_lock(ENVS / "requirements.lock"))
-    assert (ENVS / f"{name}.yaml").read_text(encoding="utf-8") == expected, "run `make lock`"
+def test_conda_environment_is_what_the_lock_gives() -> None:
+    expected = generate.conda_environment(generate.read_lock(ENVS / "requirements.lock"))
+    assert generate.CONDA_ENVIRONMENT.read_text(encoding="utf-8") == expected, "run `make lock`"
 
 
-@pytest.mark.parametrize("name", generate.CONDA_ENVIRONMENTS)
-def test_conda_environment_holds_a_channel_a_python_and_the_pins_and_nothing_else(name: str) -> None:
+def test_conda_environment_holds_a_channel_a_python_and_the_pins_and_nothing_else() -> None:
     """Since conda 26.7 every entry of ``channels`` is a channel, ``nodefaults`` too; a prefix is Snakemake's."""
-    text = (ENVS / f"{name}.yaml").read_text(encoding="utf-8")
+    text = generate.CONDA_ENVIRONMENT.read_text(encoding="utf-8")
     environment = yaml.safe_load(text)
     assert list(environment) == ["channels", "dependencies"]
     assert environment["channels"] == ["conda-forge"]
@@ -61,11 +59,10 @@ def test_conda_environment_holds_a_channel_a_python_and_the_pins_and_nothing_els
     assert not re.search(r"://|@|defaults|^\s*-?\s*-[-a-z]", text, re.M)
 
 
-def test_conda_environments_pin_the_versions_of_the_lock_and_hold_the_base() -> None:
-    locked = {pin.requirement for pin in generate.read_lock(ENVS / "requirements.lock")}
-    base = set(_pip_list("base.yaml"))
-    for name in generate.CONDA_ENVIRONMENTS:
-        assert base <= set(_pip_list(f"{name}.yaml")) <= locked
+def test_conda_environment_holds_every_concern_and_not_snakemake() -> None:
+    held = {_normalised_name(line) for line in _pip_list()}
+    assert {"pandas", "torch", "matplotlib"} <= held  # base, torch, report
+    assert not any(name.startswith("snakemake") for name in held)
 
 
 def test_every_line_of_the_sources_is_locked() -> None:
@@ -111,8 +108,8 @@ def test_closure_follows_who_wants_what(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.name)
 def test_environment_of_a_rule_holds_what_its_script_imports(rule: Rule) -> None:
-    assert rule.conda, "no conda environment"
-    held = {_normalised(line.split("==")[0]) for line in _pip_list(rule.conda)}
+    assert rule.conda == generate.CONDA_ENVIRONMENT.name
+    held = {_normalised_name(line) for line in _pip_list()}
     distributions = packages_distributions()
     missing = {
         module: sorted(files)

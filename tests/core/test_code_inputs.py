@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 from variad.core.provenance import LIBRARY, library_files
 
 
@@ -25,6 +27,26 @@ def test_imports_for_type_checkers_do_not_count(tmp_path):
 def test_imports_inside_functions_count(tmp_path):
     script = tmp_path / "script.py"
     script.write_text("def f():\n    import variad.core.seeding\n")
+    assert names(script) == {"__init__.py", "core/__init__.py", "core/seeding.py"}
+
+
+@pytest.mark.parametrize(
+    "around",
+    [
+        "class A:\n  def f(self):\n    {}",
+        "with open('a') as b:\n  {}",
+        "try:\n  {}\nexcept OSError:\n  pass",
+        "try:\n  pass\nexcept OSError:\n  {}\nelse:\n  pass",
+        "try:\n  pass\nfinally:\n  {}",
+        "match 1:\n  case 1:\n    {}",
+        "while True:\n  for a in ():\n    pass\n  else:\n    {}",
+        "async def f():\n  async with a:\n    {}",
+        "if a:\n  pass\nelif b:\n  {}",
+    ],
+)
+def test_imports_count_wherever_a_statement_may_stand(around, tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(around.format("import variad.core.seeding"))
     assert names(script) == {"__init__.py", "core/__init__.py", "core/seeding.py"}
 
 

@@ -36,6 +36,16 @@ def test_a_list_is_incomplete_when_a_file_is_gone(tmp_path):
     assert (tmp_path / "broken/contents.txt").read_text() == "a\nb\n"  # looking changes nothing
 
 
+def test_files_in_folders_below_and_behind_links_count(tmp_path):
+    fill(tmp_path / "maps", ["run_0/a.tiff", "run_1/a.tiff"])
+    (tmp_path / "maps/run_1").rename(tmp_path / "elsewhere")
+    assert incomplete_lists([tmp_path]) == [tmp_path / "maps/contents.txt"]
+    (tmp_path / "maps/run_1").symlink_to(tmp_path / "elsewhere")
+    assert incomplete_lists([tmp_path]) == []
+    (tmp_path / "elsewhere/a.tiff").unlink()
+    assert incomplete_lists([tmp_path]) == [tmp_path / "maps/contents.txt"]
+
+
 @pytest.mark.parametrize("letter", ["\u2028", "\u2029", "\x85", "\x0b", "\x1c", "\r", "#", "%", "?", "{a}", "'"])
 def test_names_may_hold_what_elsewhere_ends_a_line(letter, tmp_path):
     fill(tmp_path / "maps", [f"a{letter}b.tiff", f"{letter}.tiff"])

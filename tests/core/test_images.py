@@ -10,7 +10,7 @@ import tifffile
 from PIL import Image
 
 from variad.core.errors import UserError
-from variad.core.images import is_16_bit, read_image, read_mask, read_size, resize_square, to_rgb8
+from variad.core.images import is_16_bit, read_image, read_mask, read_size, read_square, resize_square, to_rgb8
 
 GENERATOR = np.random.default_rng(0)
 
@@ -116,6 +116,48 @@ def test_resize_squashes_and_antialiases():
     assert np.abs(small[:, 2:-2].astype(int) - 127).max() <= 2
     same = np.zeros((32, 32, 3), np.uint8)
     assert resize_square(same, 32) is same
+
+
+@pytest.mark.parametrize("size", [(70, 90), (12, 200), (64, 64)])
+@pytest.mark.parametrize(
+    ("mode", "name"),
+    [
+        ("L", "x.png"), ("RGB", "x.png"), ("RGB", "x.jpg"), ("L", "x.jpg"), ("CMYK", "x.jpg"), ("LA", "x.png"),
+        ("RGBA", "x.png"), ("P", "x.png"), ("1", "x.png"), ("RGB", "x.webp"), ("RGB", "x.tif"), ("L", "x.tif"),
+        ("I;16", "x.png"), ("turned", "x.jpg"), ("palette of two", "x.tif"), ("transparent", "x.png"),
+    ],
+)  # fmt: skip
+def test_a_square_is_read_as_by_steps(tmp_path, mode, name, size):
+    """Whatever way is shorter for a file, the pixels are those of the long one."""
+    noise = GENERATOR.integers(0, 256, (*size, 3), dtype=np.uint8)
+    options = {}
+    if mode == "I;16":
+        picture = Image.fromarray(noise[..., 0].astype(np.uint16) * 200)
+    elif mode == "turned":
+        exif = Image.Exif()
+        exif[0x0112] = 6
+        picture, options = Image.fromarray(noise), {"exif": exif}
+    elif mode == "transparent":
+        picture, options = Image.fromarray(noise), {"transparency": (1, 2, 3)}
+    elif mode == "palette of two":
+        picture = Image.fromarray(noise).quantize(2)
+    else:
+        picture = Image.fromarray(noise).convert(mode)
+    path = saved(tmp_path, name, picture, **options)
+    raw = read_image(path)
+    for bounds in ({}, {"low": 100.0, "high": 40_000.0}):
+        found = read_square(path, 64, **bounds)
+        np.testing.assert_array_equal(found.image, resize_square(to_rgb8(raw, **bounds), 64))
+        assert (found.height, found.width, found.bits) == (*raw.shape[:2], 8 * raw.itemsize)
+        assert found.image.shape == (64, 64, 3)
+
+
+@pytest.mark.parametrize("name", ["x.png", "x.jpg", "x.bmp", "x.tif"])
+def test_a_truncated_square_is_one_sentence(tmp_path, name):
+    path = saved(tmp_path, name, Image.fromarray(GENERATOR.integers(0, 256, (90, 90, 3), dtype=np.uint8)))
+    path.write_bytes(path.read_bytes()[:-3000])
+    with pytest.raises(UserError, match=f"{name}: expected a readable image, found"):
+        read_square(path, 32)
 
 
 @pytest.mark.parametrize("name", ["t.png", "t.jpg", "t.bmp", "t.tif", "t.webp"])

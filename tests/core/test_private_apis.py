@@ -1,8 +1,10 @@
 """What the workflow uses of Snakemake beyond its interface: each test fails where a later Snakemake lacks it."""
 
+import ast
 import asyncio
 import inspect
 import json
+import logging
 import os
 import subprocess
 import sys
@@ -14,13 +16,19 @@ from snakemake.io import IOFile, _IOFile
 from snakemake.persistence import FileBackupMixin
 from snakemake.scheduling.job_scheduler import JobScheduler
 
-from variad.core.private_apis import restore_as_out_of_date, start_jobs_without_a_rate_limit, take_for_missing
+from variad.core.private_apis import (
+    keep_jobs_that_nobody_spoke_of,
+    restore_as_out_of_date,
+    start_jobs_without_a_rate_limit,
+    take_for_missing,
+)
 
 OURS = """
 import sys
 from pathlib import Path
 sys.path.insert(0, LIBRARY)
 from variad.core.private_apis import complete_rule, own_rules
+MEMORY = lambda wildcards, attempt: 1000 * attempt
 wildcard_constraints:
     b="x{1,3}"
 include: "rules/ours.smk"
@@ -30,7 +38,7 @@ rule elsewhere:
     output: "elsewhere.txt"
     script: "elsewhere.py"
 for name, of_ours in own_rules(workflow, Path(workflow.current_basedir.get_path_or_uri(secret_free=True), "rules")):
-    complete_rule(of_ours, f"logs/{name}", f"times/{name}", [f"../{Path(of_ours.script).stem}.code"], 1000)
+    complete_rule(of_ours, f"logs/{name}", f"times/{name}", [f"../{Path(of_ours.script).stem}.code"], MEMORY)
 """
 RULES = """
 rule first:
@@ -45,16 +53,23 @@ rule second:
     script: "of_second.py"
 use rule first as third with:
     output: "third/{a}/{b}/{a}.txt"
+rule leaves_nothing:
+    input: code=[]
+    log: "nothing.log"
+    script: "of_nothing.py"
 rule shell:
     output: "shell.txt"
     shell: "true"
 """
 SHOW = """
 import json
+def memory_of(rule, wildcards=None):
+    asked = rule.resources.get("mem_mb")
+    return asked and [asked.evaluate(wildcards, attempt=attempt).value for attempt in (1, 2, 3)]
 print("RULES", json.dumps({each.name: {
     "log": list(map(str, each.log)), "benchmark": str(each.benchmark or ""), "input": list(map(str, each.input)),
     "code": list(map(str, each.input.get("code", []))),
-    "mem_mb": str(getattr(each.resources.get("mem_mb"), "raw", None))}
+    "mem_mb": memory_of(each)}
     for each in workflow.rules}))
 """
 OF_MODULE = """
@@ -83,41 +98,60 @@ def rules_of(folder: Path, inner: Path, snakefile: str, *arguments: str) -> dict
 
 def test_rules_get_what_they_do_not_say_themselves(tmp_path):
     found = rules_of(tmp_path, tmp_path, SHOW)
-    assert found["first"] | {"mem_mb": ""} == {
+    assert found["first"] == {
         "log": ["logs/first/{b,x{1,3}}.{a}.log"],
         "benchmark": "times/first/{b,x{1,3}}.{a}.tsv",
         "input": ["../of_first.code"],
         "code": ["../of_first.code"],
-        "mem_mb": "",
+        "mem_mb": [300, 600, 900],
     }
-    assert found["first"]["mem_mb"] != "1000"  # its own, which grows
     assert found["second"] == {
         "log": ["own.log"],
         "benchmark": "own.tsv",
         "input": ["given.txt"],
         "code": [],
-        "mem_mb": "1000",
+        "mem_mb": [1000, 2000, 3000],
     }
     assert found["third"]["log"] == ["logs/third/{a}.{b,x{1,3}}.log"]
     assert found["third"]["code"] == ["../of_first.code"]
+    assert not found["leaves_nothing"]["benchmark"]  # or it would not run a second time
     for other in ("shell", "elsewhere", "all"):
-        assert not found[other]["log"] and not found[other]["benchmark"] and found[other]["mem_mb"] != "1000"
+        assert (
+            not found[other]["log"] and not found[other]["benchmark"] and found[other]["mem_mb"] != [1000, 2000, 3000]
+        )
 
 
 def test_rules_of_a_module_are_called_after_their_own_names_below_its_prefix(tmp_path):
     found = rules_of(tmp_path, tmp_path / "inner", OF_MODULE + SHOW)
-    assert set(found) == {"ours_first", "ours_third", "ours_shell", "ours_all", "ours_elsewhere"}
+    assert set(found) == {f"ours_{name}" for name in ("first", "third", "leaves_nothing", "shell", "all", "elsewhere")}
+    assert found["ours_leaves_nothing"]["log"] == ["below/nothing.log"]
     assert found["ours_first"]["log"] == ["below/logs/first/{b,x{1,3}}.{a}.log"]
     assert found["ours_third"]["benchmark"] == "below/times/third/{a}.{b,x{1,3}}.tsv"
     assert found["ours_first"]["code"] == ["../of_first.code"]
 
 
+def test_the_options_of_a_command_line_are_those_of_another(tmp_path):
+    (tmp_path / "a.yaml").write_text("{}")
+    shown = "from variad.core.private_apis import given_options\nprint('GIVEN', given_options(workflow))\n"
+    library = f"import sys\nsys.path.insert(0, {str(Path(__file__).parents[2] / 'workflow/lib')!r})\n"
+    (tmp_path / "Snakefile").write_text(f"{library}{shown}rule all:\n    input: []\n")
+    for options in ([], ["--configfile", "a.yaml", "--config", "run={seed: 3}", "plan=2"]):
+        command = [sys.executable, "-m", "snakemake", "--list-rules", *options]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+        (line,) = [line for line in done.stdout.splitlines() if line.startswith("GIVEN ")]
+        words = ast.literal_eval(line.removeprefix("GIVEN "))
+        assert words[:2] == options[:2] and bool(words) == bool(options)
+        if options:
+            again = subprocess.run([*command[:4], *words], cwd=tmp_path, capture_output=True, text=True)
+            assert line in again.stdout  # a fixed point: the same options came through
+
+
 def test_memory_of_the_command_line_counts_and_a_default_of_it_does_not(tmp_path):
     asked = ["--set-resources", "third:mem_mb=7", "--default-resources", "mem_mb=70"]
     found = rules_of(tmp_path, tmp_path, SHOW, *asked)
-    assert found["third"]["mem_mb"] == "7"
-    assert found["second"]["mem_mb"] == "1000"
-    assert found["elsewhere"]["mem_mb"] == "70"
+    assert found["third"]["mem_mb"] == [7, 7, 7]
+    assert found["second"]["mem_mb"] == [1000, 2000, 3000]
+    assert found["elsewhere"]["mem_mb"] == [70, 70, 70]
 
 
 def test_a_list_is_missing_until_it_is_written_anew(tmp_path, monkeypatch):
@@ -162,3 +196,46 @@ def test_the_rate_limit_is_taken_off_for_jobs_of_this_machine(local):
     start_jobs_without_a_rate_limit(workflow)
     assert workflow.scheduler.job_rate_limiter == (None if local else "limit")
     start_jobs_without_a_rate_limit(SimpleNamespace(local_exec=True, scheduler=SimpleNamespace()))  # a later Snakemake
+
+
+class ForgetfulExecutor:
+    """Says of its first job that it runs, of the second that it ended, of the third that it failed, and no more."""
+
+    def __init__(self):
+        self.logger, self.said = logging.getLogger("forgetful"), []
+
+    def report_job_success(self, job):
+        self.said.append(("ended", job))
+
+    def report_job_error(self, job, msg):
+        self.said.append((msg, job))
+
+    async def check_active_jobs(self, jobs):
+        for place, job in enumerate(jobs):
+            if place == 0:
+                yield job
+            elif place == 1:
+                self.report_job_success(job)
+            elif place == 2:
+                self.report_job_error(job, msg="failed")
+
+
+async def asked(executor, jobs):
+    return [job async for job in executor.check_active_jobs(jobs)]
+
+
+def test_jobs_of_which_a_cluster_says_nothing_are_asked_for_again(caplog):
+    from snakemake_interface_executor_plugins.executors.remote import RemoteExecutor
+
+    assert "self._executor = " in inspect.getsource(JobScheduler.__init__)
+    assert {"check_active_jobs", "report_job_success", "report_job_error"} <= set(dir(RemoteExecutor))
+    executor = ForgetfulExecutor()
+    scheduler = SimpleNamespace(_executor=executor)
+    keep_jobs_that_nobody_spoke_of(SimpleNamespace(scheduler=scheduler, local_exec=False))
+    jobs = [object() for _ in range(5)]
+    assert asyncio.run(asked(executor, jobs)) == [jobs[0], *jobs[3:]]
+    assert executor.said == [("ended", jobs[1]), ("failed", jobs[2])]
+    assert "did not say how 2 jobs are doing" in caplog.text
+    assert asyncio.run(asked(executor, jobs[:3])) == [jobs[0]]
+    assert caplog.text.count("did not say") == 1
+    keep_jobs_that_nobody_spoke_of(SimpleNamespace(scheduler=SimpleNamespace(), local_exec=True))

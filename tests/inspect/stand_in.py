@@ -27,6 +27,7 @@ class StandInInspection:
     calibrated: float
     answer: str | None
     patch_map: Any
+    remarks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

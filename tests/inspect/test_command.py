@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -83,6 +84,24 @@ def test_a_name_of_any_bytes_comes_back(photographs: Path, kind: str) -> None:
         assert [os.fsencode(path) for path in rows(text)] == [name]
     else:
         assert os.fsencode(json.loads(done.stdout)["path"]) == name
+
+
+def test_remarks_are_in_the_row_the_summary_and_on_the_page(
+    photographs: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Remarking(StandIn):
+        def inspect_many(self, paths, batch=8):
+            for found in super().inspect_many(paths, batch):
+                yield replace(found, remarks=("seen before", "dark") if "monday" in found.path else ())
+
+    monkeypatch.setattr(command, "_open", lambda given: Remarking())
+    assert main(["b.variad", "photos", "--report", "page.html"]) == 0
+    said = capsys.readouterr()
+    remarks = {path: row["remark"] for path, row in rows(said.out).items()}
+    both = "seen before; dark"
+    assert remarks == {"photos/good.png": "", "photos/monday/bad.png": both, "photos/monday/look.png": both}
+    assert "2 photographs (photos/monday/bad.png): seen before; dark.\n" in said.err
+    assert {entry["path"]: entry["remark"] for entry in parts_of(Path("page.html"))[1]} == remarks
 
 
 def test_bad_files_are_said_and_the_rest_goes_on(photographs: Path, capsys: pytest.CaptureFixture[str]) -> None:

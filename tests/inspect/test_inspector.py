@@ -2,22 +2,29 @@
 
 import subprocess
 import sys
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import tifffile
+import timm
+import torch
 from PIL import Image
+from safetensors.torch import save_file
 
 from variad.core.errors import UserError
+from variad.core.files import sha256
 from variad.core.images import Images, read_image, resize_square, to_rgb8
 from variad.detectors.anomaly_map import MapSize, full_size_map
 from variad.detectors.interface import Extractor, Scored
-from variad.inspect.bundle import PixelRule
-from variad.inspect.inspector import Inspection, Inspector, Photograph, Unread
+from variad.inspect.bundle import PixelRule, write_bundle
+from variad.inspect.inspector import SEEN, Inspection, Inspector, Photograph, Unread
+from variad.networks.pdn import NETWORKS, PDN
+from variad.networks.weights import save_weights
 
 from .test_bundle import BUNDLE, LAYERS, SIDE, images, make
+from .test_onnx_model import LITE0, PDN_TINY, fitted
 
 NOT_NEEDED = ("h5py", "pandas", "snakemake", "open_clip", "timm", "torchvision", "scipy", "torch._dynamo", "yaml")
 
@@ -57,6 +64,51 @@ def test_numbers_do_not_depend_on_the_batch(inspector: Inspector, photographs: l
     assert isinstance(found[16][5], Inspection) and alone.score == found[16][5].score
 
 
+RESNET = Extractor("resnet18", ("layer1", "layer2"), "of the fixture", 96, None)
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Files of random weights by network."""
+    folder = tmp_path_factory.mktemp("weights")
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        pdn, resnet = PDN(NETWORKS["pdn_tiny"]), timm.create_model("resnet18", pretrained=False)
+    save_weights(folder / "pdn_tiny.safetensors", pdn.state_dict(), asdict(pdn.config))
+    save_file(resnet.state_dict(), folder / "resnet18.safetensors")
+    return {network: str(folder / f"{network}.safetensors") for network in ("pdn_tiny", "resnet18")}
+
+
+@pytest.mark.parametrize(
+    ("method", "extractor"),
+    [
+        ("patchcore", LITE0), ("cflow", LITE0), ("reverse_distillation", LITE0), ("efficientad", PDN_TINY),
+        ("patchcore", RESNET), ("reverse_distillation", RESNET),
+    ],
+)  # fmt: skip
+def test_threads_that_score_at_once_do_not_meet(
+    method: str, extractor: Extractor, weights: dict[str, str], tmp_path: Path
+) -> None:
+    """Of every detector, with networks of ours and of timm's: the numbers of a job with one thread, bit for bit."""
+    case = fitted(method, extractor, weights.get(extractor.backbone, ""))
+    case.detector.save(tmp_path / "model.safetensors")
+    plain = replace(case.extractor, weights=None)
+    bundle = replace(BUNDLE, method=method, extractor=plain, stored_as=case.stored_as, pixels=PixelRule(96))
+    write_bundle(tmp_path / "lid.variad", bundle, tmp_path / "model.safetensors", case.backbone, case.images[:1])
+    given, threads = np.tile(case.images, (4, 1, 1, 1)), torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        alone = [Inspector.open(tmp_path / "lid.variad")._score(image[None]) for image in case.images]
+    finally:
+        torch.set_num_threads(threads)
+    inspector = Inspector.open(tmp_path / "lid.variad", threads=4)
+    for _ in range(3):
+        found = inspector.score(given)
+        np.testing.assert_array_equal(found.scores, np.tile([one.scores[0] for one in alone], 4))
+        np.testing.assert_array_equal(found.maps, np.tile(np.stack([one.maps[0] for one in alone]), (4, 1, 1)))
+    assert np.abs(found.scores[:5] - case.scores).max() <= 1e-5 * np.abs(case.scores).max()
+
+
 def test_order_is_kept_and_a_bad_file_is_one_sentence(inspector: Inspector, photographs: list[Path]) -> None:
     found = list(inspector.inspect_many(iter(photographs), 4))
     assert [one.path for one in found] == [str(path) for path in photographs]
@@ -71,7 +123,7 @@ def test_one_that_cannot_be_scored_or_held_does_not_end_the_others(
     inspector: Inspector, photographs: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As features do that float16 cannot hold, and a photograph larger than the memory."""
-    plain, read = inspector.score, inspector.read
+    plain, read = inspector._score, inspector.read
     odd = read(photographs[1]).image
 
     def score(given: Images) -> Scored:
@@ -84,7 +136,7 @@ def test_one_that_cannot_be_scored_or_held_does_not_end_the_others(
             raise MemoryError
         return read(path)
 
-    monkeypatch.setattr(inspector, "score", score)
+    monkeypatch.setattr(inspector, "_score", score)
     monkeypatch.setattr(inspector, "read", read_some)
     found = list(inspector.inspect_many(photographs[:3] + photographs[4:6], 4))
     assert [type(one).__name__ for one in found] == ["Inspection", "Unread", "Unread", "Inspection", "Inspection"]
@@ -102,7 +154,7 @@ def test_few_photographs_are_taken_ahead(inspector: Inspector, photographs: list
 
     found = inspector.inspect_many(endless(), 2)
     assert isinstance(next(found), Inspection)
-    assert len(taken) <= 6
+    assert len(taken) <= 2 * inspector.threads
     found.close()
 
 
@@ -126,13 +178,26 @@ def test_a_photograph_is_read_as_the_workflow_packs_it(inspector: Inspector, tmp
     low_high = {"low": 100.0, "high": 60_000.0}
     scaled = Inspector.__new__(Inspector)
     scaled.bundle = replace(BUNDLE, pixels=PixelRule(SIDE, **low_high))
-    raw = read_image(file)
+    scaled._seen = set()
+    raw, deep = read_image(file), kind == "deep"
     for one, scale in ((inspector, {}), (scaled, low_high)):
-        image, height, width = one.read(file)
+        image, height, width, remarks = one.read(file)
+        assert len(remarks) == (deep != bool(scale))  # of a depth that training photographs did not have
         assert (height, width) == ((90, 70) if kind == "exif" else (70, 90))
         np.testing.assert_array_equal(image, resize_square(to_rgb8(raw, **scale), SIDE))
     if kind == "deep":
         assert (scaled.read(file).image != inspector.read(file).image).any()
+
+
+def test_a_photograph_that_the_detector_learned_from_is_remarked_on(tmp_path: Path) -> None:
+    photo, copy, other = (tmp_path / f"{name}.png" for name in ("photo", "copy", "other"))
+    Image.fromarray(images(1, seed=1)[0]).save(photo)
+    copy.write_bytes(photo.read_bytes())
+    Image.fromarray(images(1, seed=2)[0]).save(other)
+    known = {"training_images": [{"image_id": "train/good/a", "sha256": sha256(photo)}]}
+    one = Inspector.open(make(tmp_path, replace(BUNDLE, provenance=known)))
+    found = list(one.inspect_many([photo, copy, other]))
+    assert [inspection.remarks for inspection in found] == [(SEEN,), (SEEN,), ()]
 
 
 def test_resolution_crop_and_rounding_are_those_of_the_extractor(tmp_path: Path) -> None:

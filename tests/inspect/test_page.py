@@ -162,7 +162,7 @@ def test_a_heat_map_has_the_photographs_size_and_its_regions(tmp_path: Path) -> 
     path = save(tmp_path / "1.png", 100, 80, 120)
     (found,) = inspector.inspect_many([str(path)])
     region = StandInRegion(30, 20, 40, 10, 400, 1.0, 30, 20)
-    sheet = np.asarray(heat_map(inspector, found, [region], MapScale(0.9, 1.5)))
+    sheet = np.asarray(heat_map(inspector, found, inspector.bundle.pixels.read(path), [region], MapScale(0.9, 1.5)))
     assert sheet.shape == (80, 120, 3)
     orange = (sheet == (213, 94, 0)).all(axis=2)
     rows, columns = np.nonzero(orange)
@@ -176,7 +176,7 @@ def test_a_heat_map_of_a_large_photograph_is_made_small(tmp_path: Path) -> None:
     path = save(tmp_path / "1.png", 100, 1500, 4096)
     (found,) = inspector.inspect_many([str(path)])
     region = StandInRegion(2000, 500, 96, 100, 9600, 1.0, 2000, 500)
-    sheet = np.asarray(heat_map(inspector, found, [region], MapScale(0.9, 1.5)))
+    sheet = np.asarray(heat_map(inspector, found, inspector.bundle.pixels.read(path), [region], MapScale(0.9, 1.5)))
     assert sheet.shape == (750, 2048, 3)
     rows, columns = np.nonzero((sheet == (213, 94, 0)).all(axis=2))
     assert (columns.min(), columns.max(), rows.min(), rows.max()) == (995, 1052, 245, 304)  # a line of 5 pixels

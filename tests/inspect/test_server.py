@@ -23,6 +23,7 @@ from PIL import Image
 import variad
 from tests.signals import heed_interrupts
 from variad.core.errors import UserError
+from variad.inspect import server as serving
 from variad.inspect.examiner import heat_picture, in_words
 from variad.inspect.pictures import MapScale
 from variad.inspect.server import InspectionServer, file_name, is_loopback
@@ -402,3 +403,22 @@ def test_a_map_is_the_more_opaque_the_higher_it_is():
 def test_which_addresses_are_of_this_machine_alone():
     names = ("localhost", "127.0.0.1", "127.8.8.8", "::1", "0.0.0.0", "::", "192.168.0.7", "lid.example", "")
     assert [name for name in names if is_loopback(name)] == ["localhost", "127.0.0.1", "127.8.8.8", "::1"]
+
+
+def test_no_more_connections_than_there_is_room_for(monkeypatch):
+    monkeypatch.setattr(serving, "CONNECTIONS", 2)
+    with running(OneByOne()) as server:
+        held = [socket.create_connection(server.server_address[:2], timeout=20) for _ in range(2)]
+        time.sleep(0.2)  # until both have their threads
+        with socket.create_connection(server.server_address[:2], timeout=20) as third:
+            assert third.recv(100) == b""  # closed without an answer
+        for connection in held:
+            connection.close()
+        deadline = time.monotonic() + 20
+        while True:  # room again
+            try:
+                status = ask(server, "GET", "/results")[0]
+                break
+            except (OSError, http.client.HTTPException):
+                assert time.monotonic() < deadline
+        assert status == 200

@@ -164,6 +164,41 @@ def test_a_file_that_may_not_be_read_is_reported(watched: Watched, monkeypatch: 
     assert row["error"].endswith("Permission denied.") and row["score"] is None
 
 
+def test_a_file_that_could_not_be_opened_is_asked_for_once_more_when_it_can_be(
+    watched: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = watched.put("1.png", photograph(9))
+    access, may = os.access, [False]
+
+    class Refusing(StandIn):
+        def read(self, path: str):
+            if not may[0]:
+                raise UserError(f"{path}: expected a readable image, found: Permission denied.")
+            return super().read(path)
+
+    # as superusers read everything
+    monkeypatch.setattr(os, "access", lambda file, mode: may[0] if Path(file) == path else access(file, mode))
+    monkeypatch.setattr(watching, "_digest", lambda file: "0" * 64 if may[0] else "")
+    monkeypatch.setattr(sys.modules[__name__], "StandIn", Refusing)
+    watched.events = {1.0: lambda: may.__setitem__(0, True)}
+    refused, read = watched.see(2.0)
+    assert "Permission denied" in refused["error"] and (read["path"], read["answer"]) == ("1.png", "good")
+    assert watched.see(0.5) == []
+
+
+def test_a_file_that_cannot_be_opened_though_it_may_be_is_reported_twice_and_no_more(
+    watched: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Failing(StandIn):
+        def read(self, path: str):
+            raise UserError(f"{path}: expected a readable image, found: Input/output error.")
+
+    watched.put("1.png", photograph(9))
+    monkeypatch.setattr(watching, "_digest", lambda file: "")
+    monkeypatch.setattr(sys.modules[__name__], "StandIn", Failing)
+    assert named(watched.see(3.0)) == ["1.png", "1.png"]
+
+
 def test_what_was_moved_or_touched_is_not_inspected_again(watched: Watched) -> None:
     path = watched.put("1.png", photograph(9, 1))
     watched.see()

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from tests.markdown_rows import rows
+from variad.core.checksums import write_checksums
 from variad.core.tables import table_schema, write_table
 from variad.report import summary
 
@@ -94,13 +95,60 @@ def test_the_command_prints_table_and_caption(tmp_path):
         env={"COLUMNS": "200", "PYTHONIOENCODING": "utf-8"},
     )
     assert done.stdout.startswith("Eight iterations instead of twenty.\n")
-    assert done.stdout == summary.to_text(FRAME, "Eight iterations instead of twenty.", width=200)
+    assert done.stdout == summary.to_text(FRAME, "Eight iterations instead of twenty.", width=200, everything=False)
+    assert "helped most" in done.stdout and "helped most" not in summary.short_text(path, everything=True)
+
+
+def compared(training_set, scenario, mean, gain, low, high, detector="patchcore", category="mono"):
+    gains = gain, low, high
+    return row(training_set, mean, 1.0, gains, category=category) | {"scenario": scenario, "detector": detector}
+
+
+def test_what_helped_and_how_certain_that_is():
+    frame = pd.DataFrame(
+        [
+            row("original", 80.0, 1.0),
+            compared("unlabelled", "one_shot", 90.0, 10.0, 4.0, 15.0),
+            compared("unlabelled", "few_shot", 91.0, 1.0, -1.0, 3.0),
+            compared("generated", "one_shot", 79.0, -1.0, -3.0, 1.0),
+            compared("generated", "few_shot", 92.0, 2.0, 0.0, 4.0),
+            compared("generated", "one_shot", 50.0, 40.0, 30.0, 50.0, detector="cflow"),  # not the first detector
+            compared("generated", "one_shot", 50.0, 40.0, 30.0, 50.0, category="average"),  # not counted twice
+        ]
+    )
+    assert summary.answer(frame) == [
+        "`unlabelled` helped most: +5.5 points of image AUROC on average with patchcore, at most +10.0 [+4.0, +15.0] "
+        "(elpv/mono, one_shot: 80.0 to 90.0).",
+        "Certain, as the 95 % interval lies above 0: `unlabelled` in 1 of 2 categories and scenarios; "
+        "`generated` in none.",
+    ]
+    worse = frame[(frame["training_set"] != "unlabelled") & (frame["category"] == "mono")].head(2)
+    assert summary.answer(worse) == [
+        "Nothing helped on average; best was `generated`: -1.0 points of image AUROC on average with patchcore, at "
+        "most -1.0 [-3.0, +1.0] (elpv/mono, one_shot: 80.0 to 79.0).",
+        "Certain, as the 95 % interval lies above 0: nothing.",
+    ]
+    assert summary.answer(frame.head(1)) == ["There is nothing to compare: the study has one training set."]
 
 
 def test_the_command_on_a_missing_table(tmp_path, capsys):
     assert summary.main([str(tmp_path / "none.csv")]) == 1
     assert capsys.readouterr().err.startswith(f"error: {tmp_path / 'none.csv'}: expected a table 'summary'")
     assert summary.main([]) == 2
+
+
+def test_the_command_on_a_damaged_table(tmp_path, capsys):
+    """``make demo`` prints the table also where there was nothing to be done."""
+    table = tmp_path / "summary.csv"
+    write_table(table, FRAME, "summary")
+    write_checksums(table)
+    assert summary.main([str(table)]) == 0
+    table.write_bytes(table.read_bytes()[: table.stat().st_size // 2])
+    capsys.readouterr()
+    assert summary.main([str(table)]) == 1
+    said = capsys.readouterr()
+    assert not said.out and said.err.startswith(f"error: {table}: expected sha256 ")
+    assert table.exists()  # to print is not to remove
 
 
 def test_an_empty_summary_prints():

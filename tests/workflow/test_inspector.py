@@ -28,7 +28,7 @@ from .running import ROOT, TINY
 
 pytestmark = pytest.mark.slow
 
-CELL = "results/mine/lid/full_shot/generated_tuned/patchcore"
+CELL = "results/mine/lid/full_shot/unlabelled/patchcore"
 MAKES_BUNDLE, INSPECTS, WATCHES, SERVES = blocks("inspector", "sh")
 PYTHON, WITHOUT_TORCH = blocks("inspector", "python")
 
@@ -51,19 +51,20 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for number in range(6):
         photograph(home / f"photos/lid/train/good/{number}.png", number)
         photograph(home / f"photos/lid/unlabelled/{number}.png", 100 + number)
+        photograph(home / f"tomorrow/{number}.png", 300 + number)
     photograph(home / "photos/lid/unlabelled/defect.png", 200, mark=True)
+    photograph(home / "tomorrow/defect.png", 400, mark=True)
     study = yaml.safe_load(TINY.read_text())
     categories = {"lid": {"class_name": "bottle lid"}}
     study["datasets"] = {"mine": {"adapter": "folder", "path": "photos", "categories": categories}}
     study["scenarios"] = {"full_shot": {"shots": "all", "runs": 1}}
-    tuned = study["training_sets"]["generated_tuned"] | {"images_per_shot": {"full_shot": 1}}
-    study["training_sets"] = {"generated_tuned": tuned, "original": {"method": "none"}}
+    study["training_sets"] = {"unlabelled": {"method": "unlabelled"}, "original": {"method": "none"}}
     study["study"] = {
         "scenarios": ["full_shot"],
         "training_sets": list(study["training_sets"]),
         "detectors": ["patchcore"],
     }
-    study["predict"] = {"scenario": "full_shot", "training_set": "generated_tuned", "detector": "patchcore"}
+    study["predict"] = {"scenario": "full_shot", "training_set": "unlabelled", "detector": "patchcore"}
     (home / "config").mkdir()
     (home / "config/custom.yaml").write_text(yaml.safe_dump(study, sort_keys=False))
     command(home / ".venv/bin/snakemake", f'"{sys.executable}" -m snakemake --snakefile "{ROOT}/Snakefile"')
@@ -103,54 +104,63 @@ def rows(text: str) -> dict[str, dict[str, str]]:
     return {row["path"]: row for row in csv.DictReader(io.StringIO(text))}
 
 
+def inspected(home: Path, folder: str) -> dict[str, dict[str, str]]:
+    return rows(run(home, f"variad-inspect lid.variad {folder}"))
+
+
 def test_its_commands_inspect(home: Path) -> None:
     folder, pattern, pictures, for_scripts = INSPECTS.splitlines()
     found = rows(run(home, folder))
-    names = [f"photos/lid/unlabelled/{name}.png" for name in (*range(6), "defect")]
+    names = [f"tomorrow/{name}.png" for name in (*range(6), "defect")]
     assert list(found) == names
     assert found[names[-1]]["answer"] == "bad" and float(found[names[-1]]["multiple"]) > 2
     # the defect's patch lies within its largest region
     left, top, width, height = (int(found[names[-1]][side]) for side in ("left", "top", "width", "height"))
     assert left <= 55 < left + width and top <= 42 < top + height
     run(home, pattern)
-    assert len((home / "lid.jsonl").read_text().splitlines()) == 13
+    assert len((home / "tomorrow.jsonl").read_text().splitlines()) == 7
     run(home, pictures)
-    assert (home / "page.html").read_text().count('"picture":') == 13  # seven, and six good ones of the training set
+    learned = sum(row["remark"] != "" for row in inspected(home, "photos").values())
+    assert (home / "page.html").read_text().count('"picture":') == 7 + learned
     assert sorted(path.name for path in (home / "maps").iterdir()) == sorted(f"{Path(name).name}.png" for name in names)
-    run(home, for_scripts)
-    assert {row["answer"] for row in rows((home / "train.csv").read_text()).values()} == {"good"}
+    assert run(home, for_scripts) == "look at checked.csv\n"
+    assert rows((home / "checked.csv").read_text()) == found
 
 
 def test_scores_and_answers_are_those_of_the_workflow(home: Path) -> None:
     run(home, MAKES_BUNDLE.splitlines()[0].replace("bundle", "predict"))
     predicted = read_table(home / CELL / "predictions.csv", "predictions").set_index("image_id")
-    found = rows(run(home, INSPECTS.splitlines()[0]))
-    scores = {f"unlabelled/{Path(path).stem}": float(row["score"]) for path, row in found.items()}
-    assert predicted["score"].to_dict() == scores
-    bad = {f"unlabelled/{Path(path).stem}": row["answer"] == "bad" for path, row in found.items()}
-    assert predicted["anomalous"].to_dict() == bad
-    assert {float(row["threshold"]) for row in found.values()} == set(predicted["threshold"])
+    found = {f"unlabelled/{Path(path).stem}": row for path, row in inspected(home, "photos/lid/unlabelled").items()}
+    assert {name for name, row in found.items() if row["remark"]} == set(predicted.index[predicted["held_out"]])
+    assert not found["unlabelled/defect"]["remark"] and found["unlabelled/defect"]["answer"] == "bad"
+    for name, row in predicted.iterrows():
+        score = float(found[name]["score"])
+        if row["held_out"]:  # scored by a detector that saw nothing of it, where the bundle's learned from it
+            assert score != row["score"]
+        else:
+            assert score == row["score"] and (found[name]["answer"] == "bad") == row["anomalous"]
+        assert float(found[name]["threshold"]) == row["threshold"]
 
 
 def test_its_page_is_served(home: Path) -> None:
     (line,) = SERVES.splitlines()
     process = started(home, f"{line} --port 0")
     address = process.stdout.readline().decode().split()[0]
-    photograph_bytes = (home / "photos/lid/unlabelled/defect.png").read_bytes()
+    photograph_bytes = (home / "tomorrow/defect.png").read_bytes()
     request = urllib.request.Request(f"{address}inspect", photograph_bytes, {"X-File-Name": "defect.png"})
     with urllib.request.urlopen(request, timeout=120) as answer:
         told = json.load(answer)
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=120)
     assert process.returncode == 0, said
-    found = rows(run(home, INSPECTS.splitlines()[0]))["photos/lid/unlabelled/defect.png"]
+    found = rows(run(home, INSPECTS.splitlines()[0]))["tomorrow/defect.png"]
     assert told["score"] == float(found["score"]) and told["answer"] == found["answer"]
 
 
 def test_its_watch(home: Path) -> None:
     """Two starts, the first killed: a row for each photograph, whole in the end, with the scores of the folder."""
     (home / "line").mkdir()
-    shutil.copytree(home / "photos/lid/unlabelled", home / "line/monday")
+    shutil.copytree(home / "tomorrow", home / "line/monday")
     (line,) = WATCHES.splitlines()
     for _ in range(2):
         process = started(home, line)
@@ -159,7 +169,7 @@ def test_its_watch(home: Path) -> None:
         process.send_signal(signal.SIGKILL)
         process.communicate()
     half = (home / "line/late.png").open("wb")
-    late = (home / "photos/lid/unlabelled/5.png").read_bytes()
+    late = (home / "tomorrow/5.png").read_bytes()
     half.write(late[:1000])
     half.flush()
     process = started(home, line)
@@ -178,7 +188,7 @@ def test_its_watch(home: Path) -> None:
     assert sorted(paths) == sorted([*(f"monday/{name}.png" for name in (*range(6), "defect")), "late.png"])
     found = rows(run(home, INSPECTS.splitlines()[0]))
     for row in kept:
-        of_folder = found[f"photos/lid/unlabelled/{'5.png' if row['path'] == 'late.png' else Path(row['path']).name}"]
+        of_folder = found[f"tomorrow/{'5.png' if row['path'] == 'late.png' else Path(row['path']).name}"]
         assert {name: row[name] for name in COLUMNS[1:]} == {name: of_folder[name] for name in COLUMNS[1:]}
         assert row["sha256"] == sha256(home / "line" / row["path"])
 
@@ -188,7 +198,7 @@ def test_its_python(home: Path) -> None:
         [sys.executable, "-c", PYTHON], cwd=home, env=environment(home), capture_output=True, text=True, check=True
     )
     score, calibrated, answer = done.stdout.splitlines()[0].split()
-    row = rows(run(home, INSPECTS.splitlines()[0]))["photos/lid/unlabelled/1.png"]
+    row = rows(run(home, INSPECTS.splitlines()[0]))["tomorrow/1.png"]
     assert (float(score), answer) == (float(row["score"]), row["answer"])
     assert 0 <= float(calibrated) <= 1
     assert done.stdout.splitlines()[1] == "(90, 120)"
@@ -205,7 +215,7 @@ def test_its_onnx(home: Path) -> None:
         check=True,
     )
     score, *above = done.stdout.replace("[", " ").replace("]", " ").split()
-    row = rows(run(home, INSPECTS.splitlines()[0]))["photos/lid/unlabelled/1.png"]
+    row = rows(run(home, INSPECTS.splitlines()[0]))["tomorrow/1.png"]
     assert float(score) == pytest.approx(float(row["score"]), rel=1e-4)
     assert above[1] == str(row["answer"] == "bad")
 
@@ -235,7 +245,7 @@ def test_only_the_packages_that_are_named_are_needed(home: Path) -> None:
     imported = {"faiss-cpu": "faiss", "pillow": "PIL"}
     allowed = ",".join([*(imported.get(name, name) for name in named), BROUGHT_ALONG])
     shutil.rmtree(home / "maps", ignore_errors=True)
-    arguments = ["lid.variad", "photos/lid/unlabelled", "--report", "page.html", "--heatmaps", "maps"]
+    arguments = ["lid.variad", "tomorrow", "--report", "page.html", "--heatmaps", "maps"]
     done = subprocess.run(
         [sys.executable, "-c", ALLOWED, allowed, *arguments], cwd=home, env=environment(home), capture_output=True,
         text=True, check=False,

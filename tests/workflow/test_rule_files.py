@@ -29,3 +29,9 @@ def test_rules_are_short() -> None:
     lengths = rule_lengths()
     assert len(lengths) > 75
     assert median(lengths) <= 15
+
+
+def test_memory_grows_with_every_attempt() -> None:
+    """A job that a cluster killed for its memory would be killed again, if it asked for the same."""
+    asked = [line.strip() for text in TEXTS.values() for line in text.splitlines() if "mem_mb" in line]
+    assert asked == ['return {"mem_mb": lambda wildcards, attempt: megabytes * attempt}']

@@ -79,6 +79,6 @@ def test_other_labels_change_nothing(pile):
         rows["defect"].map(lambda name: f"not {name}"),
     )
     rows.to_csv(manifest, index=False, lineterminator="\n")
-    said = run(pile, "--forcerun", "draw_pool", "choose_unlabelled")
+    said = run(pile, "--printshellcmds", "--forcerun", "draw_pool", "choose_unlabelled")  # Snakemake's own words
     assert said.count("rule choose_unlabelled:") == len(SCORES) and "rule index_category:" not in said
     assert [sha256(path) for path in tables] == before

@@ -8,7 +8,7 @@ rule sample_support:
     output:
         support="results/{dataset}/{category}/support.csv",
     conda:
-        "../../envs/base.yaml"
+        "../../envs/variad.yaml"
     params:
         counts=lambda wildcards: {
             name: selection_of(config, wildcards.dataset)[name] for name in ("bank", "seeds", "validation")
@@ -30,7 +30,7 @@ rule invert_images:
     # the longest job of a category, and others wait for it
     priority: 10
     conda:
-        "../../envs/torch.yaml"
+        "../../envs/variad.yaml"
     resources:
         **gpu_job(3000),
     params:
@@ -51,7 +51,7 @@ rule train_direction:
     output:
         direction="results/{dataset}/{category}/anomalies/{source}/direction.safetensors",
     conda:
-        "../../envs/torch.yaml"
+        "../../envs/variad.yaml"
     resources:
         **gpu_job(3000),
     params:
@@ -75,7 +75,7 @@ rule make_anomalies:
         images="results/{dataset}/{category}/anomalies/{source}/anomalies.h5",
         manifest="results/{dataset}/{category}/anomalies/{source}/manifest.csv",
     conda:
-        "../../envs/torch.yaml"
+        "../../envs/variad.yaml"
     resources:
         **gpu_job(3000),
     params:
@@ -101,8 +101,8 @@ rule plot_anomalies:
             labels={"source": "{source}"},
         ),
     conda:
-        "../../envs/report.yaml"
+        "../../envs/variad.yaml"
     resources:
-        mem_mb=500,
+        **job(500),
     script:
         "../../scripts/plot_anomalies.py"

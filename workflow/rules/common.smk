@@ -8,20 +8,24 @@ from snakemake.exceptions import WorkflowError
 from snakemake.io import _IOFile
 from snakemake.persistence import FileBackupMixin
 
+from variad.core.checksums import damages_of
+from variad.core.devices import gpu_is_there
 from variad.core.errors import UserError
 from variad.core.files import incomplete_lists
 from variad.core.private_apis import (
     complete_rule,
+    given_options,
     own_rules,
     prefix_of_module,
     restore_as_out_of_date,
     take_for_missing,
 )
 from variad.core.provenance import library_files
-from variad.core.temporaries import clear_leftovers
+from variad.core.temporaries import clear_leftovers, clear_scripts
 from variad.datasets.adapters import SPLITS
 from variad.downloads.catalogue import ARCHIVES, DATASET_FILES, DOWNLOADS, WEIGHTS_FILES
 from variad.study.configuration import merged, resolve
+from variad.study.references import part_of
 
 # what the user asked for, which the default completes
 GIVEN_CONFIG = copy.deepcopy(config)
@@ -30,6 +34,9 @@ try:
     config.update(resolve(config, ROOT / "config" / "config.yaml"))
 except UserError as error:
     raise WorkflowError(str(error)) from None
+
+# nothing that any part of a study finds depends on it, so no job is told
+PART = config.pop("part", None)
 
 
 # what a module's user has put before the paths of its rules: before that of no file which is there without them
@@ -91,7 +98,7 @@ def complete_rules():
             log=f"results/logs/{name}",
             benchmark=f"results/benchmarks/{name}",
             code=code_of(Path(of_ours.script).stem),
-            mem_mb=1000,
+            **job(1000),
         )
 
 
@@ -100,9 +107,16 @@ def job(megabytes):
     return {"mem_mb": lambda wildcards, attempt: megabytes * attempt}
 
 
-def gpu_job(megabytes):
-    """Likewise, with the GPU that the config may give to jobs."""
-    return {"gpu": config["run"]["gpu"], **job(megabytes)}
+def gpu_job(megabytes, gpu_megabytes=0):
+    """Likewise, with the GPU that the config may give to jobs: all of it, or a part of its memory beside other jobs."""
+    shared = {"gpu_mb": lambda wildcards, attempt: gpu_megabytes * attempt} if gpu_megabytes else {}
+    return {"gpu": gpus_of_a_job(), **shared, **job(megabytes)}
+
+
+@functools.cache
+def gpus_of_a_job():
+    """What ``run.gpu`` says; ``auto`` is a GPU where this machine has one, or, in a job of Slurm, was given one."""
+    return int(gpu_is_there()) if config["run"]["gpu"] == "auto" else config["run"]["gpu"]
 
 
 @functools.cache
@@ -117,9 +131,10 @@ def code_from(file):
     return [as_it_is(path) for path in sorted({file, *library_files(file)})]
 
 
-def file_of(pattern, **names):
+def file_of(pattern, allow_missing=False, **names):
     """An output of a rule, with names in place of its wildcards."""
-    return expand(pattern, **names)[0]
+    # what expand() makes of one name a wildcard, in a tenth of the time: a large study asks for millions of files
+    return expand(pattern, allow_missing=True, **names)[0] if allow_missing else pattern.format(**names)
 
 
 def files_of(places, *patterns):
@@ -149,6 +164,17 @@ def checked(check):
         raise WorkflowError(str(error)) from None
 
 
+def is_whole(path):
+    """Whether a result that the terminal is told of is there, and as it was written; one that is damaged is named."""
+    try:
+        damages = damages_of(path)
+    except UserError as error:
+        damages = [error]
+    for damage in damages:
+        print(f"warning: {damage}; `snakemake verify` removes what is damaged", file=sys.stderr)
+    return Path(path).is_file() and not damages
+
+
 def recipe_of(wildcards):
     return config["training_sets"][wildcards.training_set]
 
@@ -171,14 +197,21 @@ def place_of(wildcards):
     return as_place(wildcards.dataset, wildcards.category)
 
 
-def study_categories():
-    """The places that the study compares."""
+def all_categories():
+    """The places that the config names."""
     return [
-        as_place(name, category)
-        for name, dataset in config["datasets"].items()
-        if dataset["in_study"]
-        for category in dataset["categories"]
+        as_place(name, category) for name, dataset in config["datasets"].items() for category in dataset["categories"]
     ]
+
+
+def study_categories():
+    """Those that the study compares."""
+    return [place for place in all_categories() if config["datasets"][place["dataset"]]["in_study"]]
+
+
+def categories_of_part():
+    """Likewise, in the part of the study that the config names; all of them where it names none."""
+    return checked(lambda config: part_of(study_categories(), PART))
 
 
 def in_splits(places, splits=("train", "test")):
@@ -188,16 +221,17 @@ def in_splits(places, splits=("train", "test")):
 
 def study_training_sets(places=None, scenarios=None):
     """The study's training sets in every category and scenario, unless others of these are given, that some detector sees."""
-    found = (
+    return [
         {**place, "scenario": scenario, "training_set": training_set}
         for place in (study_categories() if places is None else places)
         for scenario in scenarios or config["study"]["scenarios"]
         if is_seen(scenario, "datasets", place["dataset"])
         for training_set in sets_of_scenario(scenario)
-    )
-    return [place for place in found if any(sees(detector, place) for detector in config["study"]["detectors"])]
+        if detectors_that_see(place["dataset"], scenario, training_set)
+    ]
 
 
+@functools.cache
 def sets_of_scenario(scenario):
     """The study's training sets but those that ``study.only`` keeps from a scenario."""
     return [name for name in config["study"]["training_sets"] if is_seen(scenario, "training_sets", name)]
@@ -208,14 +242,19 @@ def study_cells(places=None, scenarios=None):
     return [
         {**place, "detector": detector}
         for place in study_training_sets(places, scenarios)
-        for detector in config["study"]["detectors"]
-        if sees(detector, place)
+        for detector in detectors_that_see(place["dataset"], place["scenario"], place["training_set"])
     ]
 
 
-def sees(detector, place):
-    """Whether the study has a detector see a training set of a category in a scenario."""
-    return all(is_seen(detector, f"{key}s", place[key]) for key in ("dataset", "scenario", "training_set"))
+@functools.cache
+def detectors_that_see(dataset, scenario, training_set):
+    """The study's detectors that see a training set of a data set in a scenario."""
+    names = {"datasets": dataset, "scenarios": scenario, "training_sets": training_set}
+    return [
+        detector
+        for detector in config["study"]["detectors"]
+        if all(is_seen(detector, key, value) for key, value in names.items())
+    ]
 
 
 def is_seen(by, key, value):
@@ -228,9 +267,9 @@ def names_of(places, *keys):
     return [tuple(place[key] for key in keys or place) for place in places]
 
 
-def of_all(places, pattern):
-    """An output of a rule for every place that a function finds, which is asked only when a target needs it."""
-    return lambda wildcards: files_of(places(), pattern)
+def of_all(places, *patterns):
+    """Outputs of rules for every place that a function finds, which is asked only when a target needs it."""
+    return lambda wildcards: files_of(places(), *patterns)
 
 
 def of_category(places, pattern):
@@ -247,7 +286,8 @@ def category_groups():
 
 def clear_what_was_killed():
     """Remove what processes that are no more left half-made; a job that runs again does so beside its outputs, too."""
-    downloads = [f"{PREFIX}{DOWNLOADS}{below}" for below in ("", "/archives", "/weights")]
+    clear_scripts()
+    downloads = [os.path.join(f"{PREFIX}{DOWNLOADS}", below) for below in ("", "archives", "weights")]
     cleared = clear_leftovers(f"{PREFIX}results", deep=True)
     for path in cleared + [path for folder in downloads for path in clear_leftovers(folder)]:
         print(f"{path}: removed, the process that made it has ended", file=sys.stderr)
@@ -271,9 +311,8 @@ if workflow.is_main_process:
     take_for_missing(
         _IOFile,
         incomplete_lists(
-            f"{PREFIX}{folder}/{dataset}/{category}"
-            for dataset, entry in config["datasets"].items()
-            for category in entry["categories"]
+            f"{PREFIX}{folder}/{place['dataset']}/{place['category']}"
+            for place in (all_categories() if PART is None else categories_of_part())
             for folder in ("results", "results/gallery")
         ),
     )

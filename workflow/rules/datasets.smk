@@ -11,9 +11,9 @@ rule fetch_archive:
     retries: 0  # what may pass is tried again inside
     localrule: True  # compute nodes may have no internet
     conda:
-        "../../envs/base.yaml"
+        "../../envs/variad.yaml"
     resources:
-        mem_mb=500,
+        **job(500),
     params:
         mirror=lambda wildcards: mirror_of(DATASET_FILES[wildcards.archive]),
     script:
@@ -33,7 +33,7 @@ rule unpack_archive:
     retries: 0
     localrule: True
     conda:
-        "../../envs/base.yaml"
+        "../../envs/variad.yaml"
     params:
         mirrors=lambda wildcards: {name: mirror_of(name) for name in parts_of(wildcards.unpacked)},
         keep_archive=config["downloads"]["keep_archives"],
@@ -48,7 +48,7 @@ rule unpack_dataset:
     output:
         folder=directory("resources/downloads/{dataset}"),
     conda:
-        "../../envs/base.yaml"
+        "../../envs/variad.yaml"
     params:
         adapter=lambda wildcards: dataset_of(wildcards)["adapter"],
         settings=lambda wildcards: dataset_of(wildcards)["settings"],
@@ -64,7 +64,7 @@ rule index_category:
         manifest="results/{dataset}/{category}/{split}/manifest.csv",
         files=update("results/{dataset}/{category}/{split}/files.json"),
     conda:
-        "../../envs/base.yaml"
+        "../../envs/variad.yaml"
     params:
         dataset=dataset_arguments,
         pool=pool_of_split,
@@ -84,7 +84,7 @@ rule pack_category:
     output:
         images=update("results/{dataset}/{category}/{split}/images.h5"),
     conda:
-        "../../envs/base.yaml"
+        "../../envs/variad.yaml"
     params:
         dataset=dataset_arguments,
         image_size=config["image_size"],
@@ -102,7 +102,7 @@ rule take_inventory:
         inventory="results/{dataset}/{category}/inventory.csv",
         files="results/{dataset}/{category}/files.json",
     conda:
-        "../../envs/base.yaml"
+        "../../envs/variad.yaml"
     params:
         dataset=dataset_arguments,
         pool=lambda wildcards: dataset_of(wildcards)["pool"],
@@ -118,7 +118,7 @@ rule sample_shots:
     output:
         shots="results/{dataset}/{category}/shots.csv",
     conda:
-        "../../envs/base.yaml"
+        "../../envs/variad.yaml"
     params:
         scenarios=config["scenarios"],
         seed=config["run"]["seed"],
@@ -133,7 +133,7 @@ rule draw_pool:
     output:
         pool="results/{dataset}/{category}/{scenario}/{training_set}/pool.csv",
     conda:
-        "../../envs/base.yaml"
+        "../../envs/variad.yaml"
     params:
         pile=pile_of_recipe,
         not_good=objections,

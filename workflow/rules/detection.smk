@@ -9,44 +9,35 @@ rule extract_features:
     output:
         features=update("results/{dataset}/{category}/{split}/features/{extractor}.h5"),
     conda:
-        "../../envs/torch.yaml"
+        "../../envs/variad.yaml"
     resources:
-        **gpu_job(3000),
+        **gpu_job(3000, 8000),
     params:
         extractor=lambda wildcards: config["extractors"][wildcards.extractor],
     script:
         "../../scripts/extract_features.py"
 
 
-# patch features of the added images of one training set
-use rule extract_features as extract_added_features with:
-    input:
-        images=rules.build_training_set.output.images,
-        weights=lambda wildcards: weights_of("extractors", wildcards.extractor),
-    output:
-        features="results/{dataset}/{category}/{scenario}/{training_set}/features/{extractor}.h5",
-
-
-# fit a detector on shots and accepted images, every run of the cell in one job
+# fit a detector on shots and accepted images, every run of the cell in one job, which computes the latter's features
 rule train_detector:
     input:
         images=of_split("train", rules.pack_category.output.images),
         shots=rules.sample_shots.output.shots,
         added=rules.build_training_set.output.images,
         features=features_of("train"),
-        added_features=features_of_added_images,
         weights=weights_of_detector,
         penalty=penalty_images,
         method=detector_code,
     output:
         models="results/{dataset}/{category}/{scenario}/{training_set}/{detector}/model/contents.txt",
     conda:
-        "../../envs/torch.yaml"
+        "../../envs/variad.yaml"
     resources:
         **gpu_job(4000),
     params:
         detector=lambda wildcards: trained_detector(wildcards.detector),
         extractor=detector_extractor,
+        whole_extractor=whole_extractor,
         runs=lambda wildcards: runs_of(wildcards.scenario, wildcards.detector),
         seed=config["run"]["seed"],
     script:
@@ -60,6 +51,7 @@ rule score_test_set:
         manifest=of_split("test", rules.index_category.output.manifest),
         images=of_split("test", rules.pack_category.output.images),
         features=features_of("test"),
+        weights=weights_of_detector,
         method=detector_code,
     output:
         scores="results/{dataset}/{category}/{scenario}/{training_set}/{detector}/scores.csv",
@@ -67,14 +59,16 @@ rule score_test_set:
         pixel_histograms="results/{dataset}/{category}/{scenario}/{training_set}/{detector}/pixel_histograms.h5",
         maps="results/{dataset}/{category}/{scenario}/{training_set}/{detector}/maps/contents.txt",
     conda:
-        "../../envs/torch.yaml"
+        "../../envs/variad.yaml"
     resources:
         **gpu_job(6000),
     params:
         method=lambda wildcards: detector_of(wildcards)["method"],
         extractor=detector_extractor,
+        whole_extractor=whole_extractor,
         runs=lambda wildcards: runs_of(wildcards.scenario, wildcards.detector),
         keep_map_runs=config["study"]["keep_map_runs"],
+        keep_map_side=config["study"]["keep_map_side"],
     script:
         "../../scripts/score_test_set.py"
 
@@ -87,9 +81,8 @@ rule score_held_out:
         shots=rules.sample_shots.output.shots,
         added=rules.build_training_set.output.images,
         features=features_of("train"),
-        added_features=features_of_added_images,
         candidate_images=of_candidates(rules.pack_category.output.images),
-        candidate_features=of_candidates(rules.extract_features.output.features),
+        candidate_features=features_of_candidates,
         weights=weights_of_detector,
         penalty=penalty_images,
         method=detector_code,
@@ -97,12 +90,13 @@ rule score_held_out:
         scores="results/{dataset}/{category}/{scenario}/{training_set}/{detector}/held_out_scores.csv",
         maps="results/{dataset}/{category}/{scenario}/{training_set}/{detector}/held_out_maps.h5",
     conda:
-        "../../envs/torch.yaml"
+        "../../envs/variad.yaml"
     resources:
         **gpu_job(4000),
     params:
         detector=lambda wildcards: trained_detector(wildcards.detector),
         extractor=detector_extractor,
+        whole_extractor=whole_extractor,
         seed=config["run"]["seed"],
     script:
         "../../scripts/score_held_out.py"
@@ -117,18 +111,20 @@ rule predict_images:
         manifest=of_split("unlabelled", rules.index_category.output.manifest),
         images=of_split("unlabelled", rules.pack_category.output.images),
         features=features_of("unlabelled"),
+        weights=weights_of_detector,
         method=detector_code,
     output:
         predictions="results/{dataset}/{category}/{scenario}/{training_set}/{detector}/predictions.csv",
         regions="results/{dataset}/{category}/{scenario}/{training_set}/{detector}/regions.csv",
         heatmaps="results/{dataset}/{category}/{scenario}/{training_set}/{detector}/heatmaps/contents.txt",
     conda:
-        "../../envs/torch.yaml"
+        "../../envs/variad.yaml"
     resources:
         **gpu_job(4000),
     params:
         method=lambda wildcards: detector_of(wildcards)["method"],
         extractor=detector_extractor,
+        whole_extractor=whole_extractor,
         quantile=config["predict"]["quantile"],
         look=config["predict"]["look"],
     script:
@@ -149,7 +145,7 @@ rule bundle_detector:
     output:
         bundle="results/{dataset}/{category}/{scenario}/{training_set}/{detector}/{category}.variad",
     conda:
-        "../../envs/torch.yaml"
+        "../../envs/variad.yaml"
     params:
         detector=lambda wildcards: detector_of(wildcards),
         extractor=detector_extractor,
@@ -169,7 +165,7 @@ rule judge_thresholds:
         thresholds="results/{dataset}/{category}/{scenario}/{training_set}/{detector}/thresholds.csv",
         told="results/{dataset}/{category}/{scenario}/{training_set}/{detector}/thresholds.txt",
     conda:
-        "../../envs/torch.yaml"
+        "../../envs/variad.yaml"
     params:
         quantiles=rules.bundle_detector.params.quantiles,
     script:
@@ -183,6 +179,6 @@ rule export_onnx:
     output:
         onnx="results/{dataset}/{category}/{scenario}/{training_set}/{detector}/{category}.onnx",
     conda:
-        "../../envs/torch.yaml"
+        "../../envs/variad.yaml"
     script:
         "../../scripts/export_onnx.py"

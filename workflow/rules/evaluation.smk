@@ -15,9 +15,9 @@ rule aggregate_category:
         table="results/tables/{dataset}/{category}.csv",
         draws="results/tables/{dataset}/{category}.bootstrap.h5",
     conda:
-        "../../envs/base.yaml"
+        "../../envs/variad.yaml"
     resources:
-        mem_mb=2000,
+        **job(2000),
     params:
         seed=config["run"]["seed"],
     script:
@@ -31,20 +31,20 @@ rule aggregate_metrics:
         inventories=files_of(study_categories(), rules.take_inventory.output.inventory),
         train=files_of(study_categories(), of_split("train", rules.pack_category.output.images)),
         test=files_of(study_categories(), of_split("test", rules.pack_category.output.images)),
-        chosen=files_of(choosing_photographs(study_training_sets()), rules.choose_unlabelled.output.chosen),
+        chosen=of_all(sets_that_choose_photographs, rules.choose_unlabelled.output.chosen),
         turning=of_all(turning_places, rules.decide_turning.output.turning),
         published=PUBLISHED_AUROC,
     output:
         summary=report("results/tables/summary.csv", caption="../report/summary.rst", category="Results"),
         page="results/tables/summary.md",
     conda:
-        "../../envs/base.yaml"
+        "../../envs/variad.yaml"
     params:
         groups=category_groups(),
         across=config["study"]["averages"],
         caption=config["run"]["caption"],
         names=["/".join(place) for place in names_of(study_categories())],
-        chosen=names_of(choosing_photographs(study_training_sets())),
+        chosen=lambda wildcards: names_of(sets_that_choose_photographs()),
     script:
         "../../scripts/aggregate_metrics.py"
 
@@ -62,9 +62,9 @@ rule plot_gains:
             labels={"figure": "gains in AUROC"},
         ),
     conda:
-        "../../envs/report.yaml"
+        "../../envs/variad.yaml"
     resources:
-        mem_mb=800,
+        **job(800),
     script:
         "../../scripts/plot_gains.py"
 
@@ -78,7 +78,7 @@ rule record_provenance:
     output:
         record="results/tables/provenance.json",
     conda:
-        "../../envs/torch.yaml"
+        "../../envs/variad.yaml"
     params:
         config=config,
     script:
@@ -92,7 +92,7 @@ rule compare_training_sets:
     output:
         table="results/tables/contrasts.csv",
     conda:
-        "../../envs/base.yaml"
+        "../../envs/variad.yaml"
     params:
         groups=category_groups(),
         across=config["study"]["averages"],
@@ -108,15 +108,17 @@ rule measure_image_quality:
         shots=rules.sample_shots.output.shots,
         added=rules.build_training_set.output.images,
         real_features=of_spread_extractor(of_split("train", rules.extract_features.output.features)),
-        added_features=of_spread_extractor(rules.extract_added_features.output.features),
+        weights=lambda wildcards: weights_of("extractors", spread_extractor()),
         # the backbone of LPIPS where it is on this machine; without it the column stays empty
         lpips=lambda wildcards: find_lpips_backbone(f"{PREFIX}{DOWNLOADS}") or [],
     output:
         table="results/{dataset}/{category}/{scenario}/{training_set}/image_quality.csv",
     conda:
-        "../../envs/torch.yaml"
+        "../../envs/variad.yaml"
     resources:
-        **job(2500),
+        **gpu_job(2500, 8000),
+    params:
+        extractor=config["extractors"][spread_extractor()],
     script:
         "../../scripts/measure_image_quality.py"
 
@@ -129,7 +131,7 @@ rule measure_real_spread:
     output:
         table="results/{dataset}/{category}/real_spread.csv",
     conda:
-        "../../envs/base.yaml"
+        "../../envs/variad.yaml"
     params:
         scenarios=config["study"]["scenarios"],
     script:
@@ -139,14 +141,14 @@ rule measure_real_spread:
 # image quality of every training set of the study
 rule aggregate_image_quality:
     input:
-        tables=files_of(adding_images(study_training_sets()), rules.measure_image_quality.output.table),
+        tables=of_all(sets_that_add_images, rules.measure_image_quality.output.table),
         real=files_of(study_categories(), rules.measure_real_spread.output.table),
     output:
         table="results/tables/image_quality.csv",
     conda:
-        "../../envs/base.yaml"
+        "../../envs/variad.yaml"
     params:
-        training_sets=names_of(adding_images(study_training_sets())),
+        training_sets=lambda wildcards: names_of(sets_that_add_images()),
         categories=names_of(study_categories()),
     script:
         "../../scripts/aggregate_image_quality.py"

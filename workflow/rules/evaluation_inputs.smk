@@ -10,10 +10,14 @@ def draws_of_study(wildcards):
     return files_of(study_categories(), rules.aggregate_category.output.draws)
 
 
+def spread_extractor():
+    """The extractor whose features say how varied images are: that of the study's first detector."""
+    return extractor_of({"detector": config["study"]["detectors"][0]})
+
+
 def of_spread_extractor(pattern):
-    """Features that say how varied images are: of the extractor of the study's first detector."""
-    first = {"detector": config["study"]["detectors"][0]}
-    return file_of(pattern, extractor=extractor_of(first), allow_missing=True)
+    """Its features."""
+    return file_of(pattern, extractor=spread_extractor(), allow_missing=True)
 
 
 def choosing_photographs(training_sets):
@@ -24,3 +28,13 @@ def choosing_photographs(training_sets):
 def adding_images(training_sets):
     """Those that add images to the shots."""
     return [place for place in training_sets if config["training_sets"][place["training_set"]]["method"] != "none"]
+
+
+def sets_that_choose_photographs():
+    """Those of the study's training sets, in every category and scenario."""
+    return choosing_photographs(study_training_sets())
+
+
+def sets_that_add_images():
+    """Likewise."""
+    return adding_images(study_training_sets())

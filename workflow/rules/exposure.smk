@@ -10,7 +10,7 @@ rule extend_support:
     output:
         images="results/{dataset}/{category}/exposure/added.h5",
     conda:
-        "../../envs/torch.yaml"
+        "../../envs/variad.yaml"
     resources:
         **gpu_job(5000),
     params:
@@ -35,7 +35,7 @@ rule expose_outliers:
     output:
         scores="results/{dataset}/{category}/exposure/scores.csv",
     conda:
-        "../../envs/torch.yaml"
+        "../../envs/variad.yaml"
     resources:
         **gpu_job(4000),
     params:
@@ -59,7 +59,7 @@ rule judge_exposure:
         ),
         page="results/tables/exposure.md",
     conda:
-        "../../envs/base.yaml"
+        "../../envs/variad.yaml"
     resources:
         **job(1500),
     params:
@@ -86,8 +86,8 @@ rule plot_exposure:
             labels={"figure": "gain over the frozen network"},
         ),
     conda:
-        "../../envs/report.yaml"
+        "../../envs/variad.yaml"
     resources:
-        mem_mb=800,
+        **job(800),
     script:
         "../../scripts/plot_exposure.py"

@@ -9,7 +9,7 @@ rule choose_unlabelled:
     output:
         chosen="results/{dataset}/{category}/{scenario}/{training_set}/chosen.csv",
     conda:
-        "../../envs/torch.yaml"
+        "../../envs/variad.yaml"
     resources:
         **gpu_job(4000),
     params:
@@ -32,7 +32,7 @@ rule decide_turning:
     output:
         turning="results/{dataset}/{category}/turning.json",
     conda:
-        "../../envs/torch.yaml"
+        "../../envs/variad.yaml"
     resources:
         **gpu_job(3000),
     params:
@@ -57,7 +57,7 @@ rule build_training_set:
     # the longest jobs; started late, they would leave the other cores idle at the end
     priority: 10
     conda:
-        "../../envs/torch.yaml"
+        "../../envs/variad.yaml"
     resources:
         **gpu_job(5000),
     params:
@@ -85,9 +85,9 @@ rule plot_contact_sheet:
             labels={"scenario": "{scenario}", "training set": "{training_set}"},
         ),
     conda:
-        "../../envs/report.yaml"
+        "../../envs/variad.yaml"
     resources:
-        mem_mb=500,
+        **job(500),
     script:
         "../../scripts/plot_contact_sheet.py"
 
@@ -100,7 +100,7 @@ rule plot_training_sets:
     output:
         figure="results/figures/training_sets/{dataset}/{category}.{scenario}.png",
     conda:
-        "../../envs/report.yaml"
+        "../../envs/variad.yaml"
     params:
         sets=lambda wildcards: [place["training_set"] for place in sets_beside_each_other(wildcards)],
     script:
@@ -116,7 +116,7 @@ rule export_training_set:
     output:
         folder="results/{dataset}/{category}/{scenario}/{training_set}/export/contents.txt",
     conda:
-        "../../envs/base.yaml"
+        "../../envs/variad.yaml"
     resources:
         **job(2000),
     script:

@@ -10,9 +10,9 @@ rule fetch_weights:
     retries: 0
     localrule: True  # compute nodes may have no internet
     conda:
-        "../../envs/base.yaml"
+        "../../envs/variad.yaml"
     resources:
-        mem_mb=500,
+        **job(500),
     params:
         mirror=lambda wildcards: mirror_of(WEIGHTS_FILES[wildcards.weights_file]),
         keep_archive=config["downloads"]["keep_archives"],
@@ -26,7 +26,7 @@ rule train_vqgan:
         weights="results/models/{vqgan}/model.safetensors",
         quality="results/models/{vqgan}/quality.json",
     conda:
-        "../../envs/torch.yaml"
+        "../../envs/variad.yaml"
     resources:
         **job(3000),
     params:
@@ -41,7 +41,7 @@ rule train_ddpm:
         weights="results/models/diffusion/{diffusion_model}/model.safetensors",
         quality="results/models/diffusion/{diffusion_model}/quality.json",
     conda:
-        "../../envs/torch.yaml"
+        "../../envs/variad.yaml"
     resources:
         **job(3000),
     params:
@@ -56,7 +56,7 @@ rule distil_teacher:
         weights="results/models/teachers/{teacher}/model.safetensors",
         quality="results/models/teachers/{teacher}/quality.json",
     conda:
-        "../../envs/torch.yaml"
+        "../../envs/variad.yaml"
     resources:
         **gpu_job(3000),
     params:
@@ -70,7 +70,7 @@ rule build_conse:
     output:
         classes="results/models/conse.safetensors",
     conda:
-        "../../envs/torch.yaml"
+        "../../envs/variad.yaml"
     resources:
         **job(2000),
     script:

@@ -13,9 +13,9 @@ def file_of_package_or_user(path, key):
 
 
 def named_file(path, key):
-    """A file that the config names under a key, unless it is missing and lies where no rule makes any.
+    """A file that the config names under a key, unless it is missing and lies where none is made.
 
-    Of one that a rule makes, the job that reads it knows the name in the config alone: it lies elsewhere below a prefix.
+    The job that reads it knows the name in the config alone, which is not where a made file lies below a prefix.
     """
     parts = Path(path).parts
     made = parts[:1] == ("results",) or parts[:2] == ("resources", "downloads")
@@ -34,6 +34,7 @@ def is_downloaded_weights(path):
     return folder == f"{DOWNLOADS}/weights" and name in WEIGHTS_FILES
 
 
+@functools.cache
 def files_of_vqgan(name):
     """Weights of a VQGAN, and the YAML beside an official checkpoint."""
     files = (
@@ -42,11 +43,13 @@ def files_of_vqgan(name):
     return [path for path in files if path]
 
 
+@functools.cache
 def weights_of(section, name):
     """The weights that an entry of the config names, of ``extractors`` or ``diffusion_models``."""
     return file_of_package_or_user(config[section][name]["weights"], f"{section}.{name}.weights")
 
 
+@functools.cache
 def encoder_files(name):
     """The file that an encoder needs: class names of ConSE, or a user's own open_clip weights."""
     entry = config["encoders"][name]

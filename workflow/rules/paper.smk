@@ -16,8 +16,9 @@ rule compare_published:
         csv=published(expand("{table}.csv", table=PAPER_TABLES), "published"),
         md=expand("{table}.md", table=PAPER_TABLES),
         tex=expand("{table}.tex", table=PAPER_TABLES),
+        told="results/tables/paper/published.txt",
     conda:
-        "../../envs/base.yaml"
+        "../../envs/variad.yaml"
     params:
         caption=config["run"]["caption"],
     script:
@@ -34,7 +35,7 @@ rule tabulate_overlap:
         aupro=published("results/tables/paper/aupro.csv", "overlap"),
         aupro_page="results/tables/paper/aupro.md",
     conda:
-        "../../envs/base.yaml"
+        "../../envs/variad.yaml"
     params:
         caption=config["run"]["caption"],
     script:
@@ -51,7 +52,7 @@ rule compare_prompts:
         md="results/tables/paper/table_04.md",
         tex="results/tables/paper/table_04.tex",
     conda:
-        "../../envs/base.yaml"
+        "../../envs/variad.yaml"
     params:
         entry=lambda wildcards: ablation("prompts"),
         caption=config["run"]["caption"],
@@ -70,7 +71,7 @@ rule compare_variance_forms:
         md="results/tables/paper/table_16.md",
         tex="results/tables/paper/table_16.tex",
     conda:
-        "../../envs/base.yaml"
+        "../../envs/variad.yaml"
     params:
         entry=lambda wildcards: ablation("variance_forms"),
         views=lambda wildcards: list(settings_of_ablation("variance_forms", "view").values()),
@@ -93,7 +94,7 @@ rule compare_components:
     wildcard_constraints:
         number=one_of(COMPONENT_TABLES),
     conda:
-        "../../envs/base.yaml"
+        "../../envs/variad.yaml"
     params:
         entry=lambda wildcards: ablation(COMPONENT_TABLES[wildcards.number]),
         caption=config["run"]["caption"],
@@ -113,7 +114,7 @@ rule plot_variance_forms:
         table="results/tables/paper/figure_16.csv",
         png=published("results/figures/paper/figure_16.png"),
     conda:
-        "../../envs/report.yaml"
+        "../../envs/variad.yaml"
     params:
         entry=lambda wildcards: ablation("variance_forms"),
     script:
@@ -127,11 +128,12 @@ rule embed_tsne:
     output:
         table="results/tables/paper/figure_12.csv",
     conda:
-        "../../envs/torch.yaml"
+        "../../envs/variad.yaml"
     resources:
-        **job(2000),
+        **gpu_job(2500, 8000),
     params:
         run=lambda wildcards: ablation("tsne")["run"],
+        extractor=lambda wildcards: config["extractors"][extractor_of(ablation("tsne"))],
         seed=config["run"]["seed"],
     script:
         "../../scripts/embed_tsne.py"
@@ -144,9 +146,9 @@ rule plot_tsne:
         png="results/figures/paper/figure_12.png",
         svg=published("results/figures/paper/figure_12.svg"),
     conda:
-        "../../envs/report.yaml"
+        "../../envs/variad.yaml"
     resources:
-        mem_mb=800,
+        **job(800),
     params:
         entry=lambda wildcards: ablation("tsne"),
     script:
@@ -165,7 +167,7 @@ rule plot_map_pairs:
     wildcard_constraints:
         figure=one_of(config["ablations"].get("maps") or ["none"]),
     conda:
-        "../../envs/report.yaml"
+        "../../envs/variad.yaml"
     params:
         cells=lambda wildcards: ablation_cells(f"maps.{wildcards.figure}"),
     script:
@@ -182,7 +184,7 @@ rule plot_iterations:
         png="results/figures/paper/figure_15.png",
         svg=published("results/figures/paper/figure_15.svg"),
     conda:
-        "../../envs/report.yaml"
+        "../../envs/variad.yaml"
     params:
         entry=lambda wildcards: ablation("iterations"),
         iterations=lambda wildcards: settings_of_ablation("iterations", "iterations"),
@@ -200,7 +202,7 @@ rule plot_lowest_gains:
         png="results/figures/paper/figure_17.png",
         svg=published("results/figures/paper/figure_17.svg"),
     conda:
-        "../../envs/report.yaml"
+        "../../envs/variad.yaml"
     params:
         entry=lambda wildcards: ablation("lowest_gains"),
         categories=lambda wildcards: list(config["datasets"][ablation("lowest_gains")["dataset"]]["categories"]),
@@ -218,7 +220,7 @@ rule plot_counts:
         png="results/figures/paper/figure_18.png",
         svg=published("results/figures/paper/figure_18.svg"),
     conda:
-        "../../envs/report.yaml"
+        "../../envs/variad.yaml"
     params:
         entry=lambda wildcards: ablation("counts"),
         cells=lambda wildcards: ablation_cells("counts"),

@@ -10,7 +10,7 @@ rule plan:
         page="results/tables/plan.md",
     localrule: True  # it is of the machine that it is asked on
     conda:
-        "../../envs/base.yaml"
+        "../../envs/variad.yaml"
     params:
         asked=time.time(),  # it describes the present, so it is made anew whenever it is asked for
         python=sys.executable,  # the one that has Snakemake

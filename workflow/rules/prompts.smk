@@ -6,7 +6,7 @@ rule fetch_wordnet:
     output:
         dictionary=directory("resources/downloads/wordnet/corpora/wordnet"),
     conda:
-        "../../envs/torch.yaml"
+        "../../envs/variad.yaml"
     params:
         source=config["wordnet"]["source"],
     script:
@@ -21,7 +21,7 @@ rule list_candidates:
     output:
         candidates="results/{dataset}/{category}/candidates/{word_source}.csv",
     conda:
-        "../../envs/torch.yaml"
+        "../../envs/variad.yaml"
     resources:
         **job(1500),
     params:
@@ -42,9 +42,9 @@ rule embed_candidates:
     output:
         texts="results/{dataset}/{category}/texts/{encoder}.{word_source}.h5",
     conda:
-        "../../envs/torch.yaml"
+        "../../envs/variad.yaml"
     resources:
-        **gpu_job(3000),
+        **gpu_job(3000, 8000),
     params:
         encoder=lambda wildcards: config["encoders"][wildcards.encoder],
     script:
@@ -63,9 +63,9 @@ rule score_prompts:
         scores="results/{dataset}/{category}/{scenario}/prompts/{encoder}.{word_source}.csv",
         choice="results/{dataset}/{category}/{scenario}/prompts/{encoder}.{word_source}.json",
     conda:
-        "../../envs/torch.yaml"
+        "../../envs/variad.yaml"
     resources:
-        **gpu_job(3000),
+        **gpu_job(3000, 8000),
     params:
         encoder=lambda wildcards: config["encoders"][wildcards.encoder],
         class_name=class_name,

@@ -15,7 +15,7 @@ rule score_recipes:
     output:
         scores="results/{dataset}/{category}/recipes/{detector}/synthetic.csv",
     conda:
-        "../../envs/torch.yaml"
+        "../../envs/variad.yaml"
     resources:
         **gpu_job(4000),
     params:
@@ -37,7 +37,7 @@ rule choose_recipe:
         choices="results/{dataset}/{category}/recipes/{detector}/choices.csv",
         aurocs="results/{dataset}/{category}/recipes/{detector}/synthetic_auroc.csv",
     conda:
-        "../../envs/base.yaml"
+        "../../envs/variad.yaml"
     script:
         "../../scripts/choose_recipe.py"
 
@@ -57,7 +57,7 @@ rule judge_recipes:
         ),
         page="results/tables/recipes.md",
     conda:
-        "../../envs/base.yaml"
+        "../../envs/variad.yaml"
     resources:
         **job(1500),
     params:

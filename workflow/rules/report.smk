@@ -37,9 +37,9 @@ for rule_name, detector, scenarios, seen in sheets_of_heatmaps():
         wildcard_constraints:
             scenario="|".join(scenarios),
         conda:
-            "../../envs/report.yaml"
+            "../../envs/variad.yaml"
         resources:
-            mem_mb=500,
+            **job(500),
         params:
             detector=detector,
             training_sets=seen,
@@ -63,7 +63,7 @@ rule build_gallery_page:
     output:
         page="results/gallery/{dataset}/{category}/contents.txt",
     conda:
-        "../../envs/report.yaml"
+        "../../envs/variad.yaml"
     resources:
         **job(1500),
     script:
@@ -88,7 +88,7 @@ rule build_predictions_page:
         link="results/gallery/{dataset}/{category}.predictions.js",
         ranking="results/gallery/{dataset}/{category}.predictions.txt",
     conda:
-        "../../envs/torch.yaml"
+        "../../envs/variad.yaml"
     resources:
         **job(1500),
     params:
@@ -109,9 +109,9 @@ rule build_gallery:
     output:
         index="results/gallery/index.html",
     conda:
-        "../../envs/report.yaml"
+        "../../envs/variad.yaml"
     resources:
-        mem_mb=500,
+        **job(500),
     script:
         "../../scripts/build_gallery.py"
 
@@ -132,7 +132,7 @@ rule build_selection_page:
         page="results/gallery/selection.html",
         link="results/gallery/selection.js",
     conda:
-        "../../envs/report.yaml"
+        "../../envs/variad.yaml"
     params:
         labels=lambda wildcards: ["{dataset} / {category}: {source}".format(**place) for place in shown_sources()],
     script:
@@ -150,6 +150,6 @@ rule build_exposure_page:
         page="results/gallery/exposure.html",
         link="results/gallery/exposure.js",
     conda:
-        "../../envs/report.yaml"
+        "../../envs/variad.yaml"
     script:
         "../../scripts/build_exposure_page.py"

@@ -15,7 +15,7 @@ rule score_synthetic:
         scores="results/{dataset}/{category}/selection/{candidate_set}/synthetic.csv",
         candidates="results/{dataset}/{category}/selection/{candidate_set}/candidates.csv",
     conda:
-        "../../envs/torch.yaml"
+        "../../envs/variad.yaml"
     resources:
         **gpu_job(3000),
     params:
@@ -36,7 +36,7 @@ rule select_candidates:
         choices="results/{dataset}/{category}/selection/choices.csv",
         aurocs="results/{dataset}/{category}/selection/synthetic_auroc.csv",
     conda:
-        "../../envs/base.yaml"
+        "../../envs/variad.yaml"
     resources:
         **job(2000),
     params:
@@ -57,7 +57,7 @@ rule score_real:
     output:
         scores="results/{dataset}/{category}/selection/{candidate_set}/real.csv",
     conda:
-        "../../envs/torch.yaml"
+        "../../envs/variad.yaml"
     resources:
         **gpu_job(3000),
     params:
@@ -81,7 +81,7 @@ rule judge_selection:
         points="results/{dataset}/{category}/selection/points.csv",
         draws="results/{dataset}/{category}/selection/tau_draws.h5",
     conda:
-        "../../envs/base.yaml"
+        "../../envs/variad.yaml"
     resources:
         **job(2000),
     params:
@@ -104,7 +104,7 @@ rule aggregate_selection:
         templates_text="results/tables/templates.md",
         points="results/tables/selection_points.csv",
     conda:
-        "../../envs/base.yaml"
+        "../../envs/variad.yaml"
     resources:
         **job(2000),
     params:
@@ -130,7 +130,7 @@ rule plot_selection:
         choice="selection|templates",
         benchmark=one_of([*CLASS_BENCHMARKS, *DEFECT_BENCHMARKS]),
     conda:
-        "../../envs/report.yaml"
+        "../../envs/variad.yaml"
     script:
         "../../scripts/plot_selection.py"
 
@@ -150,6 +150,6 @@ rule plot_selection_tau:
     wildcard_constraints:
         choice="selection|templates",
     conda:
-        "../../envs/report.yaml"
+        "../../envs/variad.yaml"
     script:
         "../../scripts/plot_selection_tau.py"

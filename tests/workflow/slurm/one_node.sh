@@ -1,6 +1,8 @@
 #!/usr/bin/env bash
-# A Slurm cluster of one node, this machine, for the tests. Everything that it writes is in FOLDER, the system's own
-# configuration is not touched, and any user can start it. Needs slurm-wlm and munge.
+# A Slurm cluster of one node and two partitions, this machine, for the tests. Everything that it writes is in FOLDER, the
+# system's own configuration is not touched, and any user can start it. Needs slurm-wlm and munge. Memory is limited
+# without control groups, which a container may not make: Slurm adds up what a job's processes have every second, and
+# kills a job that has more than it asked for. What a job is killed for, and how it is said, is the same.
 #   one_node.sh start FOLDER    then: export SLURM_CONF=FOLDER/slurm.conf PATH=FOLDER/bin:$PATH
 #   one_node.sh stop FOLDER
 set -euo pipefail
@@ -29,7 +31,7 @@ SlurmdPort=$node_port
 SlurmUser=$(id -un)
 SlurmdUser=$(id -un)
 AuthType=auth/munge
-AuthInfo=socket=$folder/munge.socket
+AuthInfo=socket=$folder/munge.socket,cred_expire=5
 CryptoType=crypto/munge
 StateSaveLocation=$folder/state
 SlurmdSpoolDir=$folder/spool
@@ -41,17 +43,22 @@ ProctrackType=proctrack/linuxproc
 TaskPlugin=task/none
 SwitchType=switch/none
 MpiDefault=none
-JobAcctGatherType=jobacct_gather/none
+JobAcctGatherType=jobacct_gather/linux
+JobAcctGatherFrequency=1
+JobAcctGatherParams=UsePss,OverMemoryKill
 AccountingStorageType=accounting_storage/none
 SelectType=select/cons_tres
 SelectTypeParameters=CR_Core_Memory
 SchedulerType=sched/backfill
 SchedulerParameters=sched_interval=1,bf_interval=1
-ReturnToService=2
-MinJobAge=300
+ReturnToService=1
+MinJobAge=3600
+KillWait=2
+MessageTimeout=100
 GresTypes=gpu
 NodeName=$(hostname -s) NodeAddr=127.0.0.1 CPUs=$(nproc) RealMemory=$memory Gres=gpu:1 State=UNKNOWN
 PartitionName=main Nodes=ALL Default=YES MaxTime=INFINITE State=UP
+PartitionName=gpu Nodes=ALL MaxTime=INFINITE State=UP
 CONFIGURATION
 }
 
@@ -110,5 +117,5 @@ stop() {
 
 case "${1:-}" in
 start | stop) "$1" "${2:?a folder}" ;;
-*) sed -n '2,5s/^# *//p' "$0" >&2 && exit 2 ;;
+*) sed -n '2,7s/^# *//p' "$0" >&2 && exit 2 ;;
 esac

@@ -80,7 +80,8 @@ def pixels_of(path: str | Path, image: Image.Image, alpha: bool = False) -> Pixe
     elif alpha and image.has_transparency_data:
         pixels = np.asarray(image.convert("RGBA"))
     else:
-        pixels = np.asarray(image.convert("L" if image.mode in ("1", "L", "LA") else "RGB"))
+        wanted = "L" if image.mode in ("1", "L", "LA") else "RGB"
+        pixels = np.asarray(image if image.mode == wanted else image.convert(wanted))  # which copies in any case
     return upright(pixels, turned)
 
 

@@ -72,6 +72,30 @@ def read_notes(path: str | Path) -> list[str]:
         return notes_of(image)
 
 
+class Square(NamedTuple):
+    """An image at one size, uint8 RGB ``[S, S, 3]``; its own size upright, pixels; and whether it has 8 or 16 bits."""
+
+    image: npt.NDArray[np.uint8]
+    height: int
+    width: int
+    bits: int
+
+
+def read_square(path: str | Path, size: int, low: float = 0.0, high: float = 65535.0) -> Square:
+    """``resize_square(to_rgb8(read_image(path), low, high), size)``, of common files with a third of the memory.
+
+    Raises:
+        UserError: as ``read_image``.
+    """
+    with opened(path) as image:
+        if image.mode in ("L", "RGB") and not is_deep(image) and orientation(image) == 1:
+            width, height = image.size
+            picture = image if (width, height) == (size, size) else image.resize((size, size), Image.Resampling.BICUBIC)
+            return Square(to_rgb8(np.asarray(picture)), height, width, 8)
+    raw = read_image(path)
+    return Square(resize_square(to_rgb8(raw, low, high), size), raw.shape[0], raw.shape[1], 8 * raw.itemsize)
+
+
 def read_image(path: str | Path) -> Raw:
     """Read an image as uint8 or uint16, ``[H, W]`` if it is grey, else ``[H, W, 3]`` RGB.
 

@@ -4,9 +4,10 @@ Each says what it relies on. Written for Snakemake 9; the tests of this file fai
 Nothing here imports Snakemake: the workflow hands its objects in.
 """
 
+import logging
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ def own_rules(workflow: Any, folder: Path) -> Iterator[tuple[str, Any]]:
             yield name, rule
 
 
-def complete_rule(rule: Any, log: str, benchmark: str, code: Sequence[str], mem_mb: int) -> None:
+def complete_rule(rule: Any, log: str, benchmark: str, code: Sequence[str], mem_mb: int | Callable[..., int]) -> None:
     """Set what a rule does not say itself: log, benchmark, the input ``code`` and the resource ``mem_mb``.
 
     Relies on ``rule.set_log``, ``rule.benchmark`` and ``rule.set_input``, which Snakemake calls itself when it reads a
@@ -35,6 +36,7 @@ def complete_rule(rule: Any, log: str, benchmark: str, code: Sequence[str], mem_
     Args:
         log: path without its ending; the values of the first output's wildcards follow, ``{log}/{a}.{b}.log``.
         benchmark: likewise, ``{benchmark}/{a}.{b}.tsv``.
+        mem_mb: megabytes, or what gives them for ``wildcards`` and ``attempt``.
     """
     rule.input_modifier = rule.input_modifier or rule.output_modifier
     if rule.input.get("code") is None:
@@ -44,13 +46,23 @@ def complete_rule(rule: Any, log: str, benchmark: str, code: Sequence[str], mem_
     if not rule.log:
         rule.log_modifier = rule.output_modifier
         rule.set_log(f"{log}{suffix}.log")
-    if not rule.benchmark:
+    if not rule.benchmark and rule.output:  # a benchmark file is a product: a rule that leaves none runs whenever asked
         rule.benchmark_modifier = rule.output_modifier
         rule.benchmark = f"{benchmark}{suffix}.tsv"
     own = rule.ruleinfo.resources[1] if rule.ruleinfo.resources else {}
     asked = rule.workflow.resource_settings.overwrite_resources.get(rule.name, {})
     if "mem_mb" not in {*own, *asked}:
         rule.resources["mem_mb"] = mem_mb
+
+
+def given_options(workflow: Any) -> list[str]:
+    """What the command line said of the config, as words of another command line.
+
+    Relies on ``workflow.config_settings``: ``configfiles``, absolute, and ``config_args``, ``key=value``.
+    """
+    settings = workflow.config_settings
+    words = ["--configfile", *map(os.path.relpath, settings.configfiles)] if settings.configfiles else []
+    return words + (["--config", *settings.config_args] if settings.config_args else [])
 
 
 def prefix_of_module(workflow: Any) -> str:
@@ -111,3 +123,60 @@ def start_jobs_without_a_rate_limit(workflow: Any) -> None:
     """
     if workflow.local_exec and getattr(workflow.scheduler, "job_rate_limiter", None):
         workflow.scheduler.job_rate_limiter = None
+
+
+def keep_jobs_that_nobody_spoke_of(workflow: Any) -> None:
+    """Have Snakemake ask again for its jobs on a cluster when the cluster did not answer.
+
+    When every question of a round fails, because Slurm's controller is restarted or busy, its plugin (2.8) says of no
+    job how it is doing, and Snakemake takes that for "none is left": it waits for ever for jobs that nobody asks for.
+    Relies on ``scheduler._executor`` and on the three methods of it by which an executor speaks of jobs.
+    """
+    executor: Any = getattr(workflow.scheduler, "_executor", None)
+    if workflow.local_exec or not hasattr(executor, "check_active_jobs"):
+        return
+    check, ended = executor.check_active_jobs, set[int]()
+
+    def heard(report: Callable[..., None]) -> Callable[..., None]:
+        def reported(job: Any, *words: Any, **named: Any) -> None:
+            ended.add(id(job))
+            report(job, *words, **named)
+
+        return reported
+
+    async def check_all(jobs: list[Any]) -> AsyncIterator[Any]:
+        going_on = set[int]()
+        ended.clear()
+        async for job in check(jobs):
+            going_on.add(id(job))
+            yield job
+        unknown = [job for job in jobs if id(job) not in going_on | ended]
+        if unknown:
+            executor.logger.warning(f"The cluster did not say how {len(unknown)} jobs are doing; asking again.")
+        for job in unknown:
+            yield job
+
+    executor.report_job_success = heard(executor.report_job_success)
+    executor.report_job_error = heard(executor.report_job_error)
+    executor.check_active_jobs = check_all
+
+
+def take_terminal(workflow: Any, logger: logging.Logger, handler: logging.Handler) -> bool:
+    """Put a handler in the place of the one that writes Snakemake's log to the terminal, in the main process of a run.
+
+    A dry run, ``--verbose``, ``--printshellcmds``, ``--quiet all`` and a logger plugin keep Snakemake's own. Relies on
+    ``workflow.is_main_process``, on the name ``DefaultStreamHandler``, and on ``workflow.logger_manager.settings``.
+
+    Returns:
+        Whether it was done.
+    """
+    settings = workflow.logger_manager.settings if workflow.is_main_process else None
+    if settings is None or workflow.dryrun or settings.verbose or settings.printshellcmds or settings.debug_dag:
+        return False
+    if any(str(quiet).lower().endswith("all") for quiet in settings.quiet or ()):
+        return False
+    replaced = [one for one in logger.handlers if one.name == "DefaultStreamHandler"]
+    for one in replaced:
+        logger.removeHandler(one)
+        logger.addHandler(handler)
+    return bool(replaced)

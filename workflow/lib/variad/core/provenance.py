@@ -15,6 +15,9 @@ from variad.core.errors import UserError
 from variad.core.files import sha256, writing
 
 LIBRARY = Path(__file__).resolve().parents[1]
+# where statements are in others: every call of Snakemake, and every job on a cluster, reads the whole library, and
+# looking into expressions as well takes twice as long
+STATEMENTS = ("body", "orelse", "finalbody", "handlers", "cases")
 PACKAGES = (
     *("elpv-dataset", "faiss-cpu", "h5py", "nltk", "numpy", "open_clip_torch", "pandas", "pillow", "safetensors"),
     *(
@@ -50,13 +53,14 @@ def library_files(script: str | Path) -> list[Path]:
 @functools.cache
 def _imports(path: Path) -> frozenset[Path]:
     names: set[str] = set()
-    waiting: list[ast.AST] = [ast.parse(path.read_text("utf-8"), str(path))]
+    waiting: list[Any] = [*ast.parse(path.read_text("utf-8"), str(path)).body]
     while waiting:
         node = waiting.pop()
-        if isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING"):
+        if isinstance(node, ast.If) and _is_for_type_checkers(node.test):
             waiting.extend(node.orelse)
             continue
-        waiting.extend(ast.iter_child_nodes(node))
+        for part in STATEMENTS:
+            waiting.extend(getattr(node, part, ()))
         if isinstance(node, ast.Import):
             names.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
@@ -65,6 +69,12 @@ def _imports(path: Path) -> frozenset[Path]:
     return frozenset(path for name in names for path in _files_of(name))
 
 
+def _is_for_type_checkers(test: ast.expr) -> bool:
+    name = test.id if isinstance(test, ast.Name) else test.attr if isinstance(test, ast.Attribute) else ""
+    return name == "TYPE_CHECKING"
+
+
+@functools.cache
 def _files_of(name: str) -> list[Path]:
     """The files that ``import name`` runs: the packages on the way, and the module if there is one."""
     parts = name.split(".")

@@ -282,13 +282,14 @@ def published_mean(published: pd.DataFrame, key: Mapping[str, str], categories: 
             all the published categories and no other: averages over different ones cannot be compared.
     """
     match = published[published["dataset"] == key["dataset"]].rename(columns={"source": "training_set"})
-    theirs, ours = ({name for name in names if not _is_average(name)} for names in (match["category"], categories))
-    if _is_average(key["category"]) and theirs != ours:
+    theirs, ours = ({name for name in names if not is_average(name)} for names in (match["category"], categories))
+    if is_average(key["category"]) and theirs != ours:
         return float("nan")
     for name, value in key.items():
         match = match[match[name] == (published_detector(value) if name == "detector" else value)]
     return float(match["mean_percent"].iloc[0]) if len(match) else float("nan")
 
 
-def _is_average(category: str) -> bool:
+def is_average(category: str) -> bool:
+    """Whether rows of that name are means over categories."""
     return category == "average" or category.startswith("average_")

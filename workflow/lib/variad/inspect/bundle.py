@@ -24,7 +24,7 @@ from safetensors.numpy import save_file
 from variad.core.errors import UserError
 from variad.core.files import writing
 from variad.core.image_formats import MAX_PIXELS
-from variad.core.images import Images, Tiles, read_image, to_rgb8
+from variad.core.images import Images, Square, Tiles, read_image, read_square, to_rgb8
 from variad.detectors.interface import METHODS, Extractor, check_bundled, is_count, is_number
 from variad.inspect.answers import HeldOutScores
 
@@ -60,8 +60,24 @@ class PixelRule:
         Raises:
             UserError: as ``read_image``.
         """
-        bounds = {} if self.low is None or self.high is None else {"low": self.low, "high": self.high}
-        return to_rgb8(read_image(path), **bounds)
+        return to_rgb8(read_image(path), **self._bounds)
+
+    def read_square(self, path: str | Path) -> Square:
+        """The same at ``image_size``.
+
+        Raises:
+            UserError: as ``read_image``.
+        """
+        return read_square(path, self.image_size, **self._bounds)
+
+    @property
+    def _bounds(self) -> dict[str, float]:
+        return {} if self.low is None or self.high is None else {"low": self.low, "high": self.high}
+
+    @property
+    def bits(self) -> int:
+        """Of a training photograph's values, 8 or 16."""
+        return 8 if self.low is None else 16
 
 
 @dataclass(frozen=True)
@@ -139,7 +155,7 @@ def write_bundle(path: str | Path, bundle: Bundle, model_file: str | Path, backb
     header = {"format": FORMAT, "version": VERSION, "sha256": NO_DIGEST, **told}
     with writing(path) as temporary:
         save_file(
-            {name: np.ascontiguousarray(values) for name, values in tensors.items()},
+            {name: np.asarray(values, order="C") for name, values in tensors.items()},
             temporary,
             {ENTRY: json.dumps(header)},
         )

@@ -5,15 +5,12 @@ imported only when the arguments are in order, so that help and mistakes are the
 """
 
 import argparse
-import hashlib
 import os
 import re
 import signal
 import sys
 import time
-from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -23,13 +20,10 @@ from variad.core.temporaries import clear_leftovers
 
 if TYPE_CHECKING:
     from variad.inspect.inspector import Inspection, Inspector
-    from variad.inspect.page import PageEntry
-    from variad.inspect.pictures import MapScale
-    from variad.inspect.results import ResultStream, Row
+    from variad.inspect.outputs import Tally
 
-OK, MISTAKE, UNREAD, ABOVE = 0, 1, 2, 3
+MISTAKE = 1  # exit status; those of an inspection: ``outputs``
 INTERRUPTED, NOBODY_READS = 128 + signal.SIGINT, 128 + 13  # as shells say it
-ANSWERS = ("good", "look", "bad")
 DRIFT_WINDOW = 50  # photographs of a watch whose scores are compared with held-out ones, one window after another
 NAMED = 20  # files that the summary names
 DESCRIPTION = "Inspect photographs with a trained detector: is it good, and if not, where is it odd?"
@@ -44,7 +38,7 @@ examples:
 
 columns: path, score, calibrated (share of held-out good photographs that score less), answer (good, look, bad),
   threshold (of bad), multiple (score / threshold), regions (how many), left, top, width, height, area (pixels of the
-  photograph) and peak of the largest region, error
+  photograph) and peak of the largest region, remark (why the score may be worth less), error
 
 exit status: 0 all inspected; 1 a mistake in the command, or the bundle; 2 a file could not be read (the rest was
   inspected); 3 --fail-above found one (whether or not all could be read); 130 interrupted; 141 nobody reads the rows
@@ -96,8 +90,10 @@ def parser() -> argparse.ArgumentParser:
     page.add_argument("--host", metavar="ADDRESS", help="of this machine; any but 127.0.0.1 lets other machines in")
     how = made.add_argument_group("how")
     how.add_argument("--device", type=_device, default="cpu", help="cpu (default), cuda or cuda:N")
-    how.add_argument("--threads", metavar="N", type=_count, help="of the processor (default: all)")
-    how.add_argument("--batch", metavar="N", type=_count, default=8, help="photographs computed together (8)")
+    how.add_argument("--threads", metavar="N", type=_count, help="photographs at once (default: one a core)")
+    how.add_argument(
+        "--batch", metavar="N", type=_count, default=8, help="photographs that a GPU computes together (8)"
+    )
     return made
 
 
@@ -134,8 +130,7 @@ def _run(given: argparse.Namespace) -> int:
     _check(given)
     from variad.core.job import keep_freed_memory, limit_threads
 
-    if given.threads:
-        limit_threads(given.threads)
+    limit_threads(1)  # a photograph has one core for itself
     keep_freed_memory()
     return _serve(given) if given.serve else _watch(given) if given.watch else _inspect(given)
 
@@ -145,7 +140,7 @@ def _serve(given: argparse.Namespace) -> int:
     from variad.inspect.server import HOST, PORT, serve
 
     serve(inspector, given.host or HOST, PORT if given.port is None else given.port)
-    return OK
+    return 0
 
 
 def _check(given: argparse.Namespace) -> None:
@@ -192,52 +187,16 @@ def _open(given: argparse.Namespace) -> "Inspector":
 
         if int(given.device.partition(":")[2] or 0) >= torch.cuda.device_count():
             raise UserError(f"--device: expected a GPU that torch can use, found none for {given.device!r}.")
-    inspector = Inspector.open(given.bundle, given.device)
+    inspector = Inspector.open(given.bundle, given.device, given.threads)
     if given.fail_above is not None and inspector.answers.bad is None:
         raise UserError(f"--fail-above: expected a bundle with a threshold, found {given.bundle} without one.")
     return inspector
 
 
-@dataclass
-class _Tally:
-    """What was found so far."""
-
-    limit: str | float | None
-    answers: Counter[str] = field(default_factory=Counter)
-    scores: list[float] = field(default_factory=list)
-    failures: list[tuple[str, str]] = field(default_factory=list)
-    above: int = 0
-
-    def add(self, row: "Row") -> None:
-        if row["error"]:
-            self.failures.append((row["path"], row["error"]))
-            return
-        self.answers[row["answer"] or "without an answer"] += 1
-        self.scores.append(row["score"])
-        self.above += self._is_above(row)
-
-    def _is_above(self, row: "Row") -> bool:
-        if isinstance(self.limit, float):
-            return row["calibrated"] is not None and row["calibrated"] > self.limit
-        return self.limit is not None and row["answer"] in ANSWERS[ANSWERS.index(self.limit) :]
-
-    @property
-    def status(self) -> int:
-        return ABOVE if self.above else UNREAD if self.failures else OK
-
-    def sentence(self) -> str:
-        """How many photographs there were, and with which answer."""
-        words = {"look": "to look at"}
-        kinds = [*ANSWERS] if not self.answers["without an answer"] else ["without an answer"]
-        told = ", ".join(f"{self.answers[kind]} {words.get(kind, kind)}" for kind in kinds)
-        unread = f"; {len(self.failures)} could not be inspected" if self.failures else ""
-        count = len(self.scores)
-        return f"{count} {'photograph' if count == 1 else 'photographs'}: {told}{unread}"
-
-
 def _inspect(given: argparse.Namespace) -> int:
     from tqdm import tqdm
 
+    from variad.inspect.outputs import Outputs, Tally, common_folder
     from variad.inspect.photographs import list_photographs
     from variad.inspect.results import failed_row
 
@@ -246,137 +205,38 @@ def _inspect(given: argparse.Namespace) -> int:
         nothing = f"{given.paths[0]}: expected photographs, found none."
         raise UserError(listing.failures[0][1] if listing.failures else nothing)
     inspector = _open(given)
-    tally, began = _Tally(given.fail_above), time.monotonic()
-    work = _Work(given, inspector, tally, _common_folder(listing.photographs))
+    tally, began = Tally(given.fail_above), time.monotonic()
+    base = common_folder(listing.photographs)
+    outputs = Outputs(inspector, tally, base, given.format, given.heatmaps, bool(given.report))
     interrupted = False
     quiet = True if given.quiet else None  # None: no bar where there is no terminal
     with tqdm(total=len(listing.photographs), unit="photo", disable=quiet, leave=False, dynamic_ncols=True) as bar:
         try:
             for path, reason in listing.failures:
-                work.pass_on(failed_row(path, reason), bar)
+                outputs.pass_on(failed_row(path, reason), bar)
             for found in inspector.inspect_many(listing.photographs, given.batch):
-                work.pass_on(work.row(found), bar)
+                outputs.pass_on(outputs.row(found), bar)
                 bar.update()
         except KeyboardInterrupt:
             interrupted = True
     notes = _notes(inspector, tally, listing.others_sentence())
     if given.report:
-        work.write_page(given.report, notes)
+        outputs.write_page(given.report, notes)
     if not given.quiet:
         _say_summary(tally, time.monotonic() - began, notes, given, interrupted)
     return INTERRUPTED if interrupted else tally.status
 
 
-class _Work:
-    """What is made of each photograph: its row, its heat map, its place on the page."""
-
-    def __init__(self, given: argparse.Namespace, inspector: "Inspector", tally: _Tally, base: str) -> None:
-        from variad.inspect.pictures import scale_of
-
-        self._heatmaps: Path | None = given.heatmaps
-        self._inspector, self._tally, self._base = inspector, tally, base
-        self._stream = _standard_output(given.format)
-        self._scale: MapScale | None = scale_of(inspector)
-        self._entries: list[PageEntry] | None = [] if given.report else None
-
-    def row(self, found: Any) -> "Row":
-        """The row of an inspected photograph, once its pictures are made, or of one that could not be read."""
-        from variad.inspect.results import failed_row, row_of
-
-        if hasattr(found, "reason"):
-            return failed_row(found.path, found.reason)
-        regions = self._inspector.regions(found)
-        row = row_of(found, self._inspector.answers, regions)
-        try:
-            self.draw(found, regions)
-            if self._entries is not None:
-                self._entries.append(self._entry(found, row))
-        except _Gone as error:
-            return failed_row(found.path, str(error))
-        return row
-
-    def pass_on(self, row: "Row", bar: Any = None) -> None:
-        """Count a row and write it."""
-        self._tally.add(row)
-        if bar is not None and not bar.disable and sys.stdout.isatty():
-            bar.clear()
-        self._stream.write(row)
-
-    def draw(self, found: "Inspection", regions: Any) -> None:
-        """Write the heat map, if there are to be any."""
-        from variad.inspect.pictures import heat_map, heat_map_name, save_heat_map
-
-        if self._heatmaps is None:
-            return
-        try:
-            sheet = heat_map(self._inspector, found, regions, self._scale)
-        except UserError as error:
-            raise _Gone(str(error)) from error
-        name = os.path.relpath(found.path, self._base)
-        mark = hashlib.sha256(os.fsencode(name)).hexdigest()[:8]
-        save_heat_map(self._heatmaps / heat_map_name(name, mark), sheet)
-
-    def _entry(self, found: "Inspection", row: "Row") -> "PageEntry":
-        from variad.inspect.page import PageEntry
-        from variad.inspect.pictures import nearest_good, small_map, thumbnail
-
-        try:
-            image = self._inspector.read(found.path)[0]
-        except UserError as error:
-            raise _Gone(str(error)) from error
-        picture, values = thumbnail(image, found.height, found.width), small_map(self._inspector, found)
-        return PageEntry(row, found.height, found.width, picture, values, nearest_good(image, self._inspector.shots))
-
-    def write_page(self, target: Path, notes: Sequence[str]) -> None:
-        """Write the page of all photographs that had a row."""
-        from variad.inspect.page import GoodPhotograph, write_page
-        from variad.inspect.pictures import thumbnail
-
-        names = [str(image["image_id"]) for image in self._inspector.bundle.provenance["training_images"]]
-        good = [
-            GoodPhotograph(name, thumbnail(shot, *shot.shape[:2]))
-            for name, shot in zip(names, self._inspector.shots, strict=False)
-        ]
-        title = f"{self._inspector.bundle.product}, inspected"
-        write_page(
-            target,
-            title,
-            self._entries or [],
-            [f"{self._tally.sentence()}.", *notes],
-            self._tally.failures,
-            good,
-            self._scale,
-        )
-
-
-class _Gone(Exception):
-    """A photograph that was scored, and could not be read a second time."""
-
-
-def _standard_output(kind: str) -> "ResultStream":
-    from variad.inspect.results import ResultStream
-
-    if hasattr(sys.stdout, "reconfigure"):
-        # names of files may hold bytes that are no text; they leave as they came
-        sys.stdout.reconfigure(encoding="utf-8", errors="surrogateescape", newline="\n")
-    return ResultStream(sys.stdout, kind)
-
-
-def _common_folder(photographs: Sequence[str]) -> str:
-    """The deepest folder that holds all photographs: heat maps are named from there on."""
-    return os.path.commonpath([os.path.abspath(Path(path).parent) for path in photographs])  # noqa: PTH100, without '..'
-
-
-def _notes(inspector: "Inspector", tally: _Tally, others: str) -> list[str]:
+def _notes(inspector: "Inspector", tally: "Tally", others: str) -> list[str]:
     """What the numbers of a folder are worth, and what of it was not used."""
     from variad.inspect.answers import drift
 
     moved = drift(tally.scores, inspector.bundle.held_out).sentence if len(tally.scores) > 1 else ""
-    return [note for note in (inspector.answers.promise(), moved, others) if note]
+    return [note for note in (inspector.answers.promise(), moved, *tally.remark_sentences(), others) if note]
 
 
 def _say_summary(
-    tally: _Tally, seconds: float, notes: Sequence[str], given: argparse.Namespace, interrupted: bool
+    tally: "Tally", seconds: float, notes: Sequence[str], given: argparse.Namespace, interrupted: bool
 ) -> None:
     rate = f", {len(tally.scores) / seconds:.3g} a second" if seconds else ""
     lines = ["interrupted: the rest was not inspected"] if interrupted else []
@@ -391,6 +251,7 @@ def _say_summary(
 
 def _watch(given: argparse.Namespace) -> int:
     from variad.core.files import sha256
+    from variad.inspect.outputs import Gone, Outputs, Tally
     from variad.inspect.watch import Journal, Pace, watch
 
     def say(sentence: str) -> None:
@@ -399,14 +260,14 @@ def _watch(given: argparse.Namespace) -> int:
 
     inspector = _open(given)
     journal = Journal(given.output, sha256(given.bundle)[:16])
-    tally, folder = _Tally(given.fail_above), str(given.watch)
-    work = _Work(given, inspector, tally, folder)
+    tally, folder = Tally(given.fail_above), str(given.watch)
+    outputs = Outputs(inspector, tally, folder, given.format, given.heatmaps)
     say(f"watching {folder}; {len(journal)} files are in {given.output}. End with Ctrl-C.")
 
     def draw(found: "Inspection", regions: Any) -> None:
         try:
-            work.draw(found, regions)
-        except _Gone as error:  # its row is kept, as it was whole when it was scored
+            outputs.draw(found, regions)
+        except Gone as error:  # its row is kept, as it was whole when it was scored
             say(str(error))
 
     def end(number: int, frame: Any) -> NoReturn:
@@ -417,7 +278,9 @@ def _watch(given: argparse.Namespace) -> int:
     left_out = [given.heatmaps] if given.heatmaps else []
     try:
         for row in watch(inspector, folder, journal, pace, left_out, draw, say):
-            work.pass_on(row)
+            if row["remark"] and row["remark"] not in tally.remarks:  # once, as a line's photographs are all alike
+                say(f"{row['path']}: {row['remark']}.")
+            outputs.pass_on(row)
             if row["error"]:
                 say(row["error"])
             else:
@@ -429,7 +292,7 @@ def _watch(given: argparse.Namespace) -> int:
     return tally.status
 
 
-def _say_drift(inspector: "Inspector", tally: _Tally, say: Any) -> None:
+def _say_drift(inspector: "Inspector", tally: "Tally", say: Any) -> None:
     """Say after each window of photographs whether their scores as a whole have moved."""
     from variad.inspect.answers import drift
 
@@ -440,7 +303,7 @@ def _say_drift(inspector: "Inspector", tally: _Tally, say: Any) -> None:
 
 
 def _limit(value: str) -> str | float:
-    if value in ANSWERS[1:]:
+    if value in ("look", "bad"):
         return value
     try:
         share = float(value)

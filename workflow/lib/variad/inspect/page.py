@@ -87,7 +87,7 @@ def write_page(
         title=text(title),
         notes="\n".join(f"<p>{text(note)}</p>" for note in notes),
         style=(REPORT_ASSETS / "gallery.css").read_text("utf-8") + (ASSETS / "report.css").read_text("utf-8"),
-        script=(ASSETS / "report.js").read_text("utf-8"),
+        script=(REPORT_ASSETS / "dom.js").read_text("utf-8") + (ASSETS / "report.js").read_text("utf-8"),
         about=script_json(about),
     )
     head, _, tail = page.partition(_ENTRIES)  # no user's text holds a tag

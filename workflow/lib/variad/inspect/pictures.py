@@ -60,7 +60,7 @@ def thumbnail(image: NDArray[np.uint8], height: int, width: int) -> bytes:
     """A small JPEG of a photograph in its own ratio.
 
     Args:
-        image: as the detector saw it, ``[S, S, 3]``.
+        image: ``[h, w, 3]``, maybe squashed.
         height, width: of the photograph.
     """
     rows, columns = shrunk_size(height, width, THUMBNAIL)
@@ -80,7 +80,7 @@ def nearest_good(image: NDArray[np.uint8], good: NDArray[np.uint8]) -> int | Non
     """Which of K small pictures is most like a photograph, by the mean absolute difference of their pixels.
 
     Args:
-        image: ``[S, S, 3]``; good: ``[K, s, s, 3]``.
+        image: ``[h, w, 3]``; good: ``[K, s, s, 3]``.
     """
     if not len(good):
         return None
@@ -93,20 +93,21 @@ def nearest_good(image: NDArray[np.uint8], good: NDArray[np.uint8]) -> int | Non
 
 
 def heat_map(
-    inspector: "Inspector", found: "Inspection", regions: "Sequence[Region]", scale: MapScale | None
+    inspector: "Inspector",
+    found: "Inspection",
+    pixels: NDArray[np.uint8],
+    regions: "Sequence[Region]",
+    scale: MapScale | None,
 ) -> Image.Image:
     """The photograph in grey under its map, where that is above the scale's beginning, and a box for each region.
 
     It has the photograph's own size, or 2048 pixels on the longer side if that is larger.
 
     Args:
+        pixels: of the photograph, ``[H, W, 3]``.
         scale: None takes the lowest and highest value of this map.
-
-    Raises:
-        UserError: the photograph cannot be read any more.
     """
     height, width = shrunk_size(found.height, found.width, LARGEST)
-    pixels = inspector.bundle.pixels.read(found.path)
     picture = Image.fromarray(pixels).resize((width, height), Image.Resampling.BOX)
     values = inspector.anomaly_map(replace(found, height=height, width=width))
     low, high = scale or (float(values.min()), max(float(values.max()), float(values.min()) + 1e-12))

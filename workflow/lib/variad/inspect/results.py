@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 Row = dict[str, Any]  # empty: None
 COLUMNS = (
     "path", "score", "calibrated", "answer", "threshold", "multiple",
-    "regions", "left", "top", "width", "height", "area", "peak", "error",
+    "regions", "left", "top", "width", "height", "area", "peak", "remark", "error",
 )  # fmt: skip
 _EXACT = ("score", "threshold", "peak")
 _BOX = ("left", "top", "width", "height", "area", "peak")
@@ -30,7 +30,7 @@ def row_of(found: "Inspection", answers: "Answers", regions: "Sequence[Region]")
     row: Row = dict.fromkeys(COLUMNS)
     row |= {"path": found.path, "score": float(found.score), "calibrated": float(found.calibrated)}
     row |= {"answer": found.answer, "threshold": answers.bad, "multiple": answers.multiple(found.score)}
-    row["regions"] = len(regions)
+    row |= {"regions": len(regions), "remark": "; ".join(found.remarks) or None}
     boxes = [{name: getattr(region, name) for name in (*_BOX, "peak_x", "peak_y")} for region in regions]
     if boxes:
         largest = max(boxes, key=lambda box: box["area"])

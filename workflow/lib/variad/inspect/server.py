@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 HOST, PORT = "127.0.0.1", 8765
 LARGEST_UPLOAD = 64 * 2**20  # bytes
+CONNECTIONS = 64  # at once; more are closed
 UPLOADS = 4  # that may wait as files for their turn
 QUIET, WHOLE = 30.0, 120.0  # seconds: without a byte from the other side, and for all of an upload
 PATIENCE = 5.0  # seconds, with an inspection that is at work at Ctrl-C
@@ -49,6 +50,7 @@ FILES = {
     "inspect.css": (ASSETS, "text/css; charset=utf-8"),
     "inspect.js": (ASSETS, "text/javascript; charset=utf-8"),
     "gallery.css": (REPORT_ASSETS, "text/css; charset=utf-8"),
+    "dom.js": (REPORT_ASSETS, "text/javascript; charset=utf-8"),
 }
 HEADERS = {
     "Content-Security-Policy": "default-src 'self'; img-src 'self' data: blob:; object-src 'none'; base-uri 'none'; "
@@ -95,6 +97,7 @@ class InspectionServer(ThreadingHTTPServer):
         self.examiner = Examiner(inspector)
         self.largest = LARGEST_UPLOAD
         self.uploads = threading.BoundedSemaphore(UPLOADS)
+        self._connections = threading.BoundedSemaphore(CONNECTIONS)
         self.host, self.is_local = host, is_loopback(host)
         self.files = {name: (folder / name).read_bytes() for name, (folder, _) in FILES.items()}
         self.folder = tempfile.TemporaryDirectory(prefix="variad-inspect-", ignore_cleanup_errors=True)
@@ -122,6 +125,20 @@ class InspectionServer(ThreadingHTTPServer):
         """Free the port, and remove what is not inspected yet."""
         super().server_close()
         self.folder.cleanup()
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """A thread for each connection, as long as there are not too many."""
+        if self._connections.acquire(blocking=False):
+            super().process_request(request, client_address)
+        else:
+            self.shutdown_request(request)
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        """Of such a thread."""
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self._connections.release()
 
     def is_called(self, host: str) -> bool:
         """Whether a request's header ``Host`` is a name of this machine."""

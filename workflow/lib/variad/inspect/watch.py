@@ -72,6 +72,7 @@ class Journal:
             self._lock()
             self._end = self._repaired()
             self._known: dict[str, tuple[FileState, str]] = {}  # by path: its last state and hash
+            self._failed_twice: set[str] = set()
             self._places: dict[FileState, list[tuple[str, str]]] = {}  # paths and hashes of all files of that state
             self._read()
         except BaseException:
@@ -85,10 +86,12 @@ class Journal:
         """Close the file; its lock goes with it."""
         os.close(self._file)
 
-    def holds(self, path: str, state: FileState) -> bool:
-        """Whether a file has its line."""
+    def holds(self, path: str, state: FileState, folder: str) -> bool:
+        """Whether a file has its line; one that could not be opened is asked for once more when it can be."""
         known = self._known.get(path)
-        return known is not None and known[0] == state
+        if known is None or known[0] != state:
+            return False
+        return known[1] != "" or path in self._failed_twice or not os.access(Path(folder, path), os.R_OK)
 
     def holds_content(self, path: str, state: FileState, folder: str) -> bool:
         """Whether a file that has no line of its own is one that has: touched, or moved here from where it was.
@@ -115,6 +118,8 @@ class Journal:
         told = {"path": path, **state._asdict(), "sha256": digest, "bundle": self._bundle}
         told["inspected"] = datetime.now(UTC).isoformat(timespec="milliseconds")
         self._append(csv_line(row | told, WATCH_COLUMNS).encode("utf-8", "surrogateescape"))
+        if not digest and path in self._known:
+            self._failed_twice.add(path)
         self._remember(path, state, digest)
 
     def _remember(self, path: str, state: FileState, digest: str) -> None:
@@ -241,7 +246,7 @@ def watch(
 
     while True:
         began = monotonic()
-        ready = _ready(waiting, _look(folder, leave_out, failed), journal, pace, began)
+        ready = _ready(waiting, _look(folder, leave_out, failed), journal, pace, began, folder)
         looked = monotonic() - began
         yield from _inspect(inspector, folder, ready[:AT_ONCE], waiting, journal, pace, draw)
         if len(ready) <= AT_ONCE:
@@ -261,14 +266,19 @@ def _look(folder: str, leave_out: Collection[Path], failed: Callable[[OSError], 
 
 
 def _ready(
-    waiting: dict[str, _Waiting], present: dict[str, FileState], journal: Journal, pace: Pace, now: float
+    waiting: dict[str, _Waiting],
+    present: dict[str, FileState],
+    journal: Journal,
+    pace: Pace,
+    now: float,
+    folder: str,
 ) -> list[str]:
     """Files that have rested long enough, the oldest first; ``waiting`` is brought up to date."""
     ready = []
     for path in waiting.keys() - present.keys():
         del waiting[path]
     for path, state in present.items():
-        if journal.holds(path, state):
+        if journal.holds(path, state, folder):
             waiting.pop(path, None)
             continue
         if path not in waiting or waiting[path].state != state:

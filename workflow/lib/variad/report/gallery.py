@@ -33,7 +33,7 @@ from variad.report.markup import ASSETS, fill, script_json, text
 PICTURE_SIZE = 224
 MAP_SIZE = 112
 QUALITY = 80
-PAGE_FILES = ("gallery.css", "elements.js", "cards.js", "viewer.js", "collection.js", "page.js")
+PAGE_FILES = ("gallery.css", "dom.js", "elements.js", "cards.js", "viewer.js", "collection.js", "page.js")
 
 
 def save_picture(image: npt.NDArray[np.uint8], path: Path) -> None:

@@ -1,7 +1,7 @@
 """The summary for reading: AUROC of each training set side by side, as Markdown or plain text.
 
-``python -m variad.report.summary results/tables/summary.csv`` prints it, under the caption of the ``summary.md`` beside
-it.
+``python -m variad.report.summary results/tables/summary.csv`` prints what helped, in sentences, and the table of the
+study's first detector, under the caption of the ``summary.md`` beside it; ``--all`` prints every table.
 """
 
 import shutil
@@ -14,10 +14,11 @@ from typing import Any
 import pandas as pd
 from tabulate import tabulate
 
+from variad.core.checksums import check
 from variad.core.errors import UserError
 from variad.core.files import write_text
 from variad.core.tables import markdown_page, markdown_table, read_table
-from variad.evaluation.aggregation import METRICS
+from variad.evaluation.aggregation import METRICS, is_average
 
 LEGEND = "Percent: mean ± standard deviation over runs (gain over `original` in points [95 % bootstrap interval])."
 OF_PUBLISHED = " Published values are the first document's, not ours."
@@ -75,13 +76,54 @@ def summary_page(frame: pd.DataFrame, caption: str, remarks: Mapping[str, Sequen
     return markdown_page("Summary", caption, *parts)
 
 
-def to_text(frame: pd.DataFrame, caption: str, width: int | None = None) -> str:
-    """The summary as plain text; columns fold into blocks of at most ``width`` characters (the terminal's)."""
+def to_text(frame: pd.DataFrame, caption: str, width: int | None = None, everything: bool = True) -> str:
+    """The summary as plain text; columns fold into blocks of at most ``width`` characters (the terminal's).
+
+    Args:
+        everything: all detectors and metrics, or what helped, and image AUROC with the study's first detector.
+    """
     limit = width or shutil.get_terminal_size((160, 24)).columns
-    parts = [caption, _legend(frame).replace("`", "")]
-    for _, title, table in _tables(frame):
+    shown, told = frame, [_legend(frame).replace("`", "")]
+    if not everything:
+        shown = frame[(frame["detector"] == frame["detector"].iloc[0]) & (frame["metric"] == "image_auroc")]
+        told = [*told, "\n".join(answer(frame)).replace("`", "")]
+    parts = [caption, told[0]]
+    for _, title, table in _tables(shown):
         parts += [title, *_text_blocks(table, limit)]
+    parts += told[1:]
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def answer(frame: pd.DataFrame) -> list[str]:
+    """What helped the study's first detector, by how much, and how certain that is, in sentences.
+
+    Counted are gains of image AUROC over ``original``, by category and scenario; certain is one whose whole interval
+    lies above 0.
+    """
+    detector = str(frame["detector"].iloc[0])
+    gains = frame[(frame["detector"] == detector) & (frame["metric"] == "image_auroc") & frame["gain"].notna()]
+    gains = gains[~gains["category"].map(is_average)]
+    if gains.empty:
+        return ["There is nothing to compare: the study has one training set."]
+    means = gains.groupby("training_set", sort=False)["gain"].mean().sort_values(ascending=False, kind="stable")
+    best = gains[gains["training_set"] == means.index[0]]
+    top = best.loc[best["gain"].idxmax()]
+    where = f"{top['dataset']}/{top['category']}, {top['scenario']}"
+    interval = f" [{top['gain_low']:+.1f}, {top['gain_high']:+.1f}]" if pd.notna(top["gain_low"]) else ""
+    most = f"at most {top['gain']:+.1f}{interval} ({where}: {top['mean'] - top['gain']:.1f} to {top['mean']:.1f})"
+    helped = f"`{means.index[0]}` helped most" if means.iloc[0] > 0 else "Nothing helped on average; best was"
+    named = helped if means.iloc[0] > 0 else f"{helped} `{means.index[0]}`"
+    counts = {
+        name: (int((rows["gain_low"] > 0).sum()), len(rows)) for name, rows in gains.groupby("training_set", sort=False)
+    }
+    sure = [f"`{name}` in {counts[name][0]} of {counts[name][1]}" for name in means.index if counts[name][0]]
+    never = [f"`{name}`" for name in means.index if not counts[name][0]]
+    none = f"; {', '.join(never)} in none" if sure and never else ""
+    return [
+        f"{named}: {means.iloc[0]:+.1f} points of image AUROC on average with {detector}, {most}.",
+        f"Certain, as the 95 % interval lies above 0: {', '.join(sure) or 'nothing'}"
+        + (f" categories and scenarios{none}." if sure else "."),
+    ]
 
 
 def write_markdown(path: str | Path, frame: pd.DataFrame, caption: str, remarks: Mapping[str, Sequence[str]]) -> None:
@@ -96,17 +138,23 @@ def read_caption(path: Path) -> str:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Print the summary of the table named by the one argument."""
-    if len(arguments) != 1:
-        print("usage: python -m variad.report.summary results/tables/summary.csv", file=sys.stderr)
+    """Print the summary of the table named by the argument; ``--all`` prints all of it."""
+    paths = [Path(argument) for argument in arguments if argument != "--all"]
+    if len(paths) != 1:
+        print("usage: python -m variad.report.summary results/tables/summary.csv [--all]", file=sys.stderr)
         return 2
-    path = Path(arguments[0])
     try:
-        print(to_text(read_table(path, "summary"), read_caption(path.with_suffix(".md"))), end="")
+        check([paths[0], paths[0].with_suffix(".md")], None)
+        print(short_text(paths[0], "--all" in arguments), end="")
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     return 0
+
+
+def short_text(path: Path, everything: bool = False) -> str:
+    """What a person wants to know of a table of schema ``summary``, for a terminal."""
+    return to_text(read_table(path, "summary"), read_caption(path.with_suffix(".md")), everything=everything)
 
 
 def _legend(frame: pd.DataFrame) -> str:

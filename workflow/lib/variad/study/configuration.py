@@ -23,7 +23,7 @@ from variad.study.references import check_names, check_predict, check_references
 
 SELECTION_SECTIONS = {"anomaly_sources", "candidates", "selection"}
 # sections that change nothing of what a study finds, so that the default's caption holds with others in their place
-WITHOUT_EFFECT = {"run", "downloads", "plan"}
+WITHOUT_EFFECT = {"run", "downloads", "plan", "part"}
 LONGEST_SHOWN = 100  # characters of a wrong value
 # methods whose keys no other recipe gets: with its defaults, a new key of theirs would have every other one made again
 KEYS_ALONE = {"unlabelled", "unlabelled_generated"}

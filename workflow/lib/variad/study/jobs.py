@@ -29,7 +29,6 @@ WILDCARDS = {
     "choose_unlabelled": _TRAINING_SET,
     "build_training_set": _TRAINING_SET,
     "extract_features": (*_CATEGORY, "split", "extractor"),
-    "extract_added_features": (*_TRAINING_SET, "extractor"),
     "train_detector": _CELL,
     "score_test_set": _CELL,
 }
@@ -80,7 +79,7 @@ def pending_jobs(dry_run: str) -> list[PlannedJob]:
     jobs, found = [], Counter[str]()
     for rule, block in zip(blocks[1::2], blocks[2::2], strict=True):
         if benchmark := re.search(r"^    benchmark: (.+)$", block, flags=re.MULTILINE):
-            jobs.append(_job_of(Path(benchmark[1])))
+            jobs.append(job_of(Path(benchmark[1])))
             found[rule] += 1
     table = job_table(dry_run)
     for rule, count in found.items():
@@ -97,11 +96,11 @@ def job_table(dry_run: str) -> dict[str, int]:
 
 def finished_jobs(folder: str | Path = BENCHMARKS) -> dict[PlannedJob, Path]:
     """The jobs that left a benchmark file, with that file."""
-    found = {_job_of(path): path for path in sorted(Path(folder).rglob("*.tsv"))}
+    found = {job_of(path): path for path in sorted(Path(folder).rglob("*.tsv"))}
     return {job: path for job, path in found.items() if job.rule != "plan"}
 
 
-def _job_of(benchmark: Path) -> PlannedJob:
+def job_of(benchmark: Path) -> PlannedJob:
     """A job from ``.../{rule}/{name}.tsv``, or ``.../{rule}.tsv`` for a rule without wildcards."""
     if benchmark.parent.name == Path(BENCHMARKS).name:
         return PlannedJob(benchmark.stem, "")

@@ -4,9 +4,9 @@ Keys that become a part of a path are plain folder names that nothing else has.
 """
 
 import unicodedata
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import chain
-from typing import Any
+from typing import Any, TypeVar
 
 from variad.core.errors import UserError
 from variad.core.files import CONTENTS
@@ -18,6 +18,7 @@ from variad.paper.ablation_entries import BASELINE, entries, one_of, places
 from variad.selection.settings import NO_SOURCE, RESERVED
 
 Config = Mapping[str, Any]
+Item = TypeVar("Item")
 
 FROM_A_PACKAGE = ("elpv",)
 SECTIONS = (
@@ -353,6 +354,21 @@ def check_predict(config: Config) -> None:
         expected = f"at most predict.quantile ({predict['quantile']:g})"
         raise _wrong("predict.look", expected, f"{predict['look']:g}")
     _check_drawn(config, predict["training_set"])
+
+
+def part_of(items: Sequence[Item], part: str | None) -> list[Item]:
+    """The items of one part of a study, in their order: parts are of one size, or of two that differ by one.
+
+    Args:
+        part: the key ``part`` of a config, ``3/100``; all items where it is None.
+
+    Raises:
+        UserError: a part after the last one.
+    """
+    number, parts = map(int, (part or "1/1").split("/"))
+    if number > parts:
+        raise _wrong("part", f"at most {parts}/{parts}", part)
+    return list(items[len(items) * (number - 1) // parts : len(items) * number // parts])
 
 
 def _defined(config: Config, key: str, name: str | None, section: str) -> None:

@@ -11,17 +11,6 @@ const SHAPES = { // told apart without colour: an octagon with a cross, a triang
 };
 const MOST_REGIONS = 50; // drawn and listed; the highest peaks come first
 const state = { about: null, results: [], shown: null, answer: "", order: "newest", waiting: [], sent: 0, busy: false };
-const byId = (id) => document.getElementById(id);
-
-function el(tag, properties = {}, ...children) {
-  const node = document.createElement(tag);
-  for (const [key, value] of Object.entries(properties)) {
-    if (key in node) node[key] = value;
-    else node.setAttribute(key, value);
-  }
-  node.append(...children.filter((child) => child !== null));
-  return node;
-}
 
 function drawn(tag, attributes, ...children) {
   const node = document.createElementNS("http://www.w3.org/2000/svg", tag);
@@ -30,7 +19,6 @@ function drawn(tag, attributes, ...children) {
   return node;
 }
 
-const digits = (value, count = 4) => (value === null || value === undefined ? "–" : Number(value.toPrecision(count)).toString());
 const kind = (result) => result.answer || "none";
 const headline = (result) => (result.multiple === null ? `score ${digits(result.score)}` : `${digits(result.multiple, 3)} × threshold`);
 const address = (result, name) => `/results/${result.number}/${name}`;
@@ -62,6 +50,7 @@ function show(result) {
   const facts = [["photograph", result.path], ["score", digits(result.score, 6)],
     ["look at it above", digits(result.look, 6)], ["bad above", digits(result.threshold, 6)],
     ["size", `${width} × ${height} pixels`], ["took", `${digits(result.seconds, 2)} s`]];
+  if (result.remark) facts.unshift(["remark", result.remark]);
   byId("facts").replaceChildren(...facts.flatMap(([name, value]) => [el("dt", {}, name), el("dd", {}, value)]));
   const count = result.boxes.length, some = count > MOST_REGIONS ? `, the first ${MOST_REGIONS}` : "";
   byId("counted").textContent = count ? `Regions above the map's threshold: ${count}${some}` : "No region above the map's threshold";

@@ -15,19 +15,7 @@ const ORDERS = {
   given: ["as they came", null],
 };
 const state = { answer: "", words: "", order: "worst", page: 0, list: [], at: 0 };
-const byId = (id) => document.getElementById(id);
 
-function el(tag, properties = {}, ...children) {
-  const node = document.createElement(tag);
-  for (const [key, value] of Object.entries(properties)) {
-    if (key in node) node[key] = value;
-    else node.setAttribute(key, value);
-  }
-  node.append(...children.filter((child) => child !== null));
-  return node;
-}
-
-const digits = (value, count = 4) => (value === null || value === undefined ? "–" : Number(value.toPrecision(count)).toString());
 const bytes = (text) => Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
 const picture = (data, alt) => el("img", { src: `data:image/jpeg;base64,${data}`, alt });
 const badge = (entry) => el("span", { className: `badge ${kind(entry)}` }, ANSWERS[kind(entry)]);

@@ -6,18 +6,8 @@ const data = window.VARIAD;
 const SCENARIOS = { one_shot: "One-shot", few_shot: "Few-shot", full_shot: "Full-shot" };
 const LABELS = { 0: "normal", 1: "anomalous" };
 
-function el(tag, properties = {}, ...children) {
-  const node = document.createElement(tag);
-  for (const [key, value] of Object.entries(properties)) {
-    if (key in node) node[key] = value;
-    else node.setAttribute(key, value);
-  }
-  node.append(...children.filter((child) => child !== null));
-  return node;
-}
-
 const number = (value, digits = 3) => (value === null || value === undefined ? "–" : value.toFixed(digits));
-const score = (value) => (value === null ? "–" : Number(value.toPrecision(4)).toString());
+const score = (value) => digits(value);
 const scenarioName = (name) => SCENARIOS[name] || name;
 const labelName = (label) => LABELS[label] || "unlabelled";
 const imageName = (index) => data.images.id[index];
