@@ -28,6 +28,13 @@ def run(folder: Path, *arguments: str | Path) -> subprocess.CompletedProcess[str
     return subprocess.run(command, capture_output=True, text=True, env=environment, cwd=folder)
 
 
+def copy_sources(folder: Path) -> None:
+    """What a checkout holds for the workflow, without what was downloaded into it."""
+    for name in SOURCES:
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.rmtree(folder / "resources/downloads", ignore_errors=True)
+
+
 def names_in(folder: Path) -> set[str]:
     return {path.name for path in folder.iterdir()}
 
@@ -67,8 +74,7 @@ def test_the_snakefile_named_from_another_folder(tmp_path, elsewhere):
 def checkout(tmp_path) -> Iterator[Path]:
     """A checkout that nobody can write to: root can, whatever its permissions say, but for a read-only mount."""
     folder = tmp_path / "checkout"
-    for name in SOURCES:
-        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("downloads", "__pycache__"))
+    copy_sources(folder)
     shutil.copy(ROOT / "Snakefile", folder)
     if os.geteuid() != 0:
         for path in [folder, *folder.rglob("*")]:
@@ -91,7 +97,7 @@ def test_a_checkout_that_is_read_only(tmp_path, checkout, elsewhere):
     assert inside.returncode == 1
     sentence = f"{checkout}: expected a folder that can be written to, found one that cannot; name one by --directory."
     assert sentence in inside.stderr.splitlines()
-    assert "Traceback" not in inside.stderr
+    assert "Traceback (most recent call last)" not in inside.stderr
     done = run(checkout, "--directory", work, "--configfile", TINY, "--cores", "1", MANIFEST)
     assert done.returncode == 0, done.stderr[-3000:]
     assert (work / MANIFEST).read_bytes() == (elsewhere / MANIFEST).read_bytes()
@@ -137,8 +143,7 @@ def test_a_module_with_a_prefix_makes_the_same_below_it(tmp_path, elsewhere):
 
 def test_a_module_within_the_users_own_folder_is_read_from_there(tmp_path):
     work = tmp_path / "work"
-    for name in SOURCES:
-        shutil.copytree(ROOT / name, work / "variad" / name, ignore=shutil.ignore_patterns("downloads", "__pycache__"))
+    copy_sources(work / "variad")
     of_module(work, work / "variad/workflow/Snakefile", tiny())
     done = run(work, "--dry-run")
     assert done.returncode == 0, done.stderr[-3000:]
@@ -154,7 +159,7 @@ def test_a_file_that_a_rule_makes_is_refused_below_a_prefix(tmp_path):
     assert done.returncode == 1
     expected = "config key vqgans.vqgan_small.weights: expected a file that no rule makes, as the module has the prefix"
     assert f"{expected} 'below/', found '{made}'" in done.stderr
-    assert "Traceback" not in done.stderr
+    assert "Traceback (most recent call last)" not in done.stderr
 
 
 def test_a_results_folder_below_a_prefix_that_cannot_be_written_is_named(tmp_path):
