@@ -18,13 +18,15 @@ define set_up
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: help demo plan test bench lint lock reference clean
+.PHONY: help demo plan verify test soak bench lint lock reference clean
 
 help:
 	@echo "make demo    set up $(VENV), run the workflow on the data that come with it, print the result table"
 	@echo "make plan    set up $(VENV), say what a study will cost before it runs, and what a started one took:"
 	@echo "             make plan CONFIG=config/paper.yaml TARGETS=\"all ablations\""
+	@echo "make verify  compare every file in results/ with its checksum; what is damaged is named and removed, to be made again"
 	@echo "make test    set up $(VENV) with the tools of the tests, then lint and run every test"
+	@echo "make soak    set up the same; kill a small study 20 times at random moments, and compare what is there in the end"
 	@echo "make bench   set up $(VENV), and $(BENCH_VENV) with anomalib; measure the generator against a plain loop and"
 	@echo "             the detectors against anomalib, about an hour on a core; writes benchmarks/*.csv"
 	@echo "make lint    the first part of make test"
@@ -43,8 +45,16 @@ plan:
 	@$(IN_VENV) -m snakemake plan --cores 1 --quiet all $(if $(CONFIG),--configfile $(CONFIG)) \
 		--config 'plan={targets: [$(subst $(space),$(comma),$(strip $(TARGETS)))]}'
 
+verify:
+	$(set_up) "$(VENV)" requirements
+	@$(IN_VENV) -m snakemake verify --cores $(CORES) --quiet all $(if $(CONFIG),--configfile $(CONFIG))
+
 test: lint
 	OMP_NUM_THREADS=1 $(IN_VENV) -m pytest -n 2 --dist loadfile
+
+soak:
+	$(set_up) "$(VENV)" requirements-test
+	OMP_NUM_THREADS=1 $(IN_VENV) -m tests.workflow.soak --kills 20 --workers 5
 
 bench:
 	$(set_up) "$(VENV)" requirements

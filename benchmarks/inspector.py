@@ -129,16 +129,26 @@ def _draw_large(folder: Path, count: int) -> float:
     return sum(path.stat().st_size for path in folder.iterdir()) / count
 
 
+INSPECT = """
+import sys
+from variad.inspect.command import main
+status = main(sys.argv[1:])
+# not getrusage's, which counts what this process's parent held when it started it
+peak = next(line for line in open("/proc/self/status") if line.startswith("VmHWM"))
+print(peak.split()[1], file=sys.stderr)
+sys.exit(status)
+"""
+
+
 def _peak_of(place: Path, given: list[str]) -> tuple[float, float]:
     """Most memory of an inspection, GB, and its seconds."""
-    command = [sys.executable, "-m", "variad.inspect", str(place / "model.variad"), *given, "--quiet"]
+    command = [sys.executable, "-c", INSPECT, str(place / "model.variad"), *given, "--quiet"]
     environment = {**os.environ, "PYTHONPATH": str(HERE.parent / "workflow" / "lib")}
     begin = time.perf_counter()
-    process = subprocess.Popen(command, cwd=place, env=environment, stdout=subprocess.DEVNULL)
-    _, status, usage = os.wait4(process.pid, 0)
-    if status:
-        raise RuntimeError(f"{' '.join(command)}: it ended with status {status}")
-    return usage.ru_maxrss / 1e6, time.perf_counter() - begin
+    done = subprocess.run(
+        command, cwd=place, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, check=True
+    )
+    return int(done.stderr.split()[-1]) * 1024 / 1e9, time.perf_counter() - begin
 
 
 def _ours(folder: Path, name: str, images: int) -> dict[str, Any]:

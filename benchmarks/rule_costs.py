@@ -2,8 +2,10 @@
 
     python benchmarks/rule_costs.py results                              # the embedded default, in this folder
     python benchmarks/rule_costs.py results --config config/custom.yaml
+    python benchmarks/rule_costs.py results --config config/paper_first.yaml --device cuda   # of a run with run.gpu: 1
 
-The run has to be alone on its machine. Rows of other sources in the CSV stay, and what they know is taken off first.
+The run has to be alone on its machine. Rows of other sources in the CSV stay, and what they know is taken off first. On
+a GPU the costs are those of the rules that use one; what others took there is not looked at.
 """
 
 import argparse
@@ -21,6 +23,7 @@ import pandas as pd  # noqa: E402
 
 Key = tuple[str, str, str]  # rule, variant, unit
 SOURCE = "rule_costs.py: a run of the default"
+DERIVED = "gpu_costs.py: put together from parts"
 DECIMALS = 9
 
 
@@ -32,26 +35,31 @@ def main() -> None:
     from variad.study.configuration import load_yaml, resolve
     from variad.study.jobs import finished_jobs, read_took
     from variad.study.sizes import Study, sizes_of
-    from variad.study.work import Costs, work_of
+    from variad.study.work import GPU_RULES, Costs, work_of
 
     arguments = _parsed()
     default = HERE.parent / "config" / "config.yaml"
     config = resolve(load_yaml(arguments.config), default)
     study = Study(config, sizes_of(config, arguments.results))
     seen = []
+    device, name = arguments.device, arguments.machine or machine(arguments.device)
     for job, path in finished_jobs(arguments.results / "benchmarks").items():
         work = work_of(job, study)
-        if work is not None:
+        if work is not None and (device == "cpu" or job.rule in GPU_RULES):
             seen.append((job.rule, work, read_took(path).seconds))
-    others = pd.DataFrame()
+    others, known = pd.DataFrame(), {}
     if arguments.output.is_file():
         table = read_table(arguments.output, "rule_costs")
-        others = table[table["source"] != SOURCE]
-    known = {(row.rule, row.variant, row.unit): float(row.seconds) for row in others.itertuples()}
+        here = (table["device"] == device) & (table["machine"] == name)
+        others = table[~here | ~table["source"].isin([SOURCE, DERIVED])]
+        known = {
+            (row.rule, row.variant, row.unit): float(row.seconds)
+            for row in others.itertuples()
+            if (row.device, row.machine) == (device, name)
+        }
     costs = fit_costs(seen, known)
-    name = arguments.machine or machine("cpu")
-    rows = [(name, *key, round(cost, DECIMALS), SOURCE) for key, cost in sorted(costs.items())]
-    fitted = pd.DataFrame(rows, columns=["machine", "rule", "variant", "unit", "seconds", "source"])
+    rows = [(name, device, *key, round(cost, DECIMALS), SOURCE) for key, cost in sorted(costs.items())]
+    fitted = pd.DataFrame(rows, columns=["machine", "device", "rule", "variant", "unit", "seconds", "source"])
     write_table(arguments.output, pd.concat([fitted, others], ignore_index=True), "rule_costs")
     whole = Costs(name, known | costs)
     expected = sum(whole.of(rule, work) or 0.0 for rule, work, _ in seen)
@@ -63,21 +71,38 @@ def fit_costs(jobs: Iterable[tuple[str, Any, float]], known: Mapping[Key, float]
     """Seconds of each unit by (rule, variant, unit), ``job`` included: least squares with nothing below zero.
 
     Jobs of one rule and variant are fitted together. Where they all did the same amount of work, what they took beyond
-    the shortest job of their rule is charged to the work.
+    the shortest job of their rule is charged to the work. Work as other rules do it costs what it costs there.
 
     Args:
         jobs: (rule, its ``variad.study.work.Work``, seconds that it took).
         known: costs that were measured by themselves; they are taken off first, and not returned.
     """
+    jobs, known = list(jobs), dict(known or {})
+    rules = {rule for rule, work, _ in jobs if work.also}
+    found = _fit_groups([job for job in jobs if job[0] not in rules], known)
+
+    def of_others(work: Any) -> float:
+        """Seconds of what a job does of other rules' work, which is nothing where that was never measured."""
+        return sum(
+            count * (found | known).get((rule, part.variant, unit), 0.0)
+            for rule, part in work.also.items()
+            for unit, count in part.units.items()
+        )
+
+    rest = [(rule, work, seconds - of_others(work)) for rule, work, seconds in jobs if rule in rules]
+    return found | _fit_groups(rest, known)
+
+
+def _fit_groups(jobs: Iterable[tuple[str, Any, float]], known: Mapping[Key, float]) -> dict[Key, float]:
     groups: dict[tuple[str, str], list[tuple[Mapping[str, float], float]]] = defaultdict(list)
     for rule, work, seconds in jobs:
-        groups[rule, work.variant].append((work.units, seconds))
+        groups[rule, work.variant].append((work.units, max(0.0, seconds)))
     start: dict[str, float] = {}  # of every rule, seconds of its shortest job
     for (rule, _), group in groups.items():
         start[rule] = min(start.get(rule, np.inf), *(seconds for _, seconds in group))
     found: dict[Key, float] = {}
     for (rule, variant), group in groups.items():
-        fixed = {unit: cost for (other, same, unit), cost in (known or {}).items() if (other, same) == (rule, variant)}
+        fixed = {unit: cost for (other, same, unit), cost in known.items() if (other, same) == (rule, variant)}
         found |= {(rule, variant, unit): cost for unit, cost in _fit(group, fixed, start[rule]).items()}
     return found
 
@@ -110,6 +135,7 @@ def _parsed() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("results", type=Path, help="folder of a finished run")
     parser.add_argument("--config", type=Path, default=HERE.parent / "config" / "config.yaml", help="of that run")
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu", help="that the run's torch rules used")
     parser.add_argument("--machine", help="in words; this one if left out")
     parser.add_argument("--output", type=Path, default=HERE / "rule_costs.csv")
     return parser.parse_args()

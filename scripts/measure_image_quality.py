@@ -6,8 +6,9 @@ from variad.core.job import job
 from variad.core.records import read_image_ids, read_images, read_shots
 from variad.core.tables import write_table
 from variad.evaluation.image_quality import compare_with_parents, load_lpips
-from variad.evaluation.spread import image_quality_table, pooled_features
+from variad.evaluation.spread import image_quality_table, pooled, pooled_features
 from variad.generation.added import read_added
+from variad.networks.on_demand import FeaturesOnDemand
 
 with job(snakemake) as at:
     added = read_added(snakemake.input.added)
@@ -28,6 +29,8 @@ with job(snakemake) as at:
         run: pooled_features(snakemake.input.real_features, [row[name] for name in names])
         for run, names in read_shots(snakemake.input.shots, snakemake.wildcards.scenario).items()
     }
-    features = pooled_features(snakemake.input.added_features)[added.shown]
+    extractor = snakemake.params.extractor
+    features_of = FeaturesOnDemand.of(snakemake.input.added, extractor, extractor["layers"], at.device)
+    features = pooled(features_of, range(len(added.images)))[added.shown]
     table = image_quality_table(vars(added), compared, features, shots)
     write_table(snakemake.output.table, table, "image_quality")

@@ -11,8 +11,8 @@ from variad.study.work import read_costs
 with job(snakemake) as at:
     asked, out = snakemake.params, snakemake.output
     pending = pending_jobs(dry_run(asked.python, asked.snakefile, asked.given, asked.config["plan"]["targets"]))
-    study, costs = Study(asked.config, sizes_of(asked.config)), read_costs(snakemake.input.costs)
-    plan = StudyPlan(study, costs, pending, took_of(finished_jobs(), pending))
+    study, file = Study(asked.config, sizes_of(asked.config)), snakemake.input.costs
+    plan = StudyPlan(study, read_costs(file), pending, took_of(finished_jobs(), pending), read_costs(file, "cuda"))
     write_table(out.table, plan_table(plan), "plan")
     page = plan_page(plan)
     with writing(out.page) as temporary:

@@ -11,7 +11,7 @@ from variad.core.tables import read_table, write_table
 from variad.detectors.held_out import with_held_out
 from variad.detectors.interface import detector_class
 from variad.detectors.scoring import TestSet, full_size_maps, score_images, write_map
-from variad.detectors.training import extractor_of
+from variad.detectors.training import extractor_of, kept_or_on_demand
 from variad.inspect.answers import Answers, HeldOutScores
 from variad.inspect.predictions import draw_predictions, predictions_table, regions_table
 from variad.report.drawing import open_real_images
@@ -24,7 +24,10 @@ with job(snakemake) as at, filling(snakemake.output.heatmaps) as folder:
     rows = read_table(given.manifest, "manifest")
     if rows.empty:
         raise UserError(f"{given.manifest}: expected images in a folder 'unlabelled' to predict, found none.")
-    test = TestSet(rows, given.images, given.features, extractor.layers, extractor.resolution, extractor.crop)
+    features = kept_or_on_demand(
+        given.get("features"), given.images, params.whole_extractor, extractor.layers, at.device
+    )
+    test = TestSet(rows, given.images, features, extractor.layers, extractor.resolution, extractor.crop)
     model = Path(given.models).with_name(f"run_{RUN}.safetensors")
     detector = detector_class(params.method).load(model, at.device)
     # what is in the training set itself has its score from detectors that saw nothing of it

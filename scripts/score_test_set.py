@@ -13,7 +13,7 @@ from variad.core.tables import read_table, write_table
 from variad.datasets.masks import read_defects
 from variad.detectors.interface import detector_class
 from variad.detectors.scoring import TestSet, pixel_metrics_table, score_run, score_table
-from variad.detectors.training import extractor_of
+from variad.detectors.training import extractor_of, kept_or_on_demand
 from variad.evaluation.cells import CELL_KEY, evaluate_cell
 from variad.evaluation.pixel import write_pixel_histograms
 
@@ -24,7 +24,9 @@ with job(snakemake) as at, filling(snakemake.output.maps) as maps:
     test = TestSet(
         manifest,
         given.images,
-        given.features,
+        kept_or_on_demand(
+            given.get("features"), given.images, snakemake.params.whole_extractor, extractor.layers, at.device
+        ),
         extractor.layers,
         extractor.resolution,
         extractor.crop,
@@ -35,7 +37,9 @@ with job(snakemake) as at, filling(snakemake.output.maps) as maps:
         model = Path(given.models).with_name(f"run_{run}.safetensors")
         detector = detector_class(snakemake.params.method).load(model, at.device)
         kept = maps / f"run_{run}" / snakemake.wildcards.category if run in snakemake.params.keep_map_runs else None
-        scores[run], metrics[run], histograms[run] = score_run(detector, test, masks, kept, defects, at.device)
+        scores[run], metrics[run], histograms[run] = score_run(
+            detector, test, masks, kept, defects, at.device, snakemake.params.keep_map_side
+        )
         at.log.info("run %d: scored %d images", run, len(test.image_ids))
     table = score_table(test, scores)
     write_table(out.scores, table, "scores")

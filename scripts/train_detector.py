@@ -5,13 +5,17 @@ from variad.core.job import job
 from variad.core.records import read_shots
 from variad.core.seeding import numpy_generator
 from variad.detectors.interface import create_detector
-from variad.detectors.training import CellFiles, extractor_of, training_input
+from variad.detectors.training import CellFiles, extractor_of, kept_or_on_demand, training_input
+from variad.networks.on_demand import FeaturesOnDemand
 
 with job(snakemake) as at, filling(snakemake.output.models) as folder:
     given, entry, names = snakemake.input, snakemake.params.detector, snakemake.wildcards
-    added_features = given.get("added_features") or None
     extractor = extractor_of(snakemake.params.extractor, given.images)
-    files = CellFiles(given.images, given.features, given.added, added_features, extractor.layers)
+    # of the added images, which nobody but detectors looks at: on disk they would be most of a study
+    on_demand = (snakemake.params.whole_extractor, extractor.layers, at.device)
+    features = kept_or_on_demand(given.get("features"), given.images, *on_demand)
+    added_features = FeaturesOnDemand.of(given.added, *on_demand)
+    files = CellFiles(given.images, features, given.added, added_features, extractor.layers)
     shots_of = read_shots(given.shots, names.scenario)
     for run in range(snakemake.params.runs):
         shots = shots_of[run]

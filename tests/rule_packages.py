@@ -11,7 +11,11 @@ from variad.core.provenance import library_files
 ROOT = Path(__file__).resolve().parents[1]
 # Imports inside functions of modules that scripts of every environment share, and the name whose use triggers them.
 # `choose_device` imports torch only when the job was given a GPU, which the `gpu` among a rule's resources says.
-ONLY_WHEN_USED = {("seeding.py", "torch"): "torch_generator", ("job.py", "torch"): "gpu"}
+ONLY_WHEN_USED = {
+    ("seeding.py", "torch"): "torch_generator",
+    ("job.py", "torch"): "gpu",
+    ("devices.py", "torch"): "gpu",
+}
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """What the workflow uses of Snakemake beyond its interface: each test fails where a later Snakemake lacks it."""
 
+import ast
 import asyncio
 import inspect
 import json
@@ -52,6 +53,10 @@ rule second:
     script: "of_second.py"
 use rule first as third with:
     output: "third/{a}/{b}/{a}.txt"
+rule leaves_nothing:
+    input: code=[]
+    log: "nothing.log"
+    script: "of_nothing.py"
 rule shell:
     output: "shell.txt"
     shell: "true"
@@ -109,6 +114,7 @@ def test_rules_get_what_they_do_not_say_themselves(tmp_path):
     }
     assert found["third"]["log"] == ["logs/third/{a}.{b,x{1,3}}.log"]
     assert found["third"]["code"] == ["../of_first.code"]
+    assert not found["leaves_nothing"]["benchmark"]  # or it would not run a second time
     for other in ("shell", "elsewhere", "all"):
         assert (
             not found[other]["log"] and not found[other]["benchmark"] and found[other]["mem_mb"] != [1000, 2000, 3000]
@@ -117,10 +123,27 @@ def test_rules_get_what_they_do_not_say_themselves(tmp_path):
 
 def test_rules_of_a_module_are_called_after_their_own_names_below_its_prefix(tmp_path):
     found = rules_of(tmp_path, tmp_path / "inner", OF_MODULE + SHOW)
-    assert set(found) == {"ours_first", "ours_third", "ours_shell", "ours_all", "ours_elsewhere"}
+    assert set(found) == {f"ours_{name}" for name in ("first", "third", "leaves_nothing", "shell", "all", "elsewhere")}
+    assert found["ours_leaves_nothing"]["log"] == ["below/nothing.log"]
     assert found["ours_first"]["log"] == ["below/logs/first/{b,x{1,3}}.{a}.log"]
     assert found["ours_third"]["benchmark"] == "below/times/third/{a}.{b,x{1,3}}.tsv"
     assert found["ours_first"]["code"] == ["../of_first.code"]
+
+
+def test_the_options_of_a_command_line_are_those_of_another(tmp_path):
+    (tmp_path / "a.yaml").write_text("{}")
+    shown = "from variad.core.private_apis import given_options\nprint('GIVEN', given_options(workflow))\n"
+    library = f"import sys\nsys.path.insert(0, {str(Path(__file__).parents[2] / 'workflow/lib')!r})\n"
+    (tmp_path / "Snakefile").write_text(f"{library}{shown}rule all:\n    input: []\n")
+    for options in ([], ["--configfile", "a.yaml", "--config", "run={seed: 3}", "plan=2"]):
+        command = [sys.executable, "-m", "snakemake", "--list-rules", *options]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+        (line,) = [line for line in done.stdout.splitlines() if line.startswith("GIVEN ")]
+        words = ast.literal_eval(line.removeprefix("GIVEN "))
+        assert words[:2] == options[:2] and bool(words) == bool(options)
+        if options:
+            again = subprocess.run([*command[:4], *words], cwd=tmp_path, capture_output=True, text=True)
+            assert line in again.stdout  # a fixed point: the same options came through
 
 
 def test_memory_of_the_command_line_counts_and_a_default_of_it_does_not(tmp_path):

@@ -105,13 +105,14 @@ def test_a_training_draws_by_the_names_of_its_scenario_training_set_and_detector
     monkeypatch.setattr(running, "job", job)
     monkeypatch.setattr(training, "extractor_of", lambda *_: Extractor("net", ("layer",), None, 8, None))
     monkeypatch.setattr(training, "training_input", lambda *_: DetectorInput({"layer": np.zeros((1, 2, 2, 3))}))
+    whole = dict.fromkeys(("resolution", "crop", "stored_as"))
     for name in ("original", "duplicated"):
         here = {"dataset": "d", "category": "c", "scenario": "one_shot", "training_set": name, "detector": "net"}
         detector = {"method": f"{tmp_path}/own.py:Draws", "settings": {}}
         given = {"shots": tmp_path / "shots.csv", "images": "", "features": "", "added": "", "get": lambda _: None}
         snakemake = SimpleNamespace(
             input=SimpleNamespace(**given),
-            params=SimpleNamespace(detector=detector, extractor={}, runs=2, seed=0),
+            params=SimpleNamespace(detector=detector, extractor={}, whole_extractor=whole, runs=2, seed=0),
             wildcards=SimpleNamespace(**here),
             output=SimpleNamespace(models=tmp_path / name / "contents.txt"),
         )

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from variad.core.files import scratch_folder, writing
-from variad.core.temporaries import UNTOUCHED, clear_leftovers, is_left_over, prefix_of
+from variad.core.temporaries import UNTOUCHED, WAITING, clear_leftovers, clear_scripts, is_left_over, prefix_of
 
 HOLD = """
 import sys, time
@@ -132,3 +132,13 @@ def test_any_name_can_be_told_from_its_temporary(tmp_path, name):
     with scratch_folder(tmp_path / name) as folder:
         assert folder.is_dir() and not is_left_over(folder)
     assert not folder.exists()
+
+
+def test_copies_of_scripts_that_a_job_may_still_wait_for_stay(tmp_path):
+    now = time.time()
+    for name, age in (("tmpab12.train_detector.py", 2 * WAITING), ("tmpcd34.plot.py", WAITING / 2), ("own.py", 10**6)):
+        (tmp_path / name).write_text("import variad\n")
+        os.utime(tmp_path / name, (now - age, now - age))
+    clear_scripts(tmp_path)
+    assert names_in(tmp_path) == ["own.py", "tmpcd34.plot.py"]
+    clear_scripts(tmp_path / "nowhere")

@@ -5,7 +5,8 @@ import os
 
 import pytest
 
-from variad.core.files import sha256
+from variad.core.checksums import damages_of, write_checksums
+from variad.core.files import checksums_path, sha256
 from variad.datasets.changes import KnownFiles, hashes_of, stamps_of, version_of, write_known_files
 
 
@@ -165,6 +166,27 @@ def test_a_record_that_was_not_written_whole_knows_nothing(folder, content, tmp_
     stamps = stamps_of([folder])
     assert version_of(record, stamps) == version_of(tmp_path / "none", stamps)
     assert KnownFiles(record).sha256(folder / "a.png") == sha256(folder / "a.png")
+
+
+def test_a_damaged_record_knows_nothing(folder):
+    """One digit of a hash is another: it reads as well as before, and would become the hash of the manifest."""
+    record, version = record_of(folder)
+    write_checksums(record)
+    assert seen(record, folder) == version
+    known = sha256(folder / "a.png")
+    text = record.read_text()
+    record.write_text(text.replace(known, known[:-1] + ("0" if known[-1] != "0" else "1")))
+    assert KnownFiles(record).sha256(folder / "a.png") == known
+    os.utime(folder / "a.png", (1, 1))
+    assert seen(record, folder) != version  # no hash vouches for a file that was touched: it is listed anew
+
+
+def test_noted_times_are_recorded(folder):
+    record, version = record_of(folder)
+    write_checksums(record)
+    os.utime(folder / "a.png", (1, 1))
+    assert version_of(record, stamps_of([folder]), note=True) == version
+    assert damages_of(record) == [] and checksums_path(record).is_file()
 
 
 def test_links_in_a_circle_end_and_two_links_to_a_folder_both_count(folder):

@@ -136,6 +136,9 @@ def test_what_reading_leaves_out_and_what_packing_saw_is_said(tmp_path):
     assert list(sentences_of(tmp_path / "inventory.csv", [tmp_path / "test/images.h5"]))[-1] == (
         "test: 2 images have 8 bits"
     )
+    packed = tmp_path / "test/images.h5"
+    packed.write_bytes(packed.read_bytes()[:100])
+    assert list(sentences_of(tmp_path / "inventory.csv", [packed]))[-1] == f"test: {packed} is damaged"
 
 
 def test_an_unlabelled_file_that_is_no_image_stops_nothing_and_is_named(tmp_path):

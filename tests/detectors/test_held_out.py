@@ -1,5 +1,6 @@
 """No image vouches for itself: photographs of a training set are scored by detectors that saw nothing of them."""
 
+from functools import partial
 from pathlib import Path
 
 import h5py
@@ -7,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from variad.core.records import read_images
+from variad.core.records import read_features, read_images
 from variad.core.tables import read_table, write_table
 from variad.detectors.anomaly_map import MapSize, full_size_map
 from variad.detectors.held_out import (
@@ -70,8 +71,9 @@ class Cell:
     def __init__(self, folder, train, pool, added, draw=one_number, predicted=None):
         self.folder, self.draw = folder, draw
         folder.mkdir(exist_ok=True)
-        features = (folder / "train_features.h5", folder / "added.h5", folder / "added_features.h5")
-        self.files = CellFiles(self._split("train", train), *features, list(draw(0)))
+        layers, given = list(draw(0)), (folder / "train_features.h5", folder / "added.h5")
+        of_added = partial(read_features, folder / "added_features.h5", layers)
+        self.files = CellFiles(self._split("train", train), *given, of_added, layers)
         self.pool = CandidateFiles(self._split("pool", pool), folder / "pool_features.h5")
         self.pools = [self.pool]
         if predicted is not None:

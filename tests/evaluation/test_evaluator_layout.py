@@ -22,7 +22,7 @@ from variad.datasets.adapters import open_dataset, saturations_of
 from variad.datasets.manifest import index_category, pack_category
 from variad.datasets.masks import read_defects
 from variad.detectors.interface import DetectorInput, Scored
-from variad.detectors.scoring import TestSet, score_run
+from variad.detectors.scoring import TestSet, score_run, write_map
 from variad.evaluation.pixel import FPR_LIMITS
 
 SIZE = Size(train=1, good=3, defective=3, height=24, width=40)
@@ -117,3 +117,12 @@ def saturation_area(channel, entry):
     area = np.count_nonzero(channel)
     threshold = entry["saturation_threshold"]
     return int(threshold * area) if entry["relative_saturation"] else min(threshold, area)
+
+
+def test_a_map_on_disk_may_be_smaller_and_is_then_of_means(tmp_path):
+    anomaly_map = np.arange(32, dtype=np.float32).reshape(4, 8)
+    write_map(tmp_path / "small.tiff", anomaly_map, 4)
+    np.testing.assert_allclose(read_map(tmp_path / "small.tiff"), anomaly_map.reshape(2, 2, 4, 2).mean(axis=(1, 3)))
+    for side in (None, 8, 100):
+        write_map(tmp_path / "whole.tiff", anomaly_map, side)
+        np.testing.assert_array_equal(read_map(tmp_path / "whole.tiff"), anomaly_map)

@@ -2,12 +2,14 @@
 
 import gc
 import weakref
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
 from variad.core.errors import UserError
+from variad.core.job import job
 from variad.generation import engine
 from variad.generation import guidance as latent
 from variad.generation.added import Chunks, digest_of
@@ -185,6 +187,54 @@ def test_a_killed_job_loses_one_batch(parents, vqgan, by, settings, tmp_path, mo
     np.testing.assert_array_equal(resumed.steps, whole.steps)
     np.testing.assert_array_equal(resumed.trace["loss"], whole.trace["loss"])
     np.testing.assert_array_equal(resumed.steps_iteration, whole.steps_iteration)
+
+
+def test_a_damaged_batch_is_made_again(tmp_path):
+    chunks = Chunks(tmp_path / "added.h5", "abc")
+    for start in (0, 2, 4):
+        chunks.keep(start, {"images": np.full((2, 8, 8, 3), start, np.uint8)})
+    assert [batch["images"][0, 0, 0, 0] for batch in chunks.kept()] == [0, 2, 4]
+    second = chunks.folder / "2.h5"
+    content = bytearray(second.read_bytes())
+    content[-1] ^= 1  # a pixel
+    second.write_bytes(content)
+    assert [batch["images"][0, 0, 0, 0] for batch in chunks.kept()] == [0]
+    chunks.clear()
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("kind", ["lost", "memory"])
+def test_a_gpu_that_fails_in_mid_run_costs_one_batch(kind, parents, vqgan, by, settings, tmp_path, monkeypatch, capsys):
+    guided = settings(guidance=1.0, iterations=3, batch_size=2)
+    whole = generate(parents, WANTED, guided, vqgan, by)
+    run, made = engine._Batch.run, []
+    error = {
+        "lost": torch.AcceleratorError(
+            "CUDA error: unspecified launch failure\nCUDA kernel errors might be reported later"
+        ),
+        "memory": torch.AcceleratorError("CUDA error: out of memory"),
+    }[kind]
+
+    def failing(self, guide, watched):
+        if len(made) == 1:
+            made.append(0)
+            raise error
+        made.append(len(self.images))
+        return run(self, guide, watched)
+
+    def once():
+        with job(SimpleNamespace(threads=1, log=[str(tmp_path / "rule.log")], resources={"gpu": 0})):
+            return generate(parents, WANTED, guided, vqgan, by, chunks=Chunks(tmp_path / "added.h5", "abc"))
+
+    monkeypatch.setattr(engine._Batch, "run", failing)
+    with pytest.raises(SystemExit) as stopped:
+        once()
+    said = capsys.readouterr().err
+    assert stopped.value.code == 1 and sum(line.startswith("error: GPU") for line in said.splitlines()) == 1
+    resumed = once()
+    assert made == [2, 0, 2, 1]  # the first batch is not made again
+    np.testing.assert_array_equal(resumed.images, whole.images)
+    np.testing.assert_array_equal(resumed.trace["loss"], whole.trace["loss"])
 
 
 def test_batches_of_other_settings_are_left_alone_and_then_cleared(tmp_path):

@@ -1,12 +1,14 @@
 """Photographs that were chosen without a label, as added images: by hand, through the file, and beside what is made."""
 
+from functools import partial
+
 import h5py
 import numpy as np
 import pandas as pd
 import pytest
 
 from variad.core.errors import UserError
-from variad.core.records import count_images, image_batches, picture_rows
+from variad.core.records import count_images, image_batches, picture_rows, read_features
 from variad.core.tables import read_table, write_table
 from variad.detectors.training import CellFiles, accepted_rows, training_input
 from variad.generation.added import (
@@ -105,8 +107,8 @@ def test_features_are_of_pictures_and_detectors_see_those_of_their_runs(candidat
     with h5py.File(tmp_path / "train.h5", "w") as file:
         file["images"] = flat([99])
         file.create_dataset("image_id", data=["train/good/s"], dtype=h5py.string_dtype())
-    names = ("train", "features", "added", "added_features")
-    files = CellFiles(*(tmp_path / f"{name}.h5" for name in names), ["layer"])
+    given = (tmp_path / f"{name}.h5" for name in ("train", "features", "added"))
+    files = CellFiles(*given, partial(read_features, tmp_path / "added_features.h5", ["layer"]), ["layer"])
     assert accepted_rows(files, 1) == [3, 4] and read_shown(files.added, [3, 4]).tolist() == [3, 0]
     for run, expected in ((0, [99, 20, 10]), (1, [99, 40, 10])):
         seen = training_input(files, run, ["train/good/s"], with_images=True)

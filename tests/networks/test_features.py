@@ -8,8 +8,10 @@ from torch import nn
 
 from variad.core.errors import UserError
 from variad.core.records import image_batches, read_features
+from variad.networks import on_demand as module
 from variad.networks.feature_file import write_features
 from variad.networks.features import feature_maps, prepare, to_tensor
+from variad.networks.on_demand import FeaturesOnDemand
 
 
 class TinyBackbone(nn.Module):
@@ -162,3 +164,51 @@ def test_a_gpu_computes_a_batch_while_the_one_before_is_written(tmp_path, images
     assert SimulatedWay.events == ["computed", "computed", "used", "computed", "used", "used"]
     wanted, found = (read_features(tmp_path / f"{name}.h5", ["half"])["half"] for name in ("cpu", "gpu"))
     np.testing.assert_array_equal(found, wanted)
+
+
+@pytest.fixture
+def kept_images(tmp_path):
+    """70 images, so three batches, the last of them not full."""
+    images = np.random.default_rng(3).integers(0, 256, (70, 8, 8, 3), dtype=np.uint8)
+    with h5py.File(tmp_path / "added.h5", "w") as file:
+        file["images"] = images
+    return tmp_path / "added.h5"
+
+
+@pytest.mark.parametrize("stored_as", ["float32", "float16"])
+@pytest.mark.parametrize("kept", [0, 2**30])
+def test_features_on_demand_are_those_of_a_file_to_the_bit(kept_images, tmp_path, stored_as, kept, monkeypatch):
+    monkeypatch.setattr(module, "KEPT", kept)
+    write_features(
+        tmp_path / "f.h5", image_batches(kept_images), 70, TinyBackbone(), {}, resolution=6, stored_as=stored_as
+    )
+    seen = []
+
+    class Counting(TinyBackbone):
+        def forward(self, images):
+            seen.append(len(images))
+            return super().forward(images)
+
+    on_demand = FeaturesOnDemand(kept_images, Counting, ["half"], 6, stored_as=stored_as)
+    assert seen == []
+    for rows in ([69, 3, 3, 40], range(20, 40), [], list(range(70))):
+        found, expected = on_demand(rows), read_features(tmp_path / "f.h5", ["half"], list(rows))
+        assert list(found) == ["half"] and found["half"].dtype == np.float32
+        np.testing.assert_array_equal(found["half"], expected["half"])
+    # whole batches, in each of which an image has the same neighbours; computed once where there is room
+    assert seen == ([32, 32, 6] if kept else [32, 32, 6, 32, 32, 32, 32, 32, 6])
+
+
+def test_features_on_demand_of_no_images_have_their_shape(tmp_path):
+    with h5py.File(tmp_path / "added.h5", "w") as file:
+        file["images"] = np.empty((0, 8, 8, 3), np.uint8)
+    assert FeaturesOnDemand(tmp_path / "added.h5", TinyBackbone, ["quarter"], 8)([])["quarter"].shape == (0, 2, 2, 1)
+
+
+def test_features_on_demand_that_float16_cannot_hold_are_refused(kept_images):
+    class Loud(TinyBackbone):
+        def forward(self, images):
+            return {layer: maps * 1e6 for layer, maps in super().forward(images).items()}
+
+    with pytest.raises(UserError, match="layer half up to 65504"):
+        FeaturesOnDemand(kept_images, Loud, ["half"], stored_as="float16")([0])

@@ -91,6 +91,19 @@ def test_a_state_comes_back(tmp_path: Path) -> None:
     assert load_weights(path)[0]["weight"].item() == 13.0
 
 
+@pytest.mark.parametrize("how", ["a weight is another", "cut in half", "emptied"])
+def test_a_damaged_state_is_not_gone_on_with(tmp_path: Path, how: str) -> None:
+    path, saved = tmp_path / "model.safetensors", tmp_path / "model.state.pt"
+    with pytest.raises(KeyboardInterrupt):
+        counting(path, start=10.0, killed_at=2)
+    content, weight = saved.read_bytes(), np.float32(12.0).tobytes()
+    assert weight in content
+    other = content.replace(weight, np.float32(13.0).tobytes())
+    saved.write_bytes({"a weight is another": other, "cut in half": content[: len(content) // 2]}.get(how, b""))
+    assert counting(path, start=-1.0).model.weight.item() == -1.0 + 3  # all of its steps
+    assert load_weights(path)[0]["weight"].item() == 2.0 and not saved.exists()
+
+
 def test_another_trainings_state_is_refused(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         counting(tmp_path / "model.safetensors", start=10.0, killed_at=2)

@@ -3,7 +3,7 @@
 import pytest
 
 from variad.core.tables import read_table, write_table
-from variad.paper.comparison import TABLES, Measured, compare, comparison_table
+from variad.paper.comparison import TABLES, Measured, compare, comparison_table, told
 
 
 @pytest.fixture
@@ -78,3 +78,25 @@ def test_a_study_of_other_data_leaves_the_published_values_alone(written, summar
     cells = written(15, summary[summary["dataset"] == "btad"])
     assert cells["ours_mean"].isna().all()
     assert cells["published_mean"].tolist()[:6] == [59.4, 60.6, 54.1, 43.0, 62.1, 55.8]
+
+
+def test_what_is_told_of_one_number_and_of_several():
+    key = {"dataset": "mvtec_ad", "detector": "patchcore", "scenario": "one_shot", "metric": "image_auroc"}
+
+    def number(source, category, ours, published):
+        difference = round(ours - published, 4)
+        values = {"ours_mean": ours, "published_mean": published, "difference": difference}
+        return {**key, "source": source, "category": category, **values}
+
+    nan = float("nan")
+    numbers = [
+        number("original", "toothbrush", 73.5, 74.7),
+        number("original", "average_object", 70.0, 71.0),
+        number("original", "pill", nan, 70.0),
+        {**number("original", "toothbrush", 90.0, 91.0), "metric": "pixel_auroc"},
+    ]
+    lines = told(numbers).splitlines()
+    assert lines[1:] == ["- mvtec_ad patchcore one_shot, original, toothbrush: measured 73.5, published 74.7, -1.2"]
+    lines = told([*numbers, number("original", "grid", 50.0, 47.2)]).splitlines()
+    assert lines[1:] == ["- mvtec_ad patchcore one_shot, original, 2 categories: +0.8 on average, from -1.2 to +2.8"]
+    assert told(numbers[2:3]).endswith(": no number of this study is in its tables.\n")

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from tests.markdown_rows import rows
+from variad.core.checksums import write_checksums
 from variad.core.tables import table_schema, write_table
 from variad.report import summary
 
@@ -134,6 +135,20 @@ def test_the_command_on_a_missing_table(tmp_path, capsys):
     assert summary.main([str(tmp_path / "none.csv")]) == 1
     assert capsys.readouterr().err.startswith(f"error: {tmp_path / 'none.csv'}: expected a table 'summary'")
     assert summary.main([]) == 2
+
+
+def test_the_command_on_a_damaged_table(tmp_path, capsys):
+    """``make demo`` prints the table also where there was nothing to be done."""
+    table = tmp_path / "summary.csv"
+    write_table(table, FRAME, "summary")
+    write_checksums(table)
+    assert summary.main([str(table)]) == 0
+    table.write_bytes(table.read_bytes()[: table.stat().st_size // 2])
+    capsys.readouterr()
+    assert summary.main([str(table)]) == 1
+    said = capsys.readouterr()
+    assert not said.out and said.err.startswith(f"error: {table}: expected sha256 ")
+    assert table.exists()  # to print is not to remove
 
 
 def test_an_empty_summary_prints():

@@ -37,9 +37,15 @@ def test_what_was_never_measured_is_none_and_not_zero():
     assert COSTS.of("index_category", Work(units={"megapixels": 0})) == 2.0
 
 
-def study():
+def test_work_of_other_rules_costs_what_it_costs_there_without_a_start():
+    work = Work(units={"images": 2}, also={"index_category": Work(units={"images": 4})})
+    assert COSTS.of("index_category", work) == 2.0 + 0.5 * 2 + 0.5 * 4
+    assert COSTS.of("index_category", Work(units={"images": 2}, also={"unseen": Work(units={"images": 1})})) is None
+
+
+def study(**run):
     return Study(
-        {**CONFIG, "plan": {"targets": ["all"], "cores": 3}, "run": {"gpu": False}},
+        {**CONFIG, "plan": {"targets": ["all"], "cores": 3, "gpus": 4}, "run": {"gpu": 0, **run}},
         {("d", "c"): Size(60, 40, 0.5), ("d", "unseen"): None},
     )
 
@@ -89,8 +95,34 @@ def test_what_finished_jobs_took(tmp_path):
         read_took(file)
 
 
-def test_costs_are_those_of_the_first_machine(tmp_path):
-    rows = [("one", "r", "", "job", 1.0, "x"), ("two", "r", "", "job", 9.0, "x")]
-    frame = pd.DataFrame(rows, columns=["machine", "rule", "variant", "unit", "seconds", "source"])
+def test_costs_are_those_of_the_first_machine_of_a_kind(tmp_path):
+    rows = [
+        ("one", "cpu", "r", "", "job", 1.0, "x"),
+        ("two", "cpu", "r", "", "job", 9.0, "x"),
+        ("card", "cuda", "r", "", "job", 0.5, "gpu_costs.py: put together from parts"),
+        ("other card", "cuda", "r", "", "job", 0.1, "x"),
+    ]
+    frame = pd.DataFrame(rows, columns=["machine", "device", "rule", "variant", "unit", "seconds", "source"])
     write_table(tmp_path / "costs.csv", frame, "rule_costs")
     assert read_costs(tmp_path / "costs.csv") == Costs("one", {("r", "", "job"): 1.0})
+    assert read_costs(tmp_path / "costs.csv", "cuda") == Costs("card", {("r", "", "job"): 0.5}, derived=True)
+    write_table(tmp_path / "costs.csv", frame[:2], "rule_costs")
+    assert read_costs(tmp_path / "costs.csv", "cuda") == Costs("no machine", {})
+
+
+def test_plan_says_what_gpus_take_and_what_nobody_measured_on_one():
+    by_gpu = {("build_training_set", "duplicate", "job"): 90.0, ("build_training_set", "duplicate", "images"): 0.0}
+    pending = [PlannedJob("build_training_set", f"d.c.one_shot.{name}") for name in ("copies", "original")]
+    pending += [PlannedJob("build_training_set", "d.c.full_shot.copies"), PlannedJob("index_category", "d.c.test")]
+    plan = StudyPlan(study(gpu=1), COSTS, pending, {}, Costs("a card", by_gpu, derived=True))
+    page = plan_page(plan)
+    # two sets of copies of 90 s each; `original` was never measured there, and takes a second on a CPU
+    assert "- GPU: 3.0 min of one a card for 2 jobs (put together from parts that were measured" in page
+    assert "; the config asks for one\n" in page
+    assert "- not measured on a GPU: 1 jobs of build_training_set; on a CPU 1 of them would take 1 s" in page
+    # the longest job bounds the time on the clock; index_category's 22 s run beside it
+    assert "3 cores beside them: at least 3.0 min with 1, 1.5 min with 4, for what is measured" in page
+    table = plan_table(plan).set_index("rule")
+    assert table.loc["build_training_set", "gpu_hours"] == pytest.approx(0.05)
+    assert pd.isna(table.loc["index_category", "gpu_hours"])
+    assert "- GPU: not measured, so no estimate" in plan_page(StudyPlan(study(), COSTS, pending, {}))

@@ -2,12 +2,12 @@ import pytest
 import timm
 import torch
 
-from tests.study.test_work import STUDY
+from tests.study.test_work import CONFIG, STUDY
 from variad.networks import efficientnet_lite0
 from variad.networks.pdn import NETWORKS, PDN
 from variad.study.jobs import PlannedJob
 from variad.study.plan import downloads, images_and_steps, result_bytes, result_total
-from variad.study.sizes import LAYERS, layer_shapes
+from variad.study.sizes import LAYERS, Study, layer_shapes
 
 
 def test_downloads_with_and_without_a_published_size():
@@ -56,6 +56,8 @@ def test_bytes_of_results():
     assert result_bytes(PlannedJob("score_test_set", "d.c.one_shot.copies.bank"), STUDY) == pytest.approx(
         40 * 0.5e6 * 4
     )
+    smaller = Study({**CONFIG, "study": {**CONFIG["study"], "keep_map_side": 128}}, STUDY.sizes)
+    assert result_bytes(PlannedJob("score_test_set", "d.c.one_shot.copies.bank"), smaller) == 40 * 128 * 128 * 4
     jobs = [
         PlannedJob("build_training_set", "d.c.one_shot.copies"),
         PlannedJob("extract_features", "d.unseen.train.e"),

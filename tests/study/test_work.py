@@ -3,12 +3,13 @@ import inspect
 
 import pytest
 
+from tests.rule_packages import rules_with_scripts
 from variad.detectors.efficientad import EfficientADSettings
 from variad.detectors.interface import METHODS, default_settings, detector_class
 from variad.networks.conse import RESOLUTION
 from variad.study.jobs import PlannedJob
 from variad.study.sizes import Size, Study, sizes_of
-from variad.study.work import image_encoder, variant_of, work_of
+from variad.study.work import GPU_RULES, Work, image_encoder, variant_of, work_of
 
 GENERATE = {
     "method": "generate", "vqgan": "small", "encoder": "conse", "guidance": 1.0, "iterations": 20, "cutouts": 4,
@@ -30,7 +31,10 @@ CONFIG = {
         "clip": {"kind": "open_clip", "model": "ViT-B-16-quickgelu"},
     },
     "extractors": {
-        "e": {"backbone": "resnet18.tv_in1k", "layers": ["layer2", "layer3"], "resolution": 256, "crop": 224},
+        "e": {
+            "backbone": "resnet18.tv_in1k", "layers": ["layer2", "layer3"], "resolution": 256, "crop": 224,
+            "kept": True,
+        },
     },
     "detectors": {
         "bank": {
@@ -41,7 +45,7 @@ CONFIG = {
         "student": {"method": "efficientad", "extractor": "e", "layers": None, "settings": {"steps": 100}},
         "own": {"method": "my_detector.py", "extractor": "e", "layers": None, "settings": {}},
     },
-    "study": {"only": {"flow": {"runs": 3}}, "keep_map_runs": [0]},
+    "study": {"only": {"flow": {"runs": 3}}, "keep_map_runs": [0], "keep_map_side": None},
 }  # fmt: skip
 STUDY = Study(CONFIG, {("d", "c"): Size(train=100, test=40, megapixels=0.5), ("d", "unseen"): None})
 
@@ -120,8 +124,9 @@ def test_photographs_are_counted_once_and_what_is_made_of_them_in_every_run(name
         return work.variant, dict(work.units)
 
     assert units_of("build_training_set", f"d.c.one_shot.{name}") == (variant, units)
-    assert units_of("extract_added_features", f"d.c.one_shot.{name}.e")[1] == {"images": pictures}
-    assert units_of("train_detector", f"d.c.one_shot.{name}.bank")[1]["images"] == 5 * seen
+    training = work_of(PlannedJob("train_detector", f"d.c.one_shot.{name}.bank"), study)
+    assert training.units["images"] == 5 * seen
+    assert training.also == {"extract_features": Work("resnet18.tv_in1k at 224 px", {"images": pictures})}
 
 
 def test_photographs_of_a_folder_that_nobody_has_listed_are_counted_by_their_files(tmp_path):
@@ -243,3 +248,24 @@ def test_published_sizes_and_those_of_the_settings(tmp_path):
     assert sizes["mvtec", "my_own"] is sizes["pooled", "my_own"] is None
     assert sizes["elpv", "mono"] == Size(7, 105, 0.09)
     assert sizes["textures", "brick"] == Size(9, 64, 0.016384)  # 32 good, 4 kinds of 8
+
+
+def test_rules_that_may_use_a_gpu_are_those_of_the_workflow():
+    assert set(GPU_RULES) == {rule.name for rule in rules_with_scripts() if rule.asks_for_gpu}
+
+
+def test_a_training_set_that_adds_nothing_has_no_images_to_see():
+    assert work_of(PlannedJob("train_detector", "d.c.one_shot.original.bank"), STUDY).also == {}
+
+
+def test_features_that_are_not_kept_are_the_work_of_who_needs_them():
+    extractors = {"e": {**CONFIG["extractors"]["e"], "kept": False}}
+    study = Study({**CONFIG, "extractors": extractors}, STUDY.sizes)
+
+    def seen(rule, name):
+        return work_of(PlannedJob(rule, name), study).also["extract_features"].units["images"]
+
+    assert seen("score_test_set", "d.c.one_shot.copies.bank") == 40
+    assert seen("train_detector", "d.c.one_shot.copies.bank") == 5 + 10  # shots of five runs and two copies of each
+    assert seen("train_detector", "d.c.full_shot.copies.bank") == 100 + 200  # every photograph once, whatever the runs
+    assert work_of(PlannedJob("score_test_set", "d.c.one_shot.copies.bank"), STUDY).also == {}

@@ -13,9 +13,11 @@ def test_kills_at_random_moments_change_no_byte_and_leave_nothing(tmp_path):
     whole = Study(tmp_path / "undisturbed")
     whole.finish()
     assert whole.left_behind() == []
-    assert sum(bool(content) for content in whole.files().values()) > 1000  # it compares something
+    assert sum(bool(content) for content in whole.files().values()) > 400  # it compares something
     kills = drawn(whole.finished(), ["group", "group", "group", "worker"], random.Random(20))
-    assert endured(tmp_path / "killed", kills, whole) == []
+    hits, faults = endured(tmp_path / "killed", kills, whole)
+    assert faults == []
+    assert hits >= 3  # the last one may come when all is done
 
 
 def test_moments_are_drawn_over_the_whole_study():

@@ -49,8 +49,8 @@ def test_photographs_are_added_where_there_are_some(tmp_path):
     assert added.accepted.sum() == 2 * 3 and len(added.images) == 6
     more = read_added(tmp_path / home / "sharpened/added.h5")
     assert len(more.run) == 2 * (6 + 1 + 3)  # one of the shot, and of each of three kept photographs
-    with h5py.File(tmp_path / home / "sharpened/features/lite0.h5") as features:
-        assert len(features["stage3"]) == len(more.images) == 6 + 2 * 4
+    assert len(more.images) == 6 + 2 * 4
+    assert not (tmp_path / home / "sharpened/features").exists()  # what detectors see of them is kept nowhere
     with h5py.File(tmp_path / "results/mine/box/one_shot/unlabelled/added.h5") as file:
         assert len(picture_rows(file)) == len(file["run"]) == 0
     exported = list((tmp_path / home / "unlabelled/export/run_0/lid/train/good").iterdir())

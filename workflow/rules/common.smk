@@ -8,17 +8,20 @@ from snakemake.exceptions import WorkflowError
 from snakemake.io import _IOFile
 from snakemake.persistence import FileBackupMixin
 
+from variad.core.checksums import damages_of
+from variad.core.devices import gpu_is_there
 from variad.core.errors import UserError
 from variad.core.files import incomplete_lists
 from variad.core.private_apis import (
     complete_rule,
+    given_options,
     own_rules,
     prefix_of_module,
     restore_as_out_of_date,
     take_for_missing,
 )
 from variad.core.provenance import library_files
-from variad.core.temporaries import clear_leftovers
+from variad.core.temporaries import clear_leftovers, clear_scripts
 from variad.datasets.adapters import SPLITS
 from variad.downloads.catalogue import ARCHIVES, DATASET_FILES, DOWNLOADS, WEIGHTS_FILES
 from variad.study.configuration import merged, resolve
@@ -104,9 +107,16 @@ def job(megabytes):
     return {"mem_mb": lambda wildcards, attempt: megabytes * attempt}
 
 
-def gpu_job(megabytes):
-    """Likewise, with the GPU that the config may give to jobs."""
-    return {"gpu": config["run"]["gpu"], **job(megabytes)}
+def gpu_job(megabytes, gpu_megabytes=0):
+    """Likewise, with the GPU that the config may give to jobs: all of it, or a part of its memory beside other jobs."""
+    shared = {"gpu_mb": lambda wildcards, attempt: gpu_megabytes * attempt} if gpu_megabytes else {}
+    return {"gpu": gpus_of_a_job(), **shared, **job(megabytes)}
+
+
+@functools.cache
+def gpus_of_a_job():
+    """What ``run.gpu`` says; ``auto`` is a GPU where this machine has one, or, in a job of Slurm, was given one."""
+    return int(gpu_is_there()) if config["run"]["gpu"] == "auto" else config["run"]["gpu"]
 
 
 @functools.cache
@@ -154,6 +164,17 @@ def checked(check):
         raise WorkflowError(str(error)) from None
 
 
+def is_whole(path):
+    """Whether a result that the terminal is told of is there, and as it was written; one that is damaged is named."""
+    try:
+        damages = damages_of(path)
+    except UserError as error:
+        damages = [error]
+    for damage in damages:
+        print(f"warning: {damage}; `snakemake verify` removes what is damaged", file=sys.stderr)
+    return Path(path).is_file() and not damages
+
+
 def recipe_of(wildcards):
     return config["training_sets"][wildcards.training_set]
 
@@ -178,7 +199,9 @@ def place_of(wildcards):
 
 def all_categories():
     """The places that the config names."""
-    return [as_place(name, category) for name, dataset in config["datasets"].items() for category in dataset["categories"]]
+    return [
+        as_place(name, category) for name, dataset in config["datasets"].items() for category in dataset["categories"]
+    ]
 
 
 def study_categories():
@@ -263,7 +286,8 @@ def category_groups():
 
 def clear_what_was_killed():
     """Remove what processes that are no more left half-made; a job that runs again does so beside its outputs, too."""
-    downloads = [f"{PREFIX}{DOWNLOADS}{below}" for below in ("", "/archives", "/weights")]
+    clear_scripts()
+    downloads = [os.path.join(f"{PREFIX}{DOWNLOADS}", below) for below in ("", "archives", "weights")]
     cleared = clear_leftovers(f"{PREFIX}results", deep=True)
     for path in cleared + [path for folder in downloads for path in clear_leftovers(folder)]:
         print(f"{path}: removed, the process that made it has ended", file=sys.stderr)

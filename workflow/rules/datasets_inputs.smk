@@ -196,11 +196,9 @@ def say_what_was_used():
     for place in categories_of_part():
         inventory = Path(file_of(rules.take_inventory.output.inventory, **place))
         packed = [Path(path) for path in files_of(in_splits([place], SPLITS), rules.pack_category.output.images)]
-        lines = (
-            list(sentences_of(inventory, [path for path in packed if path.is_file()])) if inventory.is_file() else []
-        )
+        lines = list(sentences_of(inventory, filter(Path.is_file, packed))) if is_whole(inventory) else []
         answers = map(Path, files_of(turning_places([place]), rules.decide_turning.output.turning))
-        lines += [Turning.read(path).sentence.rstrip(".") for path in answers if path.is_file()]
+        lines += [Turning.read(path).sentence.rstrip(".") for path in filter(is_whole, answers)]
         for number, line in enumerate(lines):
             print(f"{place['dataset']}/{place['category']}: {line}" if not number else f"  {line}", file=sys.stderr)
 

@@ -11,30 +11,20 @@ rule extract_features:
     conda:
         "../../envs/variad.yaml"
     resources:
-        **gpu_job(3000),
+        **gpu_job(3000, 8000),
     params:
         extractor=lambda wildcards: config["extractors"][wildcards.extractor],
     script:
         "../../scripts/extract_features.py"
 
 
-# patch features of the added images of one training set
-use rule extract_features as extract_added_features with:
-    input:
-        images=rules.build_training_set.output.images,
-        weights=lambda wildcards: weights_of("extractors", wildcards.extractor),
-    output:
-        features="results/{dataset}/{category}/{scenario}/{training_set}/features/{extractor}.h5",
-
-
-# fit a detector on shots and accepted images, every run of the cell in one job
+# fit a detector on shots and accepted images, every run of the cell in one job, which computes the latter's features
 rule train_detector:
     input:
         images=of_split("train", rules.pack_category.output.images),
         shots=rules.sample_shots.output.shots,
         added=rules.build_training_set.output.images,
         features=features_of("train"),
-        added_features=features_of_added_images,
         weights=weights_of_detector,
         penalty=penalty_images,
         method=detector_code,
@@ -47,6 +37,7 @@ rule train_detector:
     params:
         detector=lambda wildcards: trained_detector(wildcards.detector),
         extractor=detector_extractor,
+        whole_extractor=whole_extractor,
         runs=lambda wildcards: runs_of(wildcards.scenario, wildcards.detector),
         seed=config["run"]["seed"],
     script:
@@ -60,6 +51,7 @@ rule score_test_set:
         manifest=of_split("test", rules.index_category.output.manifest),
         images=of_split("test", rules.pack_category.output.images),
         features=features_of("test"),
+        weights=weights_of_detector,
         method=detector_code,
     output:
         scores="results/{dataset}/{category}/{scenario}/{training_set}/{detector}/scores.csv",
@@ -73,8 +65,10 @@ rule score_test_set:
     params:
         method=lambda wildcards: detector_of(wildcards)["method"],
         extractor=detector_extractor,
+        whole_extractor=whole_extractor,
         runs=lambda wildcards: runs_of(wildcards.scenario, wildcards.detector),
         keep_map_runs=config["study"]["keep_map_runs"],
+        keep_map_side=config["study"]["keep_map_side"],
     script:
         "../../scripts/score_test_set.py"
 
@@ -87,9 +81,8 @@ rule score_held_out:
         shots=rules.sample_shots.output.shots,
         added=rules.build_training_set.output.images,
         features=features_of("train"),
-        added_features=features_of_added_images,
         candidate_images=of_candidates(rules.pack_category.output.images),
-        candidate_features=of_candidates(rules.extract_features.output.features),
+        candidate_features=features_of_candidates,
         weights=weights_of_detector,
         penalty=penalty_images,
         method=detector_code,
@@ -103,6 +96,7 @@ rule score_held_out:
     params:
         detector=lambda wildcards: trained_detector(wildcards.detector),
         extractor=detector_extractor,
+        whole_extractor=whole_extractor,
         seed=config["run"]["seed"],
     script:
         "../../scripts/score_held_out.py"
@@ -117,6 +111,7 @@ rule predict_images:
         manifest=of_split("unlabelled", rules.index_category.output.manifest),
         images=of_split("unlabelled", rules.pack_category.output.images),
         features=features_of("unlabelled"),
+        weights=weights_of_detector,
         method=detector_code,
     output:
         predictions="results/{dataset}/{category}/{scenario}/{training_set}/{detector}/predictions.csv",
@@ -129,6 +124,7 @@ rule predict_images:
     params:
         method=lambda wildcards: detector_of(wildcards)["method"],
         extractor=detector_extractor,
+        whole_extractor=whole_extractor,
         quantile=config["predict"]["quantile"],
         look=config["predict"]["look"],
     script:

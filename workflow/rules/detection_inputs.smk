@@ -5,17 +5,18 @@ PENALTIES = ("photographs", "none")  # of EfficientAD, that need no folder
 
 
 def features_of(split):
-    """Features of the real images of a split that a cell's detector sees."""
-    return lambda wildcards: file_of(
-        rules.extract_features.output.features, **wildcards, split=split, extractor=extractor_of(wildcards)
-    )
+    """Features of the real images of a split that a cell's detector sees; nothing where its extractor keeps none."""
+
+    def file(wildcards):
+        place = {**wildcards, "split": split, "extractor": extractor_of(wildcards)}
+        return file_of(rules.extract_features.output.features, **place) if keeps_features(place) else []
+
+    return file
 
 
-def features_of_added_images(wildcards):
-    """Nothing for recipes that add no images."""
-    if recipe_of(wildcards)["method"] == "none":
-        return []
-    return file_of(rules.extract_added_features.output.features, **wildcards, extractor=extractor_of(wildcards))
+def keeps_features(place):
+    """Whether the extractor of a place keeps features of real images for all who read them."""
+    return config["extractors"][place["extractor"]]["kept"]
 
 
 def of_candidates(pattern):
@@ -31,14 +32,25 @@ def of_candidates(pattern):
     return files
 
 
+def features_of_candidates(wildcards):
+    """Features of these images, where the extractor keeps any."""
+    place = {"extractor": extractor_of(wildcards)}
+    return of_candidates(rules.extract_features.output.features)(wildcards) if keeps_features(place) else []
+
+
 def weights_of_detector(wildcards):
     """The weights of the network whose features a detector sees: EfficientAD runs it on views of its own."""
     return weights_of("extractors", extractor_of(wildcards))
 
 
+def whole_extractor(wildcards):
+    """The extractor entry of a detector."""
+    return config["extractors"][extractor_of(wildcards)]
+
+
 def detector_extractor(wildcards):
-    """The extractor entry of a detector, with those of its layers that the detector uses."""
-    entry = config["extractors"][extractor_of(wildcards)]
+    """Likewise, with those of its layers that the detector uses."""
+    entry = whole_extractor(wildcards)
     return {**entry, "layers": detector_of(wildcards)["layers"] or entry["layers"]}
 
 

@@ -108,7 +108,7 @@ rule measure_image_quality:
         shots=rules.sample_shots.output.shots,
         added=rules.build_training_set.output.images,
         real_features=of_spread_extractor(of_split("train", rules.extract_features.output.features)),
-        added_features=of_spread_extractor(rules.extract_added_features.output.features),
+        weights=lambda wildcards: weights_of("extractors", spread_extractor()),
         # the backbone of LPIPS where it is on this machine; without it the column stays empty
         lpips=lambda wildcards: find_lpips_backbone(f"{PREFIX}{DOWNLOADS}") or [],
     output:
@@ -116,7 +116,9 @@ rule measure_image_quality:
     conda:
         "../../envs/variad.yaml"
     resources:
-        **job(2500),
+        **gpu_job(2500, 8000),
+    params:
+        extractor=config["extractors"][spread_extractor()],
     script:
         "../../scripts/measure_image_quality.py"
 

@@ -10,10 +10,14 @@ def draws_of_study(wildcards):
     return files_of(study_categories(), rules.aggregate_category.output.draws)
 
 
+def spread_extractor():
+    """The extractor whose features say how varied images are: that of the study's first detector."""
+    return extractor_of({"detector": config["study"]["detectors"][0]})
+
+
 def of_spread_extractor(pattern):
-    """Features that say how varied images are: of the extractor of the study's first detector."""
-    first = {"detector": config["study"]["detectors"][0]}
-    return file_of(pattern, extractor=extractor_of(first), allow_missing=True)
+    """Its features."""
+    return file_of(pattern, extractor=spread_extractor(), allow_missing=True)
 
 
 def choosing_photographs(training_sets):

@@ -13,9 +13,9 @@ def file_of_package_or_user(path, key):
 
 
 def named_file(path, key):
-    """A file that the config names under a key, unless it is missing and lies where no rule makes any.
+    """A file that the config names under a key, unless it is missing and lies where none is made.
 
-    Of one that a rule makes, the job that reads it knows the name in the config alone: it lies elsewhere below a prefix.
+    The job that reads it knows the name in the config alone, which is not where a made file lies below a prefix.
     """
     parts = Path(path).parts
     made = parts[:1] == ("results",) or parts[:2] == ("resources", "downloads")

@@ -16,6 +16,7 @@ rule compare_published:
         csv=published(expand("{table}.csv", table=PAPER_TABLES), "published"),
         md=expand("{table}.md", table=PAPER_TABLES),
         tex=expand("{table}.tex", table=PAPER_TABLES),
+        told="results/tables/paper/published.txt",
     conda:
         "../../envs/variad.yaml"
     params:
@@ -129,9 +130,10 @@ rule embed_tsne:
     conda:
         "../../envs/variad.yaml"
     resources:
-        **job(2000),
+        **gpu_job(2500, 8000),
     params:
         run=lambda wildcards: ablation("tsne")["run"],
+        extractor=lambda wildcards: config["extractors"][extractor_of(ablation("tsne"))],
         seed=config["run"]["seed"],
     script:
         "../../scripts/embed_tsne.py"

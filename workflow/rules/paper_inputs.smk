@@ -71,5 +71,5 @@ def tsne_input(wildcards):
         "manifests": files_of(splits, rules.index_category.output.manifest),
         "features": files_of(splits, rules.extract_features.output.features),
         "added": file_of(rules.build_training_set.output.images, **place),
-        "added_features": file_of(rules.extract_added_features.output.features, **place),
+        "weights": weights_of("extractors", place["extractor"]),
     }

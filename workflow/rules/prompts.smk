@@ -44,7 +44,7 @@ rule embed_candidates:
     conda:
         "../../envs/variad.yaml"
     resources:
-        **gpu_job(3000),
+        **gpu_job(3000, 8000),
     params:
         encoder=lambda wildcards: config["encoders"][wildcards.encoder],
     script:
@@ -65,7 +65,7 @@ rule score_prompts:
     conda:
         "../../envs/variad.yaml"
     resources:
-        **gpu_job(3000),
+        **gpu_job(3000, 8000),
     params:
         encoder=lambda wildcards: config["encoders"][wildcards.encoder],
         class_name=class_name,

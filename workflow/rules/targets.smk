@@ -4,6 +4,7 @@ from variad.study.references import check_predict
 
 RANKED = []  # rankings of predictions that a target asks for
 BUNDLED = {}  # bundles that a target asks for, and where it is told of their thresholds
+PUBLISHED = []  # what is told of published values that a target asks for
 HEATMAPS = ("dataset", "category", "scenario", "detector")
 
 
@@ -32,10 +33,9 @@ def files_of_prompts(prompts):
 
 
 def features_of_cells(cells):
-    """Features of the real images that a cell's detector sees, and of the added ones where there are any."""
+    """Features of the real images that a cell's detector sees, where they are kept."""
     places = [{**cell, "extractor": extractor_of(cell)} for cell in cells]
-    added = files_of(adding_images(places), rules.extract_added_features.output.features)
-    return files_of(in_splits(places), rules.extract_features.output.features) + added
+    return files_of(in_splits(filter(keeps_features, places)), rules.extract_features.output.features)
 
 
 def files_of_detectors(cells):
@@ -93,6 +93,18 @@ def outputs_of_ablation(name):
     numbers = [number for number, entry in COMPONENT_TABLES.items() if entry == name]
     made = [path for maker in made_by.get(name, []) for path in maker.output]
     return made + expand(rules.compare_components.output, number=numbers)
+
+
+def published_files(wildcards):
+    """Tables 5 to 15 beside the published values, and in short how they compare, which the terminal shows at the end."""
+    PUBLISHED[:] = [rules.compare_published.output.told]
+    return [*rules.compare_published.output]
+
+
+def say_published():
+    """How the study's numbers compare with the published ones, on the terminal."""
+    for path in filter(Path.is_file, map(Path, PUBLISHED)):
+        print(f"\n{path.read_text('utf-8')}{path.parent}/table_*.md have them all", file=sys.stderr)
 
 
 def paper_ablation_files():
@@ -183,7 +195,7 @@ def places_to_predict():
 
 def say_rankings():
     """The ranked tables of the categories that were to be predicted, on the terminal, where they are looked for."""
-    for path in filter(Path.is_file, map(Path, RANKED)):
+    for path in filter(is_whole, map(Path, RANKED)):
         print(f"\n{path.read_text('utf-8')}", end="", file=sys.stderr)
 
 
@@ -202,7 +214,7 @@ def bundle_files(wildcards):
 def say_bundles():
     """Where the bundles are that were asked for, and what their thresholds can promise."""
     for bundle, told in BUNDLED.items():
-        if Path(bundle).is_file() and Path(told).is_file():
+        if Path(bundle).is_file() and is_whole(told):
             size = Path(bundle).stat().st_size / 1e6
             print(f"\n{bundle} ({size:.1f} MB)\n{Path(told).read_text('utf-8')}", end="", file=sys.stderr)
 

@@ -12,7 +12,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from variad.core.errors import UserError
@@ -20,6 +20,7 @@ from variad.core.shortages import fault_of_disk, room_for
 from variad.core.temporaries import prefix_of
 
 CONTENTS = "contents.txt"
+CHECKSUMS = ".sha256"  # ends the name of a record of checksums (variad.core.checksums)
 
 
 @contextmanager
@@ -38,6 +39,8 @@ def writing(path: str | Path) -> Iterator[Path]:
         try:
             yield temporary
             temporary.chmod(0o666 & ~_umask())
+            with suppress(OSError):  # too long a name; where nothing can be deleted the next line fails as well
+                checksums_path(target).unlink()  # it is of the file before
             temporary.replace(target)
         finally:
             temporary.unlink(missing_ok=True)
@@ -78,6 +81,12 @@ def write_text(path: str | Path, text: str) -> None:
     """Write a text file in one go."""
     with writing(path) as temporary:
         temporary.write_text(text, encoding="utf-8", newline="\n")
+
+
+def checksums_path(output: str | Path) -> Path:
+    """Where the checksum of an output is recorded."""
+    path = Path(output)
+    return path.with_name(f".{path.name}{CHECKSUMS}")
 
 
 def _umask() -> int:
@@ -162,7 +171,7 @@ def _incomplete_below(folder: str) -> Iterator[Path]:
     files = {inside: set(names) for inside, _, names in os.walk(folder)}
     for inside, names in files.items():
         if CONTENTS in names and not all(
-            _is_among(files, f"{inside}/{name}") for name in _names(Path(inside, CONTENTS))
+            _is_among(files, f"{inside}/{name}") for name in listed_names(Path(inside, CONTENTS))
         ):
             yield Path(inside, CONTENTS)
 
@@ -173,7 +182,8 @@ def _is_among(files: Mapping[str, Collection[str]], path: str) -> bool:
     return name in files[folder] if folder in files else Path(path).is_file()
 
 
-def _names(contents: Path) -> list[str]:
+def listed_names(contents: Path) -> list[str]:
+    """The files that a ``contents.txt`` lists, from its folder on."""
     # not splitlines, nor a text file's universal newlines: names may hold what those take for the end of a line
     return [name for name in contents.read_bytes().decode("utf-8", "surrogateescape").split("\n") if name]
 

@@ -1,4 +1,4 @@
-"""What every script does around its work: a log, fixed threads, a device, errors in one sentence."""
+"""What every script does around its work: a log, fixed threads, a device, checksums, errors in one sentence."""
 
 import contextlib
 import ctypes
@@ -11,14 +11,20 @@ import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
+from variad.core.checksums import after_job, before_job, check
 from variad.core.errors import UserError
 from variad.core.shortages import fault_of_disk, shortage
 from variad.core.temporaries import clear_leftovers
 
+if TYPE_CHECKING:
+    from variad.core.devices import Lease
+
 # glibc's numbers of two settings of its allocator, and the largest block that it can keep (malloc.h, malloc/malloc.c)
 TRIM_THRESHOLD, MMAP_THRESHOLD, LARGEST_KEPT = -1, -3, 32 * 2**20
+# of this process; a device is needed as long as anything lies on it
+_LEASED: "list[Lease]" = []
 
 
 @dataclass(frozen=True)
@@ -40,22 +46,28 @@ class Job:
 def job(snakemake: Any) -> Iterator[Job]:
     """Run a script's body with its log open.
 
-    A ``UserError``, a full disk and used up memory become one sentence and exit status 1. What an attempt that was
-    killed left beside the outputs is cleared.
+    A ``UserError``, a full disk, used up memory and a GPU that fails become one sentence and exit status 1. What an
+    attempt that was killed left beside the outputs is cleared. Inputs are compared with their checksums before, and
+    those of outputs recorded after.
     """
     threads = max(1, int(snakemake.threads))
     limit_threads(threads)
     keep_freed_memory()
-    memory = int(snakemake.resources.get("mem_mb", 0)) * 10**6
+    resources = snakemake.resources
+    memory = int(resources.get("mem_mb", 0)) * 10**6
     with _log_stream(snakemake) as stream:
-        logger = _logger(stream)
+        logger, results, outputs = _logger(stream), results_folder(snakemake), getattr(snakemake, "output", ())
         try:
-            for folder in sorted({Path(path).parent for path in getattr(snakemake, "output", ())}):
+            for folder in sorted({Path(path).parent for path in outputs}):
                 clear_leftovers(folder)  # of an attempt at this job that was killed
-            yield Job(threads, choose_device(int(snakemake.resources.get("gpu", 0))), memory, logger)
+            check(getattr(snakemake, "input", ()), results)
+            for damage in before_job(outputs):
+                logger.warning("%s; removed, nothing of it is taken over", damage)
+            gpus, gpu_mb = int(resources.get("gpu", 0)), int(resources.get("gpu_mb", 0))
+            yield Job(threads, choose_device(gpus, gpu_mb, _wants_any_device(snakemake)), memory, logger)
+            after_job(outputs, results)
         except Exception as error:
-            rule = getattr(snakemake, "rule", "this job")
-            sentence = str(error) if isinstance(error, UserError) else shortage(error, f"rule {rule}")
+            sentence = _sentence_of(error, getattr(snakemake, "rule", "this job"))
             if sentence is None:
                 traceback.print_exc(file=stream)
                 raise
@@ -63,24 +75,82 @@ def job(snakemake: Any) -> Iterator[Job]:
             if stream is not sys.stderr:
                 print(f"error: {sentence}", file=sys.stderr)
             raise SystemExit(1) from None
+        finally:
+            give_device_back()
     # all that is left ends with the process; to search what torch has loaded for garbage first takes half a second
     gc.freeze()
 
 
-def choose_device(gpus: int) -> str:
-    """The device of a job: ``cuda`` when the scheduler gave it a GPU and one is there, else ``cpu``.
+def results_folder(snakemake: Any) -> Path | None:
+    """The folder of results that a job works in, as its log lies in ``results/logs``; None without a log."""
+    parents = Path(snakemake.log[0]).parents if len(snakemake.log) else []
+    return next((path.parent for path in parents if path.name == "logs"), None)
 
-    Jobs that share a machine do not collide: the visible devices are the scheduler's to set.
+
+def choose_device(gpus: int, gpu_mb: int = 0, any_device: bool = False) -> str:
+    """The device of a job: ``cuda`` for one that was given a GPU, else ``cpu``; the one place where that is decided.
+
+    A job leases its device until it ends (``variad.core.devices``), and sees no other. It waits for one, and says so in
+    its log. Where it shares it, it cannot take more memory than it declared.
+
+    Args:
+        gpus: how many it was given; more than one are one.
+        gpu_mb: memory of the GPU that it takes, MiB, so that others may share the device; 0 is a device of its own.
+        any_device: a CPU does as well (``run.gpu: auto``).
+
+    Raises:
+        UserError: a GPU was asked for, and there is none that torch can use.
     """
     if gpus < 1:
         return "cpu"
+    from variad.core.devices import lease, take
+
+    give_device_back()
+    leased = lease(gpu_mb, say=logging.getLogger("variad").info)
+    lacking = take(leased)
+    if leased is None or lacking is not None:
+        if leased is not None:
+            leased.give_back()
+        if not any_device:
+            raise UserError(
+                f"a GPU was asked for (run.gpu, or resource gpu): expected one that torch can use, found {lacking}; "
+                "run.gpu: 0 computes on the CPU, and auto on what is there."
+            )
+        logging.getLogger("variad").warning("no GPU that torch can use (%s); computing on the CPU", lacking)
+        return "cpu"
+    _LEASED.append(leased)
     import torch
 
-    if not torch.cuda.is_available():
-        return "cpu"
+    logging.getLogger("variad").info(
+        "on %s (%s), %.0f %% of it", leased.device.card, leased.device.name, 100 * leased.share
+    )
     # torch convolves in TF32 unless told not to; where a setting asks for TF32, variad.core.precision turns it on
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
     return "cuda"
+
+
+def give_device_back() -> None:
+    """End the lease of this process's device, if it has one."""
+    while _LEASED:
+        _LEASED.pop().give_back()
+
+
+def _wants_any_device(snakemake: Any) -> bool:
+    config = getattr(snakemake, "config", None) or {}
+    return bool(config.get("run", {}).get("gpu") == "auto")
+
+
+def _sentence_of(error: Exception, rule: str) -> str | None:
+    """What a person can do something about, in one sentence; None of anything else."""
+    return str(error) if isinstance(error, UserError) else _of_gpu(error) or shortage(error, f"rule {rule}")
+
+
+def _of_gpu(error: Exception) -> str | None:
+    if "torch" not in sys.modules:
+        return None
+    from variad.core.devices import sentence_of
+
+    return sentence_of(error, _LEASED[0].device.card if _LEASED else "GPU")
 
 
 def keep_freed_memory() -> bool:

@@ -46,13 +46,23 @@ def complete_rule(rule: Any, log: str, benchmark: str, code: Sequence[str], mem_
     if not rule.log:
         rule.log_modifier = rule.output_modifier
         rule.set_log(f"{log}{suffix}.log")
-    if not rule.benchmark:
+    if not rule.benchmark and rule.output:  # a benchmark file is a product: a rule that leaves none runs whenever asked
         rule.benchmark_modifier = rule.output_modifier
         rule.benchmark = f"{benchmark}{suffix}.tsv"
     own = rule.ruleinfo.resources[1] if rule.ruleinfo.resources else {}
     asked = rule.workflow.resource_settings.overwrite_resources.get(rule.name, {})
     if "mem_mb" not in {*own, *asked}:
         rule.resources["mem_mb"] = mem_mb
+
+
+def given_options(workflow: Any) -> list[str]:
+    """What the command line said of the config, as words of another command line.
+
+    Relies on ``workflow.config_settings``: ``configfiles``, absolute, and ``config_args``, ``key=value``.
+    """
+    settings = workflow.config_settings
+    words = ["--configfile", *map(os.path.relpath, settings.configfiles)] if settings.configfiles else []
+    return words + (["--config", *settings.config_args] if settings.config_args else [])
 
 
 def prefix_of_module(workflow: Any) -> str:
@@ -122,7 +132,7 @@ def keep_jobs_that_nobody_spoke_of(workflow: Any) -> None:
     job how it is doing, and Snakemake takes that for "none is left": it waits for ever for jobs that nobody asks for.
     Relies on ``scheduler._executor`` and on the three methods of it by which an executor speaks of jobs.
     """
-    executor = getattr(workflow.scheduler, "_executor", None)
+    executor: Any = getattr(workflow.scheduler, "_executor", None)
     if workflow.local_exec or not hasattr(executor, "check_active_jobs"):
         return
     check, ended = executor.check_active_jobs, set[int]()

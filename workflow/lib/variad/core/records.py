@@ -26,6 +26,7 @@ def _strings(path: str | Path, name: str) -> list[str]:
         return [str(value) for value in file[name].asstr()[:]]
 
 
+BATCH = 32  # images that networks see together: sums are rounded by it, so that whoever has to agree takes the same
 NAMES = ("image_id", "sha256")  # of rows: the image's, and the hash of its file
 
 
@@ -174,7 +175,7 @@ def picture_rows(file: h5py.File) -> NDArray[np.int64]:
     return np.arange(len(file["images"]) if "images" in file else 0)
 
 
-def image_batches(path: str | Path, size: int = 32, rows: Sequence[int] | None = None) -> Iterator[Images]:
+def image_batches(path: str | Path, size: int = BATCH, rows: Sequence[int] | None = None) -> Iterator[Images]:
     """The images of an ``images.h5`` or ``added.h5``, in batches: some rows, in increasing order, or all of them."""
     with h5py.File(path) as file:
         wanted = range(len(file["images"])) if rows is None else rows

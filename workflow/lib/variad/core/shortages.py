@@ -130,7 +130,7 @@ def new_hdf5(path: str | Path) -> "Iterator[h5py.File]":
     """
     import h5py
 
-    class File(h5py.File):
+    class File(h5py.File):  # type: ignore[misc]
         """Tells of the disk where an error does no harm: not in the midst of HDF5's own work."""
 
         def __getitem__(self, name: Any) -> Any:

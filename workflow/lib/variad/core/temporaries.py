@@ -21,6 +21,8 @@ MARK = "variad"
 # the start of a name is enough to tell by, and the whole of a long one would leave no room for the rest
 KEPT_OF_NAME = 40  # characters
 UNTOUCHED = 7 * 24 * 3600  # seconds, after which what a process on another machine left is taken for abandoned
+SCRIPTS = Path(".snakemake/scripts")
+WAITING = 3600  # seconds, within which a copy of a script is read by the job that it was made for
 _NAME = re.compile(
     rf"\..*\.{MARK}-(?P<machine>[0-9a-f]{{8}})-(?P<process>\d+)-(?P<start>\d+)-\w{{8}}(?:\.[^.]*)?", re.S
 )
@@ -48,6 +50,13 @@ def clear_leftovers(folder: str | Path, deep: bool = False) -> list[Path]:
                 cleared.append(path)
         folders[:] = [name for name in folders if not _NAME.fullmatch(name)] if deep else []
     return cleared
+
+
+def clear_scripts(folder: str | Path = SCRIPTS) -> None:
+    """Remove copies of scripts that Snakemake made for jobs which were killed: those that no job waits for any more."""
+    for path in Path(folder).glob("tmp*"):
+        if time.time() - _touched(path) > WAITING:
+            _remove(path)
 
 
 def is_left_over(path: Path) -> bool:

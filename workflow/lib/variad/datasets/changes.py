@@ -12,6 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from variad.core.checksums import damages_of, write_checksums
 from variad.core.errors import UserError
 from variad.core.files import sha256, writing
 from variad.core.images import SUFFIXES
@@ -23,17 +24,19 @@ Stamp = list[int]  # size in bytes, and the times of the last change of content 
 class KnownFiles:
     """What ``files.json`` of a split says: its version, and the stamp and hash of every file that it was listed from.
 
-    One that is missing or was not written whole knows nothing. Files are named from the data set's ``root`` on, so that
+    One that is missing or damaged knows nothing. Files are named from the data set's ``root`` on, so that
     a folder that moves stays what it was.
     """
 
     def __init__(self, record: str | Path, root: str | Path | None = None) -> None:
         self._record, self._root = Path(record), root
         try:
+            if damages_of(self._record):
+                raise ValueError
             content = json.loads(self._record.read_text("utf-8"))
             self.version = str(content["version"])
             self._files = {str(Path(root or "", name)): known for name, known in content["files"].items()}
-        except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        except (OSError, ValueError, TypeError, KeyError, AttributeError, UserError):
             self.version, self._files = "", {}
 
     def sha256(self, path: Path) -> str:
@@ -60,6 +63,7 @@ class KnownFiles:
         if any(known[:3] != stamps[name] for name, known in self._files.items()):
             hashes = {name: str(known[3]) for name, known in self._files.items()}
             write_known_files(self._record, self.version, stamps, hashes, self._root)
+            write_checksums(self._record)
 
 
 def stamp(path: str | Path) -> Stamp:

@@ -139,6 +139,9 @@ def sentences_of(inventory: str | Path, packed: Iterable[str | Path] = (), unlab
         files = f"1 {what}" if len(paths) == 1 else f"{len(paths)} {what}s"
         yield f"{files} {'not used' if unused else 'used'} ({remark}): {', '.join(paths[:SHOWN])}{more}"
     for path in packed:
-        with h5py.File(path) as file:
-            for warning in json.loads(file.attrs["warnings"]):
-                yield f"{Path(path).parent.name}: {warning}"
+        try:
+            with h5py.File(path) as file:
+                warnings = json.loads(file.attrs["warnings"])
+        except (OSError, RuntimeError, KeyError, ValueError):  # whoever reads the images removes it
+            warnings = [f"{path} is damaged"]
+        yield from (f"{Path(path).parent.name}: {warning}" for warning in warnings)

@@ -24,7 +24,7 @@ from variad.core.shortages import new_hdf5
 from variad.detectors.anomaly_map import MapSize, full_size_map
 from variad.detectors.interface import Detector, DetectorInput, Extractor, Scored
 from variad.detectors.scoring import TestSet, joined, score_images
-from variad.detectors.training import CellFiles, accepted_rows, candidates_of, parents_of, training_input
+from variad.detectors.training import CellFiles, Features, accepted_rows, candidates_of, parents_of, training_input
 from variad.generation.added import read_added
 
 FOLDS = 5  # at most
@@ -37,7 +37,7 @@ class CandidateFiles:
     """Where a split of photographs lies that are no training images: its ``images.h5`` and its features."""
 
     images: str | Path
-    features: str | Path
+    features: Features
 
 
 class HeldOut(NamedTuple):
@@ -132,7 +132,7 @@ def _made(cell: CellFiles, run: int, shots: Sequence[str]) -> list[int]:
     return [len(shots) + row for row, image in enumerate(pictures) if (image != picture).any()]
 
 
-def _photographs(images: str | Path, features: str | Path, extractor: Extractor, wanted: Collection[str]) -> TestSet:
+def _photographs(images: str | Path, features: Features, extractor: Extractor, wanted: Collection[str]) -> TestSet:
     rows = pd.DataFrame({"image_id": [name for name in read_image_ids(images) if name in wanted]})
     return TestSet(rows, images, features, extractor.layers, extractor.resolution, extractor.crop)
 

@@ -10,13 +10,14 @@ import numpy as np
 import pandas as pd
 import tifffile
 from numpy.typing import NDArray
+from PIL import Image
 
 from variad.core.files import writing
 from variad.core.records import read_images
 from variad.datasets.masks import Defect
 from variad.detectors.anomaly_map import MapSize, full_size_map
 from variad.detectors.interface import Detector, DetectorInput, Scored
-from variad.detectors.training import real_features
+from variad.detectors.training import Features, real_features
 from variad.evaluation.pixel import PixelHistograms, evaluate_maps
 
 AnomalyMap = NDArray[np.float32]
@@ -37,7 +38,7 @@ class TestSet:
 
     rows: pd.DataFrame
     images: str | Path
-    features: str | Path
+    features: Features
     layers: Sequence[str]
     resolution: int
     crop: int | None
@@ -83,17 +84,19 @@ def score_run(
     kept: Path | None,
     defects: Defects | None = None,
     device: str = "cpu",
+    kept_side: int | None = None,
 ) -> tuple[NDArray[np.float32], dict[str, float], PixelHistograms | None]:
     """Image scores, pixel metrics (none without masks) and their histograms; maps go to the folder ``kept``.
 
-    With ``defects``, the single ones of each image, the pixel metrics hold AU-sPRO too.
+    With ``defects``, the single ones of each image, the pixel metrics hold AU-sPRO too. Metrics are of maps of full
+    size, whatever ``kept_side``, the size of maps on disk, is.
     """
     scored = score_images(detector, test)
     if not masks and kept is None:
         return scored.scores, {}, None
     maps = full_size_maps(scored, test, detector.map_sigma, device)
     if kept is not None:
-        maps = _keeping(maps, kept)
+        maps = _keeping(maps, kept, kept_side)
     if not masks:
         deque(maps, maxlen=0)  # only to keep them
         return scored.scores, {}, None
@@ -101,17 +104,27 @@ def score_run(
     return scored.scores, *evaluate_maps(maps, labels, masks, defects=defects)
 
 
-def _keeping(maps: Iterator[tuple[str, AnomalyMap]], folder: Path) -> Iterator[tuple[str, AnomalyMap]]:
+def _keeping(
+    maps: Iterator[tuple[str, AnomalyMap]], folder: Path, side: int | None
+) -> Iterator[tuple[str, AnomalyMap]]:
     for name, anomaly_map in maps:
-        write_map(folder / f"{name}.tiff", anomaly_map)
+        write_map(folder / f"{name}.tiff", anomaly_map, side)
         yield name, anomaly_map
 
 
-def write_map(path: str | Path, anomaly_map: AnomalyMap) -> None:
-    """Write one map as a float32 TIFF that the evaluator of MVTec AD reads.
+def write_map(path: str | Path, anomaly_map: AnomalyMap, side: int | None = None) -> None:
+    """Write one map as a float32 TIFF; of full size the evaluator of MVTec AD reads it.
 
     Not compressed: it would save a sixth of the space and take ten times as long.
+
+    Args:
+        side: the longer side of the map on disk, pixels, whose values are means of those that fall together; None is
+            the map as it is, as is one that is no longer.
     """
+    if side is not None and max(anomaly_map.shape) > side:
+        height, width = (max(1, round(length * side / max(anomaly_map.shape))) for length in anomaly_map.shape)
+        small = Image.fromarray(anomaly_map.astype(np.float32)).resize((width, height), Image.Resampling.BOX)
+        anomaly_map = np.asarray(small)
     kept = BytesIO()  # into a file numpy would write, which says nothing of why a disk took less
     tifffile.imwrite(kept, anomaly_map.astype(np.float32))
     with writing(path) as temporary:

@@ -1,6 +1,6 @@
 """What a detector trains on: the shots of a run and its accepted added images."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,16 +11,24 @@ from variad.core.images import FeatureMaps, Tiles
 from variad.core.records import image_side, read_features, read_image_ids, read_images
 from variad.detectors.interface import DetectorInput, Extractor
 from variad.generation.added import read_added, read_parents, read_shown, read_usage
+from variad.networks.on_demand import FeaturesOnDemand
+
+Features = str | Path | FeaturesOnDemand  # of real images, in a file or on demand
 
 
 @dataclass(frozen=True)
 class CellFiles:
-    """Where the inputs of one cell lie; ``added_features`` is None for a recipe that adds nothing."""
+    """Where the inputs of one cell lie.
+
+    Attributes:
+        features: of the real images.
+        added_features: features of rows of ``/images`` of ``added`` (``variad.networks.on_demand.FeaturesOnDemand``).
+    """
 
     images: str | Path
-    features: str | Path
+    features: Features
     added: str | Path
-    added_features: str | Path | None
+    added_features: Callable[[Sequence[int]], FeatureMaps]
     layers: Sequence[str]
 
 
@@ -40,9 +48,8 @@ def training_input(files: CellFiles, run: int, shots: Sequence[str], with_images
     """Shots first, then the accepted added images of the run."""
     rows = accepted_rows(files, run)
     parts = [real_features(files.features, files.layers, shots)]
-    if files.added_features is not None and len(rows):
-        shown = read_shown(files.added, rows)
-        parts.append(read_features(files.added_features, files.layers, [int(row) for row in shown]))
+    if len(rows):
+        parts.append(files.added_features([int(row) for row in read_shown(files.added, rows)]))
     images = None
     if with_images:
         images = np.concatenate([read_images(files.images, shots), read_added(files.added).pictures(rows)])
@@ -67,10 +74,19 @@ def candidates_of(files: CellFiles, run: int) -> set[str]:
     return {name for name, of_run in zip(read_parents(files.added), runs, strict=True) if of_run == run}
 
 
-def real_features(path: str | Path, layers: Sequence[str], image_ids: Sequence[str]) -> FeatureMaps:
+def kept_or_on_demand(
+    kept: str | Path | None, images: str | Path, entry: Mapping[str, Any], layers: Sequence[str], device: str
+) -> Features:
+    """The file of features of real images, where the extractor of the config ``entry`` keeps them; else on demand."""
+    return kept or FeaturesOnDemand.of(images, entry, layers, device)
+
+
+def real_features(features: Features, layers: Sequence[str], image_ids: Sequence[str]) -> FeatureMaps:
     """Features of real images by image_id, in the order asked for."""
-    row = {name: index for index, name in enumerate(read_image_ids(path))}
-    return read_features(path, layers, [row[name] for name in image_ids])
+    named_in = features.images if isinstance(features, FeaturesOnDemand) else features
+    row = {name: index for index, name in enumerate(read_image_ids(named_in))}
+    rows = [row[name] for name in image_ids]
+    return features(rows) if isinstance(features, FeaturesOnDemand) else read_features(features, layers, rows)
 
 
 def concatenated(parts: Sequence[FeatureMaps]) -> FeatureMaps:

@@ -4,7 +4,7 @@ Each layer is averaged over positions and scaled to unit length, so that layers 
 scale, and one shot is enough: standardising by the shots' own spread would need several. Where things are is lost.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from variad.core.images import FeatureMaps
 from variad.core.records import NAMES, read_features
 
 Pooled = NDArray[np.float64]
@@ -29,13 +30,18 @@ def pooled_features(path: str | Path, rows: Sequence[int] | None = None) -> Pool
     with h5py.File(path) as file:
         layers = sorted(name for name in file if name not in NAMES)
         wanted = list(range(len(file[layers[0]]))) if rows is None else list(rows)
-    pooled = []
-    for start in range(0, max(1, len(wanted)), CHUNK):
-        maps = read_features(path, layers, wanted[start : start + CHUNK]).values()
-        means = [values.mean(axis=(1, 2), dtype=np.float64) for values in maps]
+    return pooled(lambda some: read_features(path, layers, some), wanted)
+
+
+def pooled(features_of: Callable[[Sequence[int]], FeatureMaps], rows: Sequence[int]) -> Pooled:
+    """Pooled features of some images, ``[N, D]``, each of unit length; ``features_of`` gives those of a few rows."""
+    parts = []
+    for start in range(0, max(1, len(rows)), CHUNK):
+        maps = features_of(rows[start : start + CHUNK])
+        means = [maps[layer].mean(axis=(1, 2), dtype=np.float64) for layer in sorted(maps)]
         units = [mean / np.maximum(np.linalg.norm(mean, axis=1, keepdims=True), 1e-12) for mean in means]
-        pooled.append(np.concatenate(units, axis=1) / np.sqrt(len(units)))
-    return np.concatenate(pooled)
+        parts.append(np.concatenate(units, axis=1) / np.sqrt(len(units)))
+    return np.concatenate(parts)
 
 
 def distances(ours: Pooled, theirs: Pooled) -> Pooled:

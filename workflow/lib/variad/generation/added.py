@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from variad.core.checksums import damages_of, write_checksums
 from variad.core.files import writing
 from variad.core.images import Images
 from variad.core.records import picture_rows
@@ -163,9 +164,9 @@ class Chunks:
         self.folder = Path(beside).parent / f"{self._stem}{digest}"
 
     def kept(self) -> Iterator[Arrays]:
-        """The batches that are there, from the first image on, up to the first that is missing."""
+        """The batches that are there, from the first image on, up to the first that is missing or damaged."""
         start = 0
-        while (path := self.folder / f"{start}.h5").is_file():
+        while (path := self.folder / f"{start}.h5").is_file() and not damages_of(path):
             with h5py.File(path) as file:
                 batch = {name: file[name][()] for name in file}
             start += len(batch["images"])
@@ -173,9 +174,11 @@ class Chunks:
 
     def keep(self, start: int, batch: Arrays) -> None:
         """Keep a batch whose first image has index ``start``."""
-        with writing(self.folder / f"{start}.h5") as temporary, new_hdf5(temporary) as file:
+        path = self.folder / f"{start}.h5"
+        with writing(path) as temporary, new_hdf5(temporary) as file:
             for name, values in batch.items():
                 file[name] = values
+        write_checksums(path)
 
     def clear(self) -> None:
         """Delete these batches and those of other settings beside them."""

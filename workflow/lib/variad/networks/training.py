@@ -7,6 +7,8 @@ images from production lines often are. Detectors that train a network take ``Fu
 import contextlib
 import logging
 import math
+import zipfile
+import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -219,15 +221,17 @@ class Trainer:
         """Train, and write the averaged weights as half-precision safetensors to ``path``.
 
         Meanwhile a snapshot of them lies beside it (``.snapshot.safetensors``), and so does the state (``.state.pt``),
-        from which a killed training goes on. Equal settings, thread count and version of torch give equal bytes on one
-        machine, whether it was killed in between or not.
+        from which a killed training goes on, unless it was damaged. Equal settings, thread count and version of torch
+        give equal bytes on one machine, whether it was killed in between or not.
 
         Raises:
             UserError: the state beside ``path`` belongs to other settings.
         """
         path, s, made_by = Path(path), self.settings, f"{self.settings}, {self.config}"
         saved, snapshot = path.with_suffix(".state.pt"), path.with_suffix(".snapshot.safetensors")
-        if saved.is_file():
+        if saved.is_file() and not _is_whole(saved):
+            log.warning("%s: expected the state of a training, found a damaged one; it begins anew", saved)
+        elif saved.is_file():
             state = torch.load(saved, weights_only=True)
             if state["settings"] != made_by:
                 raise UserError(f"{saved}: expected a training with the same settings, found {state['settings']}.")
@@ -248,6 +252,15 @@ class Trainer:
         save_weights(path, self.average, asdict(self.config))
         saved.unlink(missing_ok=True)
         snapshot.unlink(missing_ok=True)
+
+
+def _is_whole(saved: Path) -> bool:
+    """Whether what torch has saved, a zip, agrees with the checksums in it, which torch does not look at."""
+    try:
+        with zipfile.ZipFile(saved) as members:
+            return members.testzip() is None
+    except (zipfile.BadZipFile, OSError, zlib.error, EOFError):
+        return False
 
 
 def warm_cosine(step: int, peak: float, warm_up: int, steps: int) -> float:

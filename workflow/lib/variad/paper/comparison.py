@@ -4,6 +4,7 @@ A table is a CSV, a row a number, and a page that is arranged as the document ar
 was measured, what was published, and the difference.
 """
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -185,8 +186,8 @@ class Measured:
 
 def write_comparison(
     number: int, measured: Measured, facts: Facts, caption: str, paths: Mapping[str, str | Path]
-) -> None:
-    """Write table ``number``.
+) -> list[Number]:
+    """Write table ``number``, and return its numbers.
 
     Args:
         caption: says on what scale the study ran.
@@ -196,6 +197,31 @@ def write_comparison(
     numbers = compare(table, measured, facts)
     write_table(paths["csv"], comparison_table(numbers), "published_comparison")
     write_pages(paths, lambda style: comparison_page(table, numbers, caption, style), f"published-{number}")
+    return numbers
+
+
+def told(numbers: Sequence[Number]) -> str:
+    """How the numbers of categories that a study has compare with the published ones: a line a detector and row."""
+    both = [
+        number
+        for number in numbers
+        if number["metric"] == "image_auroc"
+        and not str(number["category"]).startswith("average")
+        and not math.isnan(number["difference"])
+    ]
+    lines = []
+    for key in dict.fromkeys((one["dataset"], one["detector"], one["scenario"], one["source"]) for one in both):
+        found = [one for one in both if (one["dataset"], one["detector"], one["scenario"], one["source"]) == key]
+        name, apart = f"{' '.join(key[:3])}, {key[3]}", [one["difference"] for one in found]
+        if len(found) == 1:
+            one = found[0]
+            values = f"measured {one['ours_mean']:.1f}, published {one['published_mean']:.1f}, {apart[0]:+.1f}"
+            lines.append(f"- {name}, {one['category']}: {values}")
+        else:
+            mean = f"{sum(apart) / len(apart):+.1f} on average"
+            lines.append(f"- {name}, {len(found)} categories: {mean}, from {min(apart):+.1f} to {max(apart):+.1f}")
+    head = "Image AUROC beside the first document's, percent (`gain`: of generated over original)"
+    return "\n".join([f"{head}:", *lines] if lines else [f"{head}: no number of this study is in its tables."]) + "\n"
 
 
 def compare(table: PaperTable, measured: Measured, facts: Facts) -> list[Number]:

@@ -14,6 +14,7 @@ from typing import Any
 import pandas as pd
 from tabulate import tabulate
 
+from variad.core.checksums import check
 from variad.core.errors import UserError
 from variad.core.files import write_text
 from variad.core.tables import markdown_page, markdown_table, read_table
@@ -143,6 +144,7 @@ def main(arguments: Sequence[str]) -> int:
         print("usage: python -m variad.report.summary results/tables/summary.csv [--all]", file=sys.stderr)
         return 2
     try:
+        check([paths[0], paths[0].with_suffix(".md")], None)
         print(short_text(paths[0], "--all" in arguments), end="")
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)

@@ -29,7 +29,6 @@ WILDCARDS = {
     "choose_unlabelled": _TRAINING_SET,
     "build_training_set": _TRAINING_SET,
     "extract_features": (*_CATEGORY, "split", "extractor"),
-    "extract_added_features": (*_TRAINING_SET, "extractor"),
     "train_detector": _CELL,
     "score_test_set": _CELL,
 }

@@ -16,14 +16,15 @@ from variad.downloads.catalogue import CATALOGUE, DATASET_FILES, WEIGHTS_FILES
 from variad.generation.settings import is_guided
 from variad.study.jobs import PlannedJob, Took
 from variad.study.sizes import Names, Study, UnknownSize, layer_shapes
-from variad.study.work import GIGA, Costs, Estimate, by_rule, estimate
+from variad.study.work import GIGA, GPU_RULES, Costs, Estimate, by_rule, estimate
 
 SCORE_ROW = 50  # bytes of a prompt in a table of scores, about
 FLOAT = 4  # bytes
 MINUTE, HOUR = 60.0, 3600.0
 COLUMNS = {
     "jobs_left": "jobs left",
-    "left_hours": "estimate",
+    "left_hours": "CPU",
+    "gpu_hours": "GPU",
     "unknown_jobs": "not known",
     "jobs_done": "jobs done",
     "done_estimated_hours": "estimate",
@@ -31,7 +32,7 @@ COLUMNS = {
     "peak_gb": "peak memory",
 }
 CAVEATS = (
-    "- Costs are of the machine named above, one thread; another one is faster or slower throughout.",
+    "- Costs are of the machines named above, one thread, or one GPU a job; another is faster or slower throughout.",
     "- Trainings may end sooner where `patience` is set; WordNet may have fewer words around a class than asked for.",
     "- Weights that timm and open_clip download by themselves (some hundred MB each) are not among the downloads.",
     "- Disk counts images, features, embeddings, prompt scores and kept maps, not models, figures and tables.",
@@ -46,11 +47,23 @@ class StudyPlan:
     costs: Costs
     pending: Sequence[PlannedJob]
     took: Mapping[PlannedJob, Took]
+    gpu_costs: Costs | None = None
 
     @cached_property
     def left(self) -> Estimate:
         """The cost of the pending jobs."""
         return estimate(self.pending, self.study, self.costs)
+
+    @cached_property
+    def on_gpu(self) -> Estimate:
+        """The cost of those pending jobs that may use a GPU, if each has one."""
+        jobs = [job for job in self.pending if job.rule in GPU_RULES]
+        return estimate(jobs, self.study, self.gpu_costs or Costs("no GPU", {}))
+
+    @cached_property
+    def beside_gpu(self) -> Estimate:
+        """The cost of the other pending jobs, on the CPU."""
+        return estimate([job for job in self.pending if job.rule not in GPU_RULES], self.study, self.costs)
 
     @cached_property
     def done(self) -> Estimate:
@@ -66,6 +79,7 @@ def plan_table(plan: StudyPlan) -> pd.DataFrame:
     by_column: dict[str, Mapping[str, float]] = {
         "jobs_left": Counter(job.rule for job in plan.pending),
         "left_hours": _hours_by_rule(plan.left.seconds),
+        "gpu_hours": _hours_by_rule(plan.on_gpu.seconds),
         "unknown_jobs": Counter(job.rule for job in plan.left.unknown),
         "jobs_done": Counter(job.rule for job in plan.took),
         "done_estimated_hours": _hours_by_rule(plan.done.seconds),
@@ -143,9 +157,32 @@ def _left(plan: StudyPlan) -> list[str]:
         + (f" without {len(left.unknown):,} jobs that are not known" if left.unknown else ""),
         f"- on the clock with {cores} such cores: at least {duration(left.wall(cores))}; "
         f"the longest job takes {duration(left.longest)}",
-        "- GPU: not measured, so no estimate" + ("; the config asks for one" if config["run"]["gpu"] else ""),
+        *_gpu(plan, cores),
     ]
     return ["## What is left", "\n".join(lines)]
+
+
+def _gpu(plan: StudyPlan, cores: int) -> list[str]:
+    """What the jobs cost that may use a GPU, and how much of that is not known."""
+    asked = "; the config asks for one" if plan.study.config["run"]["gpu"] else ""
+    found, costs = plan.on_gpu, plan.gpu_costs
+    if costs is None or not found.seconds:
+        return [f"- GPU: not measured, so no estimate{asked}"]
+    derived = " (put together from parts that were measured, not from whole jobs)" if costs.derived else ""
+    lines = [f"- GPU: {duration(found.total)} of one {costs.machine} for {len(found.seconds):,} jobs{derived}{asked}"]
+    if found.unknown:
+        on_cpu = [plan.left.seconds[job] for job in found.unknown if job in plan.left.seconds]
+        lines.append(
+            f"- not measured on a GPU: {len(found.unknown):,} jobs of "
+            f"{', '.join(sorted({job.rule for job in found.unknown}))}; on a CPU {len(on_cpu):,} of them would take "
+            f"{duration(sum(on_cpu))}"
+        )
+    gpus, beside = plan.study.config["plan"]["gpus"], plan.beside_gpu
+    walls = ", ".join(
+        f"{duration(max(found.wall(count), beside.wall(cores)))} with {count}" for count in sorted({1, gpus})
+    )
+    lines.append(f"- on the clock with GPUs and {cores} cores beside them: at least {walls}, for what is measured")
+    return lines
 
 
 def _done(plan: StudyPlan) -> list[str]:
@@ -226,17 +263,17 @@ def _embeddings(study: Study, names: Names) -> float:
 
 
 def _maps(study: Study, names: Names) -> float:
-    """Anomaly maps of the runs that are kept, at the images' own size."""
-    size = study.size(names)
+    """Anomaly maps of the runs that are kept, at the images' own size or as much smaller as the study has them."""
+    size, side = study.size(names), study.config["study"]["keep_map_side"]
     kept = sum(run < study.runs(names) for run in study.config["study"]["keep_map_runs"])
-    return kept * size.test * size.megapixels * 1e6 * FLOAT
+    pixels = size.megapixels * 1e6
+    return kept * size.test * (min(pixels, side**2) if side else pixels) * FLOAT
 
 
 _BYTES: dict[str, Callable[[Study, Names], float]] = {
     "pack_category": lambda study, names: study.size(names).of(names["split"]) * _pixels(study),
     "build_training_set": lambda study, names: study.all_added(names) * _pixels(study),
     "extract_features": lambda study, names: study.size(names).of(names["split"]) * _features_of_an_image(study, names),
-    "extract_added_features": lambda study, names: study.all_added(names) * _features_of_an_image(study, names),
     "embed_candidates": _embeddings,
     "score_prompts": lambda study, names: study.runs(names) * study.texts(names) * SCORE_ROW,
     "score_test_set": _maps,

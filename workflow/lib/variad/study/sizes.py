@@ -11,6 +11,7 @@ from typing import Any
 
 import pandas as pd
 
+from variad.core.checksums import check
 from variad.core.images import SUFFIXES
 from variad.core.tables import read_table
 from variad.datasets.adapters import root_of, watched
@@ -168,6 +169,7 @@ def _pooled(size: Size | None, settings: Mapping[str, Any] | None) -> Size | Non
 
 def _from_manifests(folder: Path) -> Size | None:
     paths = {split: folder / split / "manifest.csv" for split in ("train", "test", "unlabelled")}
+    check(paths.values(), None)
     tables = {split: read_table(path, "manifest") for split, path in paths.items() if path.is_file()}
     if not {"train", "test"} <= tables.keys():
         return None

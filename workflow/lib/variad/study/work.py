@@ -34,10 +34,12 @@ class Work:
     Attributes:
         variant: the networks and settings that the cost of a unit depends on, in words.
         units: how many of each unit; ``job`` is not among them, every job is one.
+        also: work as jobs of other rules do it, by rule, which is done within this one.
     """
 
     variant: str = ""
     units: Mapping[str, float] = field(default_factory=dict)
+    also: "Mapping[str, Work]" = field(default_factory=dict)
 
 
 def work_of(job: PlannedJob, study: Study) -> Work | None:
@@ -130,7 +132,15 @@ def _train(study: Study, names: Names) -> Work:
         units = {"images": runs * images, "coreset_giga": runs * (patches * chosen * settings["projection"] / GIGA)}
     else:
         units = {"image_epochs": runs * images * _epochs(settings, images)}
-    return Work(variant_of(study, entry), units)
+    size = None if study.extractor(entry["extractor"])["kept"] else study.size(names)
+    seen = study.all_added(names) + (min(study.runs(names) * study.shots(names), size.train) if size else 0)
+    return Work(variant_of(study, entry), units, _seen(study, entry, seen))
+
+
+def _seen(study: Study, entry: Mapping[str, Any], images: int) -> dict[str, Work]:
+    """Images that a detector's job brings through its extractor, which otherwise keeps their features."""
+    network = _network(study, {"extractor": entry["extractor"]})
+    return {"extract_features": Work(network, {"images": images})} if images else {}
 
 
 def _epochs(settings: Mapping[str, Any], images: int) -> float:
@@ -148,7 +158,8 @@ def _score(study: Study, names: Names) -> Work:
     if entry["method"] == "patchcore":
         patches, bank, channels = _memory_bank(study, entry, images)
         units["search_giga"] = runs * size.test * (patches / max(1, images)) * bank * channels / GIGA
-    return Work(variant_of(study, entry), units)
+    kept = study.extractor(entry["extractor"])["kept"]
+    return Work(variant_of(study, entry), units, _seen(study, entry, 0 if kept else size.test))
 
 
 def _memory_bank(study: Study, entry: Mapping[str, Any], images: int) -> tuple[int, int, int]:
@@ -175,7 +186,6 @@ _WORK: dict[str, Callable[[Study, Names], Work]] = {
     "choose_unlabelled": _choice,
     "build_training_set": _training_set,
     "extract_features": lambda study, names: Work(_network(study, names), {"images": _of_split(study, names)}),
-    "extract_added_features": lambda study, names: Work(_network(study, names), {"images": study.all_added(names)}),
     "train_detector": _train,
     "score_test_set": _score,
 }
@@ -183,10 +193,15 @@ _WORK: dict[str, Callable[[Study, Names], Work]] = {
 
 @dataclass(frozen=True)
 class Costs:
-    """Seconds of a unit by (rule, variant, unit), on one thread of ``machine``."""
+    """Seconds of a unit by (rule, variant, unit), on one thread of ``machine``, or on one GPU and a thread beside it.
+
+    Attributes:
+        derived: whether some were put together from parts that were measured (``benchmarks/gpu_costs.py``).
+    """
 
     machine: str
     seconds: dict[tuple[str, str, str], float]
+    derived: bool = False
 
     def of(self, rule: str, work: Work) -> float | None:
         """Seconds of a job; None when one of its units was never measured. Units that a job has none of are free.
@@ -195,24 +210,49 @@ class Costs:
         """
         of_rule = {key[1:]: cost for key, cost in self.seconds.items() if key[0] == rule}
         costs = {unit: cost for (variant, unit), cost in of_rule.items() if variant == work.variant}
-        if not costs or any(count and unit not in costs for unit, count in work.units.items()):
+        parts = [self.of_units(rule, work), self.of_others(work)]
+        if not costs or None in parts:
             return None
-        total = costs.get(START, max((cost for (_, unit), cost in of_rule.items() if unit == START), default=0.0))
-        for unit, count in work.units.items():
-            total += costs.get(unit, 0.0) * count
-        return total
+        start = costs.get(START, max((cost for (_, unit), cost in of_rule.items() if unit == START), default=0.0))
+        return start + sum(part for part in parts if part is not None)
+
+    def of_units(self, rule: str, work: Work) -> float | None:
+        """Seconds of a job's units of its own rule, without its start."""
+        found = {unit: self.seconds.get((rule, work.variant, unit)) for unit, count in work.units.items() if count}
+        if None in found.values():
+            return None
+        return sum(cost * work.units[unit] for unit, cost in found.items() if cost is not None)
+
+    def of_others(self, work: Work) -> float | None:
+        """Seconds of what a job does of other rules' work."""
+        parts = [self.of_units(rule, part) for rule, part in work.also.items()]
+        return None if None in parts else sum(part for part in parts if part is not None)
 
 
-def read_costs(path: str | Path) -> Costs:
-    """Read ``benchmarks/rule_costs.csv``: the machine of its first row.
+def read_costs(path: str | Path, device: str = "cpu") -> Costs:
+    """Read ``benchmarks/rule_costs.csv``: of the device's rows those of the machine that is named first.
+
+    Args:
+        device: ``cpu``, or ``cuda`` for what jobs cost that use a GPU.
 
     Raises:
         UserError: the file is missing or does not follow the schema.
     """
     table = read_table(path, "rule_costs")
+    table = table[table["device"] == device]
     machine = str(table["machine"].iloc[0]) if len(table) else "no machine"
     rows = table[table["machine"] == machine].to_dict("records")
-    return Costs(machine, {(row["rule"], row["variant"], row["unit"]): row["seconds"] for row in rows})
+    derived = any(row["source"].startswith("gpu_costs.py") for row in rows)
+    return Costs(machine, {(row["rule"], row["variant"], row["unit"]): row["seconds"] for row in rows}, derived)
+
+
+# rules whose jobs use a GPU where they are given one
+GPU_RULES = (
+    "build_training_set", "choose_unlabelled", "decide_turning", "distil_teacher", "embed_candidates", "embed_tsne",
+    "expose_outliers", "extend_support", "extract_features", "invert_images", "make_anomalies", "measure_image_quality",
+    "predict_images", "score_held_out", "score_prompts", "score_real", "score_recipes", "score_synthetic",
+    "score_test_set", "train_detector", "train_direction",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
