@@ -7,7 +7,7 @@ rule verify:
         "results/logs/verify.log",
     localrule: True
     conda:
-        "../../envs/base.yaml"
+        "../../envs/variad.yaml"
     threads: 4
     params:
         options=given_options(workflow),
