@@ -62,11 +62,14 @@ PartitionName=gpu Nodes=ALL MaxTime=INFINITE State=UP
 CONFIGURATION
 }
 
-# Snakemake's Slurm plugin takes SLURM_CONF out of the environment in which a job calls srun, so srun is told again.
-srun_that_knows_its_cluster() {
+# Snakemake's Slurm plugin takes SLURM_CONF out of the environment in which a job calls srun, so srun is told again; and
+# squeue finds no controller as long as there is a file FOLDER/silent.
+commands_of_this_cluster() {
     mkdir -p "$1/bin"
     printf '#!/bin/sh\nSLURM_CONF="%s" exec "%s" "$@"\n' "$1/slurm.conf" "$(command -v srun)" >"$1/bin/srun"
-    chmod +x "$1/bin/srun"
+    printf '#!/bin/sh\nif [ -e "%s" ]; then echo "%s" >&2; exit 1; fi\nexec "%s" "$@"\n' "$1/silent" \
+        "slurm_load_jobs error: Unable to contact slurm controller (connect failure)" "$(command -v squeue)" >"$1/bin/squeue"
+    chmod +x "$1/bin/srun" "$1/bin/squeue"
 }
 
 start() {
@@ -83,7 +86,7 @@ start() {
     configuration "$folder" $(free_ports) >"$folder/slurm.conf"
     # Not a GPU, but something that Slurm counts and gives away as one.
     echo "Name=gpu File=/dev/null" >"$folder/gres.conf"
-    srun_that_knows_its_cluster "$folder"
+    commands_of_this_cluster "$folder"
     export SLURM_CONF=$folder/slurm.conf
     slurmctld -f "$SLURM_CONF"
     slurmd -f "$SLURM_CONF"
