@@ -153,7 +153,7 @@ def test_study_through_a_bad_day_has_the_tables_of_one_without_slurm(
 
     asked = {
         "embed_candidates": {"runtime": "30 * attempt - 29"},
-        "extract_added_features": {"mem_mb": "350 * attempt"},
+        "train_detector": {"mem_mb": "350 * attempt"},
         "score_test_set": {"slurm_partition": "gpu"},
     }
     again = [*through_slurm(tmp_path, **{"set-resources": asked}, **with_conda), *STUDY, "--", CELL]
@@ -169,7 +169,7 @@ def test_study_through_a_bad_day_has_the_tables_of_one_without_slurm(
         ("COMPLETED", "31:00"),
     ]
     # where control groups limit memory the state is OUT_OF_MEMORY, which the plugin takes for a failure likewise
-    out_of_memory, *more = [job for job in jobs if job.rule == "extract_added_features"]
+    out_of_memory, *more = [job for job in jobs if job.rule == "train_detector"]
     assert (out_of_memory.state, out_of_memory.memory) == ("FAILED", "350M")
     assert [job.memory for job in more] == ["700M", "1050M"][: len(more)] and more[-1].state == "COMPLETED"
     (log,) = (tmp_path / ".snakemake" / "slurm_logs").rglob(f"{out_of_memory.id}.log")
