@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TextIO
 
+from variad.core.errors import UserError
+
 BAR = 20  # characters
 TRUST = 3.0  # jobs of a rule that have to end before its own costs count as much as those of all rules
 SOON = 5.0  # seconds
@@ -276,7 +278,10 @@ def progress_of(workflow: Any, config: Mapping[str, Any], costs_file: Path) -> t
     jobs = {int(workflow.dag.jobid(job)): job for job in workflow.dag.needrun_jobs()}
     planned = {number: job_of(Path(str(job.benchmark))) for number, job in jobs.items() if job.benchmark}
     costs = read_costs(costs_file)
-    known = estimate(planned.values(), Study(config, sizes_of(config)), costs).seconds
+    try:
+        known = estimate(planned.values(), Study(config, sizes_of(config)), costs).seconds
+    except UserError:  # a damaged table of images: the job that reads it says so, or target verify
+        known = {}
     usual: dict[str, list[float]] = {}
     for job, seconds in known.items():
         usual.setdefault(job.rule, []).append(seconds)
