@@ -2,11 +2,11 @@
 
     python benchmarks/tiles.py --photographs data/magnetic_tile/magnetic_tile
 
-Two kinds of images: photographs of a folder in MVTec AD's layout, and simulated ones of 12 megapixels (4000 x 3000 px,
-made of scikit-image's photograph of bricks, mirrored at its borders) of which half of the test images have one stain of
-20 px. Each case runs in a process of its own, so that peaks of memory are its own: images are resized to a square,
-seen as a whole or in tiles, and scored as the workflow does. The rows are image AUROC, and the seconds and memory that
-an image takes.
+Two kinds of images: photographs of a folder in MVTec AD's layout, and simulated ones of 12 megapixels (4000 x 3000 px)
+of which half of the test images have one stain of 20 px: scikit-image's photograph of bricks, mirrored at its borders,
+rough as it is, or smooth. Each case runs in a process of its own, so that peaks of memory are its own: images are
+resized to a square, seen as a whole or in tiles, and scored as the workflow does. The rows are image AUROC, and the
+seconds and memory that an image takes.
 """
 
 import argparse
@@ -43,6 +43,7 @@ COLUMNS = (
 )
 LAYERS = ("stage3", "stage5")  # as config.yaml's lite0
 CORESET = 0.05  # of the patches: a larger image has more of them
+PLASTER = 12  # pixels, standard deviation of the blur that leaves shades of the bricks alone
 WIDTH, HEIGHT, STAIN, DARKER, NOISE = 4000, 3000, 20, 40, 3.0  # pixels, grey levels
 
 
@@ -57,7 +58,8 @@ class Case(NamedTuple):
 
 CASES = [
     *(Case("photographs", *seen) for seen in ((224,), (448,), (448, 224, 64))),
-    *(Case("12 megapixels", *seen) for seen in ((224,), (1024,), (1024, 512, 64), (2048, 512, 64))),
+    *(Case("12 megapixels, rough", *seen) for seen in ((224,), (1024,), (1024, 512, 64), (2048, 512, 64))),
+    *(Case("12 megapixels, smooth", *seen) for seen in ((224,), (1024,), (1024, 512, 64))),
 ]
 
 
@@ -105,7 +107,7 @@ def measured(case: Case, seed: int, arguments: argparse.Namespace) -> dict[str, 
     generator = np.random.default_rng(seed)
     draw = photographs if case.images == "photographs" else simulated
     training, scores, labels, seconds = [], [], [], 0.0
-    for label, image in draw(case.side, arguments, generator):
+    for label, image in draw(case, arguments, generator):
         begin = time.process_time()
         features = feature_maps(backbone, to_tensor(image[None]))
         if label is None:
@@ -130,7 +132,7 @@ def measured(case: Case, seed: int, arguments: argparse.Namespace) -> dict[str, 
 
 
 def photographs(
-    side: int, arguments: argparse.Namespace, generator: np.random.Generator
+    case: Case, arguments: argparse.Namespace, generator: np.random.Generator
 ) -> Iterator[tuple[int | None, Pixels]]:
     """Shots (label None), then test images (0 good, 1 defective), resized to a square."""
     from variad.core.images import read_image, resize_square, to_rgb8
@@ -141,31 +143,35 @@ def photographs(
     bad = sorted(path for path in (folder / "test").glob("*/*") if path.parent.name != "good")
     for label, paths, count in ((None, shots, arguments.shots), (0, good, arguments.test), (1, bad, arguments.test)):
         for row in generator.choice(len(paths), min(count, len(paths)), replace=False):
-            yield label, resize_square(to_rgb8(read_image(paths[row])), side)
+            yield label, resize_square(to_rgb8(read_image(paths[row])), case.side)
 
 
 def simulated(
-    side: int, arguments: argparse.Namespace, generator: np.random.Generator
+    case: Case, arguments: argparse.Namespace, generator: np.random.Generator
 ) -> Iterator[tuple[int | None, Pixels]]:
-    """Likewise, of one wall of bricks, photographed from other places, in other light, with other noise."""
+    """Likewise, of one wall, from other places, in other light, with other noise: bricks, or bricks under plaster."""
+    from scipy.ndimage import gaussian_filter
     from skimage import data
 
     from variad.core.images import resize_square
 
-    bricks = data.brick().astype(np.float32)
+    wall = data.brick().astype(np.float32)
+    if case.images.endswith("smooth"):
+        wall = gaussian_filter(wall, PLASTER)
     for label, count in ((None, arguments.shots), (0, arguments.test), (1, arguments.test)):
         for _ in range(count):
-            image = photograph(bricks, generator)
+            image = photograph(wall, generator)
             if label:
                 stain(image, generator)
             rgb = np.repeat(np.clip(np.rint(image), 0, 255).astype(np.uint8)[..., None], 3, axis=2)
-            yield label, resize_square(rgb, side)
+            yield label, resize_square(rgb, case.side)
 
 
-def photograph(bricks: NDArray[np.float32], generator: np.random.Generator) -> NDArray[np.float32]:
-    """A wall of bricks, ``[3000, 4000]``: mirrored at its borders, shifted, a little brighter or darker, with noise."""
-    top, left = generator.integers(0, 2 * np.array(bricks.shape))
-    wall = np.pad(bricks, ((0, HEIGHT + 2 * bricks.shape[0]), (0, WIDTH + 2 * bricks.shape[1])), mode="symmetric")
+def photograph(surface: NDArray[np.float32], generator: np.random.Generator) -> NDArray[np.float32]:
+    """A wall, ``[3000, 4000]``: mirrored at its borders, shifted, a little brighter or darker, with noise."""
+    height, width = surface.shape
+    top, left = generator.integers(0, 2 * np.array(surface.shape))
+    wall = np.pad(surface, ((0, HEIGHT + 2 * height), (0, WIDTH + 2 * width)), mode="symmetric")
     image = wall[top : top + HEIGHT, left : left + WIDTH] * np.float32(generator.uniform(0.95, 1.05))
     return image + NOISE * generator.standard_normal(image.shape, np.float32)
 

@@ -114,10 +114,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(given: argparse.Namespace) -> int:
     _check(given)
-    from variad.core.job import keep_freed_memory, limit_threads
+    from variad.core.job import limit_threads
 
     limit_threads(1)  # a photograph has one core for itself
-    keep_freed_memory()
     return _serve(given) if given.serve else _watch(given) if given.watch else _inspect(given)
 
 
