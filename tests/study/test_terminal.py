@@ -200,7 +200,7 @@ def workflow(**settings: object) -> SimpleNamespace:
     }
     chosen |= settings
     manager = SimpleNamespace(settings=SimpleNamespace(**chosen))
-    return SimpleNamespace(logger_manager=manager, is_main_process=chosen["main"], dryrun=chosen["dryrun"])
+    return SimpleNamespace(logger_manager=manager, is_main_process=chosen["main"])
 
 
 @pytest.mark.parametrize(

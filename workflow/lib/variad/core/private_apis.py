@@ -116,7 +116,7 @@ def take_terminal(workflow: Any, logger: logging.Logger, handler: logging.Handle
         Whether it was done.
     """
     settings = workflow.logger_manager.settings if workflow.is_main_process else None
-    if settings is None or workflow.dryrun or settings.verbose or settings.printshellcmds or settings.debug_dag:
+    if settings is None or settings.dryrun or settings.verbose or settings.printshellcmds or settings.debug_dag:
         return False
     if any(str(quiet).lower().endswith("all") for quiet in settings.quiet or ()):
         return False
