@@ -1,5 +1,6 @@
 """A user's mistakes: one clear sentence, a non-zero exit, and nothing half-written."""
 
+import os
 import re
 import shutil
 
@@ -212,7 +213,7 @@ def test_a_target_that_leads_elsewhere_is_no_target(tmp_path):
     photos(folder / "photos")
     for target in ("results/gallery/mine/../contents.txt", "results/mine/../train/manifest.csv"):
         said = attempt(tmp_path, study(), target)
-        assert f"error: No rule to produce {target}" in said
+        assert f"error: No rule to produce {os.path.normpath(target)}" in said
     assert not (folder / "results").exists()
 
 
