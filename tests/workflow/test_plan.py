@@ -40,7 +40,8 @@ def test_plan_counts_what_snakemake_would_run_before_and_after_a_part_of_it(fold
     assert ["total", str(sum(left.values()))] in [row[:2] for row in table_rows(said)]
     # 2 runs of 2 images (one-shot) and of 3 (few-shot), three recipes, two categories; two steps of one recipe's
     assert "images to add: 60; optimisation steps: 40" in said
-    assert "GPU: not measured" in said
+    assert "GPU: 9 s of one NVIDIA H200 for 8 jobs (put together from parts" in said
+    assert "not measured on a GPU: 50 jobs of build_training_set," in said
     assert not (folder / "results/elpv").exists()
 
     succeed(folder, "--cores", "1", "results/elpv/mono/shots.csv")
