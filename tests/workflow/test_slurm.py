@@ -81,7 +81,7 @@ def test_cell_has_the_same_numbers_through_slurm_as_without(cluster: dict[str, s
         shutil.copytree(ROOT / "resources", tmp_path / name / "resources", ignore=shutil.ignore_patterns("downloads"))
         said = snakemake(tmp_path / name, cluster, *arguments, *study)
         submitted = re.findall(r"Job \d+ has been submitted with SLURM jobid \d+", said)
-        steps = re.search(r"(\d+) of \1 steps \(100%\) done", said)
+        steps = re.search(r"100 %: (\d+) of \1 jobs", said)
         assert steps and len(submitted) == (int(steps[1]) if name == "slurm" else 0)
         found.append((tmp_path / name / CELL).read_bytes())
     assert found[0] == found[1]
