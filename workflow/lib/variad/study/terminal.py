@@ -5,6 +5,7 @@ writes of every run, ``.snakemake/log``, has all that is left out here.
 """
 
 import logging
+import os
 import re
 import sys
 import threading
@@ -13,6 +14,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TextIO
+
+from variad.core.errors import UserError
 
 BAR = 20  # characters
 TRUST = 3.0  # jobs of a rule that have to end before its own costs count as much as those of all rules
@@ -273,7 +276,10 @@ def progress_of(workflow: Any, config: Mapping[str, Any], costs_file: Path) -> t
     jobs = {int(workflow.dag.jobid(job)): job for job in workflow.dag.needrun_jobs()}
     planned = {number: job_of(Path(str(job.benchmark))) for number, job in jobs.items() if job.benchmark}
     costs = read_costs(costs_file)
-    known = estimate(planned.values(), Study(config, sizes_of(config)), costs).seconds
+    try:
+        known = estimate(planned.values(), Study(config, sizes_of(config)), costs).seconds
+    except UserError:  # a damaged table of images: the job that reads it says so
+        known = {}
     usual: dict[str, list[float]] = {}
     for job, seconds in known.items():
         usual.setdefault(job.rule, []).append(seconds)
@@ -320,8 +326,6 @@ def _clock_words(seconds: float) -> str:
 
 
 def _columns(stream: TextIO) -> int:
-    import os
-
     try:
         return os.get_terminal_size(stream.fileno()).columns or 80
     except (OSError, ValueError):
