@@ -272,7 +272,7 @@ def _variant(name: str) -> Iterator[None]:
 
     kernels, stays = precision.Arithmetic.kernels, group_norm.norms_stay_channels_last
     if name == "any kernel":
-        precision.Arithmetic.kernels = lambda self: precision.products(self.precision)  # type: ignore[method-assign]
+        precision.Arithmetic.kernels = lambda self: precision.products(self.precision, "cuda")  # type: ignore[method-assign]
     if name == "planes":
         frozen_vqgan.norms_stay_channels_last = group_norm.norms_stay_channels_last = lambda device: False
     try:

@@ -16,6 +16,6 @@ def test_the_benchmark_writes_one_row_a_pile_and_score(tmp_path: Path) -> None:
     subprocess.run([*command, "--note=quick", "--output", tmp_path / "out.csv"], check=True, timeout=600)
     with open(tmp_path / "out.csv", encoding="utf-8") as stream:
         rows = list(csv.DictReader(stream))
-    scores = ["mutual", "rounds", "both", "shot"]
+    scores = ["mutual", "mutual, turned", "rounds", "both", "shot"]
     assert [(row["candidates"], row["score"]) for row in rows] == [(n, score) for n in ("3", "5") for score in scores]
     assert all(float(row["seconds"]) > 0 and 0 < float(row["peak_gib"]) < 1 and row["note"] == "quick" for row in rows)

@@ -123,7 +123,7 @@ def test_a_gpu_uses_tf32_where_it_is_asked_for_and_kernels_that_repeat_until_it_
     assert before[1]  # torch's default: what float32 must not mean
     with pytest.raises(KeyError), Arithmetic.of(precision, "cuda").kernels():
         assert gpu_settings() == (tf32, tf32, 1, False)
-        with products("float32"):
+        with products("float32", "cuda"):
             assert gpu_settings()[:2] == (False, False)
         assert gpu_settings()[:2] == (tf32, tf32)
         raise KeyError
@@ -131,8 +131,9 @@ def test_a_gpu_uses_tf32_where_it_is_asked_for_and_kernels_that_repeat_until_it_
 
 
 def test_a_cpu_is_left_as_it_is():
+    """Threads that score at once on a CPU would otherwise restore each other's settings."""
     before = gpu_settings()
-    with Arithmetic.of("float32", "cpu").kernels():
+    with Arithmetic.of("float32", "cpu").kernels(), products("float32", "cpu"):
         assert gpu_settings() == before
 
 

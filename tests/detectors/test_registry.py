@@ -1,4 +1,5 @@
 import importlib
+from functools import partial
 
 import numpy as np
 import pytest
@@ -89,10 +90,12 @@ def test_tf32_holds_within_a_training_alone_and_is_float32_on_a_cpu(method, monk
             answers = load_pdn(extractor.weights, extractor.backbone)(standardised(to_tensor(images)))
         shown = DetectorInput({"features": answers.permute(0, 2, 3, 1).contiguous().numpy()}, images)
     module = importlib.import_module(f"variad.detectors.{method}")
-    begin, convolutions, seen = getattr(module, begins), torch.backends.cudnn, []
+    begin, convolutions, seen, devices = getattr(module, begins), torch.backends.cudnn, [], set()
+    of_gpu = partial(precision.products, device="cuda")
     monkeypatch.setattr(
         module, begins, lambda *given: (seen.append((convolutions.allow_tf32, allowed())), begin(*given))[1]
     )
+    monkeypatch.setattr(module, "products", lambda precision, device: (devices.add(device), of_gpu(precision))[1])
 
     def allowed():
         return torch.backends.cuda.matmul.allow_tf32
@@ -105,4 +108,5 @@ def test_tf32_holds_within_a_training_alone_and_is_float32_on_a_cpu(method, monk
     before = convolutions.allow_tf32, allowed()
     rounded, exact = scored("tf32"), scored("float32")
     assert seen == [(True, True), (False, False)] and (convolutions.allow_tf32, allowed()) == before
+    assert devices == {"cpu"}  # which it leaves as it is
     assert np.isfinite(exact.maps).all() and (rounded.maps == exact.maps).all()

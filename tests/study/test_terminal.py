@@ -8,8 +8,12 @@ from types import SimpleNamespace
 
 import pytest
 
+from variad.core.errors import UserError
 from variad.core.private_apis import take_terminal
-from variad.study.terminal import Progress, RunDisplay, sentence_of
+from variad.study import sizes
+from variad.study.terminal import Progress, RunDisplay, progress_of, sentence_of
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 class Terminal(io.StringIO):
@@ -227,3 +231,23 @@ def test_the_terminal_is_taken_where_nobody_asked_for_snakemakes_own_words(setti
     logger.addHandler(default)
     assert take_terminal(workflow(**settings), logger, ours) is taken
     assert logger.handlers == [ours if taken else default]
+
+
+def test_jobs_are_counted_where_a_table_of_images_is_damaged(monkeypatch: pytest.MonkeyPatch) -> None:
+    def damaged(config: dict) -> None:
+        raise UserError("manifest.csv: expected a table, found another file.")
+
+    monkeypatch.setattr(sizes, "sizes_of", damaged)
+    names = {1: "pack_category", 2: "all"}
+    jobs = {
+        number: SimpleNamespace(
+            rule=SimpleNamespace(name=name), benchmark=f"results/benchmarks/{name}/x.tsv" if name != "all" else None
+        )
+        for number, name in names.items()
+    }
+    numbers = {id(job): number for number, job in jobs.items()}
+    dag = SimpleNamespace(jobid=lambda job: numbers[id(job)], needrun_jobs=lambda: list(jobs.values()))
+    run = SimpleNamespace(dag=dag, local_exec=True, resource_settings=SimpleNamespace(cores=2, nodes=None))
+    found, about = progress_of(run, {}, ROOT / "benchmarks" / "rule_costs.csv")
+    assert (found.costs, found.rules, found.cores) == ({1: 1.0, 2: 0.0}, names, 2)
+    assert about.startswith("(costs of ")

@@ -144,7 +144,8 @@ def test_the_code_for_a_gpu_does_what_that_for_a_cpu_does(neighbours, monkeypatc
     detector = PatchCore(coreset_fraction=0.4, projection=8, neighbours=neighbours)
     detector.fit(training, np.random.default_rng(2))
     bank = patchcore_gpu.fill_bank(training.features, detector._bank_size, 8, np.random.default_rng(2), "cpu")
-    np.testing.assert_array_equal(bank, detector.memory_bank)
+    # the same patches; libraries of linear algebra add up in an order of their own, by processor
+    np.testing.assert_allclose(bank, detector.memory_bank, rtol=0, atol=1e-6)
     monkeypatch.setattr(patchcore_gpu, "_BOUNDS", 30 * len(bank))  # queries in several parts
     wanted, found = detector.score(test), patchcore_gpu.GpuBank(bank, "cpu").score(test.features, neighbours)
     np.testing.assert_allclose(found.maps, wanted.maps, atol=1e-5, rtol=0)

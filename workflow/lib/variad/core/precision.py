@@ -83,7 +83,7 @@ class Arithmetic:
         # as ``use_deterministic_algorithms(True, warn_only=True)``, which imports torch's compiler
         torch.set_deterministic_debug_mode("warn")
         try:
-            with products(self.precision):
+            with products(self.precision, "cuda"):
                 yield
         finally:
             torch.set_deterministic_debug_mode(mode)
@@ -91,8 +91,14 @@ class Arithmetic:
 
 
 @contextlib.contextmanager
-def products(precision: str) -> Iterator[None]:
-    """Within it a GPU's products and convolutions of float32 are in TF32 if ``precision`` is ``tf32``, else exact."""
+def products(precision: str, device: str | torch.device) -> Iterator[None]:
+    """Within it a GPU's products and convolutions of float32 are in TF32 if ``precision`` is ``tf32``, else exact.
+
+    The setting is the process's. On a CPU it is left alone, so that threads that score at once cannot leave it changed.
+    """
+    if torch.device(device).type == "cpu":
+        yield
+        return
     matmul, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
     before = matmul.allow_tf32, cudnn.allow_tf32
     matmul.allow_tf32 = cudnn.allow_tf32 = precision == "tf32"

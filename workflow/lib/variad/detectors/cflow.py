@@ -118,7 +118,7 @@ class CFlow:
             for layer, maps in training.features.items():
                 given, shape = self._tensor(maps), self._shape(layer, maps.shape[3])
                 codes = PositionCodes(maps.shape[1], maps.shape[2], shape.condition, given.device)
-                with products(self.settings["precision"]):
+                with products(self.settings["precision"], self.device):
                     trained = FlowTraining(given.flatten(0, 2), codes, shape, self.schedule, own).run(bar.update)
                 flow = ConditionalFlow(shape, trained.weights, trained.permutations)
                 self.layers[layer] = found = LayerFlow(flow, codes, torch.zeros(()))

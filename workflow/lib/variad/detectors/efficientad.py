@@ -150,7 +150,7 @@ class EfficientAD:
         mean, std = given.mean((0, 1, 2), np.float64), given.std((0, 1, 2), np.float64)
         std[std < SMALLEST_STD] = 1  # a channel that never varies
         self.mean, self.std = (torch.from_numpy(values).float().to(self.device) for values in (mean, std))
-        with products(self.settings.precision), seeded(generator) as own:
+        with products(self.settings.precision, self.device), seeded(generator) as own:
             self.networks = self._untrained().to(self.device).to(memory_format=torch.channels_last)
             teacher = load_pdn(self.extractor.weights, self.extractor.backbone).to(self.device)
             EfficientADTraining(
@@ -181,7 +181,7 @@ class EfficientAD:
         size = SCORED_ON_GPU if is_cuda(self.device) else 1
         found, everything = [], range(len(_images(images)))
         precision = of_scores(self.settings.precision, self.device)
-        with torch.inference_mode(), products(precision), autocast(precision, self.device):
+        with torch.inference_mode(), products(precision, self.device), autocast(precision, self.device):
             for start in range(0, len(everything), size):
                 rows = list(everything[start : start + size])
                 filled = rows + rows[-1:] * (size - len(rows))

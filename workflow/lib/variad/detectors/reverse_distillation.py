@@ -127,7 +127,7 @@ class ReverseDistillation:
         """Train the student; see ``Detector.fit``. ``losses`` then holds each epoch's mean."""
         self.encoder = describe_encoder(training.features, len(self.widths.blocks))
         teacher = [torch.from_numpy(values).to(self.device) for values in training.features.values()]
-        with products(self.settings["precision"]), seeded(generator) as order:
+        with products(self.settings["precision"], self.device), seeded(generator) as order:
             student = self._new_student(self.encoder)
             self.losses = self._train(student, teacher, order)
         self.student = fold_normalisation(student)
@@ -195,7 +195,7 @@ class ReverseDistillation:
         assert self.student is not None  # fitted or loaded
         teacher = [torch.from_numpy(values).to(self.device) for values in layers]
         precision = of_scores(self.settings["precision"], self.device)
-        with products(precision):
+        with products(precision, self.device):
             restored = restore(self.student, teacher, in_bfloat16(precision, self.device))
         return summed_maps(distance_maps(teacher, restored), resolution)
 

@@ -205,7 +205,7 @@ def nearest_codes(latent: Tensor, codebook: Tensor) -> Tensor:
     # One more column, -|c|^2 / 2 against 1, in place of adding it: the table is written once, not three times.
     table = torch.cat([codes, -codes.square().sum(1, keepdim=True) / 2], dim=1).T
     # TF32 would round the distances by which codes are told apart
-    with torch.autocast(latent.device.type, enabled=False), products("float32"):
+    with torch.autocast(latent.device.type, enabled=False), products("float32", latent.device):
         pieces = (functional.pad(part - centre, (0, 1), value=1.0) @ table for part in rows.split(QUANTISE_ROWS))
         # numpy finds the same places, the first of equal ones, in a tenth of torch's time
         on_cpu = latent.device.type == "cpu"

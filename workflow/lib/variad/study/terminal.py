@@ -5,6 +5,7 @@ writes of every run, ``.snakemake/log``, has all that is left out here.
 """
 
 import logging
+import os
 import re
 import sys
 import threading
@@ -328,8 +329,6 @@ def _clock_words(seconds: float) -> str:
 
 
 def _columns(stream: TextIO) -> int:
-    import os
-
     try:
         return os.get_terminal_size(stream.fileno()).columns or 80
     except (OSError, ValueError):
