@@ -59,7 +59,9 @@ def test_what_it_says_of_deployment_holds():
 
 
 def test_it_names_the_packages_that_reading_the_workflow_takes():
-    needed = {packages_distributions()[module][0].lower() for module in modules_read_with_the_workflow() - SNAKEMAKES_OWN}
+    needed = {
+        packages_distributions()[module][0].lower() for module in modules_read_with_the_workflow() - SNAKEMAKES_OWN
+    }
     said = re.search(r"runs in needs (.*?), which", USAGE["mandatory-flags"]["desc"])
     assert said and set(re.split(r", | and ", said[1])) == needed
 
