@@ -18,8 +18,9 @@ ELSEWHERE = "for another system"
 TO_LOOK_AT = re.compile(r"NVIDIA|Proprietary|GPL|GNU|CC-BY|Mozilla|MPL", re.I)
 HEAD = """# Licences of what is installed
 
-Made by `envs/licences.py` (`make reference`) from `envs/requirements.lock` and from what the installed packages say of themselves. Nobody has read
-the licences for you; Variad's own is Apache-2.0, and what the data sets and weights of publishers allow stands in [operations.md](operations.md#downloads).
+Made by `envs/licences.py` (`make reference`) from `envs/requirements.lock` and from what the installed packages say of
+themselves. Nobody has read the licences for you. Variad's own is Apache-2.0; what the data sets and weights of
+publishers allow stands in [operations.md](operations.md#downloads).
 
 """
 

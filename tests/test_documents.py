@@ -16,7 +16,7 @@ def prose(document: Path) -> str:
 
 
 def anchors(document: Path) -> list[str]:
-    """Those of all headings, as GitHub makes them: small letters, without signs, hyphens for spaces, numbers from the second on."""
+    """Those of all headings, as GitHub makes them: small letters, no signs, hyphens for spaces, numbers for repeats."""
     headings = re.findall(r"^#+ (.*)", prose(document), re.M)
     shown = [re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", heading) for heading in headings]
     plain = [re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in shown]

@@ -12,7 +12,7 @@ from snakemake.rules import RuleProxy
 from variad.core.checksums import damages_of
 from variad.core.devices import gpu_is_there
 from variad.core.errors import UserError
-from variad.core.files import CONTENTS, incomplete_lists, listed_names
+from variad.core.files import CONTENTS, checksums_path, incomplete_lists, listed_names
 from variad.core.private_apis import (
     carry_listed_files,
     complete_rule,
@@ -49,9 +49,14 @@ PART = config.pop("part", None)
 PREFIX = prefix_of_module(workflow)
 
 
-# with --default-storage-provider that is all of what rules make
-if store_what_rules_make(workflow, RuleProxy, IOFile, ("results", DOWNLOADS)):
-    carry_listed_files(_IOFile, CONTENTS, listed_names)
+# whether --default-storage-provider keeps what rules make
+STORED = store_what_rules_make(workflow, RuleProxy, IOFile, ("results", DOWNLOADS))
+if STORED and PREFIX:
+    raise WorkflowError(f"--default-storage-provider: expected a module without prefix, found the prefix '{PREFIX}'.")
+if STORED:
+    carry_listed_files(
+        _IOFile, CONTENTS, listed_names, forget=lambda path: checksums_path(path).unlink(missing_ok=True)
+    )
 
 
 def as_it_is(path):

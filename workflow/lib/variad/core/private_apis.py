@@ -12,12 +12,15 @@ from pathlib import Path
 from typing import Any
 
 
-def own_rules(workflow: Any, folder: str) -> Iterator[tuple[str, Any]]:
+def own_rules(workflow: Any, folder: str | Path) -> Iterator[tuple[str, Any]]:
     """Rules with a script that were read from files in ``folder``, each with the name that it has there.
 
     Relies on ``workflow.modifier.rule_proxies._rules``, the rules of the workflow or module that is being read by the
-    names in its files, and on ``rule.snakefile``, a path or an object that knows its own. A module's user may leave rules out: they are in
-    ``workflow.modifier.rule_proxies`` but ``workflow.rules`` lacks them.
+    names in its files, and on ``rule.snakefile``, a path or an object that knows its own. A module's user may leave
+    rules out: they are in ``workflow.modifier.rule_proxies`` but ``workflow.rules`` lacks them.
+
+    Args:
+        folder: a path, or an address where Snakemake has fetched the files from a host of repositories.
     """
     registered = {id(rule) for rule in workflow.rules}
     for name, proxy in workflow.modifier.rule_proxies._rules.items():
@@ -78,10 +81,10 @@ def prefix_of_module(workflow: Any) -> str:
 
 
 def store_what_rules_make(workflow: Any, rule_proxy: Any, io_file: Any, folders: Sequence[str]) -> bool:
-    """Have ``--default-storage-provider`` keep what rules make, and nothing else: code, weights and photographs stay here.
+    """Have ``--default-storage-provider`` keep what rules make and nothing else: code, weights and photographs stay.
 
-    Snakemake puts every relative path into the storage, inputs that no rule makes as well. ``rules.X.output`` is a place
-    on this disk then, of which a function of inputs makes another that would be put into the storage in turn. Relies on
+    Snakemake puts every relative path into the storage, inputs that no rule makes as well. ``rules.X.output`` is a
+    place on this disk then, and what a function of inputs makes of it would be put into the storage in turn. Relies on
     ``path_modifier.apply_default_storage``, through which all paths go, on ``RuleProxy._to_iofile``, which gives
     ``rules.X.output``, and on ``storage_object.query``.
 
@@ -114,21 +117,25 @@ def store_what_rules_make(workflow: Any, rule_proxy: Any, io_file: Any, folders:
     return True
 
 
-def carry_listed_files(io_file: Any, listed: str, names_in: Callable[[Path], Iterable[str]]) -> None:
+def carry_listed_files(
+    io_file: Any, listed: str, names_in: Callable[[Path], Iterable[str]], forget: Callable[[Path], None]
+) -> None:
     """Have the storage keep all files of a folder whose list is the output of a rule, not the list alone.
 
-    Relies on ``_IOFile.store_in_storage`` and ``retrieve_from_storage``, and on storage objects, which are made of
-    an address and a provider.
+    They are stored and fetched with the list, and go from this disk with it. Relies on ``store_in_storage``,
+    ``retrieve_from_storage`` and ``remove`` of ``_IOFile``, through which all of that goes, and on storage objects,
+    which are made of an address by their provider and know ``store_object`` and ``retrieve_object``.
 
     Args:
         io_file: Snakemake's class of input and output files.
         listed: name of such lists.
         names_in: reads the names in one, from its folder on.
+        forget: is told of each file that was fetched: what was known of the one before holds no more.
     """
-    store, retrieve = io_file.store_in_storage, io_file.retrieve_from_storage
+    store, retrieve, remove = io_file.store_in_storage, io_file.retrieve_from_storage, io_file.remove
 
     def of_folder(file: Any) -> list[Any]:
-        if not file.is_storage or Path(file).name != listed:
+        if not file.is_storage or Path(file).name != listed or not Path(file).is_file():
             return []
         own = file.storage_object
         folder = own.query.rpartition("/")[0]
@@ -140,13 +147,24 @@ def carry_listed_files(io_file: Any, listed: str, names_in: Callable[[Path], Ite
         await store(file)
 
     async def retrieved(file: Any) -> None:
+        before = _time_of(file)
         await retrieve(file)
-        for each in of_folder(file):
-            if not each.local_path().exists():
+        if _time_of(file) != before:
+            forget(Path(file))
+            for each in of_folder(file):
                 each.local_path().parent.mkdir(parents=True, exist_ok=True)
                 each.retrieve_object()
 
-    io_file.store_in_storage, io_file.retrieve_from_storage = stored, retrieved
+    async def removed(file: Any, remove_non_empty_dir: bool = False, only_local: bool = False) -> None:
+        for each in of_folder(file) if only_local else ():
+            each.local_path().unlink(missing_ok=True)
+        await remove(file, remove_non_empty_dir=remove_non_empty_dir, only_local=only_local)
+
+    io_file.store_in_storage, io_file.retrieve_from_storage, io_file.remove = stored, retrieved, removed
+
+
+def _time_of(path: Any) -> int | None:
+    return Path(path).stat().st_mtime_ns if Path(path).exists() else None
 
 
 def take_for_missing(io_file: Any, lists: Iterable[Path]) -> None:

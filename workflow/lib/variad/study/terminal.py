@@ -32,6 +32,7 @@ NOISE = re.compile(
         r"Exiting because a job", r"Waiting at most", r"\d+ jobs? left", r"SNAKEMAKE",
         r"RuleException", r"Cannot restore ", r"Updating (jobs|checkpoint)", r"Workflow defines that rule",
         r"At least one job did not",
+        r"Retrieving from storage", r"Finished (upload|retrieval)", r"Skipped removing non-empty",
         r"No SLURM account given", r"No account was given", r"Unable to guess SLURM account", r"Cleaning up SLURM log",
     ])
 )  # fmt: skip
