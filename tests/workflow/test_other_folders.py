@@ -141,6 +141,45 @@ def test_a_module_with_a_prefix_makes_the_same_below_it(tmp_path, elsewhere):
         assert (ours["images"][:] == theirs["images"][:]).all()
 
 
+HOSTED = """
+configfile: "config/config.yaml"
+module variad:
+    snakefile: github("somebody/variad", path="workflow/Snakefile", tag="v1")
+    config: config
+use rule * from variad
+"""
+
+
+def hosted(folder: Path, caches: Path) -> dict[str, str]:
+    """This checkout as a repository with a tag, where Snakemake keeps its clones; the environment that has it look there."""
+    copy_sources(folder)
+    git = ["git", "-C", str(folder), "-c", "user.name=Somebody", "-c", "user.email=somebody@example.org"]
+    for words in (["init", "-q"], ["add", "."], ["commit", "-q", "-m", "All of it."], ["tag", "v1"]):
+        subprocess.run([*git, *words], check=True)
+    environment = {**os.environ, "XDG_CACHE_HOME": str(caches)}
+    find = "from snakemake.common import get_appdirs; print(get_appdirs().user_cache_dir)"
+    found = subprocess.run([sys.executable, "-c", find], env=environment, capture_output=True, text=True, check=True)
+    clone = Path(found.stdout.strip()) / "snakemake/source-cache/snakemake-git-cache/github.com/somebody/variad"
+    subprocess.run(["git", "clone", "-q", "--bare", str(folder), str(clone)], check=True)
+    return environment
+
+
+def test_a_module_of_a_host_as_a_deployment_writes_it(tmp_path, elsewhere, monkeypatch):
+    """What `snakedeploy` leaves: a Snakefile with the module, and the folder config/."""
+    monkeypatch.setenv("XDG_CACHE_HOME", hosted(tmp_path / "repository", tmp_path / "caches")["XDG_CACHE_HOME"])
+    work = tmp_path / "work"
+    for name, text in (("workflow/Snakefile", HOSTED), ("config/config.yaml", TINY.read_text())):
+        (work / name).parent.mkdir(parents=True)
+        (work / name).write_text(text)
+    done = run(work, "--cores", "1", MANIFEST)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert (work / MANIFEST).read_bytes() == (elsewhere / MANIFEST).read_bytes()
+    logs = {path.relative_to(work).as_posix() for path in (work / "results/logs").rglob("*.log")}
+    assert "results/logs/index_category/textures.brick.train.log" in logs  # as rules of a checkout have them
+    planned = run(work, "--cores", "1", "--dry-run")
+    assert planned.returncode == 0 and "aggregate_metrics" in planned.stdout + planned.stderr
+
+
 def test_a_module_within_the_users_own_folder_is_read_from_there(tmp_path):
     work = tmp_path / "work"
     copy_sources(work / "variad")

@@ -199,7 +199,7 @@ class RunDisplay(logging.Handler):
         """What Snakemake could not plan or run, as its sentence."""
         sentence = sentence_of(text)
         if sentence and not NOISE.match(sentence):
-            self._say(f"error: {sentence}")
+            self._say(f"error: {sentence.removeprefix('Error: ')}")  # which some of Snakemake's begin with
 
     def _refresh(self) -> None:
         progress = self._progress
