@@ -151,7 +151,7 @@ use rule * from variad
 
 
 def hosted(folder: Path, caches: Path) -> dict[str, str]:
-    """This checkout as a repository with a tag, where Snakemake keeps its clones; the environment that has it look there."""
+    """This checkout as a repository with a tag, cloned where Snakemake keeps clones; the environment for it."""
     copy_sources(folder)
     git = ["git", "-C", str(folder), "-c", "user.name=Somebody", "-c", "user.email=somebody@example.org"]
     for words in (["init", "-q"], ["add", "."], ["commit", "-q", "-m", "All of it."], ["tag", "v1"]):
