@@ -5,8 +5,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
+from PIL import Image
 
 from .running import TINY, succeed
 
@@ -74,3 +76,20 @@ def test_results_in_a_bucket_are_those_of_a_disk_and_another_machine_goes_on_fro
     assert content(bucket, f"{CELL}/heatmaps.png") == (plain / CELL / "heatmaps.png").read_bytes()
     again = succeed(first, *STORED, f"{CELL}/heatmaps.png", config=study)
     assert "Nothing to be done" in again
+
+
+def test_a_new_photograph_is_found_where_its_record_is_in_a_bucket(tmp_path, bucket):
+    work, good = folder(tmp_path, "work"), tmp_path / "work/photos/lid/train/good"
+    good.mkdir(parents=True)
+    config = yaml.safe_load(TINY.read_text("utf-8"))
+    config["datasets"] = {
+        "mine": {"adapter": "folder", "path": "photos", "categories": {"lid": {"class_name": "bottle lid"}}}
+    }
+    (work / "study.yaml").write_text(yaml.safe_dump(config), "utf-8")
+    target, photograph = "results/mine/lid/train/images.h5", np.arange(32 * 32 * 3, dtype=np.uint8).reshape(32, 32, 3)
+    for number in (0, 1):
+        Image.fromarray(photograph + np.uint8(number)).save(good / f"{number}.png")
+        succeed(work, *STORED, target, config=work / "study.yaml")
+        rows = content(bucket, "results/mine/lid/train/manifest.csv").decode().splitlines()[1:]
+        assert [row.split(",")[0] for row in rows] == [f"train/good/{seen}" for seen in range(number + 1)]
+    assert "Nothing to be done" in succeed(work, *STORED, target, config=work / "study.yaml")
