@@ -95,7 +95,9 @@ def test_a_checkout_that_is_read_only(tmp_path, checkout, elsewhere):
     work.mkdir()
     inside = run(checkout, "--configfile", TINY, "--cores", "1", MANIFEST)
     assert inside.returncode == 1
-    sentence = f"error: {checkout}: expected a folder that can be written to, found one that cannot; name one by --directory."
+    sentence = (
+        f"error: {checkout}: expected a folder that can be written to, found one that cannot; name one by --directory."
+    )
     assert sentence in inside.stderr.splitlines()
     assert "Traceback (most recent call last)" not in inside.stderr
     done = run(checkout, "--directory", work, "--configfile", TINY, "--cores", "1", MANIFEST)
