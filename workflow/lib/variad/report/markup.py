@@ -8,7 +8,7 @@ import json
 from pathlib import Path
 from string import Template
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 from variad.core.files import write_text
 
@@ -31,6 +31,24 @@ def href(*parts: str) -> str:
     """A relative address of path segments, percent-encoded, so that ``#``, ``%`` and spaces stay part of a name."""
     # The leading "./" keeps a first segment with a colon from being read as a scheme.
     return "./" + "/".join(quote(part, safe="") for part in parts)
+
+
+def fragment(tab: str = "", **values: object) -> str:
+    """What stands behind an address to say what a page shows: ``#tests&scenario=one_shot&order=wrong_first``."""
+    told = urlencode({key: str(value) for key, value in values.items()}, safe="/", quote_via=quote)
+    return "#" + "&".join(part for part in (tab, told) if part)
+
+
+def no_page_yet(link: Path) -> None:
+    """Write an empty script where a page of another target will have the one that links it, if nothing is there.
+
+    The pages that ask for it are made without that target, and a browser reports a file that it asks for in vain.
+    """
+    try:
+        with open(link, "x", encoding="utf-8") as stream:  # never in place of a real one
+            stream.write("// Nothing is linked here yet: the target that makes the page has not run.\n")
+    except FileExistsError:
+        pass
 
 
 def fill(target: str | Path, template: str, folder: Path = ASSETS, **values: str) -> None:
