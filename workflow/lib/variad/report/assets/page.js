@@ -51,7 +51,7 @@ function cellSummary(kept) {
   const counts = cell.threshold === null ? [withoutThreshold(cell)] : [`With the `, word("threshold", "threshold"), ` at ${score(cell.threshold)}: `,
     ...(cell.auroc === null ? [counted("above", "above it, "), counted("below", "below it.")]
       : [counted("missed", "defects missed"), ", ", counted("alarm", "false alarms"), "; ", counted("found", "defects found"), ", ", counted("passed", "good ones passed"), "."])];
-  return el("div", { className: "about" }, el("p", {}, ...[auroc, several, ...counts].filter((part) => part !== null)),
+  return el("div", { className: "about" }, el("p", {}, el("strong", {}, `${cell.training_set}, ${cell.detector}, ${scenarioName(cell.scenario).toLowerCase()}. `), ...[auroc, several, ...counts].filter((part) => part !== null)),
     el("div", { className: "side" }, cellLine(cell), cell.maps ? legend(cell) : null));
 }
 
@@ -143,7 +143,7 @@ tabs.addEventListener("keydown", (event) => {
 
 const accepted = added.filter((item) => item.accepted).length;
 byId("counts").append(link("#tests", `${tested} test images`), ` scored in ${data.cells.length} `, word("cell", data.cells.length === 1 ? "cell" : "cells"), "; ",
-  link("#added", `${added.length} added images`), ", ", link("#added&accepted=true", `${accepted} `), word("accepted", "accepted"),
+  link("#added", `${added.length} added images`), ", ", link("#added&accepted=true", String(accepted)), " ", word("accepted", "accepted"),
   ...(photographs ? ["; ", link("#unlabelled", `${photographs} unlabelled photographs`), " to choose from"] : []), "; ", word("shot", "shots"), " in a tab of their own");
 follow();
 window.addEventListener("hashchange", follow);

@@ -75,7 +75,8 @@ function testDetail(item) {
   const threshold = item.cell.threshold;
   const others = tests.filter((other) => other.image === item.image && other !== item && other.detector === item.detector && other.scenario === item.scenario);
   const line = [cellLine(item.cell, item.score), threshold === null ? el("p", { className: "faint" }, withoutThreshold(item.cell)) : null];
-  return [el("div", { className: "panels" }, ...panels), item.cell.maps ? legend(item.cell) : null, ...line,
+  const verdict = item.verdict === null ? null : el("p", { className: "headline" }, side(item), el("span", {}, `score ${score(item.score)}, threshold ${score(threshold)}`));
+  return [verdict, el("div", { className: "panels four" }, ...panels), item.cell.maps ? legend(item.cell) : null, ...line,
     facts([["score", score(item.score)], ["rank", `${item.rank} of ${item.cell.image.length} (1 is most anomalous)`],
       ...(threshold === null ? [] : [["threshold", [`${score(threshold)} `, word("threshold", "?")]], ["verdict", side(item)]]),
       ...(item.was ? [["against original", `${FILTERS.change[1](item.change)}; there: ${VERDICTS[item.was.verdict].slice(2)}, score ${score(item.was.score)}`]] : []),
