@@ -22,6 +22,8 @@ pytestmark = [pytest.mark.slow, pytest.mark.skipif(CHROMIUM is None, reason="no 
 NASTY = "Löt & <b> #1 100%41"
 ENTER, ESCAPE, LEFT, RIGHT = ("Enter", 13), ("Escape", 27), ("ArrowLeft", 37), ("ArrowRight", 39)
 HOME, END = ("Home", 36), ("End", 35)
+SEEN = """[...document.images]
+  .filter((one) => { const at = one.getBoundingClientRect(); return at.top < innerHeight && at.bottom > 0; })
   .every((one) => one.complete && one.naturalWidth > 0)"""
 SHOWN = "byId('detail').querySelector('dl').textContent"
 FAILURES = ("Runtime.exceptionThrown", "Network.loadingFailed", "Log.entryAdded", "Runtime.consoleAPICalled")
