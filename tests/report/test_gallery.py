@@ -11,7 +11,9 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from variad.core.checksums import damages_of
 from variad.core.errors import UserError
+from variad.core.files import checksums_path
 from variad.core.tables import read_table, write_table
 from variad.generation.added import duplicate, write_added
 from variad.generation.settings import Request, turns
@@ -226,13 +228,14 @@ def test_a_page_is_replaced_as_a_whole(tmp_path: Path) -> None:
     (folder / "stale.txt").write_text("old", "utf-8")
     assert not (built(study) / "stale.txt").exists()
     link = f"{study.category}.predictions.js"
-    assert {path.name for path in folder.parent.iterdir()} == {study.category, link}
+    assert {path.name for path in folder.parent.iterdir()} == {study.category, link, f".{link}.sha256"}
 
 
 def test_a_script_stands_in_for_predictions_and_never_replaces_them(tmp_path: Path) -> None:
     study = build_category(Study(tmp_path))
     link = built(study).with_name(f"{study.category}.predictions.js")
     assert link.read_text("utf-8").startswith("//") and link.read_text("utf-8").count("\n") == 1  # a comment alone
+    assert damages_of(link) == [] and checksums_path(link).is_file()
     link.write_text("real", "utf-8")
     built(study)
     assert link.read_text("utf-8") == "real"

@@ -151,6 +151,7 @@ function testCard(item) {
     el("span", { className: "text" },
       el("span", { className: "split" }, el("span", { className: "score" }, score(item.score)), el("span", {}, labelName(item.label))),
       side(item),
+      item.was && item.change !== "same" ? el("span", {}, `${item.change}: was ${VERDICTS[item.was.verdict].slice(2).split(",")[0]} with ${BASELINE}`) : null,
       el("span", {}, name),
       el("span", { className: "faint" }, `${item.trainingSet} · ${item.detector}`),
       el("span", { className: "faint" }, `${scenarioName(item.scenario)}, rank ${item.rank} of ${item.cell.image.length}`))];

@@ -11,7 +11,7 @@ const by = (key, sign) => (a, b) => {
 const byScore = by("score", -1);
 const ORDERS = {
   wrong_first: ["wrong ones first", (a, b) => by("wrong", -1)(a, b) || byScore(a, b), "wrong_first"],
-  changed_first: ["changed most against original", (a, b) => by("moved", -1)(a, b) || byScore(a, b)],
+  changed_first: ["most changed first", (a, b) => by("moved", -1)(a, b) || byScore(a, b)],
   in_order: ["in order", null],
   score_down: ["score, highest first", byScore, "score"],
   score_up: ["score, lowest first", by("score", 1), "score"],
