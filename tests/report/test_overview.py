@@ -47,8 +47,9 @@ def test_links_lead_to_files_whatever_the_names(tmp_path: Path) -> None:
     behind = [link for link in local if not link.startswith("#")]
     assert len(behind) == 5 * len(names) + 12 * 3 + 9
     assert all((index.parent / unquote(link.partition("#")[0])).is_file() for link in behind)
-    # Name, means, runs and gains of the average lead to its categories' rows.
-    assert len(local) - len(behind) == 12 * 3 + 9
+    # Name, means, runs and gains of the average lead to its categories' rows, and the
+    # cells of a card to theirs.
+    assert len(local) - len(behind) == 12 * 3 + 9 + len(names)
 
 
 def test_every_row_of_the_summary_is_there_with_its_numbers() -> None:

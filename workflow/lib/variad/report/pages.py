@@ -98,12 +98,13 @@ def _card(page: Path) -> str:
         address = href(dataset, category, "images", f"{card['shot']}.jpg")
         picture = f'<img src="{text(address)}" alt="" loading="lazy" width="112" height="112">'
     tested = _link(index + fragment("tests"), f"{card['tested']} test images")
+    cells = _link(fragment(dataset=dataset, category=category), f"{card['cells']} cells")
     added = _link(index + fragment("added"), f"{card['added']} added images")
     accepted = _link(index + fragment("added", accepted="true"), f"{card['accepted']} accepted")
     pile = _link(index + fragment("unlabelled"), f"{card['unlabelled']} unlabelled photographs")
     return (
         f'<li class="category">{picture}<span><strong>{_link(index, text(category))}</strong>'
-        f"<small>{text(dataset)}</small><small>{tested} in {card['cells']} cells</small>"
+        f"<small>{text(dataset)}</small><small>{tested} in {cells}</small>"
         f"<small>{added}, {accepted}</small>{f'<small>{pile}</small>' if card['unlabelled'] else ''}</span></li>"
     )
 
