@@ -95,7 +95,9 @@ def test_a_checkout_that_is_read_only(tmp_path, checkout, elsewhere):
     work.mkdir()
     inside = run(checkout, "--configfile", TINY, "--cores", "1", MANIFEST)
     assert inside.returncode == 1
-    sentence = f"{checkout}: expected a folder that can be written to, found one that cannot; name one by --directory."
+    sentence = (
+        f"error: {checkout}: expected a folder that can be written to, found one that cannot; name one by --directory."
+    )
     assert sentence in inside.stderr.splitlines()
     assert "Traceback (most recent call last)" not in inside.stderr
     done = run(checkout, "--directory", work, "--configfile", TINY, "--cores", "1", MANIFEST)
@@ -197,8 +199,9 @@ def test_a_file_that_a_rule_makes_is_refused_below_a_prefix(tmp_path):
     done = run(of_module(tmp_path / "work", ROOT / "workflow/Snakefile", config, ADDED), "--dry-run")
     assert done.returncode == 1
     expected = "config key vqgans.vqgan_small.weights: expected a file that no rule makes, as the module has the prefix"
-    assert f"{expected} 'below/', found '{made}'" in done.stderr
-    assert "Traceback (most recent call last)" not in done.stderr
+    said = done.stdout + done.stderr  # of a dry run Snakemake says even what is wrong on standard output
+    assert f"{expected} 'below/', found '{made}'" in said
+    assert "Traceback (most recent call last)" not in said
 
 
 def test_a_results_folder_below_a_prefix_that_cannot_be_written_is_named(tmp_path):
@@ -206,7 +209,8 @@ def test_a_results_folder_below_a_prefix_that_cannot_be_written_is_named(tmp_pat
     (work / "below").mkdir()
     (work / "below/results").write_text("in the way")
     done = run(work, "--dry-run")
-    assert done.returncode == 1 and f"{work}/below/results: expected a folder that can be written to" in done.stderr
+    said = done.stdout + done.stderr
+    assert done.returncode == 1 and f"{work}/below/results: expected a folder that can be written to" in said
 
 
 def test_downloads_that_cannot_be_written_end_in_one_sentence(tmp_path):

@@ -205,3 +205,19 @@ def at_ranks(parts: Sequence[Array], ranks: Array, size: int = PIECE) -> Array:
         found.append(piece[here - seen])
         seen += piece.size
     return np.concatenate(found)
+
+
+def fewest_mistakes(scores: ArrayLike, labels: ArrayLike) -> float:
+    """The lowest threshold that makes the fewest mistakes among N images: one of the scores, or just below all of them.
+
+    What is above it is called anomalous. It has seen the labels, so it is not a fair one.
+
+    Args:
+        scores: ``[N]``, at least one; labels: ``[N]``, 0 normal, 1 anomalous.
+    """
+    given, anomalous = np.asarray(scores, np.float64), np.asarray(labels, bool)
+    values = np.unique(given)
+    values = np.concatenate([[np.nextafter(values[0], -np.inf)], values])
+    misses = np.searchsorted(np.sort(given[anomalous]), values, "right")
+    alarms = (~anomalous).sum() - np.searchsorted(np.sort(given[~anomalous]), values, "right")
+    return float(values[np.argmin(misses + alarms)])

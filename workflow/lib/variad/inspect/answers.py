@@ -12,6 +12,8 @@ from typing import Any, Literal, NamedTuple, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from variad.evaluation.ranking import fewest_mistakes
+
 Answer = Literal["good", "look", "bad"]
 Scores = NDArray[np.float64]
 QUANTILES = (0.95, 0.99)  # above which to look at a photograph, and above which it is bad
@@ -176,7 +178,7 @@ class Answers:
         scores, labels = np.asarray(scores, np.float64), np.asarray(labels, bool)
         thresholds = {threshold for threshold in (self.look, self.bad) if threshold is not None}
         if len(scores):
-            thresholds.add(_best_threshold(scores, labels))
+            thresholds.add(fewest_mistakes(scores, labels))
         return [outcome(scores, labels, threshold) for threshold in sorted(thresholds)]
 
 
@@ -185,15 +187,6 @@ def outcome(scores: Scores, labels: NDArray[np.bool_], threshold: float) -> Outc
     defects, good = int(labels.sum()), int((~labels).sum())
     misses, alarms = int((scores[labels] <= threshold).sum()), int((scores[~labels] > threshold).sum())
     return Outcome(threshold, misses, defects, counted(misses, defects), alarms, good, counted(alarms, good))
-
-
-def _best_threshold(scores: Scores, labels: NDArray[np.bool_]) -> float:
-    """The lowest threshold that makes the fewest mistakes: a score, or just below all of them."""
-    values = np.unique(scores)
-    values = np.concatenate([[np.nextafter(values[0], -np.inf)], values])
-    misses = np.searchsorted(np.sort(scores[labels]), values, "right")
-    alarms = (~labels).sum() - np.searchsorted(np.sort(scores[~labels]), values, "right")
-    return float(values[np.argmin(misses + alarms)])
 
 
 def _quantile(values: Scores, share: float) -> float | None:

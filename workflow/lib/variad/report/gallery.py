@@ -24,16 +24,28 @@ from variad.core.errors import UserError
 from variad.core.files import scratch_folder
 from variad.core.tables import read_table
 from variad.datasets.inventory import sentences_of
+from variad.evaluation.ranking import fewest_mistakes, image_metrics
 from variad.generation.settings import Turning
 from variad.report.contact_sheet import read_added_table
 from variad.report.drawing import RealImages, colour_scale, colourise, open_real_images
 from variad.report.heatmaps import first_kept_run, map_path, read_map
-from variad.report.markup import ASSETS, fill, script_json, text
+from variad.report.markup import ASSETS, fill, no_page_yet, script_json, text
 
 PICTURE_SIZE = 224
 MAP_SIZE = 112
 QUALITY = 80
-PAGE_FILES = ("gallery.css", "dom.js", "elements.js", "cards.js", "viewer.js", "collection.js", "page.js")
+PAGE_FILES = (
+    "gallery.css",
+    "dom.js",
+    "words.js",
+    "address.js",
+    "elements.js",
+    "cards.js",
+    "line.js",
+    "viewer.js",
+    "collection.js",
+    "page.js",
+)
 
 
 def save_picture(image: npt.NDArray[np.uint8], path: Path) -> None:
@@ -91,7 +103,8 @@ class PageSources:
 def build_page(folder: str | Path, sources: PageSources) -> None:
     """Write ``index.html``, its style, script and data, all pictures, and ``card.json`` for the overview.
 
-    The folder is complete when it exists: it is made beside its place and renamed.
+    The folder is complete when it exists: it is made beside its place and renamed. Beside it lies, if there is none, an
+    empty script in place of the one that will link predictions, as the page asks for it.
 
     Raises:
         UserError: an anomaly map or an image that a table names is missing.
@@ -107,9 +120,10 @@ def build_page(folder: str | Path, sources: PageSources) -> None:
                     save_picture(file["images"][index], pictures / f"{index}.jpg")
         for number, (cell, path) in enumerate(zip(page["cells"], sources.scores, strict=True)):
             if cell["maps"]:
-                folder = temporary / "maps" / str(number)
-                cell["low"], cell["high"] = _save_maps(folder, cell, path.parent / "maps", page)
+                maps = temporary / "maps" / str(number)
+                cell["low"], cell["high"] = _save_maps(maps, cell, path.parent / "maps", page)
         _write_page(temporary, page)
+    no_page_yet(Path(folder).with_name(f"{sources.category}.predictions.js"))
 
 
 def _save_images(folder: Path, images: dict[str, list[Any]], real: RealImages) -> None:
@@ -233,19 +247,27 @@ def made_pictures(entry: dict[str, Any]) -> list[int]:
 
 
 def collect_cell(path: Path) -> dict[str, Any]:
-    """The scores of one cell's first run with maps (run 0 without), images still by image_id."""
+    """The scores of one cell's first run with maps (run 0 without), images still by image_id.
+
+    Predictions have a threshold of their own. Test images get the one that makes the fewest mistakes among them, of the
+    scores as they stand here, and their run's ``auroc``; both are None where only one label is there.
+    """
     scenario, training_set, detector = path.parts[-4:-1]
-    rows, kept, threshold = read_table(path, path.stem), None, None  # its schema is called as the file
+    rows, kept, threshold, auroc, runs = read_table(path, path.stem), None, None, None, 1  # its schema's name
     labels: list[int | None] = [None] * len(rows)
     if path.stem == "predictions":
         threshold = float(rows["threshold"].iloc[0]) if len(rows) else None
+        scores = _rounded(rows["score"])
     else:
-        kept = first_kept_run(path.parent / "maps")
+        kept, runs = first_kept_run(path.parent / "maps"), rows["run"].nunique()
         rows = rows[rows["run"] == (kept or 0)]
-        labels = [int(label) for label in rows["label"]]
-    cell = {"scenario": scenario, "training_set": training_set, "detector": detector, "run": kept or 0}
-    scored = {"image": list(rows["image_id"]), "label": labels, "score": _rounded(rows["score"])}
-    return {**cell, "threshold": threshold, "maps": kept is not None, **scored}
+        labels, scores = [int(label) for label in rows["label"]], _rounded(rows["score"])
+        if rows["label"].nunique() == 2:
+            threshold = fewest_mistakes(scores, rows["label"])
+            auroc = image_metrics(rows["score"], rows["label"])["image_auroc"]
+    cell = {"scenario": scenario, "training_set": training_set, "detector": detector, "run": kept or 0, "runs": runs}
+    known = {"threshold": threshold, "auroc": auroc, "maps": kept is not None}
+    return {**cell, **known, "image": list(rows["image_id"]), "label": labels, "score": scores}
 
 
 def _collect_images(names: list[str], manifest: pd.DataFrame, real: RealImages, where: Path) -> dict[str, list[Any]]:

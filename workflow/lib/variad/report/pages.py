@@ -19,7 +19,7 @@ from PIL import Image
 
 from variad.core.files import write_text
 from variad.evaluation.aggregation import BASELINE, SCENARIOS
-from variad.report.markup import ASSETS, fill, href, text
+from variad.report.markup import ASSETS, fill, fragment, href, no_page_yet, text
 
 Axis = tuple[float, float]  # lowest and highest gain that the small drawings of the table rows have room for
 
@@ -30,12 +30,16 @@ _TABLE = '<div class="scroll" tabindex="0" role="region" aria-label="Table"><tab
 _RULES = {"table_open": _TABLE, "table_close": "</table></div>", "blockquote_open": "", "blockquote_close": ""}
 for _kind, _html in (_RULES | {"softbreak": " ", "hardbreak": " "}).items():
     _MARKDOWN.add_render_rule(_kind, lambda *_, html=_html: html)
+OVERVIEW_SCRIPTS = ("dom.js", "words.js", "address.js", "overview.js")
+BRANCHES = ("selection", "exposure")  # pages of other targets, each with a script that links it
 SHEET_QUALITY = 85
 CARD_WIDTH = 224  # pixels
 
 
 def build_overview(target: str | Path, pages: list[Path], summary: pd.DataFrame, figure: str | Path) -> None:
     """Write ``index.html`` with everything inside it but the categories' pages.
+
+    Beside it lie empty scripts in place of those that will link the pages of selection and exposure, if there are none.
 
     Args:
         target: the file; the pages lie below its folder as ``{dataset}/{category}``.
@@ -47,12 +51,20 @@ def build_overview(target: str | Path, pages: list[Path], summary: pd.DataFrame,
         target,
         "overview.html",
         style=(ASSETS / "gallery.css").read_text("utf-8"),
-        script=(ASSETS / "overview.js").read_text("utf-8"),
+        script="\n".join((ASSETS / name).read_text("utf-8") for name in OVERVIEW_SCRIPTS),
         cards="\n".join(_card(page) for page in pages),
         figure=base64.b64encode(Path(figure).read_bytes()).decode("ascii"),
         rows="\n".join(summary_rows(summary, {page.parts[-2:] for page in pages})),
-        heads="".join(f'<th scope="col">{text(name.replace("_", " "))}</th>' for name in FILTERS),
+        heads="".join(f'<th scope="col">{_explained(name)}</th>' for name in FILTERS),
     )
+    for name in BRANCHES:
+        no_page_yet(Path(target).with_name(f"{name}.js"))
+
+
+def _explained(name: str) -> str:
+    """The head of a column, which ``words.js`` turns into a button that explains it."""
+    shown = text(name.replace("_", " "))
+    return shown if name in ("dataset", "category") else f'<span data-word="{name}">{shown}</span>'
 
 
 def summary_rows(summary: pd.DataFrame, linked: Collection[tuple[str, ...]] = ()) -> list[str]:
@@ -81,41 +93,80 @@ def _position(value: float, axis: Axis) -> float:
 def _card(page: Path) -> str:
     dataset, category = page.parts[-2:]
     card = json.loads((page / "card.json").read_text("utf-8"))
-    picture = ""
+    index, picture = href(dataset, category, "index.html"), ""
     if card["shot"] is not None:
         address = href(dataset, category, "images", f"{card['shot']}.jpg")
         picture = f'<img src="{text(address)}" alt="" loading="lazy" width="112" height="112">'
-    pile = f"<small>{card['unlabelled']} unlabelled photographs</small>" if card["unlabelled"] else ""
+    tested = _link(index + fragment("tests"), f"{card['tested']} test images")
+    cells = _link(fragment(dataset=dataset, category=category), f"{card['cells']} cells")
+    added = _link(index + fragment("added"), f"{card['added']} added images")
+    accepted = _link(index + fragment("added", accepted="true"), f"{card['accepted']} accepted")
+    pile = _link(index + fragment("unlabelled"), f"{card['unlabelled']} unlabelled photographs")
     return (
-        f'<li><a class="category" href="{text(href(dataset, category, "index.html"))}">{picture}'
-        f"<span><strong>{text(category)}</strong><small>{text(dataset)}</small>"
-        f"<small>{card['tested']} test images in {card['cells']} cells</small>"
-        f"<small>{card['added']} added images, {card['accepted']} accepted</small>{pile}</span></a></li>"
+        f'<li class="category">{picture}<span><strong>{_link(index, text(category))}</strong>'
+        f"<small>{text(dataset)}</small><small>{tested} in {cells}</small>"
+        f"<small>{added}, {accepted}</small>{f'<small>{pile}</small>' if card['unlabelled'] else ''}</span></li>"
     )
 
 
+def _link(address: str, shown: str) -> str:
+    """A link; ``shown`` is HTML."""
+    return f'<a href="{text(address)}">{shown}</a>'
+
+
 def _row(row: dict[str, Any], best: bool, axis: Axis, linked: Collection[tuple[str, ...]]) -> str:
-    keys = "".join(f"<td>{_key(row, name, linked)}</td>" for name in FILTERS)
+    behind = _behind(row, linked)
+    keys = "".join(f"<td>{_key(row, name, behind['mean'])}</td>" for name in FILTERS)
     data = " ".join(f'data-{name.replace("_", "-")}="{text(row[name])}"' for name in FILTERS)
     mean = f"{row['mean']:.2f}" + ("" if pd.isna(row["std"]) else f' <span class="faint">± {row["std"]:.2f}</span>')
     mean = f"<strong>{mean}</strong>" if best else mean
     published = "" if pd.isna(row["published_mean"]) else f"{row['published_mean']:.2f}"
     return (
-        f'<tr {data}>{keys}<td class="number">{mean}</td>'
-        f'<td class="number">{row["runs"]}</td><td class="number">{_gain(row)}</td><td>{_interval(row, axis)}</td>'
-        f'<td class="number">{published}</td></tr>'
+        f'<tr {data}>{keys}<td class="number">{_link_to(behind["mean"], mean)}</td>'
+        f'<td class="number">{_link_to(behind["runs"], str(row["runs"]))}</td>'
+        f'<td class="number">{_link_to(behind["gain"], _gain(row)) if _has_gain(row) else _gain(row)}</td>'
+        f'<td>{_interval(row, axis)}</td><td class="number">{published}</td></tr>'
     )
 
 
-def _key(row: dict[str, Any], column: str, linked: Collection[tuple[str, ...]]) -> str:
+def _behind(row: dict[str, Any], linked: Collection[tuple[str, ...]]) -> dict[str, str]:
+    """Addresses of what lies behind a row's numbers; empty where nothing does.
+
+    Behind a category's mean are its test images, the wrong ones first; behind its gain the same images, those first
+    whose verdict the training set changed; behind its runs their shots. Behind an average are its categories' rows.
+    """
+    place = {name: row[name] for name in ("scenario", "training_set", "detector")}
+    if (row["dataset"], row["category"]) in linked:
+        page = href(row["dataset"], row["category"], "index.html")
+        seen = {"label": "1"} if row["metric"].startswith(("pixel_", "au")) else {}  # only defects have masks
+        return {
+            "mean": page + fragment("tests", **place, **seen, order="wrong_first"),
+            "gain": page + fragment("tests", **place, **seen, order="changed_first"),
+            "runs": page + fragment("shots", scenario=row["scenario"]),
+        }
+    if not row["category"].startswith("average") or not linked:
+        return dict.fromkeys(("mean", "gain", "runs"), "")
+    one = {"dataset": row["dataset"]} if row["dataset"] in {dataset for dataset, _ in linked} else {}
+    return dict.fromkeys(("mean", "gain", "runs"), fragment(**one, category="", **place, metric=row["metric"]))
+
+
+def _link_to(address: str, shown: str) -> str:
+    return _link(address, shown) if address else shown
+
+
+def _key(row: dict[str, Any], column: str, images: str) -> str:
     value = row[column]
-    if column == "category" and (row["dataset"], value) in linked:
-        return f'<a href="{text(href(row["dataset"], value, "index.html"))}">{text(value)}</a>'
+    if column == "category":
+        return _link_to(images, text(value))
     return text(SCENARIOS.get(value, value) if column == "scenario" else value)
 
 
+def _has_gain(row: dict[str, Any]) -> bool:
+    return not pd.isna(row["gain"]) and row["training_set"] != BASELINE
+
+
 def _gain(row: dict[str, Any]) -> str:
-    if pd.isna(row["gain"]) or row["training_set"] == BASELINE:
+    if not _has_gain(row):
         return '<span class="faint">–</span>'
     bounds = f' <span class="faint">[{row["gain_low"]:+.2f}, {row["gain_high"]:+.2f}]</span>'
     return f"{row['gain']:+.2f}" + ("" if pd.isna(row["gain_low"]) else bounds)

@@ -16,3 +16,4 @@ const real = (index, alt = imageName(index)) => picture(`images/${index}.jpg`, a
 const badge = (good, text) => el("span", { className: good ? "badge good" : "badge bad" }, text);
 const verdict = (accepted) => badge(accepted, accepted ? "✓ accepted" : "✕ rejected");
 const label = (value) => (value === null ? el("span", { className: "faint" }, "unlabelled") : badge(value === 0, labelName(value)));
+const link = (address, ...content) => el("a", { href: address }, ...content);
