@@ -53,7 +53,7 @@ def test_overlay_blends_grey_and_colour() -> None:
 
 def sheet_of(study: Study) -> np.ndarray:
     cell = study.cells()[0]
-    target = study.root / "heatmaps.png"
+    target = study.root / "heatmaps.jpg"
     scores = read_table(cell / "scores.csv", "scores")
     draw_heatmaps(target, "Löt", study.folder / "images.h5", scores, cell / "maps", study.category)
     with Image.open(target) as sheet:
@@ -89,7 +89,7 @@ def test_missing_maps_are_told_and_leave_nothing(tmp_path: Path) -> None:
         UserError, match="expected the maps of a run, found none; name one under config key keep_map_runs"
     ):
         sheet_of(study)
-    assert not (study.root / "heatmaps.png").exists()
+    assert not (study.root / "heatmaps.jpg").exists()
 
 
 def test_nothing_scored_gives_a_sheet_without_maps(tmp_path: Path) -> None:

@@ -43,6 +43,22 @@ PART = config.pop("part", None)
 PREFIX = prefix_of_module(workflow)
 
 
+# the parts of the report, which sorts them by name
+PARTS = "results maps added anomalies selection exposure published cost".split()
+TITLES = "Result,Anomaly maps,Added images,Synthetic anomalies,Selection,Outlier exposure,Published values,Cost".split(",")
+IN_REPORT = {part: f"{number}. {title}" for number, (part, title) in enumerate(zip(PARTS, TITLES), start=1)}
+
+
+def labelled(what, kind):
+    """Labels of one of the report's results; all of a part have the same ones, as it lists paths otherwise."""
+    return {"what": what, "kind": kind}
+
+
+def kind_of(path):
+    """What a person gets who clicks on a file in the report."""
+    return "figure" if path.endswith((".svg", ".png", ".jpg")) else "table to download"
+
+
 def as_it_is(path):
     """A file's path from the working directory, so that a moved folder is still up to date; no prefix is put before it."""
     path = os.path.relpath(path)

@@ -35,7 +35,12 @@ rule aggregate_metrics:
         turning=of_all(turning_places, rules.decide_turning.output.turning),
         published=PUBLISHED_AUROC,
     output:
-        summary=report("results/tables/summary.csv", caption="../report/summary.rst", category="Results"),
+        summary=report(
+            "results/tables/summary.csv",
+            caption="../report/summary.rst",
+            category=IN_REPORT["results"],
+            labels=labelled("5. summary.csv", "table to download"),
+        ),
         page="results/tables/summary.md",
     conda:
         "../../envs/variad.yaml"
@@ -58,9 +63,10 @@ rule plot_gains:
         svg=report(
             "results/figures/gains.svg",
             caption="../report/gains.rst",
-            category="Results",
-            labels={"figure": "gains in AUROC"},
+            category=IN_REPORT["results"],
+            labels=labelled("2. gains over the shots alone", "figure"),
         ),
+        **figures_of_others(),
     conda:
         "../../envs/variad.yaml"
     resources:
