@@ -44,8 +44,8 @@ PREFIX = prefix_of_module(workflow)
 
 
 # the parts of the report, which sorts them by name
-PARTS = "results maps added anomalies selection exposure published cost".split()
-TITLES = "Result,Anomaly maps,Added images,Synthetic anomalies,Selection,Outlier exposure,Published values,Cost".split(",")
+PARTS = "results maps added cost anomalies selection exposure published".split()
+TITLES = "Result,Anomaly maps,Added images,Cost,Synthetic anomalies,Selection,Outlier exposure,Published values".split(",")
 IN_REPORT = {part: f"{number}. {title}" for number, (part, title) in enumerate(zip(PARTS, TITLES), start=1)}
 
 

@@ -27,7 +27,7 @@ PAGE = Template("""<!doctype html>
 <style>
 $style
 main figure { margin: .8rem 0; }
-main figure img { display: block; width: auto; max-width: 100%; background: #ffffff; border: 1px solid var(--line); }
+main figure img { display: block; width: auto; height: auto; aspect-ratio: auto; max-width: 100%; background: #ffffff; border: 1px solid var(--line); }
 main .scroll { margin: .6rem 0 1rem; }
 main > p { max-width: 75ch; }
 </style>
@@ -81,7 +81,7 @@ def _numbers(rows: pd.DataFrame, gallery: str) -> str:
 
 
 def _number(row: dict[str, Any], gallery: str) -> str:
-    gain = "" if pd.isna(row["gain"]) or row["training_set"] == BASELINE else f" <small>{row['gain']:+.1f}</small>"
+    gain = "" if pd.isna(row["gain"]) or row["training_set"] == BASELINE else f" <small>{_signed(row['gain'])}</small>"
     shown = f"{row['mean']:.1f}{gain}"
     if row["gain_low"] > 0:
         shown = f"<strong>{shown}</strong>"
@@ -90,6 +90,10 @@ def _number(row: dict[str, Any], gallery: str) -> str:
     place = {name: row[name] for name in ("scenario", "training_set", "detector")}
     address = href(row["dataset"], row["category"], "index.html") + fragment("tests", **place, order="wrong_first")
     return f'<a href="#" onclick="{text(_opening(gallery, address))}">{shown}</a>'
+
+
+def _signed(gain: float) -> str:
+    return f"{round(gain, 1) + 0.0:+.1f}".replace("-", "−")  # adding zero turns -0.0 into 0.0
 
 
 def _opening(gallery: str, address: str) -> str:
