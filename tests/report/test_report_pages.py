@@ -30,7 +30,7 @@ def test_the_first_words_say_what_helped_and_lead_to_the_images(tmp_path: Path) 
     single = shown[~shown["category"].str.startswith("average")]
     assert len(scripts) == len(single)  # averages have no images of their own
     assert (
-        scripts[0] == f'app.setView({{content: \'html\', contentPath: results["{GALLERY}"].data_uri.replace('
+        scripts[0] == f"app.setView({{content: 'html', contentPath: results[\"{GALLERY}\"].data_uri.replace("
         "/index\\.html$/, "
         '"elpv/M%C3%BCller%20%26%20S%C3%B6hne%20%231/index.html'
         '#tests&scenario=one_shot&training_set=original&detector=patchcore&order=wrong_first")}); return false'

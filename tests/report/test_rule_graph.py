@@ -1,5 +1,7 @@
 """The graph of rules has a box a rule, no line that another way says already, and everything below what it needs."""
 
+from itertools import pairwise
+
 from variad.report.rule_graph import direct, rule_graph
 
 RULES = ["pack", "train", "score", "plot_a", "plot_b", "all", "pack"]  # nodes, as of jobs: `pack` stands twice
@@ -28,9 +30,9 @@ def test_boxes_of_a_line_do_not_touch_and_stay_inside() -> None:
     names = [f"rule number {number}" for number in range(7)]
     spec = rule_graph(names, [(0, number) for number in range(1, 7)], {name: name for name in names}, {})
     boxes = sorted((node for node in spec["data"][0]["values"]), key=lambda node: (node["y"], node["x"]))
-    for left, right in zip(boxes[1:], boxes[2:], strict=False):
+    for left, right in pairwise(boxes[1:]):
         assert left["x"] + left["width"] / 2 < right["x"] - right["width"] / 2
-    assert all(0 <= n["x"] - n["width"] / 2 and n["x"] + n["width"] / 2 <= spec["width"] for n in boxes)
+    assert all(n["x"] - n["width"] / 2 >= 0 and n["x"] + n["width"] / 2 <= spec["width"] for n in boxes)
     assert max(node["y"] for node in boxes) < spec["height"]
 
 

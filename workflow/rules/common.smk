@@ -44,9 +44,17 @@ PREFIX = prefix_of_module(workflow)
 
 
 # the parts of the report, which sorts them by name
-PARTS = "results maps added cost anomalies selection exposure published".split()
-TITLES = "Result,Anomaly maps,Added images,Cost,Synthetic anomalies,Selection,Outlier exposure,Published values".split(",")
-IN_REPORT = {part: f"{number}. {title}" for number, (part, title) in enumerate(zip(PARTS, TITLES), start=1)}
+TITLES = {
+    "results": "Result",
+    "maps": "Anomaly maps",
+    "added": "Added images",
+    "cost": "Cost",
+    "anomalies": "Synthetic anomalies",
+    "selection": "Selection",
+    "exposure": "Outlier exposure",
+    "published": "Published values",
+}
+IN_REPORT = {part: f"{number}. {title}" for number, (part, title) in enumerate(TITLES.items(), start=1)}
 
 
 def labelled(what, kind):

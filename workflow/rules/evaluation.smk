@@ -59,6 +59,7 @@ rule plot_gains:
     input:
         summary=rules.aggregate_metrics.output.summary,
     output:
+        **figures_of_others(),
         png="results/figures/gains.png",
         svg=report(
             "results/figures/gains.svg",
@@ -66,7 +67,6 @@ rule plot_gains:
             category=IN_REPORT["results"],
             labels=labelled("2. gains over the shots alone", "figure"),
         ),
-        **figures_of_others(),
     conda:
         "../../envs/variad.yaml"
     resources:

@@ -119,10 +119,10 @@ def restore_as_out_of_date(backups: Any) -> None:
 def shape_report(draw: Callable[[list[str], list[tuple[int, int]]], Any], style: Path) -> None:
     """Have Snakemake's report draw the graph of rules as ``draw`` does, and add rules of style to its own.
 
-    Its own graph has a rule once for every level of the graph of jobs, and a picture higher than the window begins above
-    where one can scroll to. Relies on ``render_rulegraph`` of ``snakemake.report.html_reporter.data``, which gets nodes
-    with ``rule`` and links with ``source`` and ``target``, and on ``get_resource_as_string`` of the reporter, which
-    reads ``style.css``. Both are imported with the command line; a job's process has neither.
+    Its own graph has a rule once for every level of the graph of jobs, and a picture higher than the window begins
+    above where one can scroll to. Relies on ``render_rulegraph`` of ``snakemake.report.html_reporter.data``, which gets
+    nodes with ``rule`` and links with ``source`` and ``target``, and on ``get_resource_as_string`` of the reporter,
+    which reads ``style.css``. Both are imported with the command line; a job's process has neither.
 
     Args:
         draw: a drawing for Vega 5, from a rule's name a node and the links between nodes by number.

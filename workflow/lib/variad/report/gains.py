@@ -18,6 +18,7 @@ WIDTH = 11.0  # inches, at least, so that the title fits
 LOWEST = 1.4  # inches, so that the name of a metric fits beside a panel
 SHARP = 150  # dots an inch: letters are 13 pixels high where the figure is shown at half its size
 
+
 def gain_marks(summary: pd.DataFrame, with_detector: bool = False) -> pd.DataFrame:
     """What a figure draws: every gain of AUROC in the summary, with its ``place`` (a band's label) and height ``y``.
 

@@ -11,7 +11,7 @@ from variad.core.files import scratch_folder
 from variad.report.markup import no_page_yet
 from variad.report.pages import BRANCHES
 
-# Pixels that a side has at most, by folder of a category's page. A map is no sharper than its detector's grid of patches.
+# Pixels that a side has at most, by folder of a category's page; a map is hardly sharper than its detector's patches.
 SIDES = {"images": 160, "added": 160, "maps": 64}
 QUALITY = 70
 LEFT_OUT = ("contents.txt", "card.json")  # what only the workflow reads

@@ -27,7 +27,8 @@ PAGE = Template("""<!doctype html>
 <style>
 $style
 main figure { margin: .8rem 0; }
-main figure img { display: block; width: auto; height: auto; aspect-ratio: auto; max-width: 100%; background: #ffffff; border: 1px solid var(--line); }
+main figure img { display: block; background: #ffffff; border: 1px solid var(--line); }
+main figure img { width: auto; height: auto; aspect-ratio: auto; max-width: 100%; }
 main .scroll { margin: .6rem 0 1rem; }
 main > p { max-width: 75ch; }
 </style>
@@ -71,7 +72,8 @@ def _numbers(rows: pd.DataFrame, gallery: str) -> str:
     sets = list(dict.fromkeys(rows["training_set"]))
     heads = "".join(f'<th scope="col">{text(name)}</th>' for name in sets)
     lines = []
-    for (dataset, category, scenario), group in rows.groupby(["dataset", "category", "scenario"], sort=False):
+    groups: Any = rows.groupby(["dataset", "category", "scenario"], sort=False)
+    for (dataset, category, scenario), group in groups:
         cells: dict[Any, Any] = {row["training_set"]: row for row in group.to_dict("records")}
         numbers = "".join(f"<td>{_number(cells[name], gallery) if name in cells else ''}</td>" for name in sets)
         place = f"{dataset} / {category}, {SCENARIOS.get(scenario, scenario).lower()}"

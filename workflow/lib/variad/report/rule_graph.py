@@ -7,7 +7,7 @@ BOX_HEIGHT, LAYER, GAP, LETTER = 24, 62, 14, 6.6  # pixels
 MARGIN = 10
 NOT_NAMED = "other"
 # Okabe and Ito's, light enough for black letters
-COLOURS = "#9ad1f5 #ffd28a #8fdcc0 #f3b3d4 #f4ee9a #f2a880 #c9ced4 #b7c4f0 #d8c6a8 #e3e6ea".split()
+COLOURS = ["#9ad1f5", "#ffd28a", "#8fdcc0", "#f3b3d4", "#f4ee9a", "#f2a880", "#c9ced4", "#b7c4f0", "#d8c6a8", "#e3e6ea"]
 
 
 def rule_graph(
@@ -82,7 +82,7 @@ def _places(order: Sequence[str], needed: Mapping[str, list[str]]) -> dict[str, 
     places: dict[str, tuple[float, float]] = {}
     for number, row in enumerate(lines):
         above = {text: [places[source][0] for source in needed[text] if source in places] for text in row}
-        row.sort(key=lambda text: sum(above[text]) / len(above[text]) if above[text] else widest / 2)  # noqa: B023
+        row.sort(key={text: sum(xs) / len(xs) if xs else widest / 2 for text, xs in above.items()}.__getitem__)
         left = MARGIN + (widest - sum(_width(text) + GAP for text in row)) / 2
         for text in row:
             places[text] = (left + _width(text) / 2, MARGIN + BOX_HEIGHT / 2 + LAYER * number)

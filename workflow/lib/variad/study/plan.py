@@ -213,7 +213,8 @@ def took_page(took: Mapping[PlannedJob, Took]) -> str:
     rows = [_took_row(rule, by_name[rule]) for rule in sorted(seconds, key=lambda rule: -seconds[rule])]
     everything = list(took.values())
     rows += [_took_row("total", everything)] if everything else []
-    said = f"{len(took):,} jobs took {duration(sum(seconds.values()))} of work in all, added up over those that ran together."
+    work = duration(sum(seconds.values()))
+    said = f"{len(took):,} jobs took {work} of work in all, added up over those that ran together."
     heads = ["rule", "jobs", "took", "longest job", "peak memory"]
     return markdown_page("What the study took", "", said, markdown_table(heads, rows, left=1))
 
