@@ -60,7 +60,7 @@ def test_the_first_page_says_the_result_and_its_parts(page):
     rows = page.run("document.querySelectorAll('.variad-table tbody tr').length")
     assert rows == 4  # two categories in two scenarios
     parts = page.run(f"{MENU}.map(link => link.innerText.trim())")
-    assert [part for part in parts if part[0].isdigit()] == [
+    assert [part for part in parts if part[:1].isdigit()] == [
         "1. Result",
         "2. Anomaly maps",
         "3. Added images",

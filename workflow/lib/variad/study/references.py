@@ -35,7 +35,7 @@ LONGEST_TOGETHER = 220  # bytes of the names that a log's name is made of; a fil
 # what the workflow's own files and rows of tables are called, beside those that keys give their names to
 TAKEN: dict[str, Collection[str]] = {
     "datasets": (
-        *("tables", "paper", "figures", "gallery", "models", "logs", "benchmarks"),
+        *("tables", "paper", "figures", "gallery", "models", "logs", "benchmarks", "report"),
         *("archives", "weights", "wordnet"),
     ),
     "categories": ("average",),
