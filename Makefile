@@ -33,7 +33,7 @@ help:
 	@echo "             the detectors against anomalib, about an hour on a core; writes benchmarks/*.csv"
 	@echo "make lint    the first part of make test"
 	@echo "make lock    resolve envs/*.in again: envs/*.lock, and the conda environments made from them"
-	@echo "make reference  make the tables of config/README.md from the schema of the config"
+	@echo "make reference  make the tables of config/README.md from the schema of the config, docs/licences.md from the lock"
 	@echo "make clean   remove $(VENV), $(BENCH_VENV) and what tools left behind; results/ stays"
 	@echo
 	@echo "Settings: PYTHON=$(PYTHON) (3.11 or newer)  VENV=$(VENV)  BENCH_VENV=$(BENCH_VENV)  CORES=$(CORES)"
@@ -92,6 +92,7 @@ lock:
 reference:
 	$(set_up) "$(VENV)" requirements
 	$(IN_VENV) config/generate.py
+	$(IN_VENV) envs/licences.py
 
 clean:
 	rm -rf "$(VENV)" "$(BENCH_VENV)" .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -6,7 +6,7 @@ What stands between the tables is written by hand. A table stands between ``<!--
     key PATH                    one key
     settings of PATH by WORD    the keys of several mappings, by the name of each
     entries of PATH             mappings in one line each
-    contents                    the headings
+    contents                    a line for every section: its heading, and what the schema says of it
 
 Beside what JSON Schema knows, a key has ``from``, where its default comes from, ``of``, the methods that heed it, and
 ``with``, the value of another key that it needs; the ``title`` of a mapping's entries is what their names are called.
@@ -21,6 +21,7 @@ import yaml
 
 README = Path(__file__).resolve().parent / "README.md"
 SCHEMA = README.parents[1] / "workflow" / "schemas" / "config.schema.yaml"
+TRAINING = "`training` of `vqgans`, `teachers` and `diffusion_models`"  # the one heading that is no section
 Node = dict[str, Any]
 
 
@@ -48,7 +49,7 @@ def filled(text: str, schema: Node) -> str:
 
 def _part(order: str, text: str, schema: Node) -> str:
     if order == "contents":
-        return contents(text)
+        return contents(text, schema)
     if match := re.fullmatch(r"keys of (\S+)", order):
         return _about(match[1], schema) + table(list(rows(find(schema, match[1]), schema)), schema)
     if match := re.fullmatch(r"key (\S+)", order):
@@ -67,11 +68,11 @@ def _about(path: str, schema: Node) -> str:
     return f"{said[0].upper()}{said[1:]}.\n\n" if said else ""
 
 
-def contents(text: str) -> str:
-    """Links to all headings of the second level."""
+def contents(text: str, schema: Node) -> str:
+    """A table of all headings of the second level, which are the config's sections."""
     headings = re.findall(r"^## (.*)", text, re.M)
-    anchors = [re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings]
-    return " · ".join(f"[{heading}](#{anchor})" for heading, anchor in zip(headings, anchors, strict=True))
+    said = [schema["properties"].get(heading, {"description": TRAINING})["description"] for heading in headings]
+    return markdown({"section": [f"[{heading}](#{heading})" for heading in headings], "what it says": said})
 
 
 def find(schema: Node, path: str) -> Node:

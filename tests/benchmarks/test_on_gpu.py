@@ -1,6 +1,7 @@
 """The benchmarks for a machine with a GPU, as far as they run without one."""
 
 import csv
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -78,3 +79,36 @@ def test_half_precision_is_compared_on_the_same_images(tmp_path):
     for other in (half, control):
         for metric in ("image_auroc", "pixel_auroc"):
             assert abs(float(whole[metric]) - float(other[metric])) < 3
+
+
+def test_a_session_fits_into_ten_minutes_and_asks_only_for_what_its_scripts_know(tmp_path):
+    from gpu_session import MINUTES, parts
+
+    session = parts(tmp_path, "python")
+    assert sum(part.seconds for part in session) <= 60 * MINUTES
+    for part in session[1:]:
+        script, *words = part.words
+        known = subprocess.run([sys.executable, script, "--help"], capture_output=True, text=True, check=True).stdout
+        assert all(word in known for word in words if word.startswith("--"))
+
+
+def test_a_part_that_fails_or_hangs_is_said_and_keeps_its_words(tmp_path):
+    from gpu_session import Part, run
+
+    assert run(Part("good", ["-c", "print('words')"], 60), tmp_path).startswith("done, ")
+    assert (tmp_path / "good.log").read_text() == "words\n"
+    assert run(Part("bad", ["-c", "raise SystemExit(3)"], 60), tmp_path).startswith("failed with status 3, see ")
+    assert (
+        run(Part("hangs", ["-c", "import time; print('began'); time.sleep(60)"], 2), tmp_path) == "ended after its 2 s"
+    )
+    assert (tmp_path / "hangs.log").read_text() == "began\n"
+
+
+def test_a_session_without_a_card_is_one_sentence(tmp_path):
+    done = subprocess.run(
+        [sys.executable, str(BENCHMARKS / "gpu_session.py"), "--output", str(tmp_path)],
+        env={**os.environ, "PATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 1 and done.stderr.startswith("error: expected a GPU that nvidia-smi knows, found: ")

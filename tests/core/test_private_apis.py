@@ -13,14 +13,20 @@ from types import SimpleNamespace
 
 import pytest
 from snakemake.io import IOFile, _IOFile
+from snakemake.path_modifier import PathModifier
 from snakemake.persistence import FileBackupMixin
+from snakemake.rules import RuleProxy
 from snakemake.scheduling.job_scheduler import JobScheduler
+from snakemake_interface_storage_plugins.storage_object import StorageObjectRead, StorageObjectWrite
+from snakemake_interface_storage_plugins.storage_provider import StorageProviderBase
 
 from variad.core.private_apis import (
+    carry_listed_files,
     keep_jobs_that_nobody_spoke_of,
     restore_as_out_of_date,
     shape_report,
     start_jobs_without_a_rate_limit,
+    store_what_rules_make,
     take_for_missing,
 )
 
@@ -265,3 +271,129 @@ def test_the_report_has_our_graph_of_rules_and_our_style(tmp_path: Path, monkeyp
 def test_a_job_without_the_reporter_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(sys.modules, "snakemake.report.html_reporter", raising=False)
     shape_report(lambda rules, links: None, Path("no such file"))
+
+
+class Stored:
+    """An object of a storage, kept in a dictionary by its address; on this disk it lies below a folder."""
+
+    def __init__(self, query, provider):
+        self.query, self.provider = query, provider
+
+    def local_path(self):
+        return self.provider.disk / self.query.removeprefix("s3://")
+
+    def store_object(self):
+        self.provider.kept[self.query] = self.local_path().read_bytes()
+
+    def retrieve_object(self):
+        self.local_path().write_bytes(self.provider.kept[self.query])
+
+
+def stored_file_class():
+    """What `_IOFile` is to a storage, with nothing else of it; a file that is there is not fetched."""
+
+    class StoredFile:
+        is_storage = True
+
+        def __init__(self, stored):
+            self.storage_object = stored
+
+        def __fspath__(self):
+            return str(self.storage_object.local_path())
+
+        async def store_in_storage(self):
+            self.storage_object.store_object()
+
+        async def retrieve_from_storage(self):
+            if not self.storage_object.local_path().exists():
+                self.storage_object.retrieve_object()
+
+        async def remove(self, remove_non_empty_dir=False, only_local=False):
+            self.storage_object.local_path().unlink()
+
+    return StoredFile
+
+
+def test_a_list_goes_into_a_storage_and_comes_back_with_its_files(tmp_path):
+    provider = SimpleNamespace(disk=tmp_path, kept={})
+    provider.object = lambda query: Stored(query, provider)
+    kind, forgotten = stored_file_class(), []
+    carry_listed_files(kind, "list.txt", lambda path: path.read_text().split(), forgotten.append)
+    folder = tmp_path / "b/maps"
+    (folder / "run").mkdir(parents=True)
+    (folder / "list.txt").write_text("one run/two\n")
+    (folder / "one").write_text("1")
+    (folder / "run/two").write_text("2")
+    file = kind(provider.object("s3://b/maps/list.txt"))
+
+    asyncio.run(file.store_in_storage())
+    assert provider.kept == {
+        "s3://b/maps/one": b"1",
+        "s3://b/maps/run/two": b"2",
+        "s3://b/maps/list.txt": b"one run/two\n",
+    }
+    asyncio.run(file.retrieve_from_storage())
+    assert forgotten == []  # it was there
+    asyncio.run(file.remove(only_local=True))
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+
+    provider.kept["s3://b/maps/one"] = b"of another machine"
+    (folder / "one").write_text("of a run that was killed")
+    asyncio.run(file.retrieve_from_storage())
+    assert (folder / "one").read_text() == "of another machine" and (folder / "run/two").read_text() == "2"
+    assert forgotten == [folder / "list.txt"]
+
+
+def test_a_storage_is_given_what_rules_make_and_what_they_make_is_named_as_without_it():
+    class Proxy:
+        def _to_iofile(self, files):
+            return files
+
+    class Files(list):
+        def __init__(self, files, custom_map=None):
+            super().__init__(map(custom_map, files) if custom_map else files)
+
+    modifier = SimpleNamespace(apply_default_storage=lambda path: f"stored {path}")
+    settings = SimpleNamespace(default_storage_provider="s3", default_storage_prefix="s3://bucket/study")
+    workflow = SimpleNamespace(storage_settings=settings, modifier=SimpleNamespace(path_modifier=modifier))
+    assert store_what_rules_make(workflow, Proxy, lambda path, rule: (path, rule), ("results", "resources/made"))
+    given = [
+        "results/a.csv",
+        "./results/a.csv",
+        "resources/made/b",
+        "resources/shipped",
+        "results",
+        "/results/c",
+        "../x",
+    ]
+    assert [path for path in given if modifier.apply_default_storage(path) != path] == given[:3]
+    stored = SimpleNamespace(is_storage=True, storage_object=SimpleNamespace(query="s3://bucket/study/results/{a}.csv"))
+    local = SimpleNamespace(is_storage=False)
+    proxy = Proxy()
+    proxy.rule = "rule"
+    assert proxy._to_iofile(Files([stored, local])) == [("results/{a}.csv", "rule"), local]
+
+
+@pytest.mark.parametrize("settings", [None, SimpleNamespace(default_storage_provider=None)])
+def test_without_a_storage_nothing_is_changed(settings):
+    workflow = SimpleNamespace(
+        storage_settings=settings, modifier=SimpleNamespace(path_modifier=SimpleNamespace(apply_default_storage=id))
+    )
+    proxy = SimpleNamespace(_to_iofile=len)
+    assert not store_what_rules_make(workflow, proxy, IOFile, ("results",))
+    assert workflow.modifier.path_modifier.apply_default_storage is id and proxy._to_iofile is len
+
+
+def test_snakemake_has_what_storages_rely_on():
+    for owner, name in (
+        (PathModifier, "apply_default_storage"),
+        (RuleProxy, "_to_iofile"),
+        (_IOFile, "store_in_storage"),
+        (_IOFile, "retrieve_from_storage"),
+        (_IOFile, "remove"),
+        (StorageProviderBase, "object"),
+        (StorageObjectWrite, "store_object"),
+        (StorageObjectRead, "retrieve_object"),
+    ):
+        assert callable(getattr(owner, name)), name
+    assert list(inspect.signature(_IOFile.remove).parameters) == ["self", "remove_non_empty_dir", "only_local"]

@@ -21,7 +21,7 @@ from variad.core.errors import UserError
 from variad.inspect import command
 from variad.inspect.answers import Answers, HeldOutScores
 from variad.inspect.command import main, parser
-from variad.inspect.results import COLUMNS
+from variad.inspect.results import COLUMNS, SEEN
 
 from .conftest import save
 from .stand_in import StandIn
@@ -284,6 +284,23 @@ def test_scores_that_moved_are_said(photographs: Path, capsys: pytest.CaptureFix
         save(Path(f"moved/{number}.png"), 150 + number)
     assert main(["b.variad", "moved"]) == 0
     assert "Scores have moved" in capsys.readouterr().err
+
+
+def test_photographs_of_the_training_do_not_tell_that_scores_have_moved(
+    photographs: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Seen(StandIn):
+        def inspect_many(self, paths, batch=8):
+            for found in super().inspect_many(paths, batch):
+                yield replace(found, remarks=(SEEN,))
+
+    for number in range(20):
+        save(Path(f"moved/{number}.png"), 150 + number)
+    monkeypatch.setattr(command, "_open", lambda given: Seen())
+    assert main(["b.variad", "moved"]) == 0
+    said = capsys.readouterr().err
+    assert "20 photographs: 0 good, 20 to look at" in said and f"20 photographs (moved/0.png): {SEEN}." in said
+    assert "Scores have moved" not in said
 
 
 # A process of its own, with the stand-in: what a terminal and a shell see.

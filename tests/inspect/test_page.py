@@ -108,6 +108,7 @@ def test_a_browser_shows_it(tmp_path: Path, width: int) -> None:
     byId("cards").querySelector("button").click();
     document.title = JSON.stringify({cards: byId("cards").children.length, wide: document.documentElement.scrollWidth,
       first: byId("cards").textContent.slice(0, 40), boxes: byId("detail").querySelectorAll("rect").length,
+      line: byId("detail").querySelector(".plot").getAttribute("aria-label"),
       name: byId("detail").querySelector("dd").textContent, open: byId("viewer").open, place: byId("place").textContent,
       answers: byId("answers").textContent, images: document.querySelectorAll("img[src=x]").length});
     </script></body>"""
@@ -119,6 +120,9 @@ def test_a_browser_shows_it(tmp_path: Path, width: int) -> None:
     seen = json.loads(html_text.unescape(re.search(r"<title>(.*?)</title>", done.stdout, re.S)[1]))
     assert seen.pop("wide") <= max(width, 500)  # headless Chromium has no narrower window
     assert seen.pop("first").startswith("✕ bad3.75 × threshold")
+    assert seen.pop("line") == (
+        "Scores from 0 to 3 of 999 above the threshold and 4001 not above it; threshold 0.8; this image 3, above it."
+    )
     assert seen == {
         "cards": 60, "boxes": 1, "name": HOSTILE, "open": True, "place": "1 of 5000", "images": 0,
         "answers": "all 5000✕ bad 1? look at it 0✓ good 4999",

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from variad.core.errors import UserError
-from variad.core.records import image_batches, read_features
+from variad.core.records import RowsBefore, image_batches, read_features
 from variad.networks import on_demand as module
 from variad.networks.feature_file import write_features
 from variad.networks.features import feature_maps, prepare, to_tensor
@@ -128,6 +128,25 @@ def test_half_precision_halves_the_file_and_is_read_as_float32(tmp_path, images)
     write(tmp_path / "none.h5", images[:0], resolution=8, stored_as="float16")
     with h5py.File(tmp_path / "none.h5") as file:
         assert file["half"].dtype == np.float16 and file["half"].shape == (0, 4, 4, 3)
+
+
+@pytest.mark.parametrize("known", ["", "d", "bd", "abcde"])
+def test_the_bytes_of_a_file_do_not_tell_what_was_taken_over(tmp_path, images, known):
+    """Otherwise a copy that was made anew after damage would be another file than the one that was lost."""
+    names, made = list("abcde"), {"extractor": "tiny", "made_with": "this"}
+
+    def stored(path, rows, computed, before=None):
+        batches = (images[computed][start : start + 2] for start in range(0, len(computed), 2))
+        contents = [names[row] for row in rows]
+        write_features(path, batches, len(rows), TinyBackbone(), made, contents=contents, before=before)
+        return path.read_bytes()
+
+    whole = stored(tmp_path / "whole.h5", list(range(5)), list(range(5)))
+    stored(tmp_path / "f.h5", [row for row in range(5) if names[row] in known], [names.index(one) for one in known])
+    with RowsBefore(tmp_path / "f.h5", "this") as before:
+        unknown = before.unknown(names)
+        assert len(unknown) == 5 - len(known)
+        assert stored(tmp_path / "f.h5", list(range(5)), unknown, before) == whole
 
 
 def test_features_too_large_for_half_precision_are_refused(tmp_path, images, monkeypatch):

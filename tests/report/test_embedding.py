@@ -2,11 +2,11 @@
 
 import html
 import json
-from urllib.parse import unquote
+from urllib.parse import parse_qsl, unquote
 
 import pytest
 
-from variad.report.markup import href, script_json, text
+from variad.report.markup import fragment, href, script_json, text
 
 NAMES = [
     "</script><script>alert(1)",
@@ -36,6 +36,13 @@ def test_href_is_one_safe_path_segment_a_name(name: str) -> None:
     address = href("elpv", name, "index.html")
     assert [unquote(part) for part in address.split("/")] == [".", "elpv", name, "index.html"]
     assert not set("<>&\"' #?") & set(address)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_fragment_keeps_values_apart(name: str) -> None:
+    tab, *told = fragment("tests", image=f"test/{name}", label=1).removeprefix("#").split("&")
+    assert tab == "tests" and dict(parse_qsl("&".join(told))) == {"image": f"test/{name}", "label": "1"}
+    assert fragment(category="") == "#category="
 
 
 @pytest.mark.parametrize("name", NAMES)

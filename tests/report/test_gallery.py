@@ -11,8 +11,10 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from variad.core.checksums import damages_of
 from variad.core.errors import UserError
-from variad.core.tables import write_table
+from variad.core.files import checksums_path
+from variad.core.tables import read_table, write_table
 from variad.generation.added import duplicate, write_added
 from variad.generation.settings import Request, turns
 from variad.generation.strategies import augment
@@ -225,4 +227,31 @@ def test_a_page_is_replaced_as_a_whole(tmp_path: Path) -> None:
     folder = built(study)
     (folder / "stale.txt").write_text("old", "utf-8")
     assert not (built(study) / "stale.txt").exists()
-    assert [path.name for path in folder.parent.iterdir()] == [study.category]
+    link = f"{study.category}.predictions.js"
+    assert {path.name for path in folder.parent.iterdir()} == {study.category, link, f".{link}.sha256"}
+
+
+def test_a_script_stands_in_for_predictions_and_never_replaces_them(tmp_path: Path) -> None:
+    study = build_category(Study(tmp_path))
+    link = built(study).with_name(f"{study.category}.predictions.js")
+    assert link.read_text("utf-8").startswith("//") and link.read_text("utf-8").count("\n") == 1  # a comment alone
+    assert damages_of(link) == [] and checksums_path(link).is_file()
+    link.write_text("real", "utf-8")
+    built(study)
+    assert link.read_text("utf-8") == "real"
+
+
+def test_the_threshold_makes_the_fewest_mistakes_and_the_auroc_is_of_the_run_shown(tmp_path: Path) -> None:
+    study = build_category(Study(tmp_path))
+    # good and bad take turns, from 1 up: above 1 are all four bad ones and three good ones, and 10 of 16 pairs in order
+    cell = data_of(built(study))["cells"][0]
+    assert (cell["threshold"], cell["auroc"], cell["run"], cell["runs"]) == (1.0, 10 / 16, 0, 2)
+
+
+def test_test_images_of_one_kind_have_no_threshold(tmp_path: Path) -> None:
+    study = build_category(Study(tmp_path))
+    path = study.cells()[0] / "scores.csv"
+    rows = read_table(path, "scores")
+    write_table(path, rows[rows["label"] == 0], "scores")
+    cell = data_of(built(study))["cells"][0]
+    assert (cell["threshold"], cell["auroc"], cell["label"]) == (None, None, [0] * 4)

@@ -42,9 +42,14 @@ def test_links_lead_to_files_whatever_the_names(tmp_path: Path) -> None:
     links = Links()
     links.feed(index.read_text("utf-8"))
     local = [link for link in links.found if not link.startswith("data:")]
-    # A link and a picture a card, and a link in each of the twelve rows of "mono" (the others are not in the summary).
-    assert len(local) == 2 * len(names) + 12
-    assert all((index.parent / unquote(link)).is_file() for link in local)
+    # A card has its page, picture, test images, added images and accepted ones. The twelve rows of "mono" have page,
+    # mean and runs, nine of them a gain; the other categories are not in the summary.
+    behind = [link for link in local if not link.startswith("#")]
+    assert len(behind) == 5 * len(names) + 12 * 3 + 9
+    assert all((index.parent / unquote(link.partition("#")[0])).is_file() for link in behind)
+    # Name, means, runs and gains of the average lead to its categories' rows, and the
+    # cells of a card to theirs.
+    assert len(local) - len(behind) == 12 * 3 + 9 + len(names)
 
 
 def test_every_row_of_the_summary_is_there_with_its_numbers() -> None:
@@ -58,6 +63,32 @@ def test_every_row_of_the_summary_is_there_with_its_numbers() -> None:
     assert "+1.20" in text
     assert "[+0.20, +3.20]" in text
     assert 'class="interval up"' in row
+
+
+def test_numbers_lead_to_the_images_behind_them() -> None:
+    rows = summary_rows(summary_frame(), {("elpv", "mono")})
+    of = {(row["category"], row["scenario"], row["training_set"], row["metric"]): html for row, html in
+          zip(summary_frame().to_dict("records"), rows, strict=True)}  # fmt: skip
+    links = Links()
+    links.feed(of["mono", "few_shot", "generated", "image_auroc"])
+    cell = "scenario=few_shot&training_set=generated&detector=patchcore"
+    assert links.found == [
+        *[f"./elpv/mono/index.html#tests&{cell}&order=wrong_first"] * 2,
+        "./elpv/mono/index.html#shots&scenario=few_shot",
+        f"./elpv/mono/index.html#tests&{cell}&order=changed_first",
+    ]
+    average = Links()
+    average.feed(of["average", "few_shot", "original", "image_auroc"])
+    cell = "scenario=few_shot&training_set=original&detector=patchcore"
+    assert average.found == [f"#dataset=elpv&category=&{cell}&metric=image_auroc"] * 3
+    poly = Links()
+    poly.feed(of["poly", "few_shot", "generated", "image_auroc"])
+    assert poly.found == []  # it has no page
+
+
+def test_metrics_of_pixels_lead_to_the_images_with_masks() -> None:
+    row, *_ = summary_rows(summary_frame().assign(metric="pixel_auroc"), {("elpv", "mono")})
+    assert "detector=patchcore&amp;label=1&amp;order=wrong_first" in row
 
 
 def test_only_the_best_training_set_is_bold() -> None:

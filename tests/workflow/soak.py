@@ -123,11 +123,16 @@ class Study:
         }
 
     def left_behind(self) -> list[str]:
-        """What must not be there once a run has ended: temporary files, marks of a run, processes."""
+        """What must not be there once a run has ended: temporary files, marks of a run, processes.
+
+        But for the empty folder that every Snakemake makes among temporary files: nothing tells whose it was.
+        """
         own = self.folder / ".snakemake"
         marks = [path for mark in MARKS for path in sorted((own / mark).rglob("*")) if path.is_file()]
         living = [f"process {process.pid}: {' '.join(words)}" for process, words in _processes_of(str(self.folder))]
-        return [*map(str, marks), *map(str, sorted(self.temporary.rglob("*"))), *living]
+        snakemakes = {path for path in self.temporary.glob("snakemake*") if path.is_dir() and not any(path.iterdir())}
+        left = sorted(set(self.temporary.rglob("*")) - snakemakes)
+        return [*map(str, marks), *map(str, left), *living]
 
 
 def _kill_group(process: subprocess.Popen[bytes]) -> bool:

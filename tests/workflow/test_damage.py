@@ -59,9 +59,8 @@ def finished(tmp_path_factory):
 
 @pytest.fixture
 def study(finished, tmp_path):
-    """The finished study, with all times, to be damaged."""
-    shutil.copytree(finished, tmp_path / "study", symlinks=True)
-    return tmp_path / "study"
+    """The finished study, with all times, to be damaged; as deep in folders, since paths of the code are relative."""
+    return Path(shutil.copytree(finished, tmp_path, symlinks=True, dirs_exist_ok=True))
 
 
 def a_map(folder: Path) -> str:

@@ -95,7 +95,9 @@ def test_a_checkout_that_is_read_only(tmp_path, checkout, elsewhere):
     work.mkdir()
     inside = run(checkout, "--configfile", TINY, "--cores", "1", MANIFEST)
     assert inside.returncode == 1
-    sentence = f"{checkout}: expected a folder that can be written to, found one that cannot; name one by --directory."
+    sentence = (
+        f"error: {checkout}: expected a folder that can be written to, found one that cannot; name one by --directory."
+    )
     assert sentence in inside.stderr.splitlines()
     assert "Traceback (most recent call last)" not in inside.stderr
     done = run(checkout, "--directory", work, "--configfile", TINY, "--cores", "1", MANIFEST)
@@ -141,6 +143,45 @@ def test_a_module_with_a_prefix_makes_the_same_below_it(tmp_path, elsewhere):
         assert (ours["images"][:] == theirs["images"][:]).all()
 
 
+HOSTED = """
+configfile: "config/config.yaml"
+module variad:
+    snakefile: github("somebody/variad", path="workflow/Snakefile", tag="v1")
+    config: config
+use rule * from variad
+"""
+
+
+def hosted(folder: Path, caches: Path) -> dict[str, str]:
+    """This checkout as a repository with a tag, cloned where Snakemake keeps clones; the environment for it."""
+    copy_sources(folder)
+    git = ["git", "-C", str(folder), "-c", "user.name=Somebody", "-c", "user.email=somebody@example.org"]
+    for words in (["init", "-q"], ["add", "."], ["commit", "-q", "-m", "All of it."], ["tag", "v1"]):
+        subprocess.run([*git, *words], check=True)
+    environment = {**os.environ, "XDG_CACHE_HOME": str(caches)}
+    find = "from snakemake.common import get_appdirs; print(get_appdirs().user_cache_dir)"
+    found = subprocess.run([sys.executable, "-c", find], env=environment, capture_output=True, text=True, check=True)
+    clone = Path(found.stdout.strip()) / "snakemake/source-cache/snakemake-git-cache/github.com/somebody/variad"
+    subprocess.run(["git", "clone", "-q", "--bare", str(folder), str(clone)], check=True)
+    return environment
+
+
+def test_a_module_of_a_host_as_a_deployment_writes_it(tmp_path, elsewhere, monkeypatch):
+    """What `snakedeploy` leaves: a Snakefile with the module, and the folder config/."""
+    monkeypatch.setenv("XDG_CACHE_HOME", hosted(tmp_path / "repository", tmp_path / "caches")["XDG_CACHE_HOME"])
+    work = tmp_path / "work"
+    for name, text in (("workflow/Snakefile", HOSTED), ("config/config.yaml", TINY.read_text())):
+        (work / name).parent.mkdir(parents=True)
+        (work / name).write_text(text)
+    done = run(work, "--cores", "1", MANIFEST)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert (work / MANIFEST).read_bytes() == (elsewhere / MANIFEST).read_bytes()
+    logs = {path.relative_to(work).as_posix() for path in (work / "results/logs").rglob("*.log")}
+    assert "results/logs/index_category/textures.brick.train.log" in logs  # as rules of a checkout have them
+    planned = run(work, "--cores", "1", "--dry-run")
+    assert planned.returncode == 0 and "aggregate_metrics" in planned.stdout + planned.stderr
+
+
 def test_a_module_within_the_users_own_folder_is_read_from_there(tmp_path):
     work = tmp_path / "work"
     copy_sources(work / "variad")
@@ -158,8 +199,9 @@ def test_a_file_that_a_rule_makes_is_refused_below_a_prefix(tmp_path):
     done = run(of_module(tmp_path / "work", ROOT / "workflow/Snakefile", config, ADDED), "--dry-run")
     assert done.returncode == 1
     expected = "config key vqgans.vqgan_small.weights: expected a file that no rule makes, as the module has the prefix"
-    assert f"{expected} 'below/', found '{made}'" in done.stderr
-    assert "Traceback (most recent call last)" not in done.stderr
+    said = done.stdout + done.stderr  # of a dry run Snakemake says even what is wrong on standard output
+    assert f"{expected} 'below/', found '{made}'" in said
+    assert "Traceback (most recent call last)" not in said
 
 
 def test_a_results_folder_below_a_prefix_that_cannot_be_written_is_named(tmp_path):
@@ -167,7 +209,8 @@ def test_a_results_folder_below_a_prefix_that_cannot_be_written_is_named(tmp_pat
     (work / "below").mkdir()
     (work / "below/results").write_text("in the way")
     done = run(work, "--dry-run")
-    assert done.returncode == 1 and f"{work}/below/results: expected a folder that can be written to" in done.stderr
+    said = done.stdout + done.stderr
+    assert done.returncode == 1 and f"{work}/below/results: expected a folder that can be written to" in said
 
 
 def test_downloads_that_cannot_be_written_end_in_one_sentence(tmp_path):

@@ -5,7 +5,9 @@ import pytest
 import yaml
 from PIL import Image
 
+from variad.core.checksums import damages_of
 from variad.core.tables import read_table
+from variad.report.markup import no_page_yet
 
 from .running import TINY, planned, snakemake, succeed
 
@@ -54,7 +56,11 @@ def piled(tmp_path_factory):
 
 
 def predictions(folder):
+    link = folder / "results/gallery/mine/lid.predictions.js"
+    link.parent.mkdir(parents=True, exist_ok=True)
+    no_page_yet(link)  # as the gallery leaves it
     said = succeed(folder, "--cores", "2", "predict", config=folder / "mine.yaml")
+    assert "lid.predictions.html" in link.read_text("utf-8") and damages_of(link) == []
     ranked = said[said.index("mine/lid: 5 photographs: ") :].splitlines()
     table = read_table(folder / CELL / "predictions.csv", "predictions")
     assert [" ".join(line.split()[:2]) for line in ranked[2:7]] == [

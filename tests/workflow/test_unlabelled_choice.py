@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 import yaml
 
+from variad.core.checksums import write_checksums
 from variad.core.files import sha256
 from variad.core.tables import read_table
 
@@ -79,6 +80,7 @@ def test_other_labels_change_nothing(pile):
         rows["defect"].map(lambda name: f"not {name}"),
     )
     rows.to_csv(manifest, index=False, lineterminator="\n")
+    write_checksums(manifest)  # or it would be taken for damaged
     said = run(pile, "--printshellcmds", "--forcerun", "draw_pool", "choose_unlabelled")  # Snakemake's own words
     assert said.count("rule choose_unlabelled:") == len(SCORES) and "rule index_category:" not in said
     assert [sha256(path) for path in tables] == before

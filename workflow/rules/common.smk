@@ -5,19 +5,22 @@ import os
 import re
 
 from snakemake.exceptions import WorkflowError
-from snakemake.io import _IOFile
+from snakemake.io import IOFile, _IOFile
 from snakemake.persistence import FileBackupMixin
+from snakemake.rules import RuleProxy
 
 from variad.core.checksums import damages_of
 from variad.core.devices import gpu_is_there
 from variad.core.errors import UserError
-from variad.core.files import incomplete_lists
+from variad.core.files import CONTENTS, checksums_path, incomplete_lists, listed_names
 from variad.core.private_apis import (
+    carry_listed_files,
     complete_rule,
     given_options,
     own_rules,
     prefix_of_module,
     restore_as_out_of_date,
+    store_what_rules_make,
     take_for_missing,
 )
 from variad.core.provenance import library_files
@@ -26,6 +29,9 @@ from variad.datasets.adapters import SPLITS
 from variad.downloads.catalogue import ARCHIVES, DATASET_FILES, DOWNLOADS, WEIGHTS_FILES
 from variad.study.configuration import merged, resolve
 from variad.study.references import part_of
+
+# not below ROOT where Snakemake has fetched them from a host of repositories
+RULES = workflow.current_basedir.get_path_or_uri(secret_free=True)
 
 # what the user asked for, which the default completes
 GIVEN_CONFIG = copy.deepcopy(config)
@@ -41,6 +47,20 @@ PART = config.pop("part", None)
 
 # what a module's user has put before the paths of its rules: before that of no file which is there without them
 PREFIX = prefix_of_module(workflow)
+
+
+# whether --default-storage-provider keeps what rules make
+STORED = store_what_rules_make(workflow, RuleProxy, IOFile, ("results", DOWNLOADS))
+if STORED and PREFIX:
+    raise WorkflowError(f"--default-storage-provider: expected a module without prefix, found the prefix '{PREFIX}'.")
+if STORED:
+    carry_listed_files(
+        _IOFile, CONTENTS, listed_names, forget=lambda path: checksums_path(path).unlink(missing_ok=True)
+    )
+
+    def update(path):
+        """Made anew: Snakemake 9.27 does not fetch from a storage what a job is to update, and finds nothing to keep."""
+        return path
 
 
 # the parts of the report, which sorts them by name
@@ -116,7 +136,7 @@ def complete_rules():
     Log and benchmark are called after the rule, and within its folder after the wildcards. Called once, after the last
     rule. Threads are Snakemake's default everywhere, one: sums depend on their number.
     """
-    for name, of_ours in own_rules(workflow, ROOT / "workflow" / "rules"):
+    for name, of_ours in own_rules(workflow, RULES):
         complete_rule(
             of_ours,
             log=f"results/logs/{name}",

@@ -222,6 +222,8 @@ def say_bundles():
 def say_results():
     """What the study found, where it was asked for, and where to look; nothing before there is a table."""
     asked = {str(target) for target in workflow.dag_settings.targets} or {"all"}
+    if STORED:
+        print(f"\nIn {workflow.storage_settings.default_storage_prefix.rstrip('/')}/results", file=sys.stderr)
     summary, index = Path(str(rules.aggregate_metrics.output.summary)), rules.build_gallery.output.index
     if not summary.is_file() or not asked & {"all", "paper", "everything"}:
         return

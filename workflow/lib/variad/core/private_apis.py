@@ -14,18 +14,25 @@ from pathlib import Path
 from typing import Any
 
 
-def own_rules(workflow: Any, folder: Path) -> Iterator[tuple[str, Any]]:
+def own_rules(workflow: Any, folder: str | Path) -> Iterator[tuple[str, Any]]:
     """Rules with a script that were read from files in ``folder``, each with the name that it has there.
 
     Relies on ``workflow.modifier.rule_proxies._rules``, the rules of the workflow or module that is being read by the
-    names in its files, and on ``rule.snakefile``. A module's user may leave rules out: they are in
-    ``workflow.modifier.rule_proxies`` but ``workflow.rules`` lacks them.
+    names in its files, and on ``rule.snakefile``, a path or an object that knows its own. A module's user may leave
+    rules out: they are in ``workflow.modifier.rule_proxies`` but ``workflow.rules`` lacks them.
+
+    Args:
+        folder: a path, or an address where Snakemake has fetched the files from a host of repositories.
     """
     registered = {id(rule) for rule in workflow.rules}
     for name, proxy in workflow.modifier.rule_proxies._rules.items():
         rule = proxy.rule
-        if rule.script and id(rule) in registered and folder in Path(rule.snakefile).parents:
+        if rule.script and id(rule) in registered and _address(rule.snakefile).startswith(f"{folder}/"):
             yield name, rule
+
+
+def _address(source: Any) -> str:
+    return str(source.get_path_or_uri(secret_free=True) if hasattr(source, "get_path_or_uri") else source)
 
 
 def complete_rule(rule: Any, log: str, benchmark: str, code: Sequence[str], mem_mb: int | Callable[..., int]) -> None:
@@ -73,6 +80,93 @@ def prefix_of_module(workflow: Any) -> str:
     Relies on ``workflow.modifier.path_modifier.prefix``.
     """
     return getattr(workflow.modifier.path_modifier, "prefix", None) or ""
+
+
+def store_what_rules_make(workflow: Any, rule_proxy: Any, io_file: Any, folders: Sequence[str]) -> bool:
+    """Have ``--default-storage-provider`` keep what rules make and nothing else: code, weights and photographs stay.
+
+    Snakemake puts every relative path into the storage, inputs that no rule makes as well. ``rules.X.output`` is a
+    place on this disk then, and what a function of inputs makes of it would be put into the storage in turn. Relies on
+    ``path_modifier.apply_default_storage``, through which all paths go, on ``RuleProxy._to_iofile``, which gives
+    ``rules.X.output``, and on ``storage_object.query``.
+
+    Args:
+        rule_proxy: Snakemake's class of what ``rules.X`` is.
+        io_file: its function that makes input and output files.
+        folders: relative folders that rules write to.
+
+    Returns:
+        Whether there is such a storage.
+    """
+    settings, modifier = workflow.storage_settings, workflow.modifier.path_modifier
+    if settings is None or settings.default_storage_provider is None:
+        return False
+    prefix = (settings.default_storage_prefix or "").rstrip("/") + "/"
+    apply, files_of_proxy = modifier.apply_default_storage, rule_proxy._to_iofile
+
+    def applied(path: Any) -> Any:
+        inside = os.path.normpath(str(path))
+        return apply(path) if any(inside.startswith(f"{folder}/") for folder in folders) else path
+
+    def without_storage(proxy: Any, files: Any) -> Any:
+        def plain(file: Any) -> Any:
+            return io_file(file.storage_object.query.removeprefix(prefix), rule=proxy.rule) if file.is_storage else file
+
+        found = files_of_proxy(proxy, files)
+        return type(found)(found, custom_map=plain)
+
+    modifier.apply_default_storage, rule_proxy._to_iofile = applied, without_storage
+    return True
+
+
+def carry_listed_files(
+    io_file: Any, listed: str, names_in: Callable[[Path], Iterable[str]], forget: Callable[[Path], None]
+) -> None:
+    """Have the storage keep all files of a folder whose list is the output of a rule, not the list alone.
+
+    They are stored and fetched with the list, and go from this disk with it. Relies on ``store_in_storage``,
+    ``retrieve_from_storage`` and ``remove`` of ``_IOFile``, through which all of that goes, and on storage objects,
+    which are made of an address by their provider and know ``store_object`` and ``retrieve_object``.
+
+    Args:
+        io_file: Snakemake's class of input and output files.
+        listed: name of such lists.
+        names_in: reads the names in one, from its folder on.
+        forget: is told of each file that was fetched: what was known of the one before holds no more.
+    """
+    store, retrieve, remove = io_file.store_in_storage, io_file.retrieve_from_storage, io_file.remove
+
+    def of_folder(file: Any) -> list[Any]:
+        if not file.is_storage or Path(file).name != listed or not Path(file).is_file():
+            return []
+        own = file.storage_object
+        folder = own.query.rpartition("/")[0]
+        return [own.provider.object(f"{folder}/{name}") for name in names_in(Path(file))]
+
+    async def stored(file: Any) -> None:
+        for each in of_folder(file):  # before the list, which stands only where all of them are
+            each.store_object()
+        await store(file)
+
+    async def retrieved(file: Any) -> None:
+        before = _time_of(file)
+        await retrieve(file)
+        if _time_of(file) != before:
+            forget(Path(file))
+            for each in of_folder(file):
+                each.local_path().parent.mkdir(parents=True, exist_ok=True)
+                each.retrieve_object()
+
+    async def removed(file: Any, remove_non_empty_dir: bool = False, only_local: bool = False) -> None:
+        for each in of_folder(file) if only_local else ():
+            each.local_path().unlink(missing_ok=True)
+        await remove(file, remove_non_empty_dir=remove_non_empty_dir, only_local=only_local)
+
+    io_file.store_in_storage, io_file.retrieve_from_storage, io_file.remove = stored, retrieved, removed
+
+
+def _time_of(path: Any) -> int | None:
+    return Path(path).stat().st_mtime_ns if Path(path).exists() else None
 
 
 def take_for_missing(io_file: Any, lists: Iterable[Path]) -> None:

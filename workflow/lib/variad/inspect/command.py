@@ -237,7 +237,7 @@ def _notes(inspector: "Inspector", tally: "Tally", others: str) -> list[str]:
 def _say_summary(
     tally: "Tally", seconds: float, notes: Sequence[str], given: argparse.Namespace, interrupted: bool
 ) -> None:
-    rate = f", {len(tally.scores) / seconds:.3g} a second" if seconds else ""
+    rate = f", {tally.count / seconds:.3g} a second" if seconds else ""
     lines = ["interrupted: the rest was not inspected"] if interrupted else []
     lines += [f"{tally.sentence()}, in {seconds:.1f} s{rate}", *notes]
     lines += [reason if path in reason else f"{path}: {reason}" for path, reason in tally.failures[:NAMED]]
@@ -250,7 +250,7 @@ def _say_summary(
 
 def _watch(given: argparse.Namespace) -> int:
     from variad.core.files import sha256
-    from variad.inspect.outputs import Gone, Outputs, Tally
+    from variad.inspect.outputs import Gone, Outputs, Tally, was_seen
     from variad.inspect.watch import Journal, Pace, watch
 
     def say(sentence: str) -> None:
@@ -282,7 +282,7 @@ def _watch(given: argparse.Namespace) -> int:
             outputs.pass_on(row)
             if row["error"]:
                 say(row["error"])
-            else:
+            elif not was_seen(row):
                 _say_drift(inspector, tally, say)
     except KeyboardInterrupt:
         say(f"{tally.sentence()}")

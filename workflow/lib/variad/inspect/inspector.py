@@ -29,12 +29,12 @@ from variad.detectors.interface import BundledDetector, DetectorInput, Scored, d
 from variad.inspect.answers import Answer, Answers
 from variad.inspect.bundle import Bundle, OpenBundle, read_bundle
 from variad.inspect.regions import Region, find_regions
+from variad.inspect.results import SEEN
 from variad.networks.backbones import rebuild_backbone
 from variad.networks.features import batches_of_features, check_finite
 
 READERS = 4  # photographs that are decoded at once, at most: large ones take a hundred megabytes each
 Found = TypeVar("Found")
-SEEN = "seen in training, so that its score says little"
 
 
 @dataclass(frozen=True)

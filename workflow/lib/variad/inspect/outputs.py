@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from variad.core.errors import UserError
 from variad.inspect.page import GoodPhotograph, PageEntry, write_page
 from variad.inspect.pictures import heat_map, heat_map_name, nearest_good, save_heat_map, scale_of, small_map, thumbnail
-from variad.inspect.results import ResultStream, Row, failed_row, row_of
+from variad.inspect.results import SEEN, ResultStream, Row, failed_row, row_of
 
 if TYPE_CHECKING:
     from variad.inspect.inspector import Inspection, Inspector
@@ -32,6 +32,7 @@ class Tally:
 
     Attributes:
         limit: answer, or calibrated score, from which on a photograph is one too many; None for none.
+        scores: of photographs that were not seen in training, as only these can tell that scores have moved.
         remarks: by remark, the photographs that have it.
         above: how many were beyond the limit.
     """
@@ -49,7 +50,8 @@ class Tally:
             self.failures.append((row["path"], row["error"]))
             return
         self.answers[row["answer"] or "without an answer"] += 1
-        self.scores.append(row["score"])
+        if not was_seen(row):
+            self.scores.append(row["score"])
         self.above += self._is_above(row)
         if row["remark"]:
             self.remarks.setdefault(row["remark"], []).append(row["path"])
@@ -58,6 +60,11 @@ class Tally:
         if isinstance(self.limit, float):
             return row["calibrated"] is not None and row["calibrated"] > self.limit
         return self.limit is not None and row["answer"] in ANSWERS[ANSWERS.index(self.limit) :]
+
+    @property
+    def count(self) -> int:
+        """Photographs that were inspected."""
+        return self.answers.total()
 
     @property
     def status(self) -> int:
@@ -70,11 +77,16 @@ class Tally:
         kinds = [*ANSWERS] if not self.answers["without an answer"] else ["without an answer"]
         told = ", ".join(f"{self.answers[kind]} {words.get(kind, kind)}" for kind in kinds)
         unread = f"; {len(self.failures)} could not be inspected" if self.failures else ""
-        return f"{_photographs(len(self.scores))}: {told}{unread}"
+        return f"{_photographs(self.count)}: {told}{unread}"
 
     def remark_sentences(self) -> list[str]:
         """Each remark, with how many photographs have it and the first of these."""
         return [f"{_photographs(len(paths))} ({paths[0]}): {remark}." for remark, paths in self.remarks.items()]
+
+
+def was_seen(row: Row) -> bool:
+    """Whether a row is of a photograph that the detector was trained on."""
+    return SEEN in (row["remark"] or "")
 
 
 class Outputs:

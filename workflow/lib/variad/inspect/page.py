@@ -22,6 +22,7 @@ from variad.report.markup import ASSETS as REPORT_ASSETS
 from variad.report.markup import script_json, text
 
 ASSETS = Path(__file__).resolve().parent / "assets"
+SCRIPTS = (REPORT_ASSETS / "dom.js", REPORT_ASSETS / "line.js", ASSETS / "report.js")
 _ENTRIES = "<!-- entries -->"
 
 
@@ -87,7 +88,7 @@ def write_page(
         title=text(title),
         notes="\n".join(f"<p>{text(note)}</p>" for note in notes),
         style=(REPORT_ASSETS / "gallery.css").read_text("utf-8") + (ASSETS / "report.css").read_text("utf-8"),
-        script=(REPORT_ASSETS / "dom.js").read_text("utf-8") + (ASSETS / "report.js").read_text("utf-8"),
+        script="".join(path.read_text("utf-8") for path in SCRIPTS),
         about=script_json(about),
     )
     head, _, tail = page.partition(_ENTRIES)  # no user's text holds a tag

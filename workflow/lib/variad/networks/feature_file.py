@@ -10,7 +10,7 @@ from tqdm import tqdm
 
 from variad.core.files import writing
 from variad.core.images import FeatureMaps, Images
-from variad.core.records import RowsBefore
+from variad.core.records import RowsBefore, create_rows
 from variad.core.shortages import new_hdf5
 from variad.networks.backbones import Backbone
 from variad.networks.features import batches_of_features, check_finite, feature_maps, prepare
@@ -69,9 +69,9 @@ def write_features(
 
 def _fill(file: h5py.File, maps: FeatureMaps, rows: list[int], count: int) -> None:
     check_finite(maps)
-    for layer, values in maps.items():
+    for layer in sorted(maps):
         if layer not in file:
-            chunks = (1, *values.shape[1:]) if count else None
-            file.create_dataset(layer, (count, *values.shape[1:]), values.dtype, chunks=chunks)
+            create_rows(file, layer, (count, *maps[layer].shape[1:]), maps[layer].dtype)
+    for layer, values in maps.items():
         for row, value_of_row in zip(rows, values, strict=False):
             file[layer][row] = value_of_row

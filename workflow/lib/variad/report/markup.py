@@ -5,11 +5,13 @@ Nothing here needs pandas or h5py, so that the inspector writes its pages with i
 
 import html
 import json
+import os
 from pathlib import Path
 from string import Template
 from typing import Any
 from urllib.parse import quote, urlencode
 
+from variad.core.checksums import LONGEST_NAME, after_job
 from variad.core.files import write_text
 
 ASSETS = Path(__file__).resolve().parent / "assets"
@@ -42,13 +44,17 @@ def fragment(tab: str = "", **values: object) -> str:
 def no_page_yet(link: Path) -> None:
     """Write an empty script where a page of another target will have the one that links it, if nothing is there.
 
-    The pages that ask for it are made without that target, and a browser reports a file that it asks for in vain.
+    The pages that ask for it are made without that target, and a browser reports a file that it asks for in vain. It
+    has a checksum, as what a job makes; the job that makes the page replaces both.
     """
+    if link.exists() or len(os.fsencode(link.name)) > LONGEST_NAME:
+        return
     try:
-        with open(link, "x", encoding="utf-8") as stream:  # never in place of a real one
+        with open(link, "x", encoding="utf-8") as stream:  # never in place of one that came meanwhile
             stream.write("// Nothing is linked here yet: the target that makes the page has not run.\n")
     except FileExistsError:
-        pass
+        return
+    after_job([link], link.parent)
 
 
 def fill(target: str | Path, template: str, folder: Path = ASSETS, **values: str) -> None:

@@ -98,12 +98,13 @@ def _card(page: Path) -> str:
         address = href(dataset, category, "images", f"{card['shot']}.jpg")
         picture = f'<img src="{text(address)}" alt="" loading="lazy" width="112" height="112">'
     tested = _link(index + fragment("tests"), f"{card['tested']} test images")
+    cells = _link(fragment(dataset=dataset, category=category), f"{card['cells']} cells")
     added = _link(index + fragment("added"), f"{card['added']} added images")
     accepted = _link(index + fragment("added", accepted="true"), f"{card['accepted']} accepted")
     pile = _link(index + fragment("unlabelled"), f"{card['unlabelled']} unlabelled photographs")
     return (
         f'<li class="category">{picture}<span><strong>{_link(index, text(category))}</strong>'
-        f"<small>{text(dataset)}</small><small>{tested} in {card['cells']} cells</small>"
+        f"<small>{text(dataset)}</small><small>{tested} in {cells}</small>"
         f"<small>{added}, {accepted}</small>{f'<small>{pile}</small>' if card['unlabelled'] else ''}</span></li>"
     )
 
@@ -114,11 +115,11 @@ def _link(address: str, shown: str) -> str:
 
 
 def _row(row: dict[str, Any], best: bool, axis: Axis, linked: Collection[tuple[str, ...]]) -> str:
-    keys = "".join(f"<td>{_key(row, name, linked)}</td>" for name in FILTERS)
+    behind = _behind(row, linked)
+    keys = "".join(f"<td>{_key(row, name, behind['mean'])}</td>" for name in FILTERS)
     data = " ".join(f'data-{name.replace("_", "-")}="{text(row[name])}"' for name in FILTERS)
     mean = f"{row['mean']:.2f}" + ("" if pd.isna(row["std"]) else f' <span class="faint">± {row["std"]:.2f}</span>')
     mean = f"<strong>{mean}</strong>" if best else mean
-    behind = _behind(row, linked)
     published = "" if pd.isna(row["published_mean"]) else f"{row['published_mean']:.2f}"
     return (
         f'<tr {data}>{keys}<td class="number">{_link_to(behind["mean"], mean)}</td>'
@@ -153,10 +154,10 @@ def _link_to(address: str, shown: str) -> str:
     return _link(address, shown) if address else shown
 
 
-def _key(row: dict[str, Any], column: str, linked: Collection[tuple[str, ...]]) -> str:
+def _key(row: dict[str, Any], column: str, images: str) -> str:
     value = row[column]
-    if column == "category" and (row["dataset"], value) in linked:
-        return f'<a href="{text(href(row["dataset"], value, "index.html"))}">{text(value)}</a>'
+    if column == "category":
+        return _link_to(images, text(value))
     return text(SCENARIOS.get(value, value) if column == "scenario" else value)
 
 

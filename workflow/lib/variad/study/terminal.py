@@ -32,6 +32,7 @@ NOISE = re.compile(
         r"Exiting because a job", r"Waiting at most", r"\d+ jobs? left", r"SNAKEMAKE",
         r"RuleException", r"Cannot restore ", r"Updating (jobs|checkpoint)", r"Workflow defines that rule",
         r"At least one job did not",
+        r"Retrieving from storage", r"Finished (upload|retrieval)", r"Skipped removing non-empty",
         r"No SLURM account given", r"No account was given", r"Unable to guess SLURM account", r"Cleaning up SLURM log",
     ])
 )  # fmt: skip
@@ -198,7 +199,7 @@ class RunDisplay(logging.Handler):
         """What Snakemake could not plan or run, as its sentence."""
         sentence = sentence_of(text)
         if sentence and not NOISE.match(sentence):
-            self._say(f"error: {sentence}")
+            self._say(f"error: {sentence.removeprefix('Error: ')}")  # which some of Snakemake's begin with
 
     def _refresh(self) -> None:
         progress = self._progress

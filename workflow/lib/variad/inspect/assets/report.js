@@ -80,6 +80,12 @@ function refresh(page) {
   for (const button of byId("answers").children) button.setAttribute("aria-pressed", String(button.value === state.answer));
 }
 
+// Where all photographs' scores lie about the threshold, and where this one's does.
+function thresholdLine({ score, threshold }) {
+  const of = (above) => entries.map((entry) => entry.score).filter((one) => (one > threshold) === above);
+  return scoreLine({ upper: { name: "above the threshold", scores: of(true) }, lower: { name: "not above it", scores: of(false) }, limit: threshold, value: score });
+}
+
 function enlarge(at) {
   state.at = Math.min(Math.max(at, 0), state.list.length - 1);
   const entry = state.list[state.at], map = heat(entry);
@@ -103,7 +109,7 @@ function enlarge(at) {
   const table = entry.boxes.length ? el("div", { className: "scroll" }, el("table", {},
     el("thead", {}, el("tr", {}, ...heads.map((name) => el("th", { scope: "col", className: "number" }, name === "peak" ? name : `${name}, pixels`)))),
     el("tbody", {}, ...entry.boxes.map((box) => el("tr", {}, ...heads.map((name) => el("td", { className: "number" }, digits(box[name], 6)))))))) : null;
-  byId("detail").replaceChildren(el("div", { className: "panels" }, ...panels),
+  byId("detail").replaceChildren(el("div", { className: "panels" }, ...panels), ...(entry.threshold === null ? [] : [thresholdLine(entry)]),
     el("dl", {}, ...facts.flatMap(([name, value]) => [el("dt", {}, name), el("dd", {}, value)])),
     ...(table ? [el("h3", {}, `Regions (${entry.boxes.length})`), table] : []));
   byId("place").textContent = `${state.at + 1} of ${state.list.length}`;

@@ -36,46 +36,69 @@ const runsOfCandidates = [...byRun.values()].map((items) => {
 });
 const unlabelled = runsOfCandidates.flatMap((entry) => entry.candidates);
 
-// Which side of the threshold an image lies on, and how wrong that is: from 1 to 2 on the wrong side, from -1 to 0 on the right one.
+// Which side of the threshold an image lies on, and whether that is the right one.
 const VERDICTS = { missed: "✕ missed, below threshold", alarm: "✕ false alarm, above threshold", found: "✓ found, above threshold", passed: "✓ passed, below threshold",
   above: "above threshold", below: "below threshold" };
 const CHANGES = { 1: "better", 0: "same", "-1": "worse" };
 const isWrong = (item) => item.verdict === "missed" || item.verdict === "alarm";
 
-function verdictOf(known, value, threshold, spread) {
-  if (threshold === null) return { verdict: null, wrong: null };
-  const over = value > threshold;
-  if (known === null) return { verdict: over ? "above" : "below", wrong: null };
-  const margin = Math.abs(value - threshold) / spread;
-  return over === (known === 1) ? { verdict: over ? "found" : "passed", wrong: -margin } : { verdict: over ? "alarm" : "missed", wrong: 1 + margin };
-}
-
-const tests = data.cells.flatMap((cell, number) => {
-  const order = cell.score.map((_, index) => index).sort((a, b) => cell.score[b] - cell.score[a]);
-  const rank = [];
-  order.forEach((index, place) => { rank[index] = place + 1; });
-  const spread = order.length ? cell.score[order[0]] - cell.score[order.at(-1)] || 1 : 1;
-  cell.items = cell.image.map((image, index) => ({
-    kind: "test", cell, number, index, image, run: cell.run, scenario: cell.scenario, trainingSet: cell.training_set,
-    detector: cell.detector, label: cell.label[index], score: cell.score[index], rank: rank[index],
-    defect: data.images.defect[image] || "unlabelled", ...verdictOf(cell.label[index], cell.score[index], cell.threshold, spread),
-  }));
-  return cell.items;
-});
-
-// What a training set changed: the same image, scored by the same detector trained on the shots alone.
+// One test image in one cell. There are as many as images times cells, so nothing is worked out before it is asked for.
 const BASELINE = "original";
-for (const cell of data.cells) {
-  const base = data.cells.find((one) => one.training_set === BASELINE && one.scenario === cell.scenario && one.detector === cell.detector);
-  const before = base && base !== cell ? new Map(base.items.map((item) => [item.image, item])) : new Map();
-  for (const item of cell.items) {
-    const was = before.get(item.image);
-    const known = was && was.wrong !== null && item.wrong !== null;
-    item.was = known ? was : null;
-    item.change = known ? CHANGES[Math.sign(isWrong(was) - isWrong(item))] : null;
-    item.moved = known ? Math.abs(item.wrong - was.wrong) : null;
+class Scored {
+  constructor(cell, index) { this.cell = cell; this.index = index; }
+  get kind() { return "test"; }
+  get number() { return this.cell.number; }
+  get image() { return this.cell.image[this.index]; }
+  get run() { return this.cell.run; }
+  get scenario() { return this.cell.scenario; }
+  get trainingSet() { return this.cell.training_set; }
+  get detector() { return this.cell.detector; }
+  get label() { return this.cell.label[this.index]; }
+  get score() { return this.cell.score[this.index]; }
+  get rank() { return rankOf(this.cell, this.index); }
+  get defect() { return data.images.defect[this.image] || "unlabelled"; }
+  get verdict() {
+    if (this.cell.threshold === null) return null;
+    const above = this.score > this.cell.threshold;
+    if (this.label === null) return above ? "above" : "below";
+    return this.label === 1 ? (above ? "found" : "missed") : (above ? "alarm" : "passed");
   }
+  // How wrong the verdict is: from 1 to 2 on the wrong side of the threshold, from -1 to 0 on the right one.
+  get wrong() {
+    if (this.cell.threshold === null || this.label === null) return null;
+    const margin = Math.abs(this.score - this.cell.threshold) / this.cell.spread;
+    return isWrong(this) ? 1 + margin : -margin;
+  }
+  // What a training set changed: the same image, scored by the same detector trained on the shots alone.
+  get was() {
+    const before = this.cell.baseline && itemIn(this.cell.baseline, this.image, this.index);
+    return before && before.wrong !== null && this.wrong !== null ? before : null;
+  }
+  get change() { return this.was && CHANGES[Math.sign(isWrong(this.was) - isWrong(this))]; }
+  get moved() { return this.was && Math.abs(this.wrong - this.was.wrong); }
 }
+
+function rankOf(cell, index) {
+  if (!cell.rank) {
+    cell.rank = [];
+    cell.score.map((_, at) => at).sort((a, b) => cell.score[b] - cell.score[a]).forEach((at, place) => { cell.rank[at] = place + 1; });
+  }
+  return cell.rank[index];
+}
+
+// The item of an image in a cell, which mostly stands at the same place in all cells.
+function itemIn(cell, image, near) {
+  const at = cell.image[near] === image ? near : cell.image.indexOf(image);
+  return at < 0 ? null : cell.items[at];
+}
+
+data.cells.forEach((cell, number) => {
+  const ends = cell.score.reduce(([low, high], one) => [Math.min(low, one), Math.max(high, one)], [Infinity, -Infinity]);
+  const baseline = data.cells.find((one) => one.training_set === BASELINE && one.scenario === cell.scenario && one.detector === cell.detector);
+  Object.assign(cell, { number, spread: ends[1] - ends[0] || 1, baseline: baseline === cell ? undefined : baseline });
+  cell.items = cell.image.map((_, index) => new Scored(cell, index));
+});
+const tests = data.cells.flatMap((cell) => cell.items);
 
 // How an address names an image: by its name, or its number in its training set; and where, if that is not clear from the filters.
 const TABS = { test: "tests", added: "added", unlabelled: "unlabelled", shot: "shots" };
@@ -128,6 +151,7 @@ function testCard(item) {
     el("span", { className: "text" },
       el("span", { className: "split" }, el("span", { className: "score" }, score(item.score)), el("span", {}, labelName(item.label))),
       side(item),
+      item.was && item.change !== "same" ? el("span", {}, `${item.change}: was ${VERDICTS[item.was.verdict].slice(2).split(",")[0]} with ${BASELINE}`) : null,
       el("span", {}, name),
       el("span", { className: "faint" }, `${item.trainingSet} · ${item.detector}`),
       el("span", { className: "faint" }, `${scenarioName(item.scenario)}, rank ${item.rank} of ${item.cell.image.length}`))];

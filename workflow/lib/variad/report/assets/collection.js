@@ -11,7 +11,7 @@ const by = (key, sign) => (a, b) => {
 const byScore = by("score", -1);
 const ORDERS = {
   wrong_first: ["wrong ones first", (a, b) => by("wrong", -1)(a, b) || byScore(a, b), "wrong_first"],
-  changed_first: ["changed most against original", (a, b) => by("moved", -1)(a, b) || byScore(a, b)],
+  changed_first: ["most changed first", (a, b) => by("moved", -1)(a, b) || byScore(a, b)],
   in_order: ["in order", null],
   score_down: ["score, highest first", byScore, "score"],
   score_up: ["score, lowest first", by("score", 1), "score"],
@@ -34,7 +34,9 @@ const FILTERS = {
 };
 
 function distinct(items, key) {
-  const found = [...new Set(items.map((item) => item[key]))].filter((value) => value !== null || key === "label");
+  const values = new Set();
+  for (const item of items) values.add(item[key]);
+  const found = [...values].filter((value) => value !== null || key === "label");
   const order = key === "scenario" ? Object.keys(SCENARIOS) : null;
   if (order) return found.sort((a, b) => order.indexOf(a) - order.indexOf(b));
   return found.every((value) => typeof value === "number") ? found.sort((a, b) => a - b) : found;
@@ -138,7 +140,9 @@ function collection(tab, items, { filters, orders, first = {}, wide = false, abo
   if (orders.length > 1) {
     fields.order = choice("order", "order", ORDERS[orders[0]][2], orders.map((key) => [key, ORDERS[key][0]]), (value) => choose("order", value));
   }
-  root.append(el("div", { className: "filters" }, ...Object.values(fields).map((field) => field.node)), body);
+  // folded on a phone, where they would take the first screen
+  root.append(el("details", { className: "chosen", open: matchMedia("(min-width: 641px)").matches }, el("summary", {}, "Filters and order"),
+    el("div", { className: "filters" }, ...Object.values(fields).map((field) => field.node))), body);
   apply(new Map());
   return { root, apply, values, open, pointTo };
 }

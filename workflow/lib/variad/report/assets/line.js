@@ -28,12 +28,12 @@ function scoreLine({ upper, lower, limit, value = null, limitName = "threshold" 
     return node;
   };
   const side = limit === null || value === null ? "" : `, ${value > limit ? "above" : "not above"} it`;
-  const told = [limit === null ? `no ${limitName}` : `${limitName} ${score(limit)}`, ...(value === null ? [] : [`this image ${score(value)}${side}`])];
+  const told = [limit === null ? `no ${limitName}` : `${limitName} ${digits(limit)}`, ...(value === null ? [] : [`this image ${digits(value)}${side}`])];
   const parts = [`${upper.scores.length} ${upper.name}`, `${lower.scores.length} ${lower.name}`];
   return el("div", { className: "line" },
-    el("div", { className: "plot", role: "img", "aria-label": `Scores from ${score(low)} to ${score(high)} of ${parts.join(" and ")}; ${told.join("; ")}.` },
+    el("div", { className: "plot", role: "img", "aria-label": `Scores from ${digits(low)} to ${digits(high)} of ${parts.join(" and ")}; ${told.join("; ")}.` },
       bars(above, "upper"), bars(below, "lower"), mark(limit, "limit"), mark(value, "value")),
-    el("div", { className: "ends" }, el("span", {}, score(low)), el("span", {}, "score →"), el("span", {}, score(high))),
+    el("div", { className: "ends" }, el("span", {}, digits(low)), el("span", {}, "score →"), el("span", {}, digits(high))),
     el("div", { className: "keys" }, el("span", { className: "key upper" }, parts[0]), el("span", { className: "key lower" }, parts[1]),
       limit === null ? null : el("span", { className: "key limit" }, told[0]), value === null ? null : el("span", { className: "key value" }, told.at(-1))));
 }

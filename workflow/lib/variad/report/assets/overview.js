@@ -5,14 +5,14 @@
 (() => {
   const rows = [...document.querySelectorAll("#summary tbody tr")];
   const names = { dataset: "dataset", category: "category", detector: "detector", scenario: "scenario", trainingSet: "training set", metric: "metric" };
-  const order = ["one_shot", "few_shot", "full_shot"];
+  const scenarios = { one_shot: "One-shot", few_shot: "Few-shot", full_shot: "Full-shot" };
   const selects = {};
   const count = el("span", { className: "faint", "aria-live": "polite" });
-  const unlinked = el("p", { className: "empty", hidden: true }, "No row of the table fits these filters.");
+  const nothing = el("p", { className: "empty", hidden: true }, "No row of the table fits these filters.");
 
   function values(key) {
     const found = [...new Set(rows.map((row) => row.dataset[key]))];
-    return key === "scenario" ? order.filter((value) => found.includes(value)) : found;
+    return key === "scenario" ? Object.keys(scenarios).filter((value) => found.includes(value)) : found;
   }
 
   function refresh() {
@@ -22,7 +22,7 @@
       shown += row.hidden ? 0 : 1;
     }
     count.textContent = `${shown} of ${rows.length} rows`;
-    unlinked.hidden = shown > 0 || rows.length === 0;
+    nothing.hidden = shown > 0 || rows.length === 0;
   }
 
   const first = { metric: values("metric").includes("image_auroc") ? "image_auroc" : "" };
@@ -41,7 +41,7 @@
 
   const bar = byId("filters");
   for (const [key, name] of Object.entries(names)) {
-    const select = el("select", { id: `choose-${key}` }, new Option("all", ""), ...values(key).map((value) => new Option(value.replace(/_/g, " "), value)));
+    const select = el("select", { id: `choose-${key}` }, new Option("all", ""), ...values(key).map((value) => new Option(key === "scenario" ? scenarios[value] : value, value)));
     select.addEventListener("change", () => {
       refresh();
       tell(addressOf("", Object.entries(selects).filter(([one, { value }]) => value !== (first[one] ?? "")).map(([one, { value }]) => [addressKey(one), value])));
@@ -50,7 +50,7 @@
     bar.append(el("div", { className: "field" }, el("label", { for: select.id }, name), select));
   }
   bar.append(count);
-  document.querySelector("#summary").after(unlinked);
+  document.querySelector("#summary").after(nothing);
   explain(document);
   follow();
   window.addEventListener("hashchange", follow);

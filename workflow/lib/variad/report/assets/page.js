@@ -42,16 +42,16 @@ function cellSummary(kept) {
   const cell = kept.length && kept[0].cell;
   if (!cell || kept.some((item) => item.cell !== cell)) return null;
   const where = [["scenario", cell.scenario], ["training_set", cell.training_set], ["detector", cell.detector]];
-  const counted = (name, said) => {
+  const counted = (name, what, said) => {
     const count = cell.items.filter((item) => item.verdict === name).length;
-    return link(addressOf("tests", [...where, ["verdict", name]]), `${count} ${said}`);
+    return link(addressOf("tests", [...where, ["verdict", name]]), `${count} ${what}${what && count !== 1 ? "s" : ""}${said}`);
   };
   const auroc = cell.auroc === null ? null : `Image AUROC of this run: ${(100 * cell.auroc).toFixed(2)} %. `;
-  const several = cell.runs > 1 ? `Run ${cell.run} of ${cell.runs}; tables have their mean. ` : null;
-  const counts = cell.threshold === null ? [withoutThreshold(cell)] : [`With the `, word("threshold", "threshold"), ` at ${score(cell.threshold)}: `,
-    ...(cell.auroc === null ? [counted("above", "above it, "), counted("below", "below it.")]
-      : [counted("missed", "defects missed"), ", ", counted("alarm", "false alarms"), "; ", counted("found", "defects found"), ", ", counted("passed", "good ones passed"), "."])];
-  return el("div", { className: "about" }, el("p", {}, ...[auroc, several, ...counts].filter((part) => part !== null)),
+  const several = cell.runs > 1 ? `It is run ${cell.run}; tables have the mean of ${cell.runs} runs. ` : null;
+  const counts = cell.threshold === null ? [withoutThreshold(cell)] : ["With the ", word("threshold", "threshold"), ` at ${score(cell.threshold)}: `,
+    ...(cell.auroc === null ? [counted("above", "", "above it"), ", ", counted("below", "", "below it"), "."]
+      : [counted("missed", "defect", " missed"), ", ", counted("alarm", "false alarm", ""), "; ", counted("found", "defect", " found"), ", ", counted("passed", "good image", " passed"), "."])];
+  return el("div", { className: "about" }, el("p", {}, el("strong", {}, `${cell.training_set}, ${cell.detector}, ${scenarioName(cell.scenario).toLowerCase()}. `), ...[auroc, several, ...counts].filter((part) => part !== null)),
     el("div", { className: "side" }, cellLine(cell), cell.maps ? legend(cell) : null));
 }
 
@@ -143,7 +143,7 @@ tabs.addEventListener("keydown", (event) => {
 
 const accepted = added.filter((item) => item.accepted).length;
 byId("counts").append(link("#tests", `${tested} test images`), ` scored in ${data.cells.length} `, word("cell", data.cells.length === 1 ? "cell" : "cells"), "; ",
-  link("#added", `${added.length} added images`), ", ", link("#added&accepted=true", `${accepted} `), word("accepted", "accepted"),
+  link("#added", `${added.length} added images`), ", ", link("#added&accepted=true", String(accepted)), " ", word("accepted", "accepted"),
   ...(photographs ? ["; ", link("#unlabelled", `${photographs} unlabelled photographs`), " to choose from"] : []), "; ", word("shot", "shots"), " in a tab of their own");
 follow();
 window.addEventListener("hashchange", follow);

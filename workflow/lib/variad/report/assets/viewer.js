@@ -32,6 +32,7 @@ function limitsOf(item) {
   return limits.length ? `the recipe asks for ${limits.join(" and ")}` : "the recipe sets no limit";
 }
 
+const recipeOf = (item) => el("details", {}, el("summary", {}, item.set.recipe.method || "all settings"), el("code", {}, JSON.stringify(item.set.recipe)));
 const sizeOf = (image) => `${data.images.width[image]} × ${data.images.height[image]} pixels`;
 
 function shotDetail(item) {
@@ -50,7 +51,7 @@ function addedDetail(item) {
       ["similarity to the prompt", number(item.similarity, 4)], ["distance to the parent", number(item.distance, 4)],
       ["training set", `${item.trainingSet}, image ${item.index}`], ["scenario", scenarioName(item.scenario)], ["run", item.run],
       ["parent", imageName(item.parent)], ["seed", item.seed],
-      ["recipe", el("code", {}, JSON.stringify(item.set.recipe))]]),
+      ["recipe", recipeOf(item)]]),
     ...strip("Others of the same parent", siblings, addedCard)];
 }
 
@@ -64,7 +65,7 @@ function unlabelledDetail(item) {
     facts([["verdict", badge(item.accepted, BANDS[item.band])], ["score", `${score(item.score)} (lower is more normal)`],
       ["rank", `${item.rank} of ${item.of} (1 is most normal)`], ...(known === null ? [] : [["label, not used", label(known)]]),
       ["image", imageName(item.image)], ["original size", sizeOf(item.image)], ["training set", item.trainingSet],
-      ["scenario", scenarioName(item.scenario)], ["run", item.run], ["recipe", el("code", {}, JSON.stringify(item.set.recipe))]]),
+      ["scenario", scenarioName(item.scenario)], ["run", item.run], ["recipe", recipeOf(item)]]),
     objection(), ...strip("The same photograph elsewhere", others, unlabelledCard)];
 }
 
@@ -75,7 +76,8 @@ function testDetail(item) {
   const threshold = item.cell.threshold;
   const others = tests.filter((other) => other.image === item.image && other !== item && other.detector === item.detector && other.scenario === item.scenario);
   const line = [cellLine(item.cell, item.score), threshold === null ? el("p", { className: "faint" }, withoutThreshold(item.cell)) : null];
-  return [el("div", { className: "panels" }, ...panels), item.cell.maps ? legend(item.cell) : null, ...line,
+  const verdict = item.verdict === null ? null : el("p", { className: "headline" }, side(item), el("span", {}, `score ${score(item.score)}, threshold ${score(threshold)}`));
+  return [verdict, el("div", { className: "panels four" }, ...panels), item.cell.maps ? legend(item.cell) : null, ...line,
     facts([["score", score(item.score)], ["rank", `${item.rank} of ${item.cell.image.length} (1 is most anomalous)`],
       ...(threshold === null ? [] : [["threshold", [`${score(threshold)} `, word("threshold", "?")]], ["verdict", side(item)]]),
       ...(item.was ? [["against original", `${FILTERS.change[1](item.change)}; there: ${VERDICTS[item.was.verdict].slice(2)}, score ${score(item.was.score)}`]] : []),
