@@ -7,7 +7,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from variad.core.files import scratch_folder
+from variad.core.files import checksums_path, scratch_folder
 from variad.report.markup import no_page_yet
 from variad.report.pages import BRANCHES
 
@@ -31,14 +31,20 @@ def copy_gallery(target: str | Path, index: str | Path, pages: Iterable[str | Pa
         folder.mkdir()
         shutil.copyfile(index, folder / index.name)
         for name in BRANCHES:
-            no_page_yet(folder / f"{name}.js")
+            _link_nothing(folder / f"{name}.js")
         for page in map(Path, pages):
             copy = folder / page.relative_to(index.parent)
             _copy_page(copy, page)
-            no_page_yet(copy.with_name(f"{page.name}.predictions.js"))
+            _link_nothing(copy.with_name(f"{page.name}.predictions.js"))
         if Path(target).exists():
             shutil.rmtree(target)
         folder.rename(target)
+
+
+def _link_nothing(link: Path) -> None:
+    """Write a script that links no page; a copy has no record of checksums."""
+    no_page_yet(link)
+    checksums_path(link).unlink(missing_ok=True)
 
 
 def _copy_page(target: Path, page: Path) -> None:
