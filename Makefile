@@ -18,10 +18,12 @@ define set_up
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: help demo plan verify test soak bench lint lock reference clean
+.PHONY: help demo report plan verify test soak bench lint lock reference clean
 
 help:
 	@echo "make demo    set up $(VENV), run the workflow on the data that come with it, print the result table"
+	@echo "make report  finish the study, and put its report into report.zip: unpack it anywhere and open report/report.html;"
+	@echo "             make report CONFIG=config/paper.yaml TARGETS=\"all selection\" has the pages of other targets too"
 	@echo "make plan    set up $(VENV), say what a study will cost before it runs, and what a started one took:"
 	@echo "             make plan CONFIG=config/paper.yaml TARGETS=\"all ablations\""
 	@echo "make verify  compare every file in results/ with its checksum; what is damaged is named and removed, to be made again"
@@ -39,6 +41,12 @@ help:
 demo:
 	$(set_up) "$(VENV)" requirements
 	@$(IN_VENV) -m snakemake --cores $(CORES)
+
+report:
+	$(set_up) "$(VENV)" requirements
+	@$(IN_VENV) -m snakemake report $(TARGETS) --cores $(CORES) $(if $(CONFIG),--configfile $(CONFIG))
+	@$(IN_VENV) -m snakemake report $(TARGETS) --cores 1 --report report.zip $(if $(CONFIG),--configfile $(CONFIG))
+	@echo "report.zip: unpack it anywhere and open report/report.html in a browser; it needs no network"
 
 plan:
 	$(set_up) "$(VENV)" requirements

@@ -24,6 +24,7 @@ from variad.core.private_apis import (
     carry_listed_files,
     keep_jobs_that_nobody_spoke_of,
     restore_as_out_of_date,
+    shape_report,
     start_jobs_without_a_rate_limit,
     store_what_rules_make,
     take_for_missing,
@@ -245,6 +246,31 @@ def test_jobs_of_which_a_cluster_says_nothing_are_asked_for_again(caplog):
     assert asyncio.run(asked(executor, jobs[:3])) == [jobs[0]]
     assert caplog.text.count("did not say") == 1
     keep_jobs_that_nobody_spoke_of(SimpleNamespace(scheduler=SimpleNamespace(), local_exec=True))
+
+
+def test_the_report_has_our_graph_of_rules_and_our_style(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What Snakemake hands to the two functions that are replaced, and where it calls them."""
+    from snakemake.report import html_reporter
+    from snakemake.report.rulegraph_spec import rulegraph_spec
+
+    source = inspect.getsource(html_reporter.Reporter)
+    assert "data.render_rulegraph(" in source and 'filters["get_resource_as_string"] = get_resource_as_string' in source
+    assert '{"rule": job.rule.name,' in inspect.getsource(rulegraph_spec)
+    monkeypatch.setattr(html_reporter, "get_resource_as_string", html_reporter.get_resource_as_string)
+    monkeypatch.setattr(html_reporter.data, "render_rulegraph", html_reporter.data.render_rulegraph)
+    (tmp_path / "own.css").write_text("/* ours */")
+    for _ in range(2):  # read twice, in one process, it is there once
+        shape_report(lambda rules, links: [rules, links], tmp_path / "own.css")
+    style, other = map(html_reporter.get_resource_as_string, ("style.css", "components/menu.js"))
+    assert style.count("/* ours */") == 1 and "#loading-screen" in style and "/* ours */" not in other
+    nodes, link = [{"rule": "a"}, {"rule": "b"}], {"source": 0, "target": 1, "value": 1}
+    drawn = html_reporter.data.render_rulegraph(nodes, [], [link])
+    assert json.loads(drawn) == [["a", "b"], [[0, 1]]]
+
+
+def test_a_job_without_the_reporter_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "snakemake.report.html_reporter", raising=False)
+    shape_report(lambda rules, links: None, Path("no such file"))
 
 
 class Stored:

@@ -107,8 +107,8 @@ class Browser:
 
 
 @contextmanager
-def browser(profile: Path) -> Iterator[Browser]:
-    """A browser with a profile of its own, for as long as the block lasts."""
+def browser(profile: Path, *flags: str) -> Iterator[Browser]:
+    """A browser with a profile of its own, and flags beside the usual ones, for as long as the block lasts."""
     (take, to_browser), (from_browser, give) = os.pipe(), os.pipe()
 
     def connect() -> None:  # the browser reads commands from 3 and answers into 4
@@ -116,7 +116,7 @@ def browser(profile: Path) -> Iterator[Browser]:
         os.dup2(source, 3)
         os.dup2(sink, 4)
 
-    command = [str(CHROMIUM), *FLAGS, *OFFLINE, f"--user-data-dir={profile}", "about:blank"]
+    command = [str(CHROMIUM), *FLAGS, *OFFLINE, *flags, f"--user-data-dir={profile}", "about:blank"]
     with subprocess.Popen(
         command, preexec_fn=connect, pass_fds=(3, 4, take, give), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     ) as process:

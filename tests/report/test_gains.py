@@ -5,7 +5,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
+from variad.evaluation.aggregation import METRICS
 from variad.report.gains import draw_gains, gain_marks, ordered_places, ordered_sets
 
 from .synthetic_study import summary_frame
@@ -74,23 +76,50 @@ def test_a_panel_closes_up_categories_without_its_metric(tmp_path: Path) -> None
     assert min(lower) == pytest.approx(-0.25, abs=0.01)
 
 
-def test_metrics_of_one_scenario_share_a_line_and_no_bar_leaves_its_panel(tmp_path: Path) -> None:
+def with_others() -> pd.DataFrame:
+    """A study whose first detector sees all scenarios, and two more that see one."""
     many = summary_frame()
-    alone = many[many["scenario"] == "one_shot"].assign(detector="cflow")
-    summary = pd.concat([many, alone, alone.assign(metric="pixel_auroc")])
-    summary.loc[summary["scenario"] != "one_shot", ["gain", "gain_low", "gain_high"]] -= (
-        30  # far from the first panel's
-    )
-    figure = draw_gains(tmp_path / "gains.png", tmp_path / "gains.svg", summary)
-    shown = [axis for axis in figure.axes if axis.get_visible()]
-    labels = [axis.get_ylabel() for axis in shown]
-    assert labels[-2:] == ["Image AUROC\ncflow", "Pixel AUROC\ncflow"]
-    assert shown[-1].get_position().y0 == pytest.approx(shown[-2].get_position().y0)
-    assert len({axis.get_xlim() for axis in shown[:-2]}) == 1
-    for axis in shown:
+    alone = many[many["scenario"] == "one_shot"]
+    others = [alone.assign(detector=name, metric=m) for name in ("cflow", "efficientad") for m in METRICS]
+    summary = pd.concat([many, *others], ignore_index=True)
+    # far from the first panel's
+    summary.loc[summary["scenario"] != "one_shot", ["gain", "gain_low", "gain_high"]] -= 30
+    return summary
+
+
+@pytest.mark.parametrize("others", [False, True])
+def test_no_panel_is_empty_and_no_bar_leaves_its_panel(tmp_path: Path, others: bool) -> None:
+    figure = draw_gains(tmp_path / "gains.png", tmp_path / "gains.svg", with_others(), others)
+    assert all(axis.get_visible() for axis in figure.axes)
+    for axis in figure.axes:
         bars = [line.get_xdata() for line in axis.lines if len(line.get_xdata()) == 2]
         low, high = axis.get_xlim()
         assert len(bars) > 1 and all(low <= min(ends) and max(ends) <= high for ends in bars)
+    with Image.open(tmp_path / "gains.png") as picture:
+        assert picture.width > picture.height
+
+
+def test_the_first_detector_stands_alone_and_the_others_by_name(tmp_path: Path) -> None:
+    targets = tmp_path / "gains.png", tmp_path / "gains.svg"
+    alone = draw_gains(*targets, summary_frame())
+    pixels = targets[0].read_bytes()
+    first, others = draw_gains(*targets, with_others()), draw_gains(*targets, with_others(), others=True)
+    assert [axis.get_title() for axis in first.axes] == [axis.get_title() for axis in alone.axes]
+    assert draw_gains(*targets, summary_frame()) and targets[0].read_bytes() == pixels
+    assert [axis.get_title() for axis in others.axes] == ["Image AUROC, one-shot", "Pixel AUROC, one-shot"]
+    bands = [label.get_text() for label in others.axes[0].get_yticklabels()]
+    assert bands[:2] == ["cflow\nelpv mono", "cflow\nelpv poly"]
+    assert [name.split("\n")[0] for name in bands] == ["cflow"] * 3 + ["efficientad"] * 3
+    assert str(others._suptitle.get_text()).startswith("other detectors: ")
+
+
+def test_a_training_set_looks_the_same_in_both_figures(tmp_path: Path) -> None:
+    summary = with_others()
+    summary = summary[(summary["detector"] == "patchcore") | (summary["training_set"] != "generated_tuned")]
+    figures = [draw_gains(tmp_path / "g.png", tmp_path / "g.svg", summary, others) for others in (False, True)]
+    handles = [{one.get_label(): one.get_color() for one in figure.legends[0].legend_handles} for figure in figures]
+    assert set(handles[0]) == {"generated", "generated_tuned", "duplicated"}
+    assert handles[1] == {name: handles[0][name] for name in ("generated", "duplicated")}
 
 
 def test_files_are_the_same_for_the_same_table(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from tests.study.test_work import CONFIG
 from variad.core.errors import UserError
 from variad.core.tables import write_table
 from variad.study.jobs import PlannedJob, Took, read_took, took_of
-from variad.study.plan import StudyPlan, plan_page, plan_table
+from variad.study.plan import StudyPlan, plan_page, plan_table, took_page
 from variad.study.sizes import Size, Study
 from variad.study.work import Costs, Estimate, Work, estimate, read_costs
 
@@ -126,3 +126,21 @@ def test_plan_says_what_gpus_take_and_what_nobody_measured_on_one():
     assert table.loc["build_training_set", "gpu_hours"] == pytest.approx(0.05)
     assert pd.isna(table.loc["index_category", "gpu_hours"])
     assert "- GPU: not measured, so no estimate" in plan_page(StudyPlan(study(), COSTS, pending, {}))
+
+
+def test_what_jobs_took_the_most_costly_rule_first():
+    took = {
+        PlannedJob("plot_gains", ""): Took(36.0, None),
+        PlannedJob("train_detector", "a"): Took(60.0, 1.5),
+        PlannedJob("train_detector", "b"): Took(30.0, 0.5),
+    }
+    page = took_page(took)
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in page.splitlines() if line.startswith("| ")]
+    assert rows == [
+        ["rule", "jobs", "took", "longest job", "peak memory"],
+        ["train_detector", "2", "1.5 min", "1.0 min", "1.5 GB"],
+        ["plot_gains", "1", "36 s", "36 s", ""],
+        ["total", "3", "2.1 min", "1.0 min", "1.5 GB"],
+    ]
+    assert "3 jobs took 2.1 min of work" in page
+    assert "0 jobs took 0 s" in took_page({})

@@ -94,9 +94,9 @@ rule plot_anomalies:
         manifest=rules.make_anomalies.output.manifest,
     output:
         sheet=report(
-            "results/{dataset}/{category}/anomalies/{source}/contact_sheet.png",
+            "results/{dataset}/{category}/anomalies/{source}/contact_sheet.jpg",
             caption="../report/anomalies.rst",
-            category="Synthetic anomalies",
+            category=IN_REPORT["anomalies"],
             subcategory="{dataset} / {category}",
             labels={"source": "{source}"},
         ),

@@ -63,6 +63,30 @@ if STORED:
         return path
 
 
+# the parts of the report, which sorts them by name
+TITLES = {
+    "results": "Result",
+    "maps": "Anomaly maps",
+    "added": "Added images",
+    "cost": "Cost",
+    "anomalies": "Synthetic anomalies",
+    "selection": "Selection",
+    "exposure": "Outlier exposure",
+    "published": "Published values",
+}
+IN_REPORT = {part: f"{number}. {title}" for number, (part, title) in enumerate(TITLES.items(), start=1)}
+
+
+def labelled(what, kind):
+    """Labels of one of the report's results; all of a part have the same ones, as it lists paths otherwise."""
+    return {"what": what, "kind": kind}
+
+
+def kind_of(path):
+    """What a person gets who clicks on a file in the report."""
+    return "figure" if path.endswith((".svg", ".png", ".jpg")) else "table to download"
+
+
 def as_it_is(path):
     """A file's path from the working directory, so that a moved folder is still up to date; no prefix is put before it."""
     path = os.path.relpath(path)

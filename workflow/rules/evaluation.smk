@@ -35,7 +35,12 @@ rule aggregate_metrics:
         turning=of_all(turning_places, rules.decide_turning.output.turning),
         published=PUBLISHED_AUROC,
     output:
-        summary=report("results/tables/summary.csv", caption="../report/summary.rst", category="Results"),
+        summary=report(
+            "results/tables/summary.csv",
+            caption="../report/summary.rst",
+            category=IN_REPORT["results"],
+            labels=labelled("5. summary.csv", "table to download"),
+        ),
         page="results/tables/summary.md",
     conda:
         "../../envs/variad.yaml"
@@ -54,12 +59,13 @@ rule plot_gains:
     input:
         summary=rules.aggregate_metrics.output.summary,
     output:
+        **figures_of_others(),
         png="results/figures/gains.png",
         svg=report(
             "results/figures/gains.svg",
             caption="../report/gains.rst",
-            category="Results",
-            labels={"figure": "gains in AUROC"},
+            category=IN_REPORT["results"],
+            labels=labelled("2. gains over the shots alone", "figure"),
         ),
     conda:
         "../../envs/variad.yaml"

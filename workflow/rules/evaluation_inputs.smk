@@ -10,6 +10,21 @@ def draws_of_study(wildcards):
     return files_of(study_categories(), rules.aggregate_category.output.draws)
 
 
+def figures_of_others():
+    """A figure of the study's other detectors, where it has any."""
+    if len(config["study"]["detectors"]) < 2:
+        return {}
+    return {
+        "others_png": "results/figures/gains_others.png",
+        "others_svg": report(
+            "results/figures/gains_others.svg",
+            caption="../report/gains_others.rst",
+            category=IN_REPORT["results"],
+            labels=labelled("3. gains of the other detectors", "figure"),
+        ),
+    }
+
+
 def spread_extractor():
     """The extractor whose features say how varied images are: that of the study's first detector."""
     return extractor_of({"detector": config["study"]["detectors"][0]})

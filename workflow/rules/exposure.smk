@@ -54,8 +54,8 @@ rule judge_exposure:
         table=report(
             "results/tables/exposure.csv",
             caption="../report/exposure.rst",
-            category="Outlier exposure",
-            labels={"table": "outlier exposure"},
+            category=IN_REPORT["exposure"],
+            labels=labelled("outlier exposure", "table to download"),
         ),
         page="results/tables/exposure.md",
     conda:
@@ -82,8 +82,8 @@ rule plot_exposure:
         svg=report(
             "results/figures/exposure.svg",
             caption="../report/exposure_figure.rst",
-            category="Outlier exposure",
-            labels={"figure": "gain over the frozen network"},
+            category=IN_REPORT["exposure"],
+            labels=labelled("gain over the frozen network", "figure"),
         ),
     conda:
         "../../envs/variad.yaml"

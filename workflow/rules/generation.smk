@@ -78,9 +78,9 @@ rule plot_contact_sheet:
         added=rules.build_training_set.output.images,
     output:
         sheet=report(
-            "results/{dataset}/{category}/{scenario}/{training_set}/contact_sheet.png",
+            "results/{dataset}/{category}/{scenario}/{training_set}/contact_sheet.jpg",
             caption="../report/contact_sheet.rst",
-            category="Added images",
+            category=IN_REPORT["added"],
             subcategory="{dataset} / {category}",
             labels={"scenario": "{scenario}", "training set": "{training_set}"},
         ),

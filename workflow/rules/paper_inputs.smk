@@ -4,7 +4,14 @@ from variad.paper.ablation_entries import all_cells, cells_of, entries, training
 
 def published(path, caption="ablation"):
     """A file of the report's part that has our values beside the published ones."""
-    return report(path, caption=f"../report/{caption}.rst", category="Published values")
+    if isinstance(path, list):
+        return [published(one, caption) for one in path]
+    return report(
+        path,
+        caption=f"../report/{caption}.rst",
+        category=IN_REPORT["published"],
+        labels=labelled(path.rpartition("/")[2], kind_of(path)),
+    )
 
 
 def ablation(name):

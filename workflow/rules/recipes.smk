@@ -52,8 +52,8 @@ rule judge_recipes:
         table=report(
             "results/tables/recipes.csv",
             caption="../report/recipes.rst",
-            category="Selection",
-            labels={"table": "recipes chosen by synthetic anomalies"},
+            category=IN_REPORT["selection"],
+            labels=labelled("recipes chosen by synthetic anomalies", "table to download"),
         ),
         page="results/tables/recipes.md",
     conda:

@@ -21,11 +21,11 @@ for rule_name, detector, scenarios, seen in sheets_of_heatmaps():
         output:
             sheets=[
                 report(
-                    f"results/{{dataset}}/{{category}}/{{scenario}}/{training_set}/{detector}/heatmaps.png",
+                    f"results/{{dataset}}/{{category}}/{{scenario}}/{training_set}/{detector}/heatmaps.jpg",
                     caption="../report/heatmaps.rst",
-                    category="Anomaly maps",
+                    category=IN_REPORT["maps"],
                     subcategory="{dataset} / {category}",
-                    labels={"detector": detector, "scenario": "{scenario}", "training set": training_set},
+                    labels={"detector": numbered(detector), "scenario": "{scenario}", "training set": training_set},
                 )
                 for training_set in seen
             ],
@@ -116,6 +116,44 @@ rule build_gallery:
         "../../scripts/build_gallery.py"
 
 
+# what Snakemake's report shows beside figures and sheets: its first words, tables to read, costs, and the gallery with smaller pictures
+rule build_report_pages:
+    input:
+        summary=rules.aggregate_metrics.output.summary,
+        tables=rules.aggregate_metrics.output.page,
+        figures=lambda wildcards: figures_of_report(),
+        index=rules.build_gallery.output.index,
+        pages=files_of(study_categories(), rules.build_gallery_page.output.page),
+        style=GALLERY_ASSETS,
+    output:
+        home="results/report/home.html",
+        result=report(
+            "results/report/result.html",
+            caption="../report/result.rst",
+            category=IN_REPORT["results"],
+            labels=labelled("1. what helped, with all tables", "page"),
+        ),
+        gallery=report(
+            directory("results/report/gallery"),
+            caption="../report/gallery.rst",
+            category=IN_REPORT["results"],
+            labels=labelled("4. every image behind the numbers", "pages"),
+            htmlindex="index.html",
+        ),
+        cost=report(
+            "results/report/cost.html",
+            caption="../report/cost.rst",
+            category=IN_REPORT["cost"],
+            labels=labelled("what the study took", "page"),
+        ),
+    conda:
+        "../../envs/variad.yaml"
+    params:
+        benchmarks=f"{PREFIX}results/benchmarks",
+    script:
+        "../../scripts/build_report_pages.py"
+
+
 # the page of selection, which the gallery's first page links once it is there
 rule build_selection_page:
     input:
@@ -129,7 +167,12 @@ rule build_selection_page:
         sheets=of_all(shown_sources, rules.plot_anomalies.output.sheet),
         assets=GALLERY_ASSETS,
     output:
-        page="results/gallery/selection.html",
+        page=report(
+            "results/gallery/selection.html",
+            caption="../report/selection.rst",
+            category=IN_REPORT["selection"],
+            labels=labelled("all tables and figures", "page"),
+        ),
         link="results/gallery/selection.js",
     conda:
         "../../envs/variad.yaml"
@@ -147,7 +190,12 @@ rule build_exposure_page:
         picture=rules.plot_exposure.output.png,
         assets=GALLERY_ASSETS,
     output:
-        page="results/gallery/exposure.html",
+        page=report(
+            "results/gallery/exposure.html",
+            caption="../report/exposure_page.rst",
+            category=IN_REPORT["exposure"],
+            labels=labelled("all tables and figures", "page"),
+        ),
         link="results/gallery/exposure.js",
     conda:
         "../../envs/variad.yaml"

@@ -20,6 +20,26 @@ def sheets_of_heatmaps():
     ]
 
 
+def numbered(detector):
+    """A detector's name as the report sorts it: that of the study's first before all others."""
+    return f"{1 + config['study']['detectors'].index(detector)}. {detector}"
+
+
+def figures_of_report():
+    """The figures of gains that there are."""
+    return [path for path in rules.plot_gains.output if path.endswith(".svg")]
+
+
+def graph_of_rules(nodes, links):
+    """The graph of rules in the report: those with a script, under its name, coloured by the file that they are in."""
+    from variad.report.rule_graph import rule_graph
+
+    scripted = [rule for rule in workflow.rules if rule.script]
+    shown = {rule.name: Path(rule.script).stem.replace("_", " ") for rule in scripted}
+    stages = {rule.name: Path(rule.snakefile).stem for rule in scripted}
+    return rule_graph(nodes, links, shown, stages)
+
+
 def seen_sets(detector, scenario):
     """The study's training sets that a detector sees in a scenario."""
     names = sets_of_scenario(scenario)

@@ -123,8 +123,8 @@ rule plot_selection:
         svg=report(
             "results/figures/{choice}_{benchmark}.svg",
             caption="../report/selection_scatter.rst",
-            category="Selection",
-            labels={"figure": "real against synthetic AUROC", "choice": "{choice}", "benchmark": "{benchmark}"},
+            category=IN_REPORT["selection"],
+            labels=labelled("real against synthetic AUROC: {choice}, {benchmark}", "figure"),
         ),
     wildcard_constraints:
         choice="selection|templates",
@@ -144,8 +144,8 @@ rule plot_selection_tau:
         svg=report(
             "results/figures/{choice}_tau.svg",
             caption="../report/selection_tau.rst",
-            category="Selection",
-            labels={"figure": "rank correlation", "choice": "{choice}"},
+            category=IN_REPORT["selection"],
+            labels=labelled("rank correlation: {choice}", "figure"),
         ),
     wildcard_constraints:
         choice="selection|templates",

@@ -19,7 +19,7 @@ from variad.core.files import CHECKSUMS, CONTENTS, checksums_path, listed_names,
 
 LONGEST_NAME = 255  # bytes, of most file systems
 LINE = re.compile(r"(\\?)([0-9a-f]{64})  (.+)", re.DOTALL)
-NOT_RECORDED = ("logs", "benchmarks")  # folders of results that are no outputs
+NOT_RECORDED = ("logs", "benchmarks", "report")  # folders of results that are no outputs, or copies of some
 SHOWN = 3  # damaged files that a sentence names
 
 

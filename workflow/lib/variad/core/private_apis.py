@@ -4,9 +4,11 @@ Each says what it relies on. Written for Snakemake 9; the tests of this file fai
 Nothing here imports Snakemake: the workflow hands its objects in.
 """
 
+import json
 import logging
 import os
 import re
+import sys
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -206,6 +208,35 @@ def restore_as_out_of_date(backups: Any) -> None:
         return done
 
     backups.restore_output = restored
+
+
+def shape_report(draw: Callable[[list[str], list[tuple[int, int]]], Any], style: Path) -> None:
+    """Have Snakemake's report draw the graph of rules as ``draw`` does, and add rules of style to its own.
+
+    Its own graph has a rule once for every level of the graph of jobs, and a picture higher than the window begins
+    above where one can scroll to. Relies on ``render_rulegraph`` of ``snakemake.report.html_reporter.data``, which gets
+    nodes with ``rule`` and links with ``source`` and ``target``, and on ``get_resource_as_string`` of the reporter,
+    which reads ``style.css``. Both are imported with the command line; a job's process has neither.
+
+    Args:
+        draw: a drawing for Vega 5, from a rule's name a node and the links between nodes by number.
+        style: a file of CSS.
+    """
+    reporter: Any = sys.modules.get("snakemake.report.html_reporter")
+    if reporter is None:
+        return
+    read = getattr(reporter.get_resource_as_string, "plain", reporter.get_resource_as_string)
+
+    def read_styled(path: str) -> str:
+        return str(read(path)) + (style.read_text("utf-8") if path == "style.css" else "")
+
+    def render(nodes: list[Any], links: list[Any], direct: list[Any]) -> str:
+        ends = [(link["source"], link["target"]) for link in [*links, *direct]]
+        return json.dumps(draw([node["rule"] for node in nodes], ends))
+
+    read_styled.plain = read  # type: ignore[attr-defined]
+    reporter.get_resource_as_string = read_styled
+    reporter.data.render_rulegraph = render
 
 
 def start_jobs_without_a_rate_limit(workflow: Any) -> None:

@@ -21,7 +21,7 @@ def draw_anomalies(
     """Draw twelve anomalies, evenly spaced over run and strength, with their parents, then rows of growing strength.
 
     Args:
-        target: PNG to write.
+        target: picture to write.
         images, anomalies: the category's ``images.h5`` and the source's ``anomalies.h5``.
         manifest: the source's manifest.
     """

@@ -19,7 +19,7 @@ from variad.report.drawing import RealImages, TileGrid, open_real_images
 CHOSEN = TileGrid(tile=112, gap=12, left=12, head=84, text_width=190, under=42)  # its score under each tile
 STEP_BY_STEP = TileGrid(tile=112, gap=12, left=12, head=84, text_width=330)  # text to the right of the tiles
 SIDE_BY_SIDE = TileGrid(tile=132, gap=10, left=250, head=44, text_width=230)  # text to their left
-ROWS, STEPS, SHOTS_A_ROW = 12, 5, 8  # at most, step by step
+ROWS, STEPS, SHOTS_A_ROW = 8, 5, 8  # at most, step by step
 COLUMNS = 6  # at most, side by side
 NARROWEST = 760  # so that the title fits even over few columns
 # the columns of added.h5 that sheets and pages read, and what stands where a file has no such column
@@ -65,12 +65,12 @@ def _column(file: h5py.File, name: str, count: int) -> Any:
 def draw_contact_sheet(
     target: str | Path, title: str, images: Sequence[str | Path], added: str | Path, shots: pd.DataFrame
 ) -> None:
-    """Draw up to twelve rows of parent, steps and result, or the shots where nothing was added.
+    """Draw up to eight rows of parent, steps and result, or the shots where nothing was added.
 
     Of photographs that were chosen it shows the best, those next to the limit, and the worst, under the shots.
 
     Args:
-        target: PNG to write.
+        target: picture to write.
         title: what the sheet is about, in one line.
         images: the ``images.h5`` that the parents are in.
         added: the training set's ``added.h5``.
@@ -237,7 +237,7 @@ def draw_side_by_side(
     """Draw a row a training set: its name, a parent, and images made of it; sets without images are left out.
 
     Args:
-        target: PNG to write.
+        target: picture to write.
         images: the ``images.h5`` that the parents are in.
         names, added: training sets and their ``added.h5``.
         run: whose images are shown, those of its first shot; of chosen photographs the best.

@@ -29,12 +29,13 @@ def drawn(
     size: tuple[float, float],
     title: str = "",
     layout: Any = "constrained",
+    dpi: int = DPI,
     **font: Any,
 ) -> Iterator[Figure]:
     """A figure that is saved under each of its names, PNG or SVG by their suffix, once it is drawn.
 
     Args:
-        size: inches.
+        size: inches; dpi: dots of a PNG's inch.
         title: above all panels, bold; ``font``: its other properties.
     """
     bare = {"axes.spines.top": False, "axes.spines.right": False}
@@ -47,7 +48,7 @@ def drawn(
             kind = Path(target).suffix.lstrip(".")
             metadata = {"Date": None} if kind == "svg" else {"Software": None}
             with writing(target) as temporary:
-                figure.savefig(temporary, format=kind, dpi=DPI, metadata=metadata)
+                figure.savefig(temporary, format=kind, dpi=dpi, metadata=metadata)
 
 
 def draw_nothing(targets: Iterable[str | Path], why: str) -> Figure:

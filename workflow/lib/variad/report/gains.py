@@ -1,4 +1,4 @@
-"""The figure of gains over ``original``: per category and on average, with 95 % intervals."""
+"""The figures of gains over ``original``, with 95 % intervals: the study's first detector alone, and all others."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -12,25 +12,39 @@ from variad.evaluation.aggregation import BASELINE, METRICS, SCENARIOS
 from variad.report.figures import DODGE, draw_mark, draw_nothing, drawn, legend_markers, light_grid
 
 FIRST_SETS = ("generated", "generated_tuned", "duplicated")
-ROW_HEIGHT = 0.2  # inches a marker
-NAME_WIDTH = 0.1  # inches a letter of a detector's name, which stands beside its panel from below to above
+TITLE = "gain in AUROC over the shots alone (original), 95 % intervals"
+ROW_HEIGHT = 0.17  # inches a marker
+WIDTH = 11.0  # inches, at least, so that the title fits
+LOWEST = 1.4  # inches, so that the name of a metric fits beside a panel
+SHARP = 150  # dots an inch: letters are 13 pixels high where the figure is shown at half its size
 
 
-def gain_marks(summary: pd.DataFrame) -> pd.DataFrame:
-    """What the figure draws: every gain of AUROC in the summary, with its ``place`` (a band's label) and height ``y``.
+def gain_marks(summary: pd.DataFrame, with_detector: bool = False) -> pd.DataFrame:
+    """What a figure draws: every gain of AUROC in the summary, with its ``place`` (a band's label) and height ``y``.
 
     Categories are stacked from the top in the table's order, averages last within their data set; a category's
     training sets share its band. ``original`` has no gain and is left out.
+
+    Args:
+        with_detector: a band for each detector of a category, with its name.
     """
     shown = summary["metric"].isin(METRICS) & summary["gain"].notna() & (summary["training_set"] != BASELINE)
     rows = summary[shown]
     bands, sets = ordered_places(rows), ordered_sets(rows["training_set"])
     places = [_place(dataset, category) for dataset, category in zip(rows["dataset"], rows["category"], strict=True)]
+    if with_detector:
+        detectors = dict.fromkeys(rows["detector"])
+        bands = [_named(detector, place) for detector in detectors for place in bands]
+        places = [_named(detector, place) for detector, place in zip(rows["detector"], places, strict=True)]
     heights = [
         bands.index(place) + DODGE * ((sets.index(name) + 0.5) / len(sets) - 0.5)
         for place, name in zip(places, rows["training_set"], strict=True)
     ]
     return rows.assign(place=places, y=heights)
+
+
+def _named(detector: str, place: str) -> str:
+    return f"{detector}\n{place.replace(chr(10), ' ')}"
 
 
 def ordered_sets(training_sets: Iterable[str]) -> list[str]:
@@ -47,60 +61,55 @@ def ordered_places(rows: pd.DataFrame) -> list[str]:
     return [_place(*pair) for pair in ordered]
 
 
-def draw_gains(png: str | Path, svg: str | Path, summary: pd.DataFrame) -> Figure:
-    """Draw the figure twice from table ``summary`` alone; the files are the same for the same table."""
-    marks = gain_marks(summary)
+def draw_gains(png: str | Path, svg: str | Path, summary: pd.DataFrame, others: bool = False) -> Figure:
+    """Draw a figure twice from table ``summary`` alone; the files are the same for the same table.
+
+    A row a metric, a column a scenario; of a single scenario a column a metric, so that no panel is without a mark.
+
+    Args:
+        others: all detectors but the study's first, a band each in every category; else that one alone.
+    """
+    first = summary["detector"] == (summary["detector"].iloc[0] if len(summary) else "")
+    marks = gain_marks(summary[~first if others else first], with_detector=others)
     if marks.empty:
         return draw_nothing((png, svg), "No gains: nothing was compared with the shots alone (original).")
     scenarios = [name for name in SCENARIOS if name in set(marks["scenario"])]
+    metrics = [name for name in METRICS if name in set(marks["metric"])]
     sets = ordered_sets(marks["training_set"])
-    # detectors in the study's order
-    groups: dict[Any, pd.DataFrame] = dict(iter(marks.groupby(["detector", "metric"], sort=False)))
-    order = [(detector, metric) for detector in dict.fromkeys(marks["detector"]) for metric in METRICS]
-    panels = {key: groups[key] for key in order if key in groups}
-    lines = _lines(
-        {key: [name for name in scenarios if name in set(panels[key]["scenario"])] for key in panels}, scenarios
-    )
-    band = max(0.5, ROW_HEIGHT * len(sets) + 0.12)
-    heights = [
-        max(max(1.2, NAME_WIDTH * len(key[0]), panels[key]["place"].nunique() * band) for key, _ in line) + 0.7
-        for line in lines
-    ]
-    size = (3.2 + 3.9 * len(scenarios), sum(heights) + 1.7)
-    with drawn((png, svg), size, "Gain in AUROC over the shots alone (original), 95 % intervals") as figure:
-        axes = figure.subplots(len(lines), len(scenarios), squeeze=False, height_ratios=heights)
+    styles = ordered_sets(summary.loc[summary["training_set"] != BASELINE, "training_set"])  # the same in both figures
+    lines = [[(metric, name) for name in scenarios] for metric in metrics]
+    if len(scenarios) == 1:
+        lines = [[(metric, scenarios[0]) for metric in metrics]]
+    band = max(0.5, ROW_HEIGHT * len(sets) + 0.1)
+    places = [marks.loc[marks["metric"].isin([metric for metric, _ in line]), "place"].nunique() for line in lines]
+    heights = [max(LOWEST, count * band) for count in places]
+    size = (max(WIDTH, 2.2 + 3.0 * len(lines[0])), sum(heights) + 0.6 * len(lines) + 1.2)
+    title = f"{'other detectors' if others else marks['detector'].iloc[0]}: {TITLE}"
+    with drawn((png, svg), size, title, dpi=SHARP, fontsize=15) as figure:
+        axes = figure.subplots(len(lines), len(lines[0]), squeeze=False, height_ratios=heights)
         for line, row in zip(lines, axes, strict=True):
-            first: dict[Any, Axes] = {}
-            for axis in row[len(line) :]:
-                axis.set_visible(False)
-            for (key, scenario), axis in zip(line, row, strict=False):
-                if key in first:  # its scenarios side by side, on one scale
-                    axis.sharex(first[key])
-                    axis.sharey(first[key])
-                    axis.tick_params(labelleft=False)
+            for (metric, scenario), axis in zip(line, row, strict=True):
+                if len(scenarios) > 1:
+                    _share_scale(axis, row[0], METRICS[metric])
+                    axis.set_title(SCENARIOS[scenario] if line is lines[0] else "", fontweight="bold")
                 else:
-                    axis.set_ylabel(f"{METRICS[key[1]]}\n{key[0]}", fontweight="bold")
-                _draw_panel(axis, panels[key], scenario, sets)
-                axis.set_title(SCENARIOS[scenario], fontweight="bold")
-                axis.set_xlabel("gain (percentage points)")
-                first.setdefault(key, axis)
-        columns = min(len(sets), 1 + len(scenarios))
-        figure.legend(handles=legend_markers(sets), loc="outside lower center", ncols=columns, frameon=False)
+                    axis.set_title(f"{METRICS[metric]}, {SCENARIOS[scenario].lower()}", fontweight="bold")
+                _draw_panel(axis, marks[marks["metric"] == metric], scenario, styles)
+                if line is lines[-1]:
+                    axis.set_xlabel("gain (percentage points)")
+        handles = [handle for handle in legend_markers(styles) if handle.get_label() in sets]
+        figure.legend(handles=handles, loc="outside lower center", ncols=min(len(sets), 5), frameon=False)
     return figure
 
 
-def _lines(panels: dict[Any, list[str]], scenarios: list[str]) -> list[list[tuple[Any, str]]]:
-    """The panels of each line of the figure: a detector's metric in every scenario, or several that have one alone."""
-    lines: list[list[tuple[Any, str]]] = []
-    room = 0  # in the last line, for panels that stand alone
-    for key, own in panels.items():
-        if len(own) == 1 and room:
-            lines[-1].append((key, own[0]))
-            room -= 1
-        else:
-            lines.append([(key, name) for name in (own if len(own) == 1 else scenarios)])
-            room = len(scenarios) - 1 if len(own) == 1 else 0
-    return lines
+def _share_scale(axis: Axes, first: Axes, metric: str) -> None:
+    """The scenarios of a metric stand side by side, on one scale, before anything is drawn; the first has labels."""
+    if axis is first:
+        axis.set_ylabel(metric, fontweight="bold")
+        return
+    axis.sharex(first)
+    axis.sharey(first)
+    axis.tick_params(labelleft=False)
 
 
 def _place(dataset: str, category: str) -> str:
@@ -108,18 +117,19 @@ def _place(dataset: str, category: str) -> str:
     return f"{dataset}\n{shown}"
 
 
-def _draw_panel(axis: Axes, rows: pd.DataFrame, scenario: str, sets: list[str]) -> None:
+def _draw_panel(axis: Axes, rows: pd.DataFrame, scenario: str, styles: list[str]) -> None:
     bands = sorted({round(y): place for y, place in zip(rows["y"], rows["place"], strict=True)}.items())
     # Bands without a marker in this panel (no masks, no pixel metric) are closed up.
     shift = {band: line - band for line, (band, _) in enumerate(bands)}
+    averages = set(rows.loc[rows["category"].str.startswith("average"), "place"])
     shown: Any = rows[rows["scenario"] == scenario]
     axis.set_visible(len(shown) > 0)
     for mark in shown.itertuples():
         y = mark.y + shift[round(mark.y)]
-        draw_mark(axis, mark.gain, (mark.gain_low, mark.gain_high), y, sets.index(mark.training_set), size=7)
+        draw_mark(axis, mark.gain, (mark.gain_low, mark.gain_high), y, styles.index(mark.training_set), size=7)
     axis.axvline(0, color="#333333", linewidth=1, zorder=1)
     for line, (_, place) in enumerate(bands):
-        if "\naverage" in place:
+        if place in averages:
             axis.axhspan(line - 0.5, line + 0.5, color="#EEF1F5", zorder=0)
     axis.set_yticks(range(len(bands)), [place for _, place in bands])
     axis.set_ylim(len(bands) - 0.5, -0.5)

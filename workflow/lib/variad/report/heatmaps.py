@@ -13,7 +13,7 @@ from variad.core.errors import UserError
 from variad.report import drawing
 from variad.report.drawing import RealImages, colour_scale, colourise, lookup_table, open_real_images
 
-COUNT = 12
+COUNT = 8
 TILE = 128
 GAP = 10
 HEAD = 92
@@ -62,7 +62,7 @@ def draw_heatmaps(
     """Draw some maps of the first kept run of a cell beside image and ground truth, with one colour scale.
 
     Args:
-        target: PNG to write.
+        target: picture to write.
         title: what the sheet is about, in one line.
         images: the category's ``images.h5``.
         scores: table ``scores`` of the cell; without rows the sheet says that nothing was scored.

@@ -204,6 +204,28 @@ def _unknown(left: Estimate) -> str:
     return "## What the estimate does not know\n\n" + "\n".join([*lines, *CAVEATS])
 
 
+def took_page(took: Mapping[PlannedJob, Took]) -> str:
+    """What finished jobs took, Markdown: a row a rule, the most costly first."""
+    by_name: dict[str, list[Took]] = {}
+    for job, one in took.items():
+        by_name.setdefault(job.rule, []).append(one)
+    seconds = {rule: sum(one.seconds for one in jobs) for rule, jobs in by_name.items()}
+    rows = [_took_row(rule, by_name[rule]) for rule in sorted(seconds, key=lambda rule: -seconds[rule])]
+    everything = list(took.values())
+    rows += [_took_row("total", everything)] if everything else []
+    work = duration(sum(seconds.values()))
+    said = f"{len(took):,} jobs took {work} of work in all, added up over those that ran together."
+    heads = ["rule", "jobs", "took", "longest job", "peak memory"]
+    return markdown_page("What the study took", "", said, markdown_table(heads, rows, left=1))
+
+
+def _took_row(name: str, jobs: Sequence[Took]) -> list[str]:
+    peaks = [one.peak_gb for one in jobs if one.peak_gb is not None]
+    longest = max(one.seconds for one in jobs)
+    total = duration(sum(one.seconds for one in jobs))
+    return [name, f"{len(jobs):,}", total, duration(longest), f"{max(peaks):.1f} GB" if peaks else ""]
+
+
 def images_and_steps(jobs: Iterable[PlannedJob], study: Study) -> tuple[int, int, int]:
     """Images that jobs ``build_training_set`` add, steps of their optimisation, and jobs of which both are unknown."""
 

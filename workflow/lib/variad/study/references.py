@@ -35,13 +35,13 @@ LONGEST_TOGETHER = 220  # bytes of the names that a log's name is made of; a fil
 # what the workflow's own files and rows of tables are called, beside those that keys give their names to
 TAKEN: dict[str, Collection[str]] = {
     "datasets": (
-        *("tables", "paper", "figures", "gallery", "models", "logs", "benchmarks"),
+        *("tables", "paper", "figures", "gallery", "models", "logs", "benchmarks", "report"),
         *("archives", "weights", "wordnet"),
     ),
     "categories": ("average",),
     "vqgans": ("conse.safetensors", "diffusion", "teachers"),
     "training_sets": ("prompts",),
-    "detectors": ("features", "export", "pool.csv", "chosen.csv", "added.h5", "contact_sheet.png", "image_quality.csv"),
+    "detectors": ("features", "export", "pool.csv", "chosen.csv", "added.h5", "contact_sheet.jpg", "image_quality.csv"),
     "anomaly_sources": ("inversions", NO_SOURCE, *RESERVED),
     "maps": (
         *("figure_12", "figure_15", "figure_16", "figure_17", "figure_18", "loco", "aupro"),
