@@ -3,6 +3,7 @@
 from variad.anomalies.anomaly_file import read_manifest
 from variad.core.job import job
 from variad.report.anomaly_sheet import draw_anomalies
+from variad.report.drawing import save_small
 
 with job(snakemake):
     names = snakemake.wildcards
@@ -13,3 +14,4 @@ with job(snakemake):
         anomalies=snakemake.input.anomalies,
         manifest=read_manifest(snakemake.input.manifest),
     )
+    save_small(snakemake.output.sheet, snakemake.output.small)

@@ -3,6 +3,7 @@
 from variad.core.job import job
 from variad.core.tables import read_table
 from variad.report.contact_sheet import draw_contact_sheet
+from variad.report.drawing import save_small
 
 with job(snakemake):
     names = snakemake.wildcards
@@ -14,3 +15,4 @@ with job(snakemake):
         added=snakemake.input.added,
         shots=shots[shots["scenario"] == names.scenario],
     )
+    save_small(snakemake.output.sheet, snakemake.output.small)

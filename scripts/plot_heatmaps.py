@@ -4,12 +4,14 @@ from pathlib import Path
 
 from variad.core.job import job
 from variad.core.tables import read_table
+from variad.report.drawing import save_small
 from variad.report.heatmaps import draw_heatmaps
 
 with job(snakemake):
     names, given, chosen = snakemake.wildcards, snakemake.input, snakemake.params
-    cells = zip(chosen.training_sets, given.scores, given.maps, snakemake.output.sheets, strict=True)
-    for training_set, scores, maps, sheet in cells:
+    made = snakemake.output
+    cells = zip(chosen.training_sets, given.scores, given.maps, made.sheets, made.small, strict=True)
+    for training_set, scores, maps, sheet, small in cells:
         draw_heatmaps(
             sheet,
             title=f"{names.dataset} / {names.category}, {names.scenario}, {training_set}, {chosen.detector}",
@@ -18,3 +20,4 @@ with job(snakemake):
             maps=Path(maps).parent,
             category=names.category,
         )
+        save_small(sheet, small)

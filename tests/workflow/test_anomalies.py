@@ -61,7 +61,7 @@ def write(folder, config):
 def test_every_source(folder):
     config = write(folder, settings())
     here = "results/elpv/mono/anomalies"
-    sheets = [f"{here}/{name}/contact_sheet.jpg" for name in SOURCES]
+    sheets = [f"{here}/{name}/contact_sheet.png" for name in SOURCES]
     jobs = planned(folder, *sheets, config=config)
     expected = {"invert_images": 1, "train_direction": 1, "make_anomalies": 6, "plot_anomalies": 6, "sample_support": 1}
     assert {name: jobs[name] for name in expected} == expected
@@ -80,7 +80,7 @@ def test_every_source(folder):
         assert (normals is not None) == (name in ("mix", "edit"))
         if normals:
             assert normals.image_ids == control_image_ids(support) and normals.images.shape[1:] == (64, 64, 3)
-        with Image.open(folder / here / name / "contact_sheet.jpg") as sheet:
+        with Image.open(folder / here / name / "contact_sheet.png") as sheet:
             assert sheet.width >= 760
     assert planned(folder, *sheets, config=config) == {}
 

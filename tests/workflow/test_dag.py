@@ -143,8 +143,8 @@ def listing(folder: Path) -> dict[str, tuple[int, int, str]]:
         (f"{CELL}/maps/run_0/mono/test/good", "score_test_set"),
         ("results/gallery/elpv/mono/index.html", "build_gallery_page"),
         (f"{CELL}/metrics.csv", "score_test_set"),
-        (f"{CELL}/heatmaps.jpg", "plot_heatmaps_patchcore"),
-        ("results/elpv/mono/one_shot/generated/contact_sheet.jpg", "plot_contact_sheet"),
+        (f"{CELL}/heatmaps.png", "plot_heatmaps_patchcore"),
+        ("results/elpv/mono/one_shot/generated/contact_sheet.png", "plot_contact_sheet"),
         ("results/tables/summary.csv", "aggregate_metrics"),
     ],
 )

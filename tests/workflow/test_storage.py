@@ -58,7 +58,7 @@ def folder(tmp_path: Path, name: str) -> Path:
 
 def test_results_in_a_bucket_are_those_of_a_disk_and_another_machine_goes_on_from_them(tmp_path, study, bucket):
     plain, first, second = (folder(tmp_path, name) for name in ("plain", "first", "second"))
-    succeed(plain, "--cores", "1", f"{CELL}/heatmaps.jpg", config=study)
+    succeed(plain, "--cores", "1", f"{CELL}/heatmaps.png", config=study)
     succeed(first, *STORED, f"{CELL}/scores.csv", config=study)
 
     keys = {item.key.removeprefix("study/") for item in bucket.objects.all()}
@@ -71,10 +71,10 @@ def test_results_in_a_bucket_are_those_of_a_disk_and_another_machine_goes_on_fro
     assert not list(first.rglob("*.tiff")) and not list(first.rglob("*.safetensors"))  # they went with their lists
 
     # a machine that has nothing of it fetches what one job needs, a folder of maps among it
-    said = succeed(second, *STORED, f"{CELL}/heatmaps.jpg", config=study)
+    said = succeed(second, *STORED, f"{CELL}/heatmaps.png", config=study)
     assert "1 of 1 jobs done" in said and "Retrieving" not in said
-    assert content(bucket, f"{CELL}/heatmaps.jpg") == (plain / CELL / "heatmaps.jpg").read_bytes()
-    again = succeed(first, *STORED, f"{CELL}/heatmaps.jpg", config=study)
+    assert content(bucket, f"{CELL}/heatmaps.png") == (plain / CELL / "heatmaps.png").read_bytes()
+    again = succeed(first, *STORED, f"{CELL}/heatmaps.png", config=study)
     assert "Nothing to be done" in again
 
 

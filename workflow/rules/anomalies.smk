@@ -93,8 +93,9 @@ rule plot_anomalies:
         anomalies=rules.make_anomalies.output.images,
         manifest=rules.make_anomalies.output.manifest,
     output:
-        sheet=report(
-            "results/{dataset}/{category}/anomalies/{source}/contact_sheet.jpg",
+        sheet="results/{dataset}/{category}/anomalies/{source}/contact_sheet.png",
+        small=report(
+            "results/report/sheets/{dataset}/{category}/anomalies/{source}.jpg",
             caption="../report/anomalies.rst",
             category=IN_REPORT["anomalies"],
             subcategory="{dataset} / {category}",

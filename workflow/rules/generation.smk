@@ -77,8 +77,9 @@ rule plot_contact_sheet:
         shots=rules.sample_shots.output.shots,
         added=rules.build_training_set.output.images,
     output:
-        sheet=report(
-            "results/{dataset}/{category}/{scenario}/{training_set}/contact_sheet.jpg",
+        sheet="results/{dataset}/{category}/{scenario}/{training_set}/contact_sheet.png",
+        small=report(
+            "results/report/sheets/{dataset}/{category}/{scenario}/{training_set}.jpg",
             caption="../report/contact_sheet.rst",
             category=IN_REPORT["added"],
             subcategory="{dataset} / {category}",

@@ -20,8 +20,12 @@ for rule_name, detector, scenarios, seen in sheets_of_heatmaps():
             maps=expand(rules.score_test_set.output.maps, training_set=seen, detector=detector, allow_missing=True),
         output:
             sheets=[
+                f"results/{{dataset}}/{{category}}/{{scenario}}/{training_set}/{detector}/heatmaps.png"
+                for training_set in seen
+            ],
+            small=[
                 report(
-                    f"results/{{dataset}}/{{category}}/{{scenario}}/{training_set}/{detector}/heatmaps.jpg",
+                    f"results/report/sheets/{{dataset}}/{{category}}/{{scenario}}/{training_set}/{detector}.jpg",
                     caption="../report/heatmaps.rst",
                     category=IN_REPORT["maps"],
                     subcategory="{dataset} / {category}",

@@ -41,7 +41,7 @@ TAKEN: dict[str, Collection[str]] = {
     "categories": ("average",),
     "vqgans": ("conse.safetensors", "diffusion", "teachers"),
     "training_sets": ("prompts",),
-    "detectors": ("features", "export", "pool.csv", "chosen.csv", "added.h5", "contact_sheet.jpg", "image_quality.csv"),
+    "detectors": ("features", "export", "pool.csv", "chosen.csv", "added.h5", "contact_sheet.png", "image_quality.csv"),
     "anomaly_sources": ("inversions", NO_SOURCE, *RESERVED),
     "maps": (
         *("figure_12", "figure_15", "figure_16", "figure_17", "figure_18", "loco", "aupro"),
