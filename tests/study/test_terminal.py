@@ -112,8 +112,8 @@ def test_a_file_has_a_line_a_percent() -> None:
     assert (
         lines[1] == "0 %: 1 of 1,000 jobs, 0:01 gone, about 9:29:13 left"
     )  # 999 x 60 x .57: one job is believed in part
-    assert lines[-2:] == ["100 %: 1,000 of 1,000 jobs, 16:40 gone", "1,000 of 1,000 jobs done in 17 min"]
-    assert len(lines) == 1 + 101 + 1
+    assert lines[-2].startswith("99 %: 990 of 1,000 jobs, ") and lines[-1] == "1,000 of 1,000 jobs done in 17 min"
+    assert len(lines) == 1 + 100 + 1
 
 
 def test_a_terminal_has_one_line() -> None:

@@ -198,7 +198,8 @@ def say_what_was_used():
         packed = [Path(path) for path in files_of(in_splits([place], SPLITS), rules.pack_category.output.images)]
         lines = list(sentences_of(inventory, filter(Path.is_file, packed))) if is_whole(inventory) else []
         answers = map(Path, files_of(turning_places([place]), rules.decide_turning.output.turning))
-        lines += [Turning.read(path).sentence.rstrip(".") for path in filter(is_whole, answers)]
+        turning = [Turning.read(path) for path in filter(is_whole, answers)]
+        lines += [answer.sentence.rstrip(".") for answer in turning if answer.turns or answer.ratio is None]
         for number, line in enumerate(lines):
             print(f"{place['dataset']}/{place['category']}: {line}" if not number else f"  {line}", file=sys.stderr)
 

@@ -87,9 +87,9 @@ def to_text(frame: pd.DataFrame, caption: str, width: int | None = None, everyth
     if not everything:
         shown = frame[(frame["detector"] == frame["detector"].iloc[0]) & (frame["metric"] == "image_auroc")]
         told = [*told, "\n".join(answer(frame)).replace("`", "")]
-    parts = [caption, told[0]]
+    parts = [caption, told[0]] if everything else [caption]
     for _, title, table in _tables(shown):
-        parts += [title, *_text_blocks(table, limit)]
+        parts += [title if everything else f"{title}. {told[0]}", *_text_blocks(table, limit)]
     parts += told[1:]
     return "\n\n".join(part for part in parts if part) + "\n"
 

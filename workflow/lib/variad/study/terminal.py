@@ -218,7 +218,7 @@ class RunDisplay(logging.Handler):
             names = ", ".join(sorted({progress.rules.get(job, "") for job in progress.started}))
             self._line = f"[{'#' * filled}{'.' * (BAR - filled)}] {told}  {names}"
             self._draw()
-        elif percent > self._shown:
+        elif percent > self._shown and done < progress.total:  # the end is said in a line of its own
             self._shown = percent
             self._say(told)
 
