@@ -11,6 +11,8 @@ from PIL import Image
 from variad.report.markup import ASSETS
 from variad.report.pages import Part, build_branch_page, write_link
 
+from ..inspect.browser import CHROMIUM, browser
+
 
 @pytest.fixture
 def parts(tmp_path: Path) -> list[Part]:
@@ -42,3 +44,18 @@ def test_the_link_is_a_card_and_the_first_page_asks_for_it(parts: list[Part], tm
     for name in re.findall(r'getElementById\("([^"]*)"\)', script):
         assert f'id="{name}"' in overview
     assert '["selection", "exposure"]' in (ASSETS / "overview.js").read_text("utf-8")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium")
+def test_in_a_report_the_page_leads_to_no_first_page(parts: list[Part], tmp_path: Path) -> None:
+    """A report shows it in a frame, and has no other page of the gallery beside it."""
+    build_branch_page(tmp_path / "selection.html", "Selection", "A lead.", parts)
+    address, frame = f"file://{tmp_path}/selection.html", "document.querySelector('iframe')"
+    with browser(tmp_path / "profile", "--allow-file-access-from-files") as page:
+        page.open(address)
+        assert page.run("document.querySelector('nav').hidden") is False
+        page.run("document.body.replaceChildren(document.createElement('iframe'))")
+        page.run(f"{frame}.src = {json.dumps(address)}")
+        page.wait(f"{frame}.contentDocument?.querySelector('nav + script') != null")
+        assert page.run(f"{frame}.contentDocument.querySelector('nav').hidden") is True
