@@ -5,6 +5,7 @@ writes of every run, ``.snakemake/log``, has all that is left out here.
 """
 
 import logging
+import math
 import os
 import re
 import sys
@@ -120,7 +121,7 @@ class RunDisplay(logging.Handler):
         self._stream, self._clock = stream or sys.stderr, clock
         self._live = bool(getattr(self._stream, "isatty", bool)())
         self._progress: Progress | None = None
-        self._shown = -1
+        self._shown, self._shown_at = -1, -math.inf
         self._line = ""
         self._failed: set[str] = set()
         self._jobs_speak = True
@@ -218,8 +219,8 @@ class RunDisplay(logging.Handler):
             names = ", ".join(sorted({progress.rules.get(job, "") for job in progress.started}))
             self._line = f"[{'#' * filled}{'.' * (BAR - filled)}] {told}  {names}"
             self._draw()
-        elif percent > self._shown and done < progress.total:  # the end is said in a line of its own
-            self._shown = percent
+        elif percent > self._shown and done < progress.total and now >= self._shown_at + 1:
+            self._shown, self._shown_at = percent, now  # at most a line a second; the end has a line of its own
             self._say(told)
 
     def _tick(self) -> None:
