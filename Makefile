@@ -41,6 +41,7 @@ help:
 demo:
 	$(set_up) "$(VENV)" requirements
 	@$(IN_VENV) -m snakemake --cores $(CORES)
+	@echo "Next: your own photographs (README.md), or \`make report\` to hand this result on"
 
 report:
 	$(set_up) "$(VENV)" requirements
