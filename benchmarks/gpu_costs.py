@@ -24,12 +24,15 @@ sys.path[:0] = [str(HERE), str(HERE.parent / "workflow" / "lib")]
 SOURCE = "gpu_costs.py: put together from parts"
 COLUMNS = ["machine", "device", "rule", "variant", "unit", "seconds", "source"]
 Row = tuple[str, str, str, float]  # rule, variant, unit, seconds
+Key = tuple[str, str, str]
 # what the parts were measured with (gpu_steps.py, generation_gpu.py)
 CORESET = 80_000 * 128 / 1e9  # products of a pick, in units of ``coreset_giga``
 SEARCHED, SEARCH = 32, 32 * 32 * 32 * 20_000 * 1536 / 1e9  # images, and products of their patches with the bank
 FLOW = {"positions": 28 * 28 + 14 * 14 + 7 * 7, "blocks": 8, "fibre": 256}
 STUDENT = "reverse_distillation, wide_resnet50_2"
 GUIDED = {"side": 224, "cutouts": 4}
+CLIP = "ViT-B-16-quickgelu"
+TEXT = "a metal nut with a long word"  # as long as prompts are
 
 
 @dataclass(frozen=True)
@@ -92,16 +95,43 @@ def generation(study: Any, parts: Parts) -> Iterator[Row]:
             yield "build_training_set", variant, "images", parts.guided["float32"] * wanted / (2 * measured)
 
 
+def texts(study: Any, parts: Parts, on_cpu: Mapping[Key, float]) -> Iterator[Row]:
+    """Texts and photographs through CLIP, forward alone, in float32; what compares them is the CPU's there as well."""
+    from variad.study.work import image_encoder, text_encoder
+
+    measured = GUIDED["cutouts"] * arithmetic("encode_image", 224) + arithmetic("decode", GUIDED["side"])
+    for entry in study.config["encoders"].values():
+        if entry.get("model") != CLIP:
+            continue
+        for rule, variant, unit, what in (
+            ("embed_candidates", text_encoder(entry), "texts", "encode_text"),
+            ("score_prompts", image_encoder(entry), "images", "encode_image"),
+        ):
+            yield rule, variant, unit, parts.guided["float32"] * arithmetic(what, 224) / measured
+        compared = ("score_prompts", image_encoder(entry), "texts")
+        if compared in on_cpu:
+            yield *compared, on_cpu[compared]
+
+
 def arithmetic(what: str, side: int) -> float:
-    """Operations of one image's pass through the published VQGAN f16 or CLIP ViT-B/16, counted on shapes alone."""
+    """Operations of one image's pass through the published VQGAN f16 or CLIP ViT-B/16, counted on shapes alone.
+
+    Args:
+        what: ``encode`` or ``decode`` of the VQGAN, ``encode_image`` or ``encode_text`` of CLIP.
+        side: of the image, pixels; a text has none.
+    """
     import torch
     from torch.utils.flop_counter import FlopCounterMode
     from unit_work import open_clip_encoder, vqgan_f16
 
-    with torch.device("meta"):
-        network = open_clip_encoder("ViT-B-16-quickgelu", "meta") if what == "encode_image" else vqgan_f16()
-        given = torch.empty(1, 256, side // 16, side // 16) if what == "decode" else torch.empty(1, 3, side, side)
-        with torch.no_grad(), FlopCounterMode(display=False) as counter:
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        if what == "encode_text":
+            open_clip_encoder(CLIP).encode_text([TEXT])
+        else:
+            with torch.device("meta"):
+                network = open_clip_encoder(CLIP, "meta") if what == "encode_image" else vqgan_f16()
+                decodes = what == "decode"
+                given = torch.empty(1, 256, side // 16, side // 16) if decodes else torch.empty(1, 3, side, side)
             getattr(network, what)(given)
     return float(counter.get_total_flops())
 
@@ -114,7 +144,7 @@ def features(study: Any, parts: Parts) -> Iterator[Row]:
         yield "extract_features", f"{entry['backbone']} at {entry['side']} px", "images", seconds
 
 
-def detectors(study: Any, parts: Parts, on_cpu: Mapping[tuple[str, str, str], float]) -> Iterator[Row]:
+def detectors(study: Any, parts: Parts, on_cpu: Mapping[Key, float]) -> Iterator[Row]:
     """Training and scoring; metrics and files of maps are the CPU's there as well.
 
     Args:
@@ -127,8 +157,17 @@ def detectors(study: Any, parts: Parts, on_cpu: Mapping[tuple[str, str, str], fl
         variant, found = variant_of(study, entry), list(_units(study, entry, parts))
         for rule, unit, seconds in found:
             yield rule, variant, unit, seconds
-        if found and ("score_test_set", variant, "megapixels") in on_cpu:
-            yield "score_test_set", variant, "megapixels", on_cpu["score_test_set", variant, "megapixels"]
+        maps = [
+            seconds
+            for (rule, of, unit), seconds in on_cpu.items()  # a map has no precision
+            if (rule, unit) == ("score_test_set", "megapixels") and _unrounded(of) == _unrounded(variant)
+        ]
+        if found and maps:
+            yield "score_test_set", variant, "megapixels", max(maps)
+
+
+def _unrounded(variant: str) -> str:
+    return ", ".join(word for word in variant.split(", ") if not word.startswith("precision "))
 
 
 def _units(study: Any, entry: Mapping[str, Any], parts: Parts) -> Iterator[tuple[str, str, float]]:
@@ -152,7 +191,11 @@ def _units(study: Any, entry: Mapping[str, Any], parts: Parts) -> Iterator[tuple
             yield "train_detector", "image_epochs", step / 1000 * positions / FLOW["fibre"]
             yield "score_test_set", "images", steps["cflow", "32 images"] / 32_000 * positions / FLOW["positions"]
     elif method == "reverse_distillation" and variant_of(study, entry).startswith(STUDENT):
-        step = steps.get(("reverse_distillation", f"Wide ResNet-50, {settings['precision']}, replayed"))
+        measured_steps = [
+            steps.get(("reverse_distillation", f"Wide ResNet-50, {settings['precision']}, {how}"))
+            for how in ("replayed", "launched")  # one that is launched takes no less than one that is replayed
+        ]
+        step = next((step for step in measured_steps if step is not None), None)
         measured = (
             settings["block"] == "bottleneck" and list(settings["blocks"]) == [3, 4, 6] and extractor["side"] == 256
         )
@@ -181,12 +224,13 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=HERE / "rule_costs.csv")
     arguments = parser.parse_args()
     parts, table = read_parts(), read_table(arguments.output, "rule_costs")
-    found: dict[tuple[str, str, str], float] = {(rule, "", "job"): parts.start for rule in GPU_RULES}
+    found: dict[Key, float] = {(rule, "", "job"): parts.start for rule in GPU_RULES}
     for path in arguments.config:
         study = Study(resolve(load_yaml(path), HERE.parent / "config" / "config.yaml"), {})
         on_cpu = read_costs(arguments.output).seconds
         for rule, variant, unit, seconds in (
             *generation(study, parts), *features(study, parts), *detectors(study, parts, on_cpu),
+            *texts(study, parts, on_cpu),
         ):  # fmt: skip
             found[rule, variant, unit] = seconds
     for key, seconds in read_costs(arguments.output).seconds.items():

@@ -122,7 +122,7 @@ machine = [Device(name, "card", 160, 150) for name in sys.argv[3].split(",")]
 def start(code, folder, memory, names="A", *more):
     environment = {**os.environ, "PYTHONPATH": str(LIBRARY)}
     command = [sys.executable, "-c", HOLD + code, str(folder), str(memory), names, *map(str, more)]
-    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
+    return subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
 
 @pytest.mark.parametrize("orphan", [False, True], ids=["alone", "with_a_child_that_lives_on"])
@@ -145,12 +145,16 @@ def test_the_lease_of_a_killed_process_is_free_at_once(tmp_path, orphan):
 
 
 def test_a_waiting_job_says_so_and_gets_the_device_when_it_is_free(tmp_path):
-    process = start(
-        "kept = lease(0, look=lambda: machine, folder=folder)\nprint('has', flush=True)\ntime.sleep(1)", tmp_path, 0
-    )
+    code = "kept = lease(0, look=lambda: machine, folder=folder)\nprint('has', flush=True)\nsys.stdin.readline()"
+    process = start(code, tmp_path, 0)
     process.stdout.readline()
     told = []
-    with held([Device("A", "card", 160, 150)], 10, tmp_path, say=told.append) as taken:
+
+    def say(sentence):
+        told.append(sentence)
+        process.stdin.close()  # which ends the other, as long as it takes
+
+    with held([Device("A", "card", 160, 150)], 10, tmp_path, say=say) as taken:
         assert taken.slots == 1
     process.wait()
     assert told == ["waiting for a GPU: other jobs have leased all there are (1)"]
@@ -185,13 +189,16 @@ def test_many_at_once_never_collide(tmp_path):
 
 
 def test_a_job_that_wants_a_whole_device_is_not_passed_by_for_ever(tmp_path):
-    small = [start(WORK, tmp_path, 0, "A", 40, "40") for _ in range(6)]
-    time.sleep(0.5)
-    with held([Device("A", "card", 160, 150)], 0, tmp_path) as whole:
-        waiting = [process for process in small if process.poll() is None]
-        assert whole.slots == SLOTS and waiting
-    for process in small:
-        process.communicate(timeout=120)
+    small = [start(WORK, tmp_path, 0, "A", 10**6, "40") for _ in range(6)]  # without an end
+    try:
+        for process in small:
+            assert process.stdout.readline().startswith("A 4 ")
+        with held([Device("A", "card", 160, 150)], 0, tmp_path) as whole:
+            assert whole.slots == SLOTS and all(process.poll() is None for process in small)
+    finally:
+        for process in small:
+            process.kill()
+            process.communicate()
 
 
 def test_a_lock_file_that_somebody_removed_is_not_trusted(tmp_path):

@@ -113,7 +113,7 @@ def test_silent_server_runs_into_the_timeout(
     url = server.publish("/a.bin", content, Fault(pause=60))
     started = time.monotonic()
     assert fetch(url, tmp_path / "a.bin").path.read_bytes() == content
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 30  # not the server's minute
 
 
 def test_server_that_is_not_there(tmp_path: Path, waits: list[float], monkeypatch: pytest.MonkeyPatch) -> None:

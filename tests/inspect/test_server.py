@@ -358,7 +358,7 @@ def test_ctrl_c_ends_it_and_leaves_nothing(tmp_path, monkeypatch):
             while not list(tmp_path.glob("variad-inspect-*/*")):
                 time.sleep(0.02)
             process.send_signal(signal.SIGINT)
-            out, err = process.communicate(timeout=20)
+            out, err = process.communicate(timeout=120)
     assert (process.returncode, out) == (0, "")
     warning, stopped = err.splitlines()
     assert warning.startswith("Warning: whoever reaches 0.0.0.0 can send photographs") and stopped == "Stopped."
