@@ -12,14 +12,17 @@ from .running import succeed
 pytestmark = pytest.mark.slow
 MENU = 'Array.from(document.querySelectorAll("nav a"))'
 IN_FRAME = "document.querySelector('iframe').contentDocument"
+NOT_IN_STUDY = "{adapter: package_classes, in_study: false, categories: {gravel: {class_name: gravel}}}"
 
 
 @pytest.fixture(scope="module")
 def report(tmp_path_factory):
     """The folder that a person unpacks from the report of the tiny study."""
     folder = tmp_path_factory.mktemp("report")
-    succeed(folder, "--cores", "2", "report")
-    said = succeed(folder, "--cores", "1", "report", "--report", folder / "report.zip")
+    other = ("--config", f"datasets={{classes: {NOT_IN_STUDY}}}")
+    said = succeed(folder, "--cores", "2", "report", *other)
+    assert said.rstrip().endswith("To hand it on: the same command with --report report.zip")
+    said = succeed(folder, "--cores", "1", "report", "--report", folder / "report.zip", *other)
     assert "WARNING/2" not in said  # of docutils, of a text that it does not understand
     with zipfile.ZipFile(folder / "report.zip") as file:
         file.extractall(folder / "unpacked")
@@ -59,6 +62,7 @@ def test_the_first_page_says_the_result_and_its_parts(page):
     assert "points of image AUROC on average with patchcore" in home
     rows = page.run("document.querySelectorAll('.variad-table tbody tr').length")
     assert rows == 4  # two categories in two scenarios
+    assert "Data sets: elpv, textures. Seed: 0." in page.run("document.body.innerText")
     parts = page.run(f"{MENU}.map(link => link.innerText.trim())")
     assert [part for part in parts if part[:1].isdigit()] == [
         "1. Result",

@@ -224,6 +224,7 @@ def say_results():
     asked = {str(target) for target in workflow.dag_settings.targets} or {"all"}
     if STORED:
         print(f"\nIn {workflow.storage_settings.default_storage_prefix.rstrip('/')}/results", file=sys.stderr)
+    say_where_other_targets_answer(asked)
     summary, index = Path(str(rules.aggregate_metrics.output.summary)), rules.build_gallery.output.index
     if not summary.is_file() or not asked & {"all", "paper", "everything"}:
         return
@@ -231,3 +232,20 @@ def say_results():
 
     print(f"\n{short_text(summary)}\nEvery prompt, added image and anomaly map: {index}", file=sys.stderr)
     print(f"All detectors and metrics: {summary.with_suffix('.md')}", file=sys.stderr)
+
+
+def say_where_other_targets_answer(asked):
+    """Where to look for what `all` does not make, of the targets that were asked for."""
+    answers = {
+        "ablations": ("What the training sets differ in", rules.compare_training_sets.output.table),
+        "selection": (
+            "What synthetic anomalies chose, and whether they were right",
+            rules.build_selection_page.output.page,
+        ),
+        "exposure": ("Networks trained on synthetic anomalies, beside others", rules.build_exposure_page.output.page),
+    }
+    for target, (what, path) in answers.items():
+        if asked & {target, "everything"} and Path(str(path)).is_file():
+            print(f"\n{what}: {path}", file=sys.stderr)
+    if "report" in asked and Path(str(rules.build_report_pages.output[0])).exists():
+        print("\nTo hand it on: the same command with --report report.zip", file=sys.stderr)
