@@ -52,7 +52,7 @@ def small(tmp_path):
 def test_recipes_and_exposure_of_a_small_study(small, tmp_path):
     succeed(tmp_path, "--cores", "1", *FILES, config=small)
     said = succeed(tmp_path, "--cores", "1", "exposure", config=small)
-    assert said.rstrip().endswith("Networks trained on synthetic anomalies, beside others: results/gallery/exposure.html")
+    assert said.rstrip().endswith(f"Networks trained on synthetic anomalies, beside others: {FILES[1]}")
 
     scores = read_table(tmp_path / "results/elpv/mono/exposure/scores.csv", "exposure_scores")
     networks = {"frozen", "rotation", "relabelled"}
