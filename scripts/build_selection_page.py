@@ -13,7 +13,7 @@ with job(snakemake):
         Part(tables=[given.selection], figures=[given.tau, *given.scatter]),
         Part(tables=given.templates, figures=given.template_scatter),
         Part(tables=given.recipes),
-        Part("The anomalies", sheets=sheets),
+        Part("The anomalies, framed orange, beside what they were made from", sheets=sheets),
     ]
     build_branch_page(out.page, TITLE, LEAD, parts)
     write_link(out.link, "selection.html", TITLE, LEAD, given.picture)

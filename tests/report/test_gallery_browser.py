@@ -56,13 +56,13 @@ def gallery(tmp_path_factory: pytest.TempPathFactory) -> Gallery:
     build_overview(root / "index.html", pages, summary, folder / "gains.svg")
     cells = " | ".join(["a column that needs room"] * 12)
     (folder / "table.md").write_text(f"# Recipes\n\n| {cells} |\n|{' --- |' * 12}\n| {cells} |\n", "utf-8")
-    Image.new("RGB", (1600, 900), (10, 200, 30)).save(folder / "sheet.png")
+    Image.new("RGB", (1600, 900), (10, 200, 30)).save(folder / "sheet.jpg")
     parts = [
-        Part(tables=[folder / "table.md"], figures=[folder / "gains.svg"], sheets=[("a sheet", folder / "sheet.png")])
+        Part(tables=[folder / "table.md"], figures=[folder / "gains.svg"], sheets=[("a sheet", folder / "sheet.jpg")])
     ]
     build_branch_page(root / "selection.html", "Selection", "A lead.", parts)
     (root / "selection.js").unlink()  # as a target does with what it makes
-    write_link(root / "selection.js", "selection.html", "Selection", "A lead.", folder / "sheet.png")
+    write_link(root / "selection.js", "selection.html", "Selection", "A lead.", folder / "sheet.jpg")
     return Gallery(root)
 
 

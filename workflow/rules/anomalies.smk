@@ -94,13 +94,7 @@ rule plot_anomalies:
         manifest=rules.make_anomalies.output.manifest,
     output:
         sheet="results/{dataset}/{category}/anomalies/{source}/contact_sheet.png",
-        small=report(
-            "results/report/sheets/{dataset}/{category}/anomalies/{source}.jpg",
-            caption="../report/anomalies.rst",
-            category=IN_REPORT["anomalies"],
-            subcategory="{dataset} / {category}",
-            labels={"source": "{source}"},
-        ),
+        small="results/report/sheets/{dataset}/{category}/anomalies/{source}.jpg",
     conda:
         "../../envs/variad.yaml"
     resources:

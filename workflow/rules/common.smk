@@ -69,7 +69,6 @@ TITLES = {
     "maps": "Anomaly maps",
     "added": "Added images",
     "cost": "Cost",
-    "anomalies": "Synthetic anomalies",
     "selection": "Selection",
     "exposure": "Outlier exposure",
     "published": "Published values",

@@ -168,7 +168,7 @@ rule build_selection_page:
         scatter=lambda wildcards: of_benchmarks(rules.plot_selection.output.svg, "selection"),
         template_scatter=lambda wildcards: with_templates(*of_benchmarks(rules.plot_selection.output.svg, "templates")),
         picture=file_of(rules.plot_selection_tau.output.png, choice="selection"),
-        sheets=of_all(shown_sources, rules.plot_anomalies.output.sheet),
+        sheets=of_all(shown_sources, rules.plot_anomalies.output.small),
         assets=GALLERY_ASSETS,
     output:
         page=report(

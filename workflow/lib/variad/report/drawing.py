@@ -37,7 +37,7 @@ STOPS = (
     "26828e 23898e 21918c 1f978b 1f9f88 21a685 27ad81 31b57b 3dbc74 4cc26c 5cc863 6ece58 81d34d 95d840 "
     "aadc32 c0df25 d5e21a eae51a fde725"
 )
-SHEET_QUALITY = 75  # of a JPEG
+SHEET_QUALITY = 65  # of a JPEG
 SCALE_PERCENTILES = (1.0, 99.9)
 
 

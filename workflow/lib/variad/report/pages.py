@@ -32,7 +32,7 @@ for _kind, _html in (_RULES | {"softbreak": " ", "hardbreak": " "}).items():
     _MARKDOWN.add_render_rule(_kind, lambda *_, html=_html: html)
 OVERVIEW_SCRIPTS = ("dom.js", "words.js", "address.js", "overview.js")
 BRANCHES = ("selection", "exposure")  # pages of other targets, each with a script that links it
-SHEET_QUALITY = 85
+CARD_QUALITY = 85
 CARD_WIDTH = 224  # pixels
 
 
@@ -210,7 +210,7 @@ class Part:
         title: empty for none, where the tables have titles of their own.
         tables: Markdown files, under each other.
         figures: SVG files.
-        sheets: labels and PNG files, shown folded.
+        sheets: labels and JPEG files, shown folded.
     """
 
     title: str = ""
@@ -239,7 +239,7 @@ def write_link(target: str | Path, page: str, title: str, lead: str, picture: st
     """
     card = (
         f'<a class="category" href="./{text(page)}">'
-        f'<img src="{_jpeg(picture, CARD_WIDTH)}" alt="" width="112" height="112">'
+        f'<img src="{_card_picture(picture)}" alt="" width="112" height="112">'
         f"<span><strong>{text(title)}</strong><small>{text(lead)}</small></span></a>"
     )
     script = (
@@ -261,19 +261,24 @@ def _part(part: Part) -> str:
         data, name = base64.b64encode(path.read_bytes()).decode("ascii"), text(path.stem.replace("_", " "))
         blocks.append(f'<figure><img alt="Figure: {name}" src="data:image/svg+xml;base64,{data}"></figure>')
     for label, sheet in part.sheets:
-        picture = f'<figure><img alt="Contact sheet of {text(label)}" src="{_jpeg(sheet)}"></figure>'
+        picture = (
+            f'<figure><img alt="Contact sheet of {text(label)}" src="{_address(Path(sheet).read_bytes())}"></figure>'
+        )
         blocks.append(f"<details><summary>{text(label)}</summary>{picture}</details>")
     return "<section>\n" + "\n".join(blocks) + "\n</section>"
 
 
-def _jpeg(path: str | Path, width: int | None = None) -> str:
-    """A picture as the address of a JPEG that holds it."""
+def _card_picture(path: str | Path) -> str:
+    """The upper left square of a picture, where a figure begins: all of it would be too small to see."""
     with Image.open(path) as opened:
         picture = opened.convert("RGB")
-    if width is not None:
-        # the upper left square, where a figure begins, rather than all of it too small to see
-        side = min(picture.size)
-        picture = picture.crop((0, 0, side, side)).resize((width, width), Image.Resampling.LANCZOS)
+    side = min(picture.size)
+    picture = picture.crop((0, 0, side, side)).resize((CARD_WIDTH, CARD_WIDTH), Image.Resampling.LANCZOS)
     stream = io.BytesIO()
-    picture.save(stream, "JPEG", quality=SHEET_QUALITY)
-    return "data:image/jpeg;base64," + base64.b64encode(stream.getvalue()).decode("ascii")
+    picture.save(stream, "JPEG", quality=CARD_QUALITY)
+    return _address(stream.getvalue())
+
+
+def _address(jpeg: bytes) -> str:
+    """The address of a JPEG that holds it."""
+    return "data:image/jpeg;base64," + base64.b64encode(jpeg).decode("ascii")
