@@ -137,3 +137,18 @@ def test_missing_intervals_and_no_gains_are_drawn(tmp_path: Path) -> None:
     alone = summary_frame()[lambda frame: frame["training_set"] == "original"]
     draw_gains(tmp_path / "gains.png", tmp_path / "gains.svg", alone)
     assert gain_marks(alone).empty
+
+
+def test_many_training_sets_have_a_mark_each_and_a_legend_that_fits(tmp_path: Path) -> None:
+    rows = summary_frame()
+    names = [f"unlabelled_with_a_long_name_{number}" for number in range(12)]
+    summary = pd.concat(
+        [rows, *(rows[rows["training_set"] == "duplicated"].assign(training_set=name) for name in names)]
+    )
+    figure = draw_gains(tmp_path / "gains.png", tmp_path / "gains.svg", summary)
+    (legend,) = figure.legends
+    assert [one.get_text() for one in legend.get_texts()] == ordered_sets(set(summary["training_set"]) - {"original"})
+    marks = [(line.get_color(), line.get_marker()) for line in legend.get_lines()]
+    assert len(set(marks)) == len(marks) == 15
+    box = legend.get_window_extent()
+    assert box.x0 >= 0 and box.x1 <= figure.bbox.width

@@ -6,6 +6,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 import pandas as pd
+import pytest
 
 from variad.report.gallery import build_page
 from variad.report.pages import build_overview, summary_rows
@@ -105,3 +106,19 @@ def test_names_in_the_table_are_escaped() -> None:
 def test_a_study_without_results_has_an_empty_table(tmp_path: Path) -> None:
     index = overview(tmp_path, summary_frame().iloc[:0], ("mono",))
     assert "<tbody>\n\n      </tbody>" in index.read_text("utf-8")
+
+
+def test_a_gain_beyond_the_drawing_is_an_arrow_at_its_edge() -> None:
+    """The drawing ends where nearly all intervals do; what lies further out must not look as if it ended there."""
+    rows = summary_frame().iloc[[9]]
+    gains = [*[1.0] * 200, 40.0]
+    many = pd.concat([rows.assign(gain=gain, gain_low=gain - 1, gain_high=gain + 1) for gain in gains])
+    drawn = [re.search(r'<i class="(dot[^"]*)" style="left:([^%]*)%', row).groups() for row in summary_rows(many)]
+    assert drawn[-1] == ("dot right", "100.0") and drawn[0][0] == "dot"
+
+
+@pytest.mark.parametrize(("size", "shape"), [("792 547", ""), ("792 2330", "tall")])
+def test_a_high_figure_is_not_shrunk_until_nobody_can_read_it(tmp_path: Path, size: str, shape: str) -> None:
+    (tmp_path / "gains.svg").write_text(f'<svg viewBox="0 0 {size}" xmlns="http://www.w3.org/2000/svg"/>', "utf-8")
+    build_overview(tmp_path / "index.html", [], summary_frame(), tmp_path / "gains.svg")
+    assert f'class="figure {shape}" id="figure"' in (tmp_path / "index.html").read_text("utf-8")

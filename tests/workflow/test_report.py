@@ -4,25 +4,29 @@ import re
 import zipfile
 
 import pytest
+import yaml
 
 from tests.inspect.browser import CHROMIUM, browser
 
-from .running import succeed
+from .running import TINY, succeed
 
 pytestmark = pytest.mark.slow
 MENU = 'Array.from(document.querySelectorAll("nav a"))'
 IN_FRAME = "document.querySelector('iframe').contentDocument"
-NOT_IN_STUDY = "{adapter: package_classes, in_study: false, categories: {gravel: {class_name: gravel}}}"
+NOT_IN_STUDY = {"adapter": "package_classes", "in_study": False, "categories": {"gravel": {"class_name": "gravel"}}}
 
 
 @pytest.fixture(scope="module")
 def report(tmp_path_factory):
     """The folder that a person unpacks from the report of the tiny study."""
     folder = tmp_path_factory.mktemp("report")
-    other = ("--config", f"datasets={{classes: {NOT_IN_STUDY}}}")
-    said = succeed(folder, "--cores", "2", "report", *other)
+    study = yaml.safe_load(TINY.read_text("utf-8"))
+    study["datasets"]["classes"] = NOT_IN_STUDY
+    config = folder / "study.yaml"
+    config.write_text(yaml.safe_dump(study, sort_keys=False), "utf-8")
+    said = succeed(folder, "--cores", "2", "report", config=config)
     assert said.rstrip().endswith("To hand it on: the same command with --report report.zip")
-    said = succeed(folder, "--cores", "1", "report", "--report", folder / "report.zip", *other)
+    said = succeed(folder, "--cores", "1", "report", "--report", folder / "report.zip", config=config)
     assert "WARNING/2" not in said  # of docutils, of a text that it does not understand
     with zipfile.ZipFile(folder / "report.zip") as file:
         file.extractall(folder / "unpacked")

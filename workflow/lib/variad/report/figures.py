@@ -17,7 +17,13 @@ from variad.core.files import writing
 _NAMES = "blue orange black green pink sky amber grey"
 _CODES = "#0072B2 #D55E00 #000000 #009E73 #CC79A7 #56B4E9 #E69F00 #777777"
 COLOURS = dict(zip(_NAMES.split(), _CODES.split(), strict=True))
-STYLES = tuple(zip(COLOURS.values(), "osX^DvP*", strict=True))
+_SHAPES = "osX^DvP*"
+# once all colours are taken they come again with other shapes, so that no two of 64 are alike
+STYLES = tuple(
+    (colour, _SHAPES[(number + turn) % len(_SHAPES)])
+    for turn in range(0, 3 * len(_SHAPES), 3)
+    for number, colour in enumerate(COLOURS.values())
+)
 DODGE = 0.76  # share of a category's band that its markers use
 NARROWEST = 9.0  # inches, so that a title fits over a single panel
 DPI = 110
@@ -86,6 +92,15 @@ def legend_markers(names: Sequence[str], linewidth: float = 2, size: float = 8) 
                label=name)
         for name, (colour, shape) in zip(names, styles, strict=True)
     ]  # fmt: skip
+
+
+def legend_below(figure: Figure, handles: Sequence[Any], most: int, **about: Any) -> None:
+    """What marks are, below all panels, in as many columns as the figure is wide enough for, ``most`` at the most."""
+    for columns in range(max(1, most), 0, -1):
+        legend = figure.legend(handles=handles, loc="outside lower center", ncols=columns, frameon=False, **about)
+        if columns == 1 or legend.get_window_extent().width <= figure.bbox.width:
+            return
+        legend.remove()
 
 
 def draw_mark(

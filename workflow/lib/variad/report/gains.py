@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from variad.evaluation.aggregation import BASELINE, METRICS, SCENARIOS
-from variad.report.figures import DODGE, draw_mark, draw_nothing, drawn, legend_markers, light_grid
+from variad.report.figures import DODGE, draw_mark, draw_nothing, drawn, legend_below, legend_markers, light_grid
 
 FIRST_SETS = ("generated", "generated_tuned", "duplicated")
 TITLE = "gain in AUROC over the shots alone (original), 95 % intervals"
@@ -98,7 +98,7 @@ def draw_gains(png: str | Path, svg: str | Path, summary: pd.DataFrame, others: 
                 if line is lines[-1]:
                     axis.set_xlabel("gain (percentage points)")
         handles = [handle for handle in legend_markers(styles) if handle.get_label() in sets]
-        figure.legend(handles=handles, loc="outside lower center", ncols=min(len(sets), 5), frameon=False)
+        legend_below(figure, handles, min(len(sets), 5))
     return figure
 
 

@@ -8,6 +8,7 @@ a small script that the first page asks for; while it is missing, nothing happen
 import base64
 import io
 import json
+import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,6 +55,7 @@ def build_overview(target: str | Path, pages: list[Path], summary: pd.DataFrame,
         script="\n".join((ASSETS / name).read_text("utf-8") for name in OVERVIEW_SCRIPTS),
         cards="\n".join(_card(page) for page in pages),
         figure=base64.b64encode(Path(figure).read_bytes()).decode("ascii"),
+        shape=_shape(Path(figure).read_text("utf-8")),
         rows="\n".join(summary_rows(summary, {page.parts[-2:] for page in pages})),
         heads="".join(f'<th scope="col">{_explained(name)}</th>' for name in FILTERS),
     )
@@ -83,6 +85,12 @@ def _gain_axis(summary: pd.DataFrame) -> Axis:
     low, high = min(0.0, float(ends.quantile(0.02))), max(0.0, float(ends.quantile(0.98)))
     margin = 0.05 * max(high - low, 1.0)
     return low - margin, high + margin
+
+
+def _shape(svg: str) -> str:
+    """Whether a figure is so much higher than wide that, seen whole, it could not be read."""
+    sides = re.search(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', svg)
+    return "tall" if sides and float(sides[2]) > 1.2 * float(sides[1]) else ""
 
 
 def _position(value: float, axis: Axis) -> float:
@@ -178,11 +186,12 @@ def _interval(row: dict[str, Any], axis: Axis) -> str:
     if any(pd.isna(value) for value in values) or row["training_set"] == BASELINE:
         return ""
     low, gain, high, zero = (_position(value, axis) for value in (*values, 0.0))
+    beyond = " left" * (row["gain"] < axis[0]) + " right" * (row["gain"] > axis[1])
     sign = "up" if row["gain_low"] > 0 else "down" if row["gain_high"] < 0 else "even"
     return (
         f'<span class="interval {sign}" aria-hidden="true"><i class="zero" style="left:{zero}%"></i>'
         f'<i class="bar" style="left:{low}%;width:{round(high - low, 2)}%"></i>'
-        f'<i class="dot" style="left:{gain}%"></i></span>'
+        f'<i class="dot{beyond}" style="left:{gain}%"></i></span>'
     )
 
 

@@ -74,7 +74,7 @@ def draw_scatter(png: str | Path, svg: str | Path, points: pd.DataFrame, title: 
         for axis in axes[-1]:
             axis.set_xlabel("synthetic AUROC")
         handles = figures.legend_markers(sets, linewidth=0, size=9)
-        figure.legend(handles=handles, loc="outside lower center", ncols=min(6, len(sets)), frameon=False)
+        figures.legend_below(figure, handles, min(6, len(sets)))
     return figure
 
 
@@ -178,7 +178,7 @@ def draw_exposure(png: str | Path, svg: str | Path, table: pd.DataFrame) -> Figu
         if len(supports) > 1:
             names = ["plain support set" if name == PLAIN else f"support set {name}" for name in supports]
             handles = figures.legend_markers(names)
-            figure.legend(handles=handles, loc="outside lower center", ncols=len(supports), frameon=False)
+            figures.legend_below(figure, handles, len(supports))
     return figure
 
 
