@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 from variad.paper.ablation_entries import BASELINE
 from variad.paper.curves import curve_points
 from variad.report.contact_sheet import read_added_table
-from variad.report.figures import COLOURS, drawn, grid_of_panels, grid_shape, light_grid
+from variad.report.figures import COLOURS, drawn, grid_of_panels, grid_shape, legend_below, light_grid
 
 Targets = Sequence[str | Path]  # names of one picture, PNG or SVG by their suffix
 
@@ -119,9 +119,7 @@ def draw_tsne(targets: Targets, points: pd.DataFrame, title: str) -> None:
 
 def _legend(figure: Any, axis: Axes, columns: int, title: str | None = None, size: int = 12) -> None:
     """What the marks of ``axis`` are, below a figure or a part of one."""
-    handles, names = axis.get_legend_handles_labels()
-    about = {"title": title, "title_fontsize": size}
-    figure.legend(handles, names, loc="outside lower center", ncols=max(1, columns), frameon=False, **about)
+    legend_below(figure, axis.get_legend_handles_labels()[0], columns, title=title, title_fontsize=size)
 
 
 def _draw_steps(figure: Figure, steps: IterationSteps) -> None:

@@ -94,7 +94,7 @@ def legend_markers(names: Sequence[str], linewidth: float = 2, size: float = 8) 
     ]  # fmt: skip
 
 
-def legend_below(figure: Figure, handles: Sequence[Any], most: int, **about: Any) -> None:
+def legend_below(figure: Any, handles: Sequence[Any], most: int, **about: Any) -> None:
     """What marks are, below all panels, in as many columns as the figure is wide enough for, ``most`` at the most."""
     for columns in range(max(1, most), 0, -1):
         legend = figure.legend(handles=handles, loc="outside lower center", ncols=columns, frameon=False, **about)

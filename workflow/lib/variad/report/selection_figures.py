@@ -142,7 +142,7 @@ def draw_taus(png: str | Path, svg: str | Path, summary: pd.DataFrame, title: st
             axis.tick_params(labelbottom=True)
         bound = Line2D([], [], color=figures.COLOURS["grey"], linewidth=1.5, linestyle="--", label=BOUND)
         handles = [*figures.legend_markers([BARS], size=9), bound]
-        figure.legend(handles=handles, loc="outside lower center", ncols=2, frameon=False)
+        figures.legend_below(figure, handles, 2)
     return figure
 
 
