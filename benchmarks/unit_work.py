@@ -169,7 +169,7 @@ def _patchcore(study: Study, entry: dict[str, Any], variant: str, at: Place) -> 
     if at.device == "cuda":
         yield from _patchcore_on_gpu(study, entry, variant, at)
         return
-    from variad.detectors.patchcore import BankSearch, embed_patches, greedy_coreset
+    from variad.detectors.memory_bank import BankSearch, embed_patches, greedy_coreset
 
     shapes = layer_shapes(study.extractor(entry["extractor"]), entry["layers"]) or []
     channels, side = sum(width for width, _ in shapes), max(side for _, side in shapes)

@@ -12,7 +12,7 @@ from tests.memory import ROOT, measured
 from variad.core.errors import UserError
 from variad.core.records import read_features
 from variad.core.tables import read_table, write_table
-from variad.detectors.patchcore import embed_patches
+from variad.detectors.memory_bank import embed_patches
 from variad.selection import unlabelled
 from variad.selection.settings import TURNED_REFERENCES, TURNS
 from variad.selection.unlabelled import (

@@ -8,7 +8,8 @@ from variad.core.errors import UserError
 from variad.detectors import patchcore_gpu
 from variad.detectors.foreground import foreground
 from variad.detectors.interface import DetectorInput
-from variad.detectors.patchcore import PatchCore, embed_patches, spread, unit_length
+from variad.detectors.memory_bank import embed_patches, spread, unit_length
+from variad.detectors.patchcore import PatchCore
 
 SETTINGS = {"coreset_fraction": 1, "neighbourhood": 1, "distance": "cosine", "top_fraction": 0.01}
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy.spatial.distance import cdist
 
-from variad.detectors import patchcore as bank_search
-from variad.detectors.patchcore import BankSearch, nearest
+from variad.detectors import memory_bank as bank_search
+from variad.detectors.memory_bank import BankSearch, nearest
 
 
 def low_dimensional(count: int, seed: int, noise: float, offset: float = 50) -> np.ndarray:

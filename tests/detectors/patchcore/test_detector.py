@@ -15,13 +15,8 @@ from variad.core.errors import UserError
 from variad.detectors import patchcore_gpu
 from variad.detectors.anomaly_map import MapSize, bilinear_matrix, full_size_map, gaussian_matrix
 from variad.detectors.interface import DetectorInput, Extractor, create_detector
-from variad.detectors.patchcore import (
-    PatchCore,
-    embed_patches,
-    greedy_coreset,
-    nearest,
-    random_projection,
-)
+from variad.detectors.memory_bank import embed_patches, greedy_coreset, nearest, random_projection
+from variad.detectors.patchcore import PatchCore
 
 
 def features(images: int, seed: int, side: int = 6) -> DetectorInput:

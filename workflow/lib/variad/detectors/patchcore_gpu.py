@@ -14,7 +14,7 @@ from torch import Tensor
 from variad.core.images import FeatureMaps
 from variad.detectors.anomaly_map import bilinear_matrix
 from variad.detectors.interface import Scored
-from variad.detectors.patchcore import Choices, Masks, Vectors, projection_matrix
+from variad.detectors.memory_bank import Choices, Masks, Vectors, projection_matrix
 from variad.networks.gpu_steps import ReplayedStep
 
 _BOUNDS = 2**28  # at once: a GB of queries times bank

@@ -20,7 +20,8 @@ from variad.detectors.cflow import CFlow, LayerFlow
 from variad.detectors.cflow_coupling import DAMPING, channel_scale
 from variad.detectors.efficientad import EfficientAD
 from variad.detectors.interface import lacks_onnx
-from variad.detectors.patchcore import BankSearch, PatchCore
+from variad.detectors.memory_bank import BankSearch
+from variad.detectors.patchcore import PatchCore
 from variad.detectors.reverse_distillation import PAPER_STRIDE, SMALLEST, ReverseDistillation
 from variad.networks.backbones import PDN_LAYER
 from variad.networks.pdn import BORDER

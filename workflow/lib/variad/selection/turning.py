@@ -17,7 +17,7 @@ import pandas as pd
 from variad.core.errors import UserError
 from variad.core.images import FeatureMaps, Images
 from variad.core.records import read_images
-from variad.detectors.patchcore import Vectors, embed_patches, nearest
+from variad.detectors.memory_bank import Vectors, embed_patches, nearest
 from variad.generation.settings import STEP, Turn, Turning, turns
 from variad.generation.strategies import turn
 from variad.networks.features import to_tensor, to_uint8

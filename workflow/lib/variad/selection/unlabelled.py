@@ -28,7 +28,7 @@ from variad.core.errors import UserError
 from variad.core.images import FeatureMaps
 from variad.core.records import optional_strings, read_features, read_image_ids
 from variad.core.seeding import numpy_generator
-from variad.detectors.patchcore import embed_patches, random_projection
+from variad.detectors.memory_bank import embed_patches, random_projection
 from variad.selection.settings import DIMENSIONS, GRID, REFERENCES, TURNED_REFERENCES, TURNS
 
 Vectors = NDArray[np.float32]
