@@ -1,11 +1,17 @@
 """Settings and fixtures of every test."""
 
+import os
+from pathlib import Path
+
 import pytest
 from hypothesis import settings
 
 # a machine that is busy with other tests makes any example slow
 settings.register_profile("variad", deadline=None)
 settings.load_profile("variad")
+
+# as the Makefile has it, for the programs that tests start: plain pytest then tests the same
+os.environ.setdefault("PYTHONPATH", str(Path(__file__).resolve().parents[1] / "workflow/lib"))
 
 
 def pytest_runtest_setup(item):
