@@ -59,7 +59,7 @@ verify:
 	@$(IN_VENV) -m snakemake verify --cores $(CORES) --quiet all $(if $(CONFIG),--configfile $(CONFIG))
 
 test: lint
-	OMP_NUM_THREADS=1 $(IN_VENV) -m pytest -n 2 --dist loadfile
+	OMP_NUM_THREADS=1 $(IN_VENV) -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 soak:
 	$(set_up) "$(VENV)" requirements-test

@@ -14,6 +14,12 @@ settings.load_profile("variad")
 os.environ.setdefault("PYTHONPATH", str(Path(__file__).resolve().parents[1] / "workflow/lib"))
 
 
+def pytest_collection_modifyitems(items):
+    """Files with slow tests come first: a long one that is begun last leaves the other workers without work."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
+
+
 def pytest_runtest_setup(item):
     if item.get_closest_marker("gpu"):
         import torch

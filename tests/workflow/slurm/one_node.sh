@@ -106,7 +106,8 @@ running() {
 }
 
 stop() {
-    local daemon pid
+    local daemon pid folder environment
+    folder=$(cd "$1" && pwd)
     for daemon in slurmd slurmctld munged; do
         [[ -f $1/$daemon.pid ]] || continue
         pid=$(cat "$1/$daemon.pid")
@@ -115,6 +116,13 @@ stop() {
             running "$pid" || break
             sleep 0.25
         done
+    done
+    # a job that its node lost, too: one has been seen to take no signal but this one
+    for environment in /proc/[0-9]*/environ; do
+        if grep -qszxF "SLURM_CONF=$folder/slurm.conf" "$environment"; then
+            pid=${environment//[^0-9]/}
+            kill -KILL "$pid" 2>/dev/null || true
+        fi
     done
 }
 
