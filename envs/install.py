@@ -34,7 +34,11 @@ def main(venv: Path, lock: str) -> None:
         print(f"{venv}: left by an interrupted set-up, or moved; making it again", flush=True)
         shutil.rmtree(venv)
     _mark_unfinished(venv, unfinished)
-    _make(venv)
+    new = not _works(venv)
+    first = f"new virtual environment, Python {sys.version.split()[0]}; " if new else ""
+    print(f"{venv}: {first}installing {lock}.lock, 6.5 GB unpacked; a minute with a fast index", flush=True)
+    if new:
+        _make(venv)
     _install(venv, ENVS / f"{lock}.lock")
     stamp.write_text(serving[0])
     unfinished.unlink()
@@ -71,20 +75,16 @@ def _mark_unfinished(venv: Path, unfinished: Path) -> None:
 
 
 def _make(venv: Path) -> None:
-    if _works(venv):
-        return
     missing = [module for module in ("venv", "ensurepip") if importlib.util.find_spec(module) is None]
     if missing:
         sys.exit(
             f"error: {sys.executable} cannot make virtual environments, its module {missing[0]} is missing "
             "(Debian and Ubuntu keep it in the package python3-venv)"
         )
-    print(f"{venv}: new virtual environment, Python {sys.version.split()[0]}", flush=True)
     _run([sys.executable, "-m", "venv", str(venv)], "making the virtual environment")
 
 
 def _install(venv: Path, lock: Path) -> None:
-    print(f"{venv}: installing {lock.name}, about 6.5 GB unpacked; a minute with a fast index", flush=True)
     quiet = [] if sys.stderr.isatty() else ["--quiet"]
     python = _python(venv)
     pip = [python, "-m", "pip", "install", "--disable-pip-version-check", "--require-hashes", *quiet, "-r"]
