@@ -13,21 +13,18 @@ from variad.core.errors import UserError
 from variad.core.records import read_features
 from variad.core.tables import read_table, write_table
 from variad.detectors.memory_bank import embed_patches
-from variad.selection import unlabelled
+from variad.selection import picture_distances, unlabelled
+from variad.selection.picture_distances import distance_between, grid_patches, nearest_at_any_turn, nearest_by_image
 from variad.selection.settings import TURNED_REFERENCES, TURNS
 from variad.selection.unlabelled import (
     ChoiceFiles,
     ChoiceSettings,
     choose_unlabelled,
     cut_of,
-    distance_between,
-    grid_patches,
     grown_scores,
     in_drawn_order,
     kept_by_itself,
     mutual_scores,
-    nearest_at_any_turn,
-    nearest_by_image,
     shortest_half,
     shot_scores,
 )
@@ -72,7 +69,7 @@ def plainly(patches: np.ndarray, others: np.ndarray) -> np.ndarray:
 
 @pytest.mark.parametrize("size", [1, 3, 4, 100])
 def test_blocks_change_nothing(many, size, monkeypatch):
-    monkeypatch.setattr(unlabelled, "_BLOCK", size)
+    monkeypatch.setattr(picture_distances, "_BLOCK", size)
     among, apart = nearest_by_image(many), nearest_by_image(many, many[:7])
     expected = plainly(many, many)
     own = np.eye(11, dtype=bool)[:, None] & np.ones((11, 6, 11), bool)
@@ -83,9 +80,9 @@ def test_blocks_change_nothing(many, size, monkeypatch):
 
 def test_torch_computes_the_same(many, monkeypatch):
     pytest.importorskip("torch")
-    monkeypatch.setattr(unlabelled, "_BLOCK_ON_GPU", 4)
-    torch_minima = unlabelled._minima_with_torch("cpu")
-    monkeypatch.setattr(unlabelled, "_minima_with_torch", lambda device: torch_minima)
+    monkeypatch.setattr(picture_distances, "_BLOCK_ON_GPU", 4)
+    torch_minima = picture_distances._minima_with_torch("cpu")
+    monkeypatch.setattr(picture_distances, "_minima_with_torch", lambda device: torch_minima)
     assert nearest_by_image(many, device="cuda") == pytest.approx(nearest_by_image(many), abs=2e-3)
     others = many[:5] + 1
     assert nearest_by_image(many, others, "cuda") == pytest.approx(nearest_by_image(many, others), abs=2e-3)
@@ -508,7 +505,8 @@ def test_memory_does_not_grow_with_the_square_of_the_pile():
     """All distances between the patches of 1,000 pictures would be 143 GiB; those to 300 of them by picture are 0.2."""
     code = """
 import numpy as np
-from variad.selection.unlabelled import mutual_scores, nearest_by_image
+from variad.selection.picture_distances import nearest_by_image
+from variad.selection.unlabelled import mutual_scores
 patches = np.random.default_rng(0).normal(size=(1000, 196, 8)).astype(np.float32)
 own = np.where(np.arange(1000) < 300, np.arange(1000), -1)
 result = len(mutual_scores(nearest_by_image(patches, patches[:300]), own))
