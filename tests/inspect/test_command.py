@@ -19,9 +19,9 @@ from PIL import Image
 from tests.signals import heed_interrupts
 from variad.core.errors import UserError
 from variad.inspect import command
-from variad.inspect.answers import Answers, HeldOutScores
+from variad.inspect.answers import SEEN, Answers, HeldOutScores
 from variad.inspect.command import main, parser
-from variad.inspect.results import COLUMNS, SEEN
+from variad.inspect.results import COLUMNS
 
 from .conftest import save
 from .stand_in import StandIn

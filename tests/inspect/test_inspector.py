@@ -18,9 +18,9 @@ from variad.core.files import sha256
 from variad.core.images import Images, read_image, resize_square, to_rgb8
 from variad.detectors.anomaly_map import MapSize, full_size_map
 from variad.detectors.interface import Extractor, Scored
+from variad.inspect.answers import SEEN
 from variad.inspect.bundle import PixelRule, write_bundle
 from variad.inspect.inspector import Inspection, Inspector, Photograph, Unread
-from variad.inspect.results import SEEN
 from variad.networks.pdn import NETWORKS, PDN
 from variad.networks.weights import save_weights
 

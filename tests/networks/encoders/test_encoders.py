@@ -5,7 +5,8 @@ from PIL import Image
 
 from variad.core.errors import UserError
 from variad.networks.conse import write_classes
-from variad.networks.encoders import fit, load_encoder
+from variad.networks.encoders import load_encoder
+from variad.networks.features import fit
 
 
 def test_unknown_kind():

@@ -21,6 +21,7 @@ CONFIDENCE = 0.95
 SIGNIFICANT = 0.01  # p-value below which scores have moved
 DEFECTS = 0.2  # share of a folder that may be defects without being taken for drift
 FEWEST, FEWEST_HELD_OUT, FEWEST_FOR_LOWER = 8, 5, 30  # scores that a comparison takes
+SEEN = "seen in training, so that its score says little"  # a remark on a photograph
 OUTLIER = 3.0  # robust standard deviations above the median
 _NORMAL = 1.4826  # standard deviation of a normal distribution in units of its median absolute deviation
 

@@ -26,10 +26,9 @@ from variad.core.files import sha256
 from variad.core.images import Images
 from variad.detectors.anomaly_map import MapSize, full_size_map
 from variad.detectors.interface import BundledDetector, DetectorInput, Scored, detector_class
-from variad.inspect.answers import Answer, Answers
+from variad.inspect.answers import SEEN, Answer, Answers
 from variad.inspect.bundle import Bundle, OpenBundle, read_bundle
 from variad.inspect.regions import Region, find_regions
-from variad.inspect.results import SEEN
 from variad.networks.backbones import rebuild_backbone
 from variad.networks.features import batches_of_features, check_finite
 

@@ -13,9 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from variad.core.errors import UserError
+from variad.inspect.answers import SEEN
 from variad.inspect.page import GoodPhotograph, PageEntry, write_page
 from variad.inspect.pictures import heat_map, heat_map_name, nearest_good, save_heat_map, scale_of, small_map, thumbnail
-from variad.inspect.results import SEEN, ResultStream, Row, failed_row, row_of
+from variad.inspect.results import ResultStream, Row, failed_row, row_of
 
 if TYPE_CHECKING:
     from variad.inspect.inspector import Inspection, Inspector

@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from variad.inspect.regions import Region
 
 Row = dict[str, Any]  # empty: None
-SEEN = "seen in training, so that its score says little"  # a remark
 COLUMNS = (
     "path", "score", "calibrated", "answer", "threshold", "multiple",
     "regions", "left", "top", "width", "height", "area", "peak", "remark", "error",

@@ -18,7 +18,7 @@ from torch.nn import functional
 from variad.core.errors import UserError
 from variad.core.files import package_folder, verify_sha256
 from variad.networks.backbones import Lite0Backbone
-from variad.networks.encoders import fit
+from variad.networks.features import fit
 from variad.networks.weights import write_tensors
 
 RESOLUTION = 224

@@ -6,7 +6,6 @@ from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from variad.core.errors import UserError
 
@@ -83,19 +82,3 @@ def load_encoder(
             raise UserError(f"encoder open_clip: expected model and weights, found {model!r} and {weights!r}.")
         return load_openclip(model, weights, device, resolution)
     raise UserError(f"encoder: expected a kind of {', '.join(KINDS)}, found '{kind}'.")
-
-
-def fit(images: Tensor, resolution: int, *, squash: bool = False, interpolation: str = "bicubic") -> Tensor:
-    """Bring ``[B, 3, H, W]`` to a square of ``resolution``, antialiased, clamped to [0, 1].
-
-    The shorter side is resized and the centre cut out; ``squash`` ignores the aspect ratio instead. Images that have
-    the size already are returned as they are.
-    """
-    height, width = images.shape[-2:]
-    if (height, width) == (resolution, resolution):
-        return images
-    short = min(height, width)
-    rows, columns = (resolution if squash else resolution * side // short for side in (height, width))
-    resized = functional.interpolate(images, (rows, columns), mode=interpolation, antialias=True).clamp(0, 1)
-    top, left = round((rows - resolution) / 2), round((columns - resolution) / 2)
-    return resized[..., top : top + resolution, left : left + resolution]

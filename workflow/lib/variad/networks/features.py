@@ -41,6 +41,22 @@ def prepare(images: Tensor, resolution: int | None, crop: int | None) -> Tensor:
     return images
 
 
+def fit(images: Tensor, resolution: int, *, squash: bool = False, interpolation: str = "bicubic") -> Tensor:
+    """Bring ``[B, 3, H, W]`` to a square of ``resolution``, antialiased, clamped to [0, 1].
+
+    The shorter side is resized and the centre cut out; ``squash`` ignores the aspect ratio instead. Images that have
+    the size already are returned as they are.
+    """
+    height, width = images.shape[-2:]
+    if (height, width) == (resolution, resolution):
+        return images
+    short = min(height, width)
+    rows, columns = (resolution if squash else resolution * side // short for side in (height, width))
+    resized = functional.interpolate(images, (rows, columns), mode=interpolation, antialias=True).clamp(0, 1)
+    top, left = round((rows - resolution) / 2), round((columns - resolution) / 2)
+    return resized[..., top : top + resolution, left : left + resolution]
+
+
 def feature_maps(backbone: Backbone, images: Tensor) -> FeatureMaps:
     """All layers of the backbone, float32 ``[N, h, w, C]``, of RGB images ``[N, 3, H, W]`` in [0, 1]."""
     with torch.inference_mode():

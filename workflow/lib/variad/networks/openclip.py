@@ -19,7 +19,7 @@ from torch.func import functional_call
 from torch.nn import functional
 
 from variad.core.errors import UserError
-from variad.networks.encoders import fit
+from variad.networks.features import fit
 from variad.networks.weights import fill, load_tensors
 
 TEXTS_A_BATCH = 256
