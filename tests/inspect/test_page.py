@@ -20,6 +20,7 @@ from variad.inspect.page import GoodPhotograph, PageEntry, write_page
 from variad.inspect.pictures import MapScale, heat_map, laid_over, nearest_good, scale_of, small_map, thumbnail
 from variad.inspect.results import row_of
 
+from .browser import browser
 from .conftest import save
 from .stand_in import StandIn, StandInRegion
 
@@ -127,6 +128,48 @@ def test_a_browser_shows_it(tmp_path: Path, width: int) -> None:
         "cards": 60, "boxes": 1, "name": HOSTILE, "open": True, "place": "1 of 5000", "images": 0,
         "answers": "all 5000✕ bad 1? look at it 0✓ good 4999",
     }  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("chromium") is None, reason="no Chromium")
+def test_the_address_keeps_what_is_shown(tmp_path: Path) -> None:
+    """Answer, words, order, page and the enlarged photograph, so that a reload or a colleague sees the same."""
+    entries = [
+        entry_of(
+            f"{'lid ä' if number % 3 else 'cap'}/{number:03}.png", number / 300, answer=("bad", "good")[number % 2]
+        )
+        for number in range(300)
+    ]
+    write_page(tmp_path / "page.html", "lid", entries, scale=SCALE)
+    page = (tmp_path / "page.html").as_uri()
+    shown = """JSON.stringify([byId("answers").querySelector("[aria-pressed=true]").value, byId("search").value,
+      byId("order").value, byId("pages").textContent,
+      byId("viewer").open && byId("detail").querySelector("dd").textContent, byId("notice").hidden])"""
+    with browser(tmp_path / "profile") as chromium:
+        chromium.open(page)
+        assert chromium.run("location.hash") == ""
+        chromium.run("""byId("answers").querySelector("[value=bad]").click()
+          byId("search").value = "Lid ä/"; byId("search").dispatchEvent(new Event("input"));
+          byId("order").value = "best"; byId("order").dispatchEvent(new Event("change"));
+          byId("pages").lastElementChild.click(); byId("cards").querySelectorAll("button")[1].click();
+          byId("next").click()""")
+        pages = "← previouspage 2 of 2, 100 photographsnext →"
+        seen = ["bad", "Lid ä/", "best", pages, "lid ä/188.png", True]
+        assert json.loads(chromium.run(shown)) == seen
+        address = chromium.run("location.href")
+        assert address == f"{page}#answer=bad&find=Lid+%C3%A4/&order=best&page=2&photograph=lid+%C3%A4/188.png"
+        chromium.open("about:blank#")
+        chromium.open(address)
+        assert json.loads(chromium.run(shown)) == seen
+        chromium.run("byId('viewer').querySelector('[data-close]').click()")
+        chromium.wait("location.hash === '#answer=bad&find=Lid+%C3%A4/&order=best&page=2'")
+        chromium.run("location.hash = '#answer=none%00&order=worse&page=x&photograph=gone.png'")
+        chromium.wait("!byId('notice').hidden")
+        assert json.loads(chromium.run(shown))[:3] == ["", "", "worst"]
+        assert chromium.run("byId('notice').textContent") == (
+            "The address names photograph “gone.png”, which is not among these."
+        )
+        assert not [event for event in chromium.events if event.get("method") == "Runtime.exceptionThrown"]
 
 
 def test_thumbnails_have_the_photographs_ratio() -> None:

@@ -22,7 +22,7 @@ from variad.report.markup import ASSETS as REPORT_ASSETS
 from variad.report.markup import script_json, text
 
 ASSETS = Path(__file__).resolve().parent / "assets"
-SCRIPTS = (REPORT_ASSETS / "dom.js", REPORT_ASSETS / "line.js", ASSETS / "report.js")
+SCRIPTS = (REPORT_ASSETS / "dom.js", REPORT_ASSETS / "address.js", REPORT_ASSETS / "line.js", ASSETS / "report.js")
 _ENTRIES = "<!-- entries -->"
 
 

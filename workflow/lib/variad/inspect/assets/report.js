@@ -15,6 +15,7 @@ const ORDERS = {
   given: ["as they came", null],
 };
 const state = { answer: "", words: "", order: "worst", page: 0, list: [], at: 0 };
+const USUAL = { answer: "", find: "", order: "worst", page: 1, photograph: "" }; // of the address, which leaves these out
 
 const bytes = (text) => Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
 const picture = (data, alt) => el("img", { src: `data:image/jpeg;base64,${data}`, alt });
@@ -78,6 +79,30 @@ function refresh(page) {
   byId("pages").replaceChildren(turn("← previous", state.page - 1, state.page > 0),
     el("span", {}, `page ${state.page + 1} of ${pages}, ${state.list.length} photographs`), turn("next →", state.page + 1, state.page + 1 < pages));
   for (const button of byId("answers").children) button.setAttribute("aria-pressed", String(button.value === state.answer));
+  tellState();
+}
+
+function tellState() {
+  const photograph = byId("viewer").open ? state.list[state.at].path : "";
+  const now = { answer: state.answer, find: state.words, order: state.order, page: state.page + 1, photograph };
+  tell(addressOf("", Object.entries(now).filter(([key, value]) => value !== USUAL[key])));
+}
+
+// Show what the address says: of a page that was reloaded, or whose address somebody sent.
+function follow() {
+  const { values } = readAddress();
+  const among = (key, known) => (Object.hasOwn(known, values.get(key)) ? values.get(key) : USUAL[key]);
+  state.answer = among("answer", ANSWERS);
+  state.order = among("order", ORDERS);
+  state.words = values.get("find") ?? USUAL.find;
+  byId("order").value = state.order;
+  byId("search").value = state.words;
+  byId("viewer").close();
+  refresh(parseInt(values.get("page") ?? USUAL.page, 10) - 1 || 0);
+  const path = values.get("photograph"), at = state.list.findIndex((entry) => entry.path === path);
+  byId("notice").hidden = path === undefined || at >= 0;
+  byId("notice").textContent = `The address names photograph “${path}”, which is not among these.`;
+  if (at >= 0) enlarge(at);
 }
 
 // Where all photographs' scores lie about the threshold, and where this one's does.
@@ -116,6 +141,7 @@ function enlarge(at) {
   byId("back").disabled = state.at === 0;
   byId("next").disabled = state.at + 1 === state.list.length;
   if (!byId("viewer").open) byId("viewer").showModal();
+  tellState();
 }
 
 function begin() {
@@ -136,12 +162,14 @@ function begin() {
   byId("back").addEventListener("click", () => enlarge(state.at - 1));
   byId("next").addEventListener("click", () => enlarge(state.at + 1));
   byId("viewer").querySelector("[data-close]").addEventListener("click", () => byId("viewer").close());
+  byId("viewer").addEventListener("close", tellState);
   byId("viewer").addEventListener("keydown", (event) => {
     if (event.target.type === "range") return;
     if (event.key === "ArrowLeft") enlarge(state.at - 1);
     if (event.key === "ArrowRight") enlarge(state.at + 1);
   });
-  refresh(0);
+  follow();
+  window.addEventListener("hashchange", follow);
 }
 
 begin();
