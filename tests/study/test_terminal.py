@@ -193,7 +193,13 @@ def test_only_what_nobody_has_to_act_on_is_left_out() -> None:
     called = []
     shown.idle = lambda: called.append(1)
     unlocked = "Unlocked working directory."
-    for message in ("Building DAG of jobs...", "Complete log(s): x", "None", unlocked, "Select jobs to execute..."):
+    of_a_report = (
+        "Adding summary.csv (31.5 KB).",
+        "Adding a sheet (1).png (812 B).",
+        "Loading script code for rule plan",
+    )
+    told = ("Building DAG of jobs...", "Complete log(s): x", "None", unlocked, "Select jobs to execute...")
+    for message in (*told, *of_a_report):
         shown.handle(record(message=message))
     shown.handle(record("error", "WorkflowError:\nAt least one job did not complete successfully.", logging.ERROR))
     assert not called

@@ -34,6 +34,7 @@ NOISE = re.compile(
         r"RuleException", r"Cannot restore ", r"Updating (jobs|checkpoint)", r"Workflow defines that rule",
         r"At least one job did not",
         r"Retrieving from storage", r"Finished (upload|retrieval)", r"Skipped removing non-empty",
+        r"Adding .+ \([\d.]+ [KMG]?B\)", r"Loading script code",
         r"No SLURM account given", r"No account was given", r"Unable to guess SLURM account", r"Cleaning up SLURM log",
     ])
 )  # fmt: skip
