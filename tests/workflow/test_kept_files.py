@@ -21,7 +21,8 @@ def studies(tmp_path_factory):
         study["detectors"] = {"patchcore": {"method": "patchcore", "extractor": "lite0"}}
         study["datasets"] = {"textures": study["datasets"]["textures"]}
         study["datasets"]["textures"]["settings"] = {"tile_size": 256}
-        study["study"]["keep_map_side"] = side
+        study["study"] |= {"scenarios": ["one_shot"], "training_sets": ["original", "generated"], "keep_map_side": side}
+        study["predict"] = {"scenario": "one_shot", "training_set": "generated", "detector": "patchcore"}
         (folder / "study.yaml").write_text(yaml.safe_dump(study, sort_keys=False))
         succeed(folder, "--cores", "2", "all", *TABLES, config=folder / "study.yaml")
         folders[name] = folder
