@@ -3,6 +3,7 @@
 import io
 import logging
 import re
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -55,7 +56,7 @@ def test_the_rest_is_what_it_was_thought_to_be_where_jobs_took_that() -> None:
 
 
 def test_two_at_a_time_take_half() -> None:
-    made = ran(progress([4, 4, 6, 8], "aabb", cores=2), (0, 0, 4), (1, 0, 4))
+    made = ran(progress([4, 4, 7, 7], "aabb", cores=2), (0, 0, 4), (1, 0, 4))
     assert made.left(4.0) == pytest.approx(7)
 
 
@@ -78,6 +79,18 @@ def test_what_runs_counts_for_what_is_left_of_it() -> None:
     made.start(1, 10.0)
     assert made.left(16.0) == pytest.approx(14)
     assert made.left(40.0) == pytest.approx(10 / (40 / 40))  # longer than thought: nothing, and the third
+
+
+def test_jobs_that_wait_for_each_other_are_not_shared_by_cores() -> None:
+    """Two a time so far; then a chain of three, the first of which has run for 2 of 4 s, beside one of 4 s."""
+    made = Progress(dict.fromkeys(range(6), 4.0), dict.fromkeys(range(6), "a"), 2, {3: [0, 2], 4: [3, 1]})
+    ran(made, (0, 0, 4), (1, 0, 4))
+    made.start(2, 4.0)
+    assert made.left(6.0) == pytest.approx(2 + 4 + 4)  # not (2 + 4 + 4 + 4) / (10 / 6) = 8.4
+    wide = Progress(dict.fromkeys(range(6), 4.0), dict.fromkeys(range(6), "a"), 2, {3: [0, 1]})
+    ran(wide, (0, 0, 4), (1, 0, 4))
+    wide.start(2, 4.0)
+    assert wide.left(6.0) == pytest.approx((2 + 12) / (10 / 6))
 
 
 def test_a_job_that_is_tried_again_is_not_done() -> None:
@@ -239,21 +252,33 @@ def test_the_terminal_is_taken_where_nobody_asked_for_snakemakes_own_words(setti
     assert logger.handlers == [ours if taken else default]
 
 
+@dataclass(frozen=True)
+class Job:
+    """Snakemake's, as far as it is looked at."""
+
+    rule: SimpleNamespace = field(compare=False)
+    number: int
+
+    @property
+    def benchmark(self) -> str | None:
+        return None if self.rule.name == "all" else f"results/benchmarks/{self.rule.name}/x.tsv"
+
+
 def test_jobs_are_counted_where_a_table_of_images_is_damaged(monkeypatch: pytest.MonkeyPatch) -> None:
     def damaged(config: dict) -> None:
         raise UserError("manifest.csv: expected a table, found another file.")
 
     monkeypatch.setattr(sizes, "sizes_of", damaged)
     names = {1: "pack_category", 2: "all"}
-    jobs = {
-        number: SimpleNamespace(
-            rule=SimpleNamespace(name=name), benchmark=f"results/benchmarks/{name}/x.tsv" if name != "all" else None
-        )
-        for number, name in names.items()
-    }
-    numbers = {id(job): number for number, job in jobs.items()}
-    dag = SimpleNamespace(jobid=lambda job: numbers[id(job)], needrun_jobs=lambda: list(jobs.values()))
+    jobs = {number: Job(SimpleNamespace(name=name), number) for number, name in names.items()}
+    done = Job(SimpleNamespace(name="index_category"), 0)
+    dag = SimpleNamespace(
+        jobid=lambda job: job.number,
+        needrun_jobs=lambda: list(jobs.values()),
+        job_dependencies=lambda job: {1: [done], 2: [jobs[1], done]}[job.number],
+    )
     run = SimpleNamespace(dag=dag, local_exec=True, resource_settings=SimpleNamespace(cores=2, nodes=None))
     found, about = progress_of(run, {}, ROOT / "benchmarks" / "rule_costs.csv")
     assert (found.costs, found.rules, found.cores) == ({1: 1.0, 2: 0.0}, names, 2)
+    assert found.needs == {1: [], 2: [1]}
     assert about.startswith("(costs of ")

@@ -20,6 +20,8 @@ rule list_candidates:
         wordlist=wordlist_of,
     output:
         candidates="results/{dataset}/{category}/candidates/{word_source}.csv",
+    # the longest jobs wait for it, as for the next two: they would be the last, and leave the other cores idle
+    priority: 10
     conda:
         "../../envs/variad.yaml"
     resources:
@@ -41,6 +43,7 @@ rule embed_candidates:
         encoder=lambda wildcards: encoder_files(wildcards.encoder),
     output:
         texts="results/{dataset}/{category}/texts/{encoder}.{word_source}.h5",
+    priority: 10
     conda:
         "../../envs/variad.yaml"
     resources:
@@ -62,6 +65,7 @@ rule score_prompts:
     output:
         scores="results/{dataset}/{category}/{scenario}/prompts/{encoder}.{word_source}.csv",
         choice="results/{dataset}/{category}/{scenario}/prompts/{encoder}.{word_source}.json",
+    priority: 10
     conda:
         "../../envs/variad.yaml"
     resources:

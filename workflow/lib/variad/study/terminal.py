@@ -11,8 +11,9 @@ import re
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
+from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -45,20 +46,25 @@ class Progress:
     """How far a run is, and how long the rest takes.
 
     Costs are what jobs are thought to take before any has run; what has run corrects them, rule by rule. What is left
-    is shared by as many jobs at a time as have run so far.
+    is shared by as many jobs at a time as have run so far, and takes no less than jobs that wait for each other.
 
     Attributes:
         costs: seconds that each job is thought to take, by its number.
         rules: each job's rule.
         cores: jobs at a time, until some have ended.
+        needs: the jobs that have to end before each.
     """
 
     costs: Mapping[int, float]
     rules: Mapping[int, str]
     cores: int
+    needs: Mapping[int, Collection[int]] = field(default_factory=dict)
     started: dict[int, float] = field(default_factory=dict)
     took: dict[int, float] = field(default_factory=dict)
     begun: float = 0.0
+
+    def __post_init__(self) -> None:
+        self._order = list(TopologicalSorter({job: self.needs.get(job, ()) for job in self.costs}).static_order())
 
     def begin(self, now: float) -> None:
         """The run begins."""
@@ -94,9 +100,15 @@ class Progress:
         ratios = {rule: self._ratio(jobs, of_all) for rule, jobs in by_rule.items()}
         rest = {job: cost * ratios.get(self.rules[job], of_all) for job, cost in self.costs.items()}
         work = sum(seconds for job, seconds in rest.items() if job not in self.took and job not in self.started)
-        running = [max(rest[job] - (now - begun), 0.0) for job, begun in self.started.items() if job in rest]
+        running = {job: max(rest[job] - (now - begun), 0.0) for job, begun in self.started.items() if job in rest}
+        until: dict[int, float] = {}  # each has ended, if no core were wanting
+        for job in self._order:
+            if job not in self.took:
+                before = [until[one] for one in self.needs.get(job, ()) if one in until]
+                until[job] = max(before, default=0.0) + running.get(job, rest[job])
         at_once = (sum(self.took.values()) + sum(now - begun for begun in self.started.values())) / (now - self.begun)
-        return max((work + sum(running)) / min(max(at_once, 0.5), self.cores), *running, 0.0)
+        shared = (work + sum(running.values())) / min(max(at_once, 0.5), self.cores)
+        return max(shared, *until.values(), 0.0)
 
     def _ratio(self, jobs: Iterable[int], expected: float) -> float:
         """Seconds that jobs took by seconds that they were thought to take; few of them are believed in part."""
@@ -210,6 +222,9 @@ class RunDisplay(logging.Handler):
         done = len(progress.took)
         percent = 100 * done // progress.total
         now = self._clock()
+        # in a file at most a line a second; the end has a line of its own
+        if not self._live and not (percent > self._shown and done < progress.total and now >= self._shown_at + 1):
+            return
         left = progress.left(now)
         rest = ""
         if left is not None and done < progress.total:
@@ -220,8 +235,8 @@ class RunDisplay(logging.Handler):
             names = ", ".join(sorted({progress.rules.get(job, "") for job in progress.started}))
             self._line = f"[{'#' * filled}{'.' * (BAR - filled)}] {told}  {names}"
             self._draw()
-        elif percent > self._shown and done < progress.total and now >= self._shown_at + 1:
-            self._shown, self._shown_at = percent, now  # at most a line a second; the end has a line of its own
+        else:
+            self._shown, self._shown_at = percent, now
             self._say(told)
 
     def _tick(self) -> None:
@@ -300,7 +315,10 @@ def progress_of(workflow: Any, config: Mapping[str, Any], costs_file: Path) -> t
     cores = workflow.resource_settings.cores if workflow.local_exec else workflow.resource_settings.nodes
     at_once = cores if isinstance(cores, int) and cores > 0 else 1
     rules = {number: job.rule.name for number, job in jobs.items()}
-    return Progress(thought, rules, at_once), f"(costs of {costs.machine})"
+    number_of = {job: number for number, job in jobs.items()}
+    before = {number: workflow.dag.job_dependencies(job) for number, job in jobs.items()}
+    needs = {number: [number_of[one] for one in found if one in number_of] for number, found in before.items()}
+    return Progress(thought, rules, at_once, needs), f"(costs of {costs.machine})"
 
 
 def _why(path: str) -> list[str]:
