@@ -21,7 +21,7 @@ from variad.core.errors import UserError
 
 BAR = 20  # characters
 TRUST = 3.0  # jobs of a rule that have to end before its own costs count as much as those of all rules
-SOON = 5.0  # seconds
+SOON = 20.0  # seconds; fewer are not counted, as a job more or less is a quarter of them
 LEAST = 0.2  # seconds that a job takes at least, as it starts a process
 SHOWN_LINES = 20  # of the log of a job that failed without a sentence
 # what Snakemake says of every run and nobody has to act on; anything else of its words is passed on
@@ -228,7 +228,7 @@ class RunDisplay(logging.Handler):
         left = progress.left(now)
         rest = ""
         if left is not None and done < progress.total:
-            rest = f", about {_clock_words(left)} left" if left >= SOON else ", a few seconds left"
+            rest = f", about {_clock_words(left)} left" if left >= SOON else ", less than half a minute left"
         told = f"{percent} %: {done:,} of {progress.total:,} jobs, {_clock_words(now - progress.begun)} gone{rest}"
         if self._live:
             filled = BAR * done // progress.total
