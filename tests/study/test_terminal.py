@@ -131,19 +131,16 @@ def test_a_file_has_a_line_a_percent() -> None:
 
 def test_the_last_seconds_are_not_counted() -> None:
     stream, clock = io.StringIO(), Clock()
-    shown = display(stream, clock)
-    for job, end in enumerate((60.0, 120.0, 180.0)):
+    shown = RunDisplay(stream, clock)
+    shown.begin(progress([60.0, 60.0, 15.0], "aab"), "(costs of a machine)")
+    for job, end in enumerate((60.0, 120.0)):
         shown.handle(record("job_started", jobs=[job]))
         clock.now = end
         shown.handle(record("job_finished", job_id=job))
-    shown.handle(record("job_started", jobs=[3]))
-    clock.now = 225.0
-    assert shown._progress is not None and shown._progress.left(clock.now) == pytest.approx(15)
-    shown._shown = 74  # the same percent once more, as on a terminal
-    shown._refresh()
-    lines = stream.getvalue().splitlines()
-    assert lines[-2] == "75 %: 3 of 4 jobs, 3:00 gone, about 1:00 left"
-    assert lines[-1] == "75 %: 3 of 4 jobs, 3:45 gone, less than half a minute left"
+    assert stream.getvalue().splitlines()[1:] == [
+        "33 %: 1 of 3 jobs, 1:00 gone, about 1:15 left",
+        "66 %: 2 of 3 jobs, 2:00 gone, less than half a minute left",
+    ]
 
 
 def test_a_terminal_has_one_line() -> None:

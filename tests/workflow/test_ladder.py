@@ -70,7 +70,10 @@ def test_the_plan_of_a_rung(config, images, steps, sets, cells, gpu_hours, gigab
     assert jobs["build_training_set"] == sets
     assert jobs["train_detector"] == jobs["score_test_set"] == cells
     found = re.search(r"^- GPU: ([\d.,]+) (s|min|h) of one NVIDIA", said, flags=re.M)
-    assert float(found[1].replace(",", "")) * {"s": 1 / 3600, "min": 1 / 60, "h": 1}[found[2]] < gpu_hours
+    hours = float(found[1].replace(",", "")) * {"s": 1 / 3600, "min": 1 / 60, "h": 1}[found[2]]
+    assert hours < gpu_hours
+    for page in ("README.md", "docs/operations.md") if config == ALL else ():
+        assert re.search(rf"\b{hours:.0f} (GPU-)?hours", (ROOT / page).read_text("utf-8")), page
     disk = re.search(r"^- results on disk: about ([\d.,]+) (MB|GB)", said, flags=re.M)
     assert float(disk[1].replace(",", "")) * {"MB": 1e-3, "GB": 1}[disk[2]] < gigabytes
     unknown = set(re.findall(r"^- \d+ jobs? of (\w+): never measured", said, flags=re.M))
